@@ -1,0 +1,31 @@
+"""Model shapes, fresh models and the table of sites: where in which architecture a vector is read.
+
+Importing this package imports neither torch nor transformers.
+"""
+
+from workbench_models.architectures import count_parameters, is_bidirectional, make_model
+from workbench_models.errors import ModelError
+from workbench_models.places import FAMILIES, Place, list_sites, locate, site_axes
+from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
+from workbench_models.sites import Site, layer_site, parse_site, parse_sites
+
+__all__ = [
+    "ARCHITECTURES",
+    "FAMILIES",
+    "PRESETS",
+    "Architecture",
+    "ModelError",
+    "ModelShape",
+    "Place",
+    "Site",
+    "count_parameters",
+    "is_bidirectional",
+    "layer_site",
+    "list_sites",
+    "load_preset",
+    "locate",
+    "make_model",
+    "parse_site",
+    "parse_sites",
+    "site_axes",
+]

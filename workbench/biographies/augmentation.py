@@ -1,0 +1,63 @@
+"""Augmentations in the paper's notation: how many entries a person gets and how they differ."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.errors import WorkbenchError
+
+Order = Literal["fixed", "shuffled", "paired"]
+
+EXAMPLES = (
+    "single", "single+fullname", "single+permute5", "single+permute5+fullname",
+    "multi5", "multi5+permute", "multi5+fullname", "multi5+permute+fullname", "couple2",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How entries are made from a person (paper, section 2.1 and appendix A).
+
+    entries: how many entries each person gets.
+    rewrite: every entry draws its own sentence templates (`multiM`, `coupleM`); otherwise all entries of a
+        person use the same sentences (`single`).
+    order: the sentences' order is `fixed`; `shuffled` in each entry; or `paired`: three ordered pairs
+        (birth date, birth city), (university, major), (company, its city), the pairs shuffled.
+    fullname: every sentence names the person in full; otherwise only the first does and pronouns follow.
+    """
+
+    entries: int
+    rewrite: bool
+    order: Order
+    fullname: bool
+
+    def __str__(self) -> str:
+        if self.order == "paired":
+            parts = [f"couple{self.entries}"]
+        elif self.rewrite:
+            parts = [f"multi{self.entries}"] + (["permute"] if self.order == "shuffled" else [])
+        else:
+            parts = ["single"] + ([f"permute{self.entries}"] if self.order == "shuffled" else [])
+        return "+".join(parts + (["fullname"] if self.fullname else []))
+
+
+_PATTERNS = {
+    "single": re.compile(r"single(?:\+permute([1-9]\d*))?(\+fullname)?"),
+    "multi": re.compile(r"multi([1-9]\d*)(\+permute)?(\+fullname)?"),
+    "couple": re.compile(r"couple([1-9]\d*)(\+fullname)?"),
+}
+
+
+def parse_augmentation(text: str) -> Augmentation:
+    """Read the paper's notation, e.g. `multi5+permute+fullname`; anything else is refused with examples."""
+    text = text.strip()
+    if match := _PATTERNS["single"].fullmatch(text):
+        permutations, fullname = match.groups()
+        return Augmentation(int(permutations or 1), False, "shuffled" if permutations else "fixed", bool(fullname))
+    if match := _PATTERNS["multi"].fullmatch(text):
+        entries, permute, fullname = match.groups()
+        return Augmentation(int(entries), True, "shuffled" if permute else "fixed", bool(fullname))
+    if match := _PATTERNS["couple"].fullmatch(text):
+        entries, fullname = match.groups()
+        return Augmentation(int(entries), True, "paired", bool(fullname))
+    raise WorkbenchError(f"Unknown augmentation {text!r}; write it as in the paper, e.g. {', '.join(EXAMPLES)}.")

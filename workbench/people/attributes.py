@@ -1,0 +1,14 @@
+"""The six attributes of a person and the words for them, in the paper's fixed order."""
+
+from typing import Literal
+
+Attribute = Literal["birth_date", "birth_city", "university", "major", "company", "company_city"]
+
+ATTRIBUTES: tuple[Attribute, ...] = (
+    "birth_date",
+    "birth_city",
+    "university",
+    "major",
+    "company",
+    "company_city",
+)

@@ -1,0 +1,210 @@
+"""From text to token ids, and from character spans to token positions.
+
+Shapes: N entries, A = 6 attributes in the order of `ATTRIBUTES`, P = 6 positions.
+An encoded entry is the end-of-text token followed by the text's tokens; a row is a concatenation of encoded
+entries, closed by one more end-of-text. Token indices count from the entry's own first (end-of-text) token.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.biographies.entries import Entry, Span
+from workbench.errors import WorkbenchError
+from workbench.people.attributes import ATTRIBUTES, Attribute
+from workbench.questions import Question
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Ragged token ids: text n is `ids[offsets[n]:offsets[n + 1]]`, its first id is end-of-text.
+
+    ids: int32 [total tokens]; offsets: int64 [N + 1]; people: int32 [N], whom each text is about.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    people: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [N]: tokens in each text, the leading end-of-text included."""
+        return np.diff(self.offsets)
+
+    def text_ids(self, n: int) -> np.ndarray:
+        """int32 [T]: the ids of text n."""
+        return self.ids[self.offsets[n] : self.offsets[n + 1]]
+
+
+@dataclass(frozen=True)
+class EncodedEntries(EncodedTexts):
+    """Encoded biographies with the token positions of names and values.
+
+    value_start, value_end: int32 [N, A], the value's tokens are [start, end); -1 where an entry lacks it.
+    name_end: int32 [N], index of the last token of the first full name; -1 without a name.
+    """
+
+    value_start: np.ndarray
+    value_end: np.ndarray
+    name_end: np.ndarray
+
+    @property
+    def order(self) -> np.ndarray:
+        """int64 [N, A]: attribute indices by appearance; absent attributes last."""
+        start = np.where(self.value_start < 0, np.iinfo(np.int32).max, self.value_start)
+        return np.argsort(start, axis=1, kind="stable")
+
+    @property
+    def positions(self) -> np.ndarray:
+        """int32 [N, P]: the token just before the first token of the (i+1)-th value (paper, section 5.1).
+
+        -1 where an entry has fewer values.
+        """
+        start = np.take_along_axis(self.value_start, self.order, axis=1)
+        return np.where(start < 0, -1, start - 1).astype(np.int32)
+
+    @property
+    def rank(self) -> np.ndarray:
+        """int64 [N, A]: at which position (0…5) each attribute stands; P where it is absent."""
+        ranks = np.argsort(self.order, axis=1, kind="stable")
+        return np.where(self.value_start < 0, len(ATTRIBUTES), ranks)
+
+
+@dataclass(frozen=True)
+class EncodedQuestions(EncodedTexts):
+    """Encoded questions with their answers; the answer's tokens are [answer_start, answer_end), int32 [N]."""
+
+    answer_start: np.ndarray
+    answer_end: np.ndarray
+    attribute: np.ndarray  # int8 [N], index into ATTRIBUTES
+
+
+def encode_entries(tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry]) -> EncodedEntries:
+    """Encode biographies and find the tokens of every name and value."""
+    n = len(entries)
+    value_start, value_end = np.full((n, len(ATTRIBUTES)), -1, np.int32), np.full((n, len(ATTRIBUTES)), -1, np.int32)
+    name_end = np.full(n, -1, np.int32)
+    pieces: list[np.ndarray] = []
+    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries))):
+        entry = entries[i]
+        pieces.append(ids)
+        for attribute, span in entry.values.items():
+            first, last = span_to_tokens(span, starts, ends, entry.text)
+            column = ATTRIBUTES.index(attribute)
+            value_start[i, column], value_end[i, column] = first + 1, last + 2
+        if entry.names:
+            name_end[i] = span_to_tokens(entry.names[0], starts, ends, entry.text)[1] + 1
+    people = np.array([entry.person for entry in entries], np.int32)
+    return EncodedEntries(*_join(pieces), people, value_start, value_end, name_end)
+
+
+def encode_questions(tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question]) -> EncodedQuestions:
+    """Encode questions with their answers and find the answers' tokens."""
+    pieces: list[np.ndarray] = []
+    spans = np.empty((len(questions), 2), np.int32)
+    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (question.text for question in questions))):
+        first, last = span_to_tokens(questions[i].answer_span, starts, ends, questions[i].text)
+        spans[i] = first + 1, last + 2
+        pieces.append(ids)
+    people = np.array([question.person for question in questions], np.int32)
+    attribute = np.array([ATTRIBUTES.index(question.attribute) for question in questions], np.int8)
+    return EncodedQuestions(*_join(pieces), people, spans[:, 0], spans[:, 1], attribute)
+
+
+def encode_names(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str]) -> EncodedTexts:
+    """Encode bare full names as the Q-probe reads them: end-of-text, name, end-of-text (paper, section 5.2)."""
+    end = np.array([tokenizer.eos_token_id], np.int32)
+    pieces = [np.concatenate([ids, end]) for ids, _, _ in _encode(tokenizer, names)]
+    return EncodedTexts(*_join(pieces), np.arange(len(names), dtype=np.int32))
+
+
+def span_to_tokens(span: Span, starts: np.ndarray, ends: np.ndarray, text: str) -> tuple[int, int]:
+    """First and last token (both included) that overlap a character span; both must end with it.
+
+    A token that reaches into the span from outside, or out of it, would let a probe read past the value, so
+    it is refused with the text around it.
+    """
+    first = int(np.searchsorted(ends, span[0], side="right"))
+    last = int(np.searchsorted(starts, span[1], side="left")) - 1
+    if first > last or starts[first] < span[0] or ends[last] > span[1]:
+        raise WorkbenchError(
+            f"The span {list(span)} ({text[span[0] : span[1]]!r}) falls between tokens in "
+            f"{text[max(0, span[0] - 20) : span[1] + 20]!r}; use spans of whole words or another tokenizer."
+        )
+    return first, last
+
+
+def check_values_tokenize_alike(
+    tokenizer: "PreTrainedTokenizerFast", entries: EncodedEntries, values: Sequence[dict[Attribute, str]]
+) -> None:
+    """Refuse a tokenizer that gives a value other ids in a biography than in an answer.
+
+    `values[p]` are the values of person p. What a model learns of ` Princeton` it cannot say as `Princeton`.
+    """
+    answers: dict[str, tuple[int, ...]] = {}
+    for person_id, row_start, starts, ends in zip(
+        entries.people, entries.offsets[:-1], entries.value_start, entries.value_end, strict=True
+    ):
+        for column, attribute in enumerate(ATTRIBUTES):
+            if starts[column] < 0:
+                continue
+            value = values[person_id][attribute]
+            if value not in answers:
+                answers[value] = _answer_ids(tokenizer, value)
+            found = tuple(entries.ids[row_start + starts[column] : row_start + ends[column]].tolist())
+            if found != answers[value]:
+                raise WorkbenchError(
+                    f"The value {value!r} tokenizes as {tokenizer.convert_ids_to_tokens(list(found))} in a biography "
+                    f"but as {tokenizer.convert_ids_to_tokens(list(answers[value]))} in an answer; "
+                    "choose another tokenizer or change the value."
+                )
+
+
+def _answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
+    text = f"Answer: {value}."
+    ((ids, starts, ends),) = _encode(tokenizer, [text])
+    first, last = span_to_tokens((8, 8 + len(value)), starts, ends, text)
+    return tuple(ids[first + 1 : last + 2].tolist())
+
+
+def _encode(
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Per text: ids with the leading end-of-text [T + 1], and the tokens' character starts and ends [T]."""
+    end_id = tokenizer.eos_token_id
+    backend = tokenizer.backend_tokenizer
+    chunk: list[str] = []
+    iterator = iter(texts)
+    while chunk := [text for _, text in zip(range(CHUNK), iterator, strict=False)]:
+        try:
+            encodings = backend.encode_batch(chunk, add_special_tokens=False)
+        except Exception as error:
+            raise WorkbenchError(
+                f"A text from {chunk[0][:60]!r} on holds a word that this closed vocabulary lacks ({error}); "
+                "make the tokenizer from all texts, or use tokenizer `bpe`."
+            ) from error
+        for text, encoding in zip(chunk, encodings, strict=True):
+            ids = np.array([end_id, *encoding.ids], np.int32)
+            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+            if len(ids) == 1:
+                raise WorkbenchError(f"The text {text[:60]!r} has no token in this vocabulary.")
+            starts, ends = offsets[:, 0], offsets[:, 1]
+            yield ids, starts, ends
+
+
+def _join(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    if not pieces:
+        return np.empty(0, np.int32), np.zeros(1, np.int64)
+    offsets = np.zeros(len(pieces) + 1, np.int64)
+    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
+    return np.concatenate(pieces), offsets

@@ -1,0 +1,195 @@
+"""Rows of a training step as a pure function of (seed, step): there is no loader state to save or lose.
+
+Packing is a recorded choice. `entry-per-row`: every row is one entry. `resampled` (the paper's): whole entries
+in random order, joined by end-of-text into rows of a fixed length, drawn anew every epoch. Two entries of one
+person are never neighbours: packing a person's paraphrases side by side lets the model copy instead of recall,
+and packing once and for all ties entries to fixed neighbours (both have broken replications).
+
+Shapes: B rows, T tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.seeds import make_rng
+from workbench.tokens.encoding import EncodedTexts
+
+Packing = Literal["entry-per-row", "resampled"]
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One batch. ids: int64 [B, T], padded on the right; targets: int64 [B, T], the next id or -100."""
+
+    ids_BT: np.ndarray
+    targets_BT: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids_BT)
+
+
+class RowStream:
+    """An endless sequence of rows over the texts; `rows(start, number)` gives any stretch of it.
+
+    Every epoch goes through all texts once in a new order drawn from (seed, epoch), so all texts are seen
+    equally often. With `fill`, rows hold as many whole texts as fit into `row_length`; otherwise one text each.
+    """
+
+    def __init__(
+        self,
+        texts: EncodedTexts,
+        *,
+        end_id: int,
+        pad_id: int,
+        seed: int,
+        purpose: str,
+        row_length: int | None = None,
+    ) -> None:
+        longest = int(texts.lengths.max())
+        if row_length is not None and longest > row_length:
+            raise WorkbenchError(
+                f"Text {int(texts.lengths.argmax())} has {longest} tokens but a row holds {row_length}; "
+                "raise tokens.row_length and model.max_length, or shorten the text."
+            )
+        self.texts, self.end_id, self.pad_id = texts, end_id, pad_id
+        self.seed, self.purpose, self.row_length = seed, purpose, row_length
+        self._first_row = [0]  # first row of each epoch, found as far as it was asked for
+        self._epoch_rows = lru_cache(maxsize=2)(self._make_epoch)
+
+    def rows(self, start: int, number: int) -> Rows:
+        """Rows start, start + 1, …, padded to the longest of them."""
+        return self._assemble([self._texts_of_row(row) for row in range(start, start + number)])
+
+    def epoch_of(self, row: int) -> int:
+        """The epoch that row belongs to."""
+        while self._first_row[-1] <= row:
+            epoch = len(self._first_row) - 1
+            self._first_row.append(self._first_row[-1] + len(self._epoch_rows(epoch)[1]) - 1)
+        return int(np.searchsorted(self._first_row, row, side="right")) - 1
+
+    def _texts_of_row(self, row: int) -> np.ndarray:
+        epoch = self.epoch_of(row)
+        order, bounds = self._epoch_rows(epoch)
+        within = row - self._first_row[epoch]
+        return order[bounds[within] : bounds[within + 1]]
+
+    def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The order of the texts, and where each row begins in it (one more bound than rows)."""
+        order = make_rng(self.seed, self.purpose, "epoch", epoch).permutation(len(self.texts))
+        if self.row_length is None:
+            return order, np.arange(len(order) + 1)
+        order = part_neighbours(order, self.texts.people)
+        ends = np.cumsum(self.texts.lengths[order])
+        bounds = [0]
+        while bounds[-1] < len(order):
+            used = ends[bounds[-1] - 1] if bounds[-1] else 0
+            bounds.append(int(np.searchsorted(ends, used + self.row_length, side="right")))
+        return order, np.array(bounds)
+
+    def _assemble(self, rows: list[np.ndarray]) -> Rows:
+        lengths = [int(self.texts.lengths[texts].sum()) for texts in rows]
+        width = self.row_length if self.row_length is not None else -(-max(lengths) // 8) * 8
+        ids_BT = np.full((len(rows), width), self.pad_id, np.int64)
+        targets_BT = np.full((len(rows), width), IGNORED, np.int64)
+        for b, (texts, length) in enumerate(zip(rows, lengths, strict=True)):
+            flat = np.concatenate([self.texts.text_ids(n) for n in texts])
+            ids_BT[b, :length] = flat
+            targets_BT[b, : length - 1] = flat[1:]
+            targets_BT[b, length - 1] = self.end_id
+        return Rows(ids_BT, targets_BT)
+
+
+def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Reorder so that no two neighbours are about one person, moving as few texts as possible.
+
+    Each clash swaps with the nearest later text that fits both places; one that no text fits stays (only
+    possible when one person has more than half of the texts).
+    """
+    order = order.copy()
+    who = people[order]
+    for i in np.flatnonzero(who[1:] == who[:-1]) + 1:
+        if who[i] != who[i - 1]:  # an earlier swap has mended it
+            continue
+        for j in [*range(i + 1, len(order)), *range(i - 1)]:
+            if _fits(who, i, who[j], j) and _fits(who, j, who[i], i):
+                order[[i, j]] = order[[j, i]]
+                who[[i, j]] = who[[j, i]]
+                break
+    return order
+
+
+def _fits(who: np.ndarray, place: int, person: int, other: int) -> bool:
+    """Whether `person` may stand at `place` once the texts at `place` and `other` have changed places."""
+    for neighbour in (place - 1, place + 1):
+        if 0 <= neighbour < len(who):
+            beside = who[place] if neighbour == other else who[neighbour]
+            if beside == person:
+                return False
+    return True
+
+
+class MixedStream:
+    """Rows that are all biographies or all questions, question rows with probability `qa_ratio` (section 3).
+
+    Which kind row r is, and how many of each kind came before it, follows from (seed, r) alone.
+    """
+
+    def __init__(self, biographies: RowStream, questions: RowStream, qa_ratio: float, seed: int) -> None:
+        self.biographies, self.questions, self.qa_ratio, self.seed = biographies, questions, qa_ratio, seed
+        self._kinds = np.empty(0, bool)
+        self._questions_before = np.zeros(1, np.int64)
+
+    def rows(self, start: int, number: int) -> Rows:
+        """Rows start, start + 1, …: biographies first, then questions, padded to the longest of all."""
+        self._extend(start + number)
+        first, last = self._questions_before[start], self._questions_before[start + number]
+        n_questions = int(last - first)
+        parts: list[Rows] = []
+        if n_questions < number:
+            parts.append(self.biographies.rows(int(start - first), number - n_questions))
+        if n_questions:
+            parts.append(self.questions.rows(int(first), n_questions))
+        return _stack(parts, self.biographies.pad_id)
+
+    def _extend(self, number: int) -> None:
+        while len(self._kinds) < number:
+            block = len(self._kinds) // _BLOCK
+            kinds = make_rng(self.seed, "mixed rows", block).random(_BLOCK) < self.qa_ratio
+            self._kinds = np.concatenate([self._kinds, kinds])
+            self._questions_before = np.concatenate([[0], np.cumsum(self._kinds)])
+
+
+_BLOCK = 65_536
+
+
+def _stack(parts: list[Rows], pad_id: int) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.ids_BT.shape[1] for part in parts)
+
+    def widen(array: np.ndarray, fill: int) -> np.ndarray:
+        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+
+    return Rows(
+        np.concatenate([widen(part.ids_BT, pad_id) for part in parts]),
+        np.concatenate([widen(part.targets_BT, IGNORED) for part in parts]),
+    )
+
+
+def iterate_batches(stream: RowStream | MixedStream, first_step: int, steps: int, rows_per_step: int) -> Iterator[Rows]:
+    """The batches of steps first_step … steps - 1, made one step ahead of their use in a background thread."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows") as pool:
+        ahead = pool.submit(stream.rows, first_step * rows_per_step, rows_per_step)
+        for step in range(first_step, steps):
+            batch = ahead.result()
+            if step + 1 < steps:
+                ahead = pool.submit(stream.rows, (step + 1) * rows_per_step, rows_per_step)
+            yield batch

@@ -1,0 +1,96 @@
+"""What a run trains on and is measured on: its encoded texts, the stream of rows, the statements to check."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.people.people import Person
+from workbench.recipe import Recipe
+from workbench.runs import Run
+from workbench.tokens.encoding import (
+    EncodedEntries,
+    EncodedQuestions,
+    check_values_tokenize_alike,
+    encode_entries,
+    encode_questions,
+)
+from workbench.tokens.packing import MixedStream, RowStream
+from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_people
+
+PEOPLE_MEASURED_FINALLY = 1000  # of each half
+PEOPLE_MEASURED_OFTEN = 150
+PEOPLE_ASKED_OFTEN = 50
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The encoded corpus of a run and its endless stream of rows."""
+
+    entries: EncodedEntries
+    questions: EncodedQuestions
+    people: list[Person]
+    stream: RowStream | MixedStream
+    seed: int
+
+    def statements(self, final: bool) -> dict[str, Statements]:
+        """What to measure: biographies and answers of a sample of people, a larger one at the end."""
+        biographies = sample_people(self.people, PEOPLE_MEASURED_FINALLY if final else PEOPLE_MEASURED_OFTEN, self.seed)
+        answers = sample_people(self.people, PEOPLE_MEASURED_OFTEN if final else PEOPLE_ASKED_OFTEN, self.seed)
+        return {
+            "biographies": biography_statements(self.entries, self.people, biographies, self.seed),
+            "answers": answer_statements(self.questions, self.people, answers),
+        }
+
+
+def encode_run(run: Run) -> TrainingData:
+    """Encode a run's corpus, check it against the model's length, and make its stream."""
+    recipe, corpus, tokenizer = run.recipe, run.corpus, run.tokenizer
+    entries = encode_entries(tokenizer, corpus.entries)
+    questions = encode_questions(tokenizer, corpus.questions)
+    check_values_tokenize_alike(tokenizer, entries, [person.values for person in corpus.people])
+    _require_fits(recipe, entries, questions)
+    fill = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else None
+    ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": recipe.seed}
+    stream: RowStream | MixedStream = RowStream(entries, purpose="biographies", row_length=fill, **ids)
+    if recipe.training.objective == "mixed":
+        asked = select_questions(questions, corpus.people)
+        width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
+        question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
+        stream = MixedStream(stream, question_rows, recipe.training.qa_ratio, recipe.seed)
+    return TrainingData(entries, questions, corpus.people, stream, recipe.seed)
+
+
+def select_questions(questions: EncodedQuestions, people: list[Person]) -> EncodedQuestions:
+    """The questions about train people: the only ones any training ever sees."""
+    keep = np.array([people[person].split == "train" for person in questions.people], bool)
+    lengths = questions.lengths[keep]
+    offsets = np.r_[0, np.cumsum(lengths)]
+    ids = questions.ids[np.repeat(keep, questions.lengths)]
+    return EncodedQuestions(
+        ids,
+        offsets,
+        questions.people[keep],
+        questions.answer_start[keep],
+        questions.answer_end[keep],
+        questions.attribute[keep],
+    )
+
+
+def model_length(recipe: Recipe) -> int:
+    """The longest row the recipe's model reads."""
+    from workbench_models import load_preset
+
+    return recipe.model.max_length or load_preset(recipe.model.preset).max_length
+
+
+def _require_fits(recipe: Recipe, entries: EncodedEntries, questions: EncodedQuestions) -> None:
+    longest = max(int(entries.lengths.max()), int(questions.lengths.max()))
+    if recipe.tokens.packing == "resampled":
+        longest = max(longest, recipe.tokens.row_length)
+    limit = model_length(recipe)
+    if longest > limit:
+        raise WorkbenchError(
+            f"The longest row has {longest} tokens but the model reads {limit}; "
+            f"set model.max_length to at least {longest}, or use shorter templates (biographies.templates)."
+        )

@@ -1,0 +1,55 @@
+"""Several processes under `torchrun`: each takes its share of every step's rows; one writes."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process's place among the workers; a run without torchrun is one worker of one."""
+
+    rank: int
+    size: int
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process saves and prints."""
+        return self.rank == 0
+
+    def share(self, rows: int) -> slice:
+        """This worker's rows of a step."""
+        return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
+
+    def total(self, number: torch.Tensor) -> torch.Tensor:
+        """The sum of a scalar over all workers."""
+        if self.size > 1:
+            distributed.all_reduce(number)
+        return number
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Average gradients over the workers after each backward pass."""
+        return nn.parallel.DistributedDataParallel(module) if self.size > 1 else module
+
+
+def join_workers(device: str) -> Workers:
+    """Join the process group torchrun has described in the environment, if any."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return Workers(int(os.environ.get("RANK", "0")), size)
+
+
+def local_device(device: str) -> str:
+    """`cuda` → this worker's own GPU."""
+    if device == "cuda" and "LOCAL_RANK" in os.environ:
+        return f"cuda:{os.environ['LOCAL_RANK']}"
+    return device
+
+
+def leave_workers() -> None:
+    """End the process group."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

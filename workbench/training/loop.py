@@ -1,0 +1,349 @@
+"""The training loop: from a run's folder to its checkpoints, interruptible at any moment.
+
+The state after step s is a function of the recipe and s alone: rows come from (seed, step), the learning rate
+from s, and weights and optimizer state from the newest complete checkpoint. So a run that was interrupted, or
+killed, continues to the very weights it would have reached (bit for bit on a CPU with as many threads).
+"""
+
+import errno
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench.checkpoints import (
+    Checkpoint,
+    drop_trainer_states,
+    find_faults,
+    load_trainer_state,
+    save_checkpoint,
+)
+from workbench.errors import WorkbenchError
+from workbench.files import remove_partials, require_free_space
+from workbench.recipe import Recipe
+from workbench.runs import Run, create_run
+from workbench.tokens.packing import Rows, iterate_batches
+from workbench.training.data import TrainingData, encode_run, model_length
+from workbench.training.devices import (
+    Execution,
+    choose_device,
+    choose_execution,
+    peak_flops,
+    training_flops_per_token,
+)
+from workbench.training.distributed import Workers, join_workers, leave_workers, local_device
+from workbench.training.evaluation import first_token_accuracy
+from workbench.training.metrics import Observer, ProgressMeter, append_metrics, truncate_metrics
+from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
+from workbench.training.optimizers import (
+    learning_rate,
+    make_optimizers,
+    optimizer_tensors,
+    restore_optimizers,
+)
+from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("workbench.training")
+
+
+class Interrupted(Exception):
+    """Training stopped on a signal after saving; the run continues with --resume."""
+
+
+def train(
+    recipe: Recipe,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    device: str | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a recipe into a run folder and return the run.
+
+    A finished run is returned as it is. An unfinished one is continued with `resume`, and refused without it.
+    Raises Interrupted after SIGINT or SIGTERM, when a checkpoint has been saved.
+    """
+    device = local_device(choose_device(device))
+    workers = join_workers(device)
+    folder = Path(folder)
+    try:
+        run = _open_or_create(recipe, folder, workers)
+        if run.status["state"] == "finished":
+            return run
+        if run.checkpoints and not resume:
+            raise WorkbenchError(
+                f"{folder} holds an unfinished run (step {run.checkpoints[-1].step}); "
+                "add --resume to continue it, or give --out another folder."
+            )
+        _Training(run, device, workers, observer).run_to_end()
+        return run
+    finally:
+        leave_workers()
+
+
+def make_fresh_model(recipe: Recipe, vocabulary_size: int, end_id: int, pad_id: int) -> "PreTrainedModel":
+    """The recipe's model before training, a function of the recipe and its seed."""
+    from dataclasses import replace
+
+    from workbench_models import load_preset, make_model
+
+    shape = load_preset(recipe.model.preset, recipe.model.architecture)
+    own = {key: getattr(recipe.model, key) for key in ("n_layers", "d_model", "n_heads", "max_length")}
+    shape = replace(shape, **{key: value for key, value in own.items() if value is not None})
+    return make_model(
+        shape,
+        vocab_size=vocabulary_size,
+        seed=recipe.seed,
+        eos_token_id=end_id,
+        pad_token_id=pad_id,
+        dropout=recipe.model.dropout,
+    )
+
+
+def _open_or_create(recipe: Recipe, folder: Path, workers: Workers) -> Run:
+    if workers.writes:
+        run = create_run(recipe, folder)
+    if workers.size > 1:
+        torch.distributed.barrier()
+        run = create_run(recipe, folder)  # exists now: opened and compared
+    return run
+
+
+@dataclass
+class _Training:
+    """One process's part in training one run."""
+
+    run: Run
+    device: str
+    workers: Workers
+    observer: Observer | None
+
+    def run_to_end(self) -> None:
+        recipe = self.run.recipe
+        self.data: TrainingData = encode_run(self.run)
+        self.steps = count_steps(recipe, self.data.entries, len(self.data.people))
+        self.execution: Execution = choose_execution(recipe.training, self.device, self.steps)
+        tokenizer = self.run.tokenizer
+        self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
+        self.model.set_attn_implementation(self.execution.attention)
+        self.model.to(self.device).train()
+        self.mask_words = WordMasking(tokenizer, recipe.seed) if recipe.model.architecture == "gbert" else None
+        self.optimizers = make_optimizers(self.model, recipe.training, self.device)
+        self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
+        self._require_space()
+        first_step = self._restore()
+        self._write_state("training")
+        with _signals_as_flag() as stop:
+            self._loop(first_step, stop)
+        self._write_state("finished")
+
+    def _loop(self, first_step: int, stop: "_Flag") -> None:
+        recipe = self.run.recipe.training
+        summed = SummedLoss(self.model, self.run.tokenizer.pad_token_id, self.mask_words is not None)
+        if self.execution.compile:
+            summed.compile(dynamic=True)
+        loss_module = self.workers.wrap(summed)
+        meter = self._make_meter() if self.workers.writes else None
+        evaluation_steps = plan_evaluations(recipe.evaluations, self.steps)
+        if first_step == 0:
+            self._evaluate(0, None)
+            self._save(0, "planned")
+        batches = iterate_batches(self.data.stream, first_step, self.steps, recipe.rows_per_step)
+        for step, rows in enumerate(batches, first_step + 1):
+            started = time.perf_counter()
+            loss = self._step(loss_module, rows, step)
+            if meter:
+                meter.update(step, int((rows.targets_BT >= 0).sum()), loss.item)
+            busy = time.perf_counter()
+            if step in evaluation_steps or step == self.steps:
+                self._evaluate(step, loss.item())
+            if step in self.checkpoint_steps:
+                self._save(step, "planned")
+            elif stop.raised:
+                self._save(step, "interrupt")
+            if meter:
+                meter.skip_time(time.perf_counter() - busy)
+            if stop.raised and step < self.steps:
+                self._write_state("interrupted")
+                raise Interrupted(f"Stopped at step {step} of {self.steps} and saved; continue with --resume.")
+            log.debug("step %d took %.3f s", step, time.perf_counter() - started)
+
+    def _step(self, loss_module: torch.nn.Module, rows: Rows, step: int) -> torch.Tensor:
+        """One optimizer step; the mean loss over all targets of all workers."""
+        recipe = self.run.recipe.training
+        if self.mask_words:
+            rows = self.mask_words(rows, step)
+        share = self.workers.share(len(rows))
+        mine = Rows(rows.ids_BT[share], rows.targets_BT[share])
+        n_targets = int((rows.targets_BT >= 0).sum())
+        total = torch.zeros((), device=self.device)
+        for part in _split_rows(mine, recipe.accumulation):
+            with self.execution.autocast():
+                loss = loss_module(*to_tensors(part, self.device))
+            (loss * (self.workers.size / n_targets)).backward()
+            total += loss.detach()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        lr = learning_rate(recipe, step - 1, self.steps)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return self.workers.total(total) / n_targets
+
+    def _evaluate(self, step: int, loss: float | None) -> None:
+        if not self.workers.writes:
+            return
+        final = step == self.steps
+        if loss is not None and not loss < float("inf"):
+            raise WorkbenchError(
+                f"The loss is {loss} at step {step}; lower training.lr (now {self.run.recipe.training.lr}) "
+                "and train into a new folder."
+            )
+        mask_id = self.mask_words.mask_id if self.mask_words else None
+        accuracy = {
+            kind: first_token_accuracy(self.model, statements, self.execution, mask_id)
+            for kind, statements in self.data.statements(final).items()
+        }
+        row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
+        append_metrics(self.run.metrics_file, row)
+
+    def _exposures(self, step: int) -> float:
+        return round(step / self.steps * self.run.recipe.training.exposures, 3)
+
+    def _save(self, step: int, reason: str) -> None:
+        """Save a checkpoint; a full disk costs this checkpoint, not the run, unless it is the last one."""
+        if not self.workers.writes:
+            return
+        info = {
+            "reason": reason,
+            "exposures": self._exposures(step),
+            "recipe_digest": self.run.recipe.digest,
+            "precision": "bf16" if self.execution.bf16 else "fp32",
+            "device": self.device,
+        }
+        trainer = (optimizer_tensors(self.model, self.optimizers), {"threads": torch.get_num_threads()})
+        try:
+            save_checkpoint(self.run.checkpoints_folder, self.model, self.run.tokenizer, step, info, trainer)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._survive_full_disk(step, error)
+            return
+        self._tidy(step)
+
+    def _survive_full_disk(self, step: int, error: OSError) -> None:
+        if step == self.steps:
+            self._write_state("interrupted")
+            raise WorkbenchError(
+                f"The disk is full: the last checkpoint (step {step}) could not be saved; free some space and "
+                "continue from the newest saved one with --resume."
+            ) from error
+        log.warning("The disk is full: no checkpoint at step %d; training goes on and tries again at the next.", step)
+
+    def _tidy(self, step: int) -> None:
+        """Drop old optimizer states, and interrupt checkpoints that a later one has made needless."""
+        import shutil
+
+        checkpoints = self.run.checkpoints
+        drop_trainer_states(checkpoints)
+        for checkpoint in checkpoints:
+            if checkpoint.step < step and checkpoint.info["reason"] == "interrupt":
+                shutil.rmtree(checkpoint.path)
+
+    def _restore(self) -> int:
+        """Load the newest checkpoint that can be continued from; returns its step (0: start afresh)."""
+        if self.workers.writes and self.run.checkpoints_folder.is_dir():
+            remove_partials(self.run.checkpoints_folder)
+        start = self._newest_continuable()
+        if start is None:
+            if self.workers.writes:
+                self.run.metrics_file.unlink(missing_ok=True)
+            return 0
+        from transformers import AutoModelForCausalLM
+
+        saved = AutoModelForCausalLM.from_pretrained(str(start.path), dtype=torch.float32)
+        self.model.load_state_dict(saved.state_dict())
+        restore_optimizers(self.model, self.optimizers, load_trainer_state(start)[0])
+        if self.workers.writes:
+            truncate_metrics(self.run.metrics_file, start.step)
+        log.info("Continuing from step %d of %d.", start.step, self.steps)
+        return start.step
+
+    def _newest_continuable(self) -> Checkpoint | None:
+        for checkpoint in reversed(self.run.checkpoints):
+            if not checkpoint.info["trainer"] or not (checkpoint.path / "trainer.safetensors").is_file():
+                continue
+            faults = find_faults(checkpoint)
+            if not faults:
+                return checkpoint
+            log.warning("Checkpoint step %d is damaged (%s); trying the one before.", checkpoint.step, "; ".join(faults))
+        return None
+
+    def _require_space(self) -> None:
+        if self.workers.writes:
+            weights = sum(p.numel() * 4 for p in self.model.parameters())
+            missing = [step for step in self.checkpoint_steps if step not in {c.step for c in self.run.checkpoints}]
+            needed = len(missing) * weights + 3 * 2 * weights
+            require_free_space(self.run.path, needed, f"{len(missing)} checkpoints of {self.run.name}")
+
+    def _make_meter(self) -> ProgressMeter:
+        config = self.model.config
+        flops = training_flops_per_token(
+            sum(p.numel() for p in self.model.parameters()),
+            config.num_hidden_layers,
+            config.hidden_size,
+            min(model_length(self.run.recipe), self.run.recipe.tokens.row_length),
+        )
+        peak = peak_flops(self.execution) * self.workers.size
+        return ProgressMeter(self.run.path, self.steps, flops, peak, self.observer)
+
+    def _write_state(self, state: str) -> None:
+        if self.workers.writes:
+            how: dict[str, Any] = {"device": self.device, "attention": self.execution.attention}
+            how |= {"precision": "bf16" if self.execution.bf16 else "fp32", "compiled": self.execution.compile}
+            self.run.set_status(state=state, steps=self.steps, execution=how)
+
+
+def _split_rows(rows: Rows, parts: int) -> Iterator[Rows]:
+    size = -(-len(rows) // parts)
+    for start in range(0, len(rows), size):
+        yield Rows(rows.ids_BT[start : start + size], rows.targets_BT[start : start + size])
+
+
+@dataclass
+class _Flag:
+    raised: bool = False
+
+
+@contextmanager
+def _signals_as_flag() -> Iterator[_Flag]:
+    """The first SIGINT or SIGTERM raises a flag that the loop looks at after each step; a second one kills."""
+    flag = _Flag()
+    previous: dict[int, Any] = {}
+
+    def note(number: int, _frame: object) -> None:
+        if flag.raised:
+            signal.signal(number, previous[number])
+            signal.raise_signal(number)
+        flag.raised = True
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:  # not the main thread (a notebook's executor, a sweep): signals stay as they are
+        pass
+    try:
+        yield flag
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

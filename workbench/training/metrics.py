@@ -1,0 +1,92 @@
+"""The run's written trace: metrics.jsonl (one row an evaluation) and progress.json (where it is right now)."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.files import PARTIAL_PREFIX, write_atomically
+
+PROGRESS_FILE = "progress.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training run is; `mfu` is the share of the device's peak matrix rate."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    mfu: float
+    seconds_left: float
+
+
+Observer = Callable[[Progress], None]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The complete rows of metrics.jsonl; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def truncate_metrics(path: Path, last_step: int) -> None:
+    """Drop the rows after `last_step`, which a resumed run writes again."""
+    rows = [row for row in read_metrics(path) if row["step"] <= last_step]
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def append_metrics(path: Path, row: dict[str, Any]) -> None:
+    """Append one row in a single write."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class ProgressMeter:
+    """Measures speed over the last seconds and tells an observer and progress.json, at most once a second."""
+
+    def __init__(self, folder: Path, steps: int, flops_per_token: float, peak: float, observer: Observer | None) -> None:
+        self.folder, self.steps, self.observer = folder, steps, observer
+        self.flops_per_token, self.peak = flops_per_token, peak
+        self._since, self._tokens, self._step = time.perf_counter(), 0, None  # type: ignore[var-annotated]
+        self._speed = 0.0
+
+    def update(self, step: int, tokens: int, loss: Callable[[], float]) -> None:
+        """After each step; `loss` is only asked for when something is shown (on a GPU it waits for the step)."""
+        if self._step is None:
+            self._step = step - 1
+        self._tokens += tokens
+        elapsed = time.perf_counter() - self._since
+        if elapsed < 1.0 and step < self.steps:
+            return
+        shown_loss = loss()
+        elapsed = time.perf_counter() - self._since
+        speed = self._tokens / elapsed
+        self._speed = speed if self._speed == 0 else 0.7 * self._speed + 0.3 * speed
+        steps_per_second = (step - self._step) / elapsed * (self._speed / speed)
+        progress = Progress(
+            step=step,
+            steps=self.steps,
+            loss=round(shown_loss, 4),
+            tokens_per_second=round(self._speed),
+            mfu=round(self._speed * self.flops_per_token / self.peak, 4),
+            seconds_left=round((self.steps - step) / max(steps_per_second, 1e-9), 1),
+        )
+        self._since, self._tokens, self._step = time.perf_counter(), 0, step
+        temporary = self.folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
+        temporary.write_text(json.dumps(asdict(progress)))
+        os.replace(temporary, self.folder / PROGRESS_FILE)
+        if self.observer:
+            self.observer(progress)
+
+    def skip_time(self, seconds: float) -> None:
+        """Leave time spent on evaluation or saving out of the speed."""
+        self._since += seconds

@@ -1,0 +1,82 @@
+"""The loss of one batch: next-token prediction, or masked language modelling for a bidirectional model.
+
+Shapes: B rows, T tokens, N targets, D width, V vocabulary.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from workbench.seeds import make_rng
+from workbench.tokens.packing import IGNORED, Rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+MASKED_SHARE = 0.15
+MASK_TOKEN_SHARE, RANDOM_TOKEN_SHARE = 0.8, 0.1
+
+
+class SummedLoss(nn.Module):
+    """Cross-entropy summed over a batch's targets; the output layer runs at target positions only.
+
+    Rows are padded on the right, so a causal model needs no attention mask (and gets the faster kernel);
+    a bidirectional one is told which tokens are padding.
+    """
+
+    def __init__(self, model: "PreTrainedModel", pad_id: int, bidirectional: bool) -> None:
+        super().__init__()
+        self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
+
+    def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+        """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: their ids. → scalar sum."""
+        mask = (ids_BT != self.pad_id) if self.bidirectional else None
+        hidden_BTD = self.model.base_model(input_ids=ids_BT, attention_mask=mask).last_hidden_state
+        hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
+        logits_NV = self.model.get_output_embeddings()(hidden_ND)
+        return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+
+
+def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """ids_BT, places_N, targets_N of a batch on the device."""
+    flat = rows.targets_BT.reshape(-1)
+    places = np.flatnonzero(flat != IGNORED)
+    tensors = [torch.from_numpy(array) for array in (rows.ids_BT, places, flat[places])]
+    if torch.device(device).type == "cuda":
+        tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+    ids_BT, places_N, targets_N = tensors
+    return ids_BT, places_N, targets_N
+
+
+class WordMasking:
+    """Whole-word masking: 15 % of words; of these 80 % become the mask token, 10 % a random one, 10 % stay.
+
+    Which words, is a function of (seed, step). Targets are the chosen tokens themselves, unshifted.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", seed: int) -> None:
+        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        byte_level = any(token.startswith("Ġ") for token in tokens)
+        special = set(tokenizer.all_special_ids)
+        self.seed, self.mask_id, self.pad_id = seed, tokenizer.mask_token_id, tokenizer.pad_token_id
+        self.is_special_V = np.array([i in special for i in range(len(tokens))])
+        self.starts_word_V = self.is_special_V | np.array([not byte_level or t.startswith("Ġ") for t in tokens])
+        self.ordinary_ids = np.flatnonzero(~self.is_special_V)
+
+    def __call__(self, rows: Rows, step: int) -> Rows:
+        rng = make_rng(self.seed, "masking", step)
+        ids_BT = rows.ids_BT.copy()
+        word_BT = np.cumsum(self.starts_word_V[ids_BT], axis=1)
+        n_words = int(word_BT.max()) + 1
+        fate_BT = np.take_along_axis(rng.random((len(ids_BT), n_words)), word_BT, axis=1)
+        kind_BT = np.take_along_axis(rng.random((len(ids_BT), n_words)), word_BT, axis=1)
+        chosen_BT = (fate_BT < MASKED_SHARE) & ~self.is_special_V[ids_BT]
+        targets_BT = np.where(chosen_BT, ids_BT, IGNORED)
+        random_ids_BT = rng.choice(self.ordinary_ids, ids_BT.shape)
+        ids_BT[chosen_BT & (kind_BT < MASK_TOKEN_SHARE)] = self.mask_id
+        swap_BT = chosen_BT & (kind_BT >= MASK_TOKEN_SHARE) & (kind_BT < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
+        ids_BT[swap_BT] = random_ids_BT[swap_BT]
+        return Rows(ids_BT, targets_BT)

@@ -1,0 +1,48 @@
+"""How long a run trains and when it saves: steps from exposures, and the steps of its checkpoints."""
+
+import math
+
+import numpy as np
+
+from workbench.recipe import Recipe
+from workbench.tokens.encoding import EncodedEntries
+
+
+def count_steps(recipe: Recipe, entries: EncodedEntries, n_people: int) -> int:
+    """Optimizer steps that show every person `exposures` entries on average.
+
+    The budget is the same for every augmentation: with five entries a person, each entry is seen a fifth as
+    often. Question rows of a mixed run come on top.
+    """
+    training = recipe.training
+    rows = training.exposures * n_people
+    if recipe.tokens.packing == "resampled":
+        rows *= float(entries.lengths.mean()) / recipe.tokens.row_length
+    if training.objective == "mixed":
+        rows /= 1 - training.qa_ratio
+    return max(1, math.ceil(rows / training.rows_per_step))
+
+
+def plan_checkpoints(plan: str | tuple[int, ...], steps: int) -> list[int]:
+    """The steps to save at, always with 0 (the untrained control) and the last.
+
+    `last`; `log:n` and `linear:n`, n further steps with equal ratios or distances; or listed steps.
+    """
+    if isinstance(plan, tuple):
+        chosen = {step for step in plan if step <= steps}
+    elif plan == "last":
+        chosen = set()
+    else:
+        kind, _, number = plan.partition(":")
+        n = int(number)
+        if kind == "linear":
+            chosen = {round(step) for step in np.linspace(0, steps, n + 1)[1:]}
+        else:
+            first = max(1.0, steps / 2**n)
+            chosen = {round(step) for step in np.geomspace(first, steps, n)}
+    return sorted({0, steps, *chosen})
+
+
+def plan_evaluations(number: int, steps: int) -> set[int]:
+    """The steps to measure accuracies at: evenly spaced, with the first and the last."""
+    return {round(step) for step in np.linspace(0, steps, number + 1)}
