@@ -15,7 +15,7 @@ ANSWER_CUE = " Answer:"
 class Question:
     """A question with its answer; `prompt` ends right before the answer, which begins with a space.
 
-    text: prompt + " " + answer + "."; answer_span: the answer's characters in `text`.
+    text: prompt, space, answer, full stop ("Acme Inc." brings its own); answer_span: the answer in `text`.
     """
 
     person: int
@@ -26,7 +26,7 @@ class Question:
 
     @property
     def text(self) -> str:
-        return f"{self.prompt} {self.answer}."
+        return f"{self.prompt} {self.answer}".removesuffix(".") + "."
 
     @property
     def answer_span(self) -> tuple[int, int]:

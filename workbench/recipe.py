@@ -1,13 +1,16 @@
 """The recipe: the TOML file that, with its seed, fully determines a run."""
 
 import importlib.resources
+import re
 import tomllib
 import types
 import typing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from workbench_models import ModelShape, load_preset
 
 from workbench.biographies.augmentation import Augmentation, parse_augmentation
 from workbench.errors import WorkbenchError, nearest
@@ -52,6 +55,14 @@ class BiographiesRecipe(_Section):
     def _check_augmentation(cls, text: str) -> str:
         return str(parse_augmentation(text))
 
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, groups: tuple[GroupRecipe, ...]) -> tuple[GroupRecipe, ...]:
+        names = [group.name for group in groups]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
+        return groups
+
 
 class TokensRecipe(_Section):
     """How text becomes rows of token ids. Packing is a recorded choice because it changes what is learned."""
@@ -74,6 +85,18 @@ class ModelRecipe(_Section):
     n_heads: int | None = Field(None, gt=0)
     max_length: int | None = Field(None, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> "ModelRecipe":
+        _ = self.shape  # an impossible one is refused here, before any work
+        return self
+
+    @property
+    def shape(self) -> ModelShape:
+        """The preset's shape with this recipe's own keys in place of the preset's."""
+        own = {key: getattr(self, key) for key in ("n_layers", "d_model", "n_heads", "max_length")}
+        preset = load_preset(self.preset, self.architecture)
+        return replace(preset, **{key: value for key, value in own.items() if value is not None})
 
 
 class TrainingRecipe(_Section):
@@ -98,13 +121,12 @@ class TrainingRecipe(_Section):
     checkpoints: str | tuple[int, ...] = Field("log:6", description="`last`, `log:n`, `linear:n`, or listed steps")
     evaluations: int = Field(20, ge=1, description="how many times the accuracies of Figure 1 are measured")
 
-    @field_validator("checkpoints")
+    @field_validator("checkpoints", mode="before")
     @classmethod
-    def _check_checkpoints(cls, plan: str | tuple[int, ...]) -> str | tuple[int, ...]:
-        if isinstance(plan, str) and plan != "last":
-            kind, _, number = plan.partition(":")
-            if kind not in ("log", "linear") or not number.isdigit() or int(number) < 1:
-                raise ValueError("expected `last`, `log:n`, `linear:n` or a list of steps")
+    def _check_checkpoints(cls, plan: Any) -> Any:
+        listed = isinstance(plan, list | tuple) and all(isinstance(step, int) and step >= 0 for step in plan)
+        if not listed and not (isinstance(plan, str) and re.fullmatch(r"last|(log|linear):[1-9]\d*", plan)):
+            raise ValueError("expected `last`, `log:n`, `linear:n` or a list of steps")
         return plan
 
 
@@ -113,6 +135,7 @@ class ProbingRecipe(_Section):
 
     rank: int = Field(2, ge=0, description="rank of the trainable update of the input embedding; 0 = none")
     steps: int = Field(30_000, gt=0)
+    q_steps: int | None = Field(None, gt=0, description="steps of the Q-probe; default: steps")
     entries_per_step: int = Field(50, gt=0)
     lr: float = Field(1e-3, gt=0)
     lr_embedding: float | None = Field(None, gt=0, description="rate of the low-rank factors; default: lr")
@@ -154,8 +177,8 @@ class Recipe(_Section):
 
     @property
     def digest(self) -> str:
-        """Hex sha256 of everything but the name."""
-        return digest_json(self.model_dump(mode="json", exclude={"name"}))
+        """Hex sha256 of what determines the checkpoints: everything but the name and the probes' settings."""
+        return digest_json(self.model_dump(mode="json", exclude={"name", "probing"}, exclude_none=True))
 
 
 def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None = None) -> Recipe:
@@ -211,7 +234,7 @@ def _recipe_text(source: str | Path) -> tuple[str, str]:
         return resource.read_text(encoding="utf-8"), str(source)
     names = shipped_recipes()
     raise WorkbenchError(
-        f"There is no recipe {str(source)!r}{nearest(str(source), names)}; give a TOML file or one of {', '.join(names)}."
+        f"There is no recipe {str(source)!r} (give a TOML file or one of {', '.join(names)}){nearest(str(source), names)}"
     )
 
 
@@ -243,10 +266,11 @@ def _explain(fault: Any, label: str) -> str:
             f"The recipe {label} has the unknown key {location!r}{nearest(str(fault['loc'][-1]), known)} "
             f"(known here: {', '.join(known)})."
         )
-    value = fault.get("input")
     message = fault["msg"].removeprefix("Value error, ")
-    shown = f" = {value!r}" if not isinstance(value, dict | BaseModel) else ""
-    return f"The recipe {label}: {location or 'it'}{shown}: {message}."
+    value = repr(fault.get("input"))
+    shown = f" = {value}" if len(value) <= 60 and fault["type"] != "missing" and location else ""
+    sentence = f"The recipe {label}: {location}{shown}{': ' if location else ''}{message}"
+    return sentence if sentence.endswith((".", "?")) else sentence + "."
 
 
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:

@@ -1,6 +1,6 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.checkpoints import Checkpoint, list_checkpoints
 from workbench.corpus import Corpus, load_corpus, make_corpus, save_corpus
 from workbench.errors import WorkbenchError
-from workbench.files import folder_atomically, read_json, read_jsonl, write_json
+from workbench.files import folder_atomically, read_json, sha256_file, write_json
 from workbench.recipe import Recipe, load_recipe, recipe_to_toml
 
 if TYPE_CHECKING:
@@ -70,13 +70,21 @@ class Run:
         """Merge `changes` into run.json."""
         write_json(self.path / RUN_FILE, {**self.status, **changes})
 
-    def metrics(self) -> Iterator[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, oldest first; empty before the first evaluation."""
-        return read_jsonl(self.metrics_file) if self.metrics_file.is_file() else iter(())
+        return read_metrics(self.metrics_file)
 
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
         return select_checkpoints(self.checkpoints, str(which), self.path)[-1]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The complete rows of metrics.jsonl; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
 
 
 def create_run(recipe: Recipe, folder: Path) -> Run:
@@ -101,7 +109,8 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
         save_corpus(partial / "biographies", corpus)
         make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
-        write_json(partial / RUN_FILE, {"recipe_digest": recipe.digest, "state": "new", **_versions()})
+        identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
+        write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
     return open_run(folder)
 
 
@@ -110,14 +119,13 @@ def open_run(folder: Path | str) -> Run:
     folder = Path(folder)
     if not (folder / RUN_FILE).is_file():
         raise WorkbenchError(f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`.")
-    recipe = load_recipe(folder / "recipe.toml")
-    recorded = read_json(folder / RUN_FILE).get("recipe_digest")
-    if recorded != recipe.digest:
+    recipe_file = folder / "recipe.toml"
+    if read_json(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
         raise WorkbenchError(
-            f"{folder / 'recipe.toml'} has been changed since the run was made; "
+            f"{recipe_file} has been changed since the run was made; "
             "restore it, or train the changed recipe into a folder of its own."
         )
-    return Run(folder, recipe)
+    return Run(folder, load_recipe(recipe_file))
 
 
 def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -> list[Checkpoint]:
@@ -145,7 +153,7 @@ def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -
 
 def _first_difference(old: Recipe, new: Recipe) -> str:
     before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
-    key = next(key for key in {**before, **after} if key != "name" and before.get(key) != after.get(key))
+    key = next(key for key in {**before, **after} if key != "name" and not key.startswith("probing.") and before.get(key) != after.get(key))
     return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
 
 

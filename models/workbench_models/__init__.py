@@ -7,10 +7,11 @@ from workbench_models.architectures import count_parameters, is_bidirectional, m
 from workbench_models.errors import ModelError
 from workbench_models.places import FAMILIES, Place, list_sites, locate, site_axes
 from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
-from workbench_models.sites import Site, layer_site, parse_site, parse_sites
+from workbench_models.sites import BLOCK_HOOKS, Site, layer_site, parse_site, parse_sites
 
 __all__ = [
     "ARCHITECTURES",
+    "BLOCK_HOOKS",
     "FAMILIES",
     "PRESETS",
     "Architecture",

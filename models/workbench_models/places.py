@@ -177,8 +177,8 @@ def site_axes(site: Site, config: Any) -> tuple[tuple[str, ...], tuple[int, ...]
 
     `resid_*`, `embed`, `ln_final`, `*_out`: (`width`,) of size D; `mlp_pre`, `mlp_post`: (`neuron`,);
     `q k v z`: (`head`, `head_width`), k and v with the model's number of key-value heads; `pattern`:
-    (`head`,), its second axis being the tokens looked at. A module path is known only after a forward pass
-    refused here.
+    (`head`,), its second axis being the tokens looked at. A module path's shape is known only
+    after a forward pass and is refused here.
     """
     locate(site, config)
     d_model = int(config.hidden_size)

@@ -120,10 +120,16 @@ def parse_sites(
             if isinstance(text, Site):
                 sites = [text]
             elif text.strip() == "layers":
-                sites = [layer_site(layer, n_layers) for layer in (chosen or range(n_layers + 1))]
-                sites += [] if chosen else [layer_site("final", n_layers)]
+                sites = [
+                    layer_site(layer, n_layers)
+                    for layer in (range(n_layers + 1) if chosen is None else chosen)
+                ]
+                sites += [] if chosen is not None else [layer_site("final", n_layers)]
             elif text.strip() in BLOCK_HOOKS:
-                sites = [_block_site(text.strip(), block) for block in (chosen or range(n_layers))]
+                sites = [
+                    _block_site(text.strip(), block)
+                    for block in (range(n_layers) if chosen is None else chosen)
+                ]
             else:
                 sites = [parse_site(text)]
             found.update(dict.fromkeys(sites))

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import workbench_models
 from workbench_models import (
     FAMILIES,
     ModelError,
@@ -130,5 +132,7 @@ def test_other_architectures_are_refused_towards_a_module_path() -> None:
 
 def test_importing_the_package_imports_neither_torch_nor_transformers() -> None:
     program = "import sys, workbench_models; print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    folder = Path(workbench_models.__file__).parents[1]
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     assert result.stdout.strip() == "set()"

@@ -26,8 +26,9 @@ class Capture(Mapping[str, "torch.Tensor"]):
     """The vectors of the latest forward pass by site; what `capture` hands out. Its hooks live inside `with`.
 
     A site is looked up by short form or hook name. Shapes: [B, T, D]; `q k v z` [B, T, H, D/H]; `pattern`
-    [B, H, T, T] (query, key); `mlp_pre`, `mlp_post` [B, T, neurons]; a module path as the module gives it. After
-    `run(…, positions=…)` axis T is P, and `pattern` is [B, P, H, T] (the rows of the queries asked for).
+    [B, H, T, T] (query, key); `mlp_pre`, `mlp_post` [B, T, neurons]; a module path as the module gives it.
+    After `run(…, positions=…)` axis T is P, and `pattern` is [B, P, H, T] (the rows of the queries asked
+    for).
 
     The tensors are the network's own, not copies: they carry gradients where the forward pass did.
     """
@@ -35,12 +36,13 @@ class Capture(Mapping[str, "torch.Tensor"]):
     def __init__(self, model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> None:
         config = model.config
         try:
-            self.sites = parse_sites(sites, int(getattr(config, "num_hidden_layers", 0) or 10**9))
+            self.sites = parse_sites(sites, int(getattr(config, "num_hidden_layers", 0) or 0))
             self._places = {site: locate(site, config) for site in self.sites}
         except ModelError as error:
             raise WorkbenchError(f"{error}.") from error
         self._model = model
         self._modules = {site: find_module(model, site, place) for site, place in self._places.items()}
+        self._root = model if reaches_head(model, self.sites) else model.base_model
         self._tensors: dict[str, torch.Tensor] = {}
         self._positions: torch.Tensor | None = None
         self._stop = False
@@ -83,15 +85,15 @@ class Capture(Mapping[str, "torch.Tensor"]):
         """One forward pass without the output head, ended as soon as the last site asked for has been read.
 
         ids:             [B, T] token ids.
-        attention_mask:  [B, T], 1 for tokens and 0 for padding; only a bidirectional model needs it where padding
-                         is on the right and padded tokens are not read.
-        positions:       [B, P] token positions to keep; everything else is dropped inside the hooks, so a batch
-                         never holds whole sequences.
+        attention_mask:  [B, T], 1 for tokens and 0 for padding; only a bidirectional model needs it where
+                         padding is on the right and padded tokens are not read.
+        positions:       [B, P] token positions to keep; everything else is dropped inside the hooks, so a
+                         batch never holds whole sequences.
         stop_after_last: False runs all blocks, for module paths called more than once in a pass.
         """
         self._tensors, self._positions, self._stop = {}, positions, stop_after_last
         try:
-            self._model.base_model(input_ids=ids, attention_mask=attention_mask)
+            self._root(input_ids=ids, attention_mask=attention_mask)
         except _AllRead:
             pass
         finally:
@@ -104,9 +106,13 @@ class Capture(Mapping[str, "torch.Tensor"]):
         except ModelError as error:
             raise WorkbenchError(f"{error}.") from error
         if found not in self.sites:
-            raise KeyError(f"site {found.short!r} was not asked for; captured are {', '.join(map(str, self.sites))}")
+            raise KeyError(
+                f"site {found.short!r} was not asked for; captured are {', '.join(map(str, self.sites))}"
+            )
         if found.short not in self._tensors:
-            raise KeyError(f"site {found.short!r} has not been read; run a forward pass inside the `with` block first")
+            raise KeyError(
+                f"site {found.short!r} has not been read; run a forward pass inside the `with` block first"
+            )
         return self._tensors[found.short]
 
     def __iter__(self) -> Iterator[str]:
@@ -142,8 +148,8 @@ def capture(model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> Capt
             acts.run(ids)                    # no output head, stops after the last site
             vectors = acts["resid_post.2"]   # [B, T, D]
 
-    Calling the model itself inside the block fills `acts` too. While a `pattern` is asked for the model runs with
-    written-out attention, and its own kernel is put back afterwards.
+    Calling the model itself inside the block fills `acts` too. While a `pattern` is asked for the model runs
+    with written-out attention, and its own kernel is put back afterwards.
 
     Raises WorkbenchError for a site the model does not have, with the nearest names.
     """
@@ -151,7 +157,7 @@ def capture(model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> Capt
 
 
 def cut_site(site: Site, place: Place, flow: Any, positions: "torch.Tensor | None" = None) -> "torch.Tensor":
-    """The site's tensor out of a module's input or output, at the token positions [B, P] where they are given."""
+    """The site's tensor out of a module's input or output, at token positions [B, P] where they are given."""
     import torch
 
     tensor = flow[place.item] if isinstance(flow, tuple | list) else flow
@@ -161,21 +167,32 @@ def cut_site(site: Site, place: Place, flow: Any, positions: "torch.Tensor | Non
             "name a module inside it whose output is a tensor."
         )
     if place.cut == "q|k|v":
-        tensor = tensor.chunk(3, dim=-1)[place.part].unflatten(-1, (place.heads, -1))
+        tensor = _split_heads(tensor.chunk(3, dim=-1)[place.part], place.heads)
     elif place.cut == "heads(q|k|v)":
-        tensor = tensor.unflatten(-1, (place.heads, -1)).chunk(3, dim=-1)[place.part]
-    elif place.cut == "heads" and tensor.ndim == 3:
-        tensor = tensor.unflatten(-1, (place.heads, -1))
+        tensor = _split_heads(tensor, place.heads).chunk(3, dim=-1)[place.part]
+    elif place.cut == "heads":
+        tensor = _split_heads(tensor, place.heads)
     if positions is None:
         return tensor
     if site.kind == "pattern":
         tensor = tensor.transpose(1, 2)  # [B, T, H, T]: the query first, like every other site
     if tensor.ndim < 3 or tensor.shape[0] != positions.shape[0]:
         raise WorkbenchError(
-            f"Site {site.short!r} has the shape {tuple(tensor.shape)}, which cannot be read by token position; "
+            f"Site {site.short!r} has the shape {tuple(tensor.shape)}, which has no token positions; "
             f"expected [{positions.shape[0]}, tokens, …]; name a module whose output has one vector a token."
         )
     return tensor[torch.arange(tensor.shape[0], device=tensor.device)[:, None], positions]
+
+
+def _split_heads(tensor: "torch.Tensor", heads: int) -> "torch.Tensor":
+    """[B, T, H · width] → [B, T, H, width]."""
+    return tensor.reshape(*tensor.shape[:-1], heads, -1)
+
+
+def reaches_head(model: "PreTrainedModel", sites: Iterable[Site]) -> bool:
+    """Whether a site lies outside the base model (such as `module:lm_head`), so that all of it must run."""
+    inside = {id(module) for module in model.base_model.modules()}
+    return any(id(find_module(model, site, locate(site, model.config))) not in inside for site in sites)
 
 
 def find_module(model: "PreTrainedModel", site: Site, place: Place) -> "nn.Module":
@@ -184,7 +201,7 @@ def find_module(model: "PreTrainedModel", site: Site, place: Place) -> "nn.Modul
     Raises WorkbenchError where there is no such module, with the nearest paths.
     """
     for root in (model, model.base_model) if site.kind == "module" else (model.base_model,):
-        modules = dict(root.named_modules())
+        modules: dict[str, nn.Module] = dict(root.named_modules())
         if place.path in modules:
             return modules[place.path]
     names = [name for name, _ in model.named_modules() if name]

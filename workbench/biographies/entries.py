@@ -1,5 +1,6 @@
 """Biography entries: a text about one person with the character spans of the name and of every value."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,13 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Per
     unknown = sorted(set(values) - set(ATTRIBUTES))
     if unknown:
         raise WorkbenchError(f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}.")
-    names = tuple(_check_span(span, text, where) for span in row.get("names", [])) or _find(person.full_name, text)
+    names = _check_spans(row.get("names"), text, where, "names") or _find(person.full_name, text)
+    for start, end in names:
+        if text[start:end] != person.full_name:
+            raise WorkbenchError(
+                f"{where}: the span {[start, end]} of names reads {text[start:end]!r}, but the person is "
+                f"{person.full_name!r}; leave `names` out to have the full name searched for."
+            )
     spans = {attribute: _check_span(span, text, where) for attribute, span in values.items()}
     for attribute, (start, end) in spans.items():
         if text[start:end] != person.values.get(attribute):
@@ -83,9 +90,22 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Per
                 f"{person.full_name} is {person.values.get(attribute)!r}; give the span of the value itself."
             )
     ordered = dict(sorted(spans.items(), key=lambda item: item[1]))
-    sentences = {attribute: _check_span(span, text, where) for attribute, span in row.get("sentences", {}).items()}
-    pronouns = tuple(_check_span(span, text, where) for span in row.get("pronouns", []))
-    return Entry(person_id, int(row.get("variant", 0)), text, names, pronouns, ordered, sentences)
+    sentences, variant = row.get("sentences", {}), row.get("variant", 0)
+    if not isinstance(sentences, dict) or not set(sentences) <= set(ATTRIBUTES) or not isinstance(variant, int):
+        raise WorkbenchError(
+            f"{where}: expected `sentences` as attribute → [start, end] and `variant` as a whole number, or neither."
+        )
+    sentence_spans = {attribute: _check_span(span, text, where) for attribute, span in sentences.items()}
+    pronouns = _check_spans(row.get("pronouns"), text, where, "pronouns")
+    return Entry(person_id, variant, text, names, pronouns, ordered, sentence_spans)
+
+
+def _check_spans(spans: Any, text: str, where: str, key: str) -> tuple[Span, ...]:
+    if spans is None:
+        return ()
+    if not isinstance(spans, list):
+        raise WorkbenchError(f"{where}: {key} is {spans!r}; expected a list of [start, end], or leave it out.")
+    return tuple(_check_span(span, text, where) for span in spans)
 
 
 def _check_span(span: Any, text: str, where: str) -> Span:
@@ -99,9 +119,5 @@ def _check_span(span: Any, text: str, where: str) -> Span:
 
 
 def _find(name: str, text: str) -> tuple[Span, ...]:
-    spans = []
-    start = text.find(name)
-    while start >= 0:
-        spans.append((start, start + len(name)))
-        start = text.find(name, start + len(name))
-    return tuple(spans)
+    """Where the name stands as whole words: `Anya Li` is not in `Anya Lindt`."""
+    return tuple(match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text))

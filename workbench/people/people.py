@@ -121,9 +121,14 @@ def _person_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | 
     if row.get("id", expected_id) != expected_id:
         raise WorkbenchError(f"{where}: id is {row['id']!r}; ids must be 0, 1, 2, … in file order.")
     values = row.get("values", {})
+    if not isinstance(values, dict):
+        raise WorkbenchError(f"{where}: values is {values!r}; expected an object, attribute → text.")
     unknown = sorted(set(values) - set(ATTRIBUTES))
     if unknown:
         raise WorkbenchError(f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}.")
+    for attribute, value in values.items():
+        if not isinstance(value, str) or not value.strip():
+            raise WorkbenchError(f"{where}: {attribute} is {value!r}; expected a text, or leave the attribute out.")
     pronoun = row.get("pronoun", "they")
     if pronoun not in PRONOUNS:
         raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected he, she or they.")

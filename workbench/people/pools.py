@@ -68,7 +68,10 @@ def load_pools(folder: Path | None = None, sizes: Mapping[str, int] | None = Non
         lines = _read_lines(folder, file)
         lines = _first(lines, sizes.get(pool), pool, f"the file {file}")
         if pool == "company":
-            company_city = dict(_split_company(line, file) for line in lines)
+            for name, city in (_split_company(line, file) for line in lines):
+                if name in company_city:
+                    raise WorkbenchError(f"The pool file {file} lists {name!r} twice; a company has one city.")
+                company_city[name] = city
             lines = list(company_city)
         values[pool] = tuple(lines)
     dates = {

@@ -160,7 +160,7 @@ def check_values_tokenize_alike(
                 continue
             value = values[person_id][attribute]
             if value not in answers:
-                answers[value] = _answer_ids(tokenizer, value)
+                answers[value] = answer_ids(tokenizer, value)
             found = tuple(entries.ids[row_start + starts[column] : row_start + ends[column]].tolist())
             if found != answers[value]:
                 raise WorkbenchError(
@@ -170,8 +170,9 @@ def check_values_tokenize_alike(
                 )
 
 
-def _answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
-    text = f"Answer: {value}."
+def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
+    """The ids of a value as an answer, that is after `Answer: `."""
+    text = f"Answer: {value}".removesuffix(".") + "."
     ((ids, starts, ends),) = _encode(tokenizer, [text])
     first, last = span_to_tokens((8, 8 + len(value)), starts, ends, text)
     return tuple(ids[first + 1 : last + 2].tolist())

@@ -94,7 +94,7 @@ class RowStream:
 
     def _assemble(self, rows: list[np.ndarray]) -> Rows:
         lengths = [int(self.texts.lengths[texts].sum()) for texts in rows]
-        width = self.row_length if self.row_length is not None else -(-max(lengths) // 8) * 8
+        width = self.row_length if self.row_length is not None else row_width(max(lengths))
         ids_BT = np.full((len(rows), width), self.pad_id, np.int64)
         targets_BT = np.full((len(rows), width), IGNORED, np.int64)
         for b, (texts, length) in enumerate(zip(rows, lengths, strict=True)):
@@ -105,11 +105,17 @@ class RowStream:
         return Rows(ids_BT, targets_BT)
 
 
+def row_width(length: int) -> int:
+    """How wide a batch is whose longest row has `length` tokens: few widths mean few shapes to prepare for."""
+    return -(-length // 8) * 8
+
+
 def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
     """Reorder so that no two neighbours are about one person, moving as few texts as possible.
 
-    Each clash swaps with the nearest later text that fits both places; one that no text fits stays (only
-    possible when one person has more than half of the texts).
+    Each clash swaps with the nearest later text that fits both places. Where few people have most of the texts
+    that may not suffice; then the people are dealt out in turn. A clash stays only where it must: when one
+    person has more than half of the texts.
     """
     order = order.copy()
     who = people[order]
@@ -121,7 +127,15 @@ def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
                 order[[i, j]] = order[[j, i]]
                 who[[i, j]] = who[[j, i]]
                 break
-    return order
+    return _deal_out(order, people) if (who[1:] == who[:-1]).any() else order
+
+
+def _deal_out(order: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Texts person by person, the most frequent first, onto the even places and then onto the odd ones."""
+    _, person, counts = np.unique(people[order], return_inverse=True, return_counts=True)
+    dealt = np.empty_like(order)
+    dealt[np.r_[0 : len(order) : 2, 1 : len(order) : 2]] = order[np.lexsort((person, -counts[person]))]
+    return dealt
 
 
 def _fits(who: np.ndarray, place: int, person: int, other: int) -> bool:

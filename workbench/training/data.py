@@ -15,7 +15,7 @@ from workbench.tokens.encoding import (
     encode_entries,
     encode_questions,
 )
-from workbench.tokens.packing import MixedStream, RowStream
+from workbench.tokens.packing import MixedStream, RowStream, row_width
 from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_people
 
 PEOPLE_MEASURED_FINALLY = 1000  # of each half
@@ -77,18 +77,11 @@ def select_questions(questions: EncodedQuestions, people: list[Person]) -> Encod
     )
 
 
-def model_length(recipe: Recipe) -> int:
-    """The longest row the recipe's model reads."""
-    from workbench_models import load_preset
-
-    return recipe.model.max_length or load_preset(recipe.model.preset).max_length
-
-
 def _require_fits(recipe: Recipe, entries: EncodedEntries, questions: EncodedQuestions) -> None:
-    longest = max(int(entries.lengths.max()), int(questions.lengths.max()))
+    longest = max(row_width(int(entries.lengths.max())), int(questions.lengths.max()))
     if recipe.tokens.packing == "resampled":
         longest = max(longest, recipe.tokens.row_length)
-    limit = model_length(recipe)
+    limit = recipe.model.shape.max_length
     if longest > limit:
         raise WorkbenchError(
             f"The longest row has {longest} tokens but the model reads {limit}; "

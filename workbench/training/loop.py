@@ -29,7 +29,7 @@ from workbench.files import remove_partials, require_free_space
 from workbench.recipe import Recipe
 from workbench.runs import Run, create_run
 from workbench.tokens.packing import Rows, iterate_batches
-from workbench.training.data import TrainingData, encode_run, model_length
+from workbench.training.data import TrainingData, encode_run
 from workbench.training.devices import (
     Execution,
     choose_device,
@@ -92,15 +92,10 @@ def train(
 
 def make_fresh_model(recipe: Recipe, vocabulary_size: int, end_id: int, pad_id: int) -> "PreTrainedModel":
     """The recipe's model before training, a function of the recipe and its seed."""
-    from dataclasses import replace
+    from workbench_models import make_model
 
-    from workbench_models import load_preset, make_model
-
-    shape = load_preset(recipe.model.preset, recipe.model.architecture)
-    own = {key: getattr(recipe.model, key) for key in ("n_layers", "d_model", "n_heads", "max_length")}
-    shape = replace(shape, **{key: value for key, value in own.items() if value is not None})
     return make_model(
-        shape,
+        recipe.model.shape,
         vocab_size=vocabulary_size,
         seed=recipe.seed,
         eos_token_id=end_id,
@@ -302,7 +297,7 @@ class _Training:
             sum(p.numel() for p in self.model.parameters()),
             config.num_hidden_layers,
             config.hidden_size,
-            min(model_length(self.run.recipe), self.run.recipe.tokens.row_length),
+            min(self.run.recipe.model.shape.max_length, self.run.recipe.tokens.row_length),
         )
         peak = peak_flops(self.execution) * self.workers.size
         return ProgressMeter(self.run.path, self.steps, flops, peak, self.observer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.files import PARTIAL_PREFIX, write_atomically
+from workbench.runs import read_metrics
 
 PROGRESS_FILE = "progress.json"
 
@@ -26,14 +27,6 @@ class Progress:
 
 
 Observer = Callable[[Progress], None]
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The complete rows of metrics.jsonl; a last line cut short by a kill is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
 
 
 def truncate_metrics(path: Path, last_step: int) -> None:

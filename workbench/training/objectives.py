@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 MASKED_SHARE = 0.15
+TARGETS_ROUNDED_TO = 256
 MASK_TOKEN_SHARE, RANDOM_TOKEN_SHARE = 0.8, 0.1
 
 
@@ -32,7 +33,7 @@ class SummedLoss(nn.Module):
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
 
     def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-        """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: their ids. → scalar sum."""
+        """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: their ids, or -100. → scalar sum."""
         mask = (ids_BT != self.pad_id) if self.bidirectional else None
         hidden_BTD = self.model.base_model(input_ids=ids_BT, attention_mask=mask).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
@@ -41,10 +42,17 @@ class SummedLoss(nn.Module):
 
 
 def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """ids_BT, places_N, targets_N of a batch on the device."""
+    """ids_BT, places_N, targets_N of a batch on the device.
+
+    N is rounded up (with ignored targets), because every new shape costs the CPU's matrix library a kernel that
+    it compiles and keeps: without rounding, memory grows by gigabytes over a run.
+    """
     flat = rows.targets_BT.reshape(-1)
     places = np.flatnonzero(flat != IGNORED)
-    tensors = [torch.from_numpy(array) for array in (rows.ids_BT, places, flat[places])]
+    targets = flat[places]
+    padding = -len(places) % TARGETS_ROUNDED_TO
+    places, targets = np.pad(places, (0, padding)), np.pad(targets, (0, padding), constant_values=IGNORED)
+    tensors = [torch.from_numpy(array) for array in (rows.ids_BT, places, targets)]
     if torch.device(device).type == "cuda":
         tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
     ids_BT, places_N, targets_N = tensors

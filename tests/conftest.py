@@ -1,0 +1,44 @@
+"""What every test runs under: one thread of arithmetic a worker, no accelerator needed, no network."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from workbench.corpus import Corpus, make_corpus
+from workbench.recipe import load_recipe
+
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(LOOPBACK):
+            raise OSError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_corpus() -> Callable[..., Corpus]:
+    """`small_corpus("multi2+permute", people=40)`: the tiny recipe's corpus for a few people."""
+
+    def make(augmentation: str = "single", people: int = 40, seed: int = 0) -> Corpus:
+        changes = {"people.number": people, "biographies.augmentation": augmentation, "seed": seed}
+        return make_corpus(load_recipe("tiny", changes))
+
+    return make

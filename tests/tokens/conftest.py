@@ -1,0 +1,79 @@
+"""A corpus that holds every shipped value, and every kind of tokenizer made from it."""
+
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from workbench.biographies.augmentation import parse_augmentation
+from workbench.biographies.rendering import make_entries
+from workbench.biographies.templates import load_questions, load_templates
+from workbench.corpus import Corpus
+from workbench.people.people import Person, split_of
+from workbench.people.pools import MONTHS, load_pools
+from workbench.questions import make_questions
+from workbench.recipe import TokensRecipe
+from workbench.tokens.tokenizers import END, make_tokenizer
+
+N_PEOPLE = 300  # the largest pool of values
+KINDS = ["word", "bpe", "bpe restricted", "gpt2", "gpt2 restricted"]
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    """300 people who between them have every shipped city, university, major, company, month, day and year."""
+    pools = load_pools()
+
+    def pick(pool: str, i: int) -> str:
+        return pools.values[pool][i % len(pools.values[pool])]
+
+    people = []
+    for i in range(N_PEOPLE):
+        name = " ".join(pick(part, i) for part in ("first_name", "middle_name", "last_name"))
+        company = pick("company", i)
+        values = {
+            "birth_date": f"{MONTHS[i % 12]} {i % 28 + 1}, {1900 + i % 200}",
+            "birth_city": pick("birth_city", i),
+            "university": pick("university", i),
+            "major": pick("major", i),
+            "company": company,
+            "company_city": pools.company_city[company],
+        }
+        people.append(Person(i, "everyone", name, "he she they".split()[i % 3], values, split_of(name, 0)))
+    plan = {"everyone": parse_augmentation("single+permute1")}
+    entries = make_entries(people, plan, load_templates(), seed=0)
+    return Corpus(people, entries, make_questions(people, load_questions()))
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer file built like GPT-2's (bytes, no leading space, one special token), from other text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    docs = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[1].rglob("*.py"))]
+    tokenizer.train_from_iterator(docs, trainer)
+    folder = tmp_path_factory.mktemp("gpt2")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def recipe(request: pytest.FixtureRequest, gpt2_folder: Path) -> TokensRecipe:
+    name, _, restricted = request.param.partition(" ")
+    return TokensRecipe(
+        tokenizer=name, source=str(gpt2_folder), vocabulary_size=800, restrict=bool(restricted)
+    )
+
+
+@pytest.fixture(scope="session")
+def tokenizer(recipe: TokensRecipe, corpus: Corpus) -> PreTrainedTokenizerFast:
+    return make_tokenizer(recipe, corpus.texts)

@@ -1,0 +1,190 @@
+"""Cache activations on disk: what is already there is checked and kept, what is missing is computed.
+
+A store lives at `<folder>/<weights>/<data>/<settings>`, each a digest: of the weight bytes, of the texts with
+their positions and columns, of config, sites, engine and precision. Nothing is ever looked up by a model's
+name.
+
+Shapes: N texts, P positions, B batch, H heads, T tokens.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench_models import Site, is_bidirectional
+
+from workbench.activations.engines import Engine, open_engine
+from workbench.activations.loading import ModelLoader
+from workbench.activations.planning import Job, make_job, make_plan
+from workbench.activations.reading import Ints, Reading, plan_batches
+from workbench.activations.sources import ModelSource, as_source
+from workbench.activations.store import ActivationStore, open_store
+from workbench.activations.streaming import BATCH_TOKENS, check_dtype, read_rows, set_training
+from workbench.activations.writing import StoreWriter, hold_lock
+from workbench.checkpoints import Checkpoint
+from workbench.errors import WorkbenchError
+from workbench.files import require_free_space
+from workbench.runs import RUN_FILE
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+SHARD_BYTES = 64 * 2**20
+Progress = Callable[[str, int, int], None]
+
+
+def cache_activations(
+    model: "ModelSource | Checkpoint | Path | str | PreTrainedModel",
+    reading: Reading,
+    sites: str | Iterable[str | Site] = "resid_post",
+    *,
+    folder: Path | str | None = None,
+    layers: Iterable[int] | None = None,
+    engine: str = "hooks",
+    dtype: str = "float32",
+    device: str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+    shard_bytes: int = SHARD_BYTES,
+    on_progress: Progress | None = None,
+    loader: ModelLoader | None = None,
+) -> ActivationStore:
+    """The store with a model's activations, computed where it does not exist yet.
+
+    model:        a run (its last checkpoint), a model folder, a hub name, a source found by `find_sources`;
+                  or a model in memory, keyed by its weights as they are now and read in their own precision.
+    reading:      the texts and positions, see `read_biographies`, `read_names`, `read_table`.
+    sites:        names; a bare kind such as `resid_post` means all blocks, `layers` the whole residual
+                  stream.
+    folder:       where stores are kept; by default `<run>/activations` for a run's checkpoint.
+    dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
+    batch_tokens: most tokens of a batch with its padding: sets the memory and, on an accelerator, the speed.
+    shard_bytes:  size of a shard; about four of them are in memory at a time, whatever the number of texts.
+    on_progress:  called with the model's label, texts done and texts in all.
+    loader:       shared by the calls of a series, it loads the weights of the next checkpoint into the same
+                  module.
+
+    A process killed at any moment loses at most the shards it was working on: the same call completes the
+    store to the same bytes. Of two processes asked for the same store the second waits, then finds it.
+    Raises WorkbenchError where the disk is too small (before anything is computed), for vectors that are not
+    numbers, and for what `iterate_activations` refuses.
+    """
+    check_dtype(dtype)
+    if isinstance(model, ModelSource | Checkpoint | Path | str):
+        model = as_source(model)
+    folder = _default_folder(model) if folder is None else Path(folder)
+    job = make_job(model, reading, sites, layers, engine, dtype)
+    path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
+    with hold_lock(path):
+        if not _is_sound(path):
+            if isinstance(model, ModelSource):
+                loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
+            else:
+                loaded = model
+            _fill(path, job, loaded, reading, batch_tokens, shard_bytes, on_progress)
+    return open_store(path, check=False)
+
+
+def cache_series(
+    sources: Sequence[ModelSource],
+    reading: Reading,
+    sites: str | Iterable[str | Site] = "resid_post",
+    **options: Any,
+) -> list[ActivationStore]:
+    """`cache_activations` for one source after another, all in the memory of one model."""
+    loader = ModelLoader(device=options.get("device", "cpu"), dtype=options.get("dtype", "float32"))
+    sites = sites if isinstance(sites, str) else list(sites)
+    return [cache_activations(source, reading, sites, loader=loader, **options) for source in sources]
+
+
+def _default_folder(model: "ModelSource | PreTrainedModel") -> Path:
+    """`<run>/activations` for a run's checkpoint; anything else needs a folder of its own."""
+    if (
+        isinstance(model, ModelSource)
+        and (run := model.path.absolute().parents[1])
+        and (run / RUN_FILE).is_file()
+    ):
+        return run / "activations"
+    label = model.label if isinstance(model, ModelSource) else "a model in memory"
+    raise WorkbenchError(
+        f"{label} belongs to no run, so its activations have no folder; name one (--out, folder=)."
+    )
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a finished store is there whose every byte is as it was written."""
+    from workbench.activations.verify import find_store_faults
+
+    return path.is_dir() and not find_store_faults(path)
+
+
+def _fill(
+    path: Path,
+    job: Job,
+    model: "PreTrainedModel",
+    reading: Reading,
+    batch_tokens: int,
+    shard_bytes: int,
+    on_progress: Progress | None,
+) -> None:
+    """Compute the shards a store lacks and write them."""
+    was_training = model.training
+    set_training(model, False)
+    try:
+        with open_engine(job.engine, model, job.sites) as engine:
+            plan, bytes_per_text = make_plan(job, engine, model, reading, batch_tokens, shard_bytes)
+            writer = StoreWriter(path, plan, reading)
+            try:
+                missing = writer.missing
+                texts = sum(len(part) for part in missing)
+                require_free_space(path, int(texts * bytes_per_text), f"Caching {texts} texts of {job.label}")
+                done = len(reading) - texts
+                for part in missing:
+                    vectors = _shard_buffers(plan, job.sites, len(part), len(reading.position_labels), model)
+                    lengths = reading.read_lengths(is_bidirectional(model.config))[part.start : part.stop]
+                    for rows in plan_batches(lengths, batch_tokens):
+                        _read_into(vectors, engine, model, reading, part.start, rows)
+                        done += len(rows)
+                        if on_progress:
+                            on_progress(job.label, done, len(reading))
+                    writer.submit(part, {site: values.cpu() for site, values in vectors.items()})
+                writer.finish()
+            finally:
+                writer.close()
+    finally:
+        set_training(model, was_training)
+
+
+def _shard_buffers(
+    plan: dict[str, Any], sites: Sequence[Site], n: int, n_positions: int, model: "PreTrainedModel"
+) -> "dict[Site, torch.Tensor]":
+    """Room for one shard on the model's device: [P, n, …] by site, each position one block of memory."""
+    import torch
+
+    return {
+        site: torch.zeros(
+            (n_positions, n, *entry["shape"]), dtype=getattr(torch, entry["dtype"]), device=model.device
+        )
+        for site, entry in zip(sites, plan["sites"], strict=True)
+    }
+
+
+def _read_into(
+    vectors: "dict[Site, torch.Tensor]",
+    engine: Engine,
+    model: "PreTrainedModel",
+    reading: Reading,
+    first: int,
+    rows: Ints,
+) -> None:
+    """Read one batch, `rows` counted from the shard's first text, into the shard's buffers."""
+    import torch
+
+    found = read_rows(engine, model, reading, first + rows)
+    where = torch.from_numpy(rows).to(model.device)
+    for site, buffer in vectors.items():
+        values = found[site.short].transpose(0, 1)  # [P, B, …]
+        if site.kind == "pattern":
+            buffer[:, where, :, : values.shape[-1]] = values
+        else:
+            buffer[:, where] = values

@@ -1,0 +1,140 @@
+"""Activations batch by batch, checkpoint after checkpoint, without touching the disk.
+
+Shapes: B batch, T tokens, P positions, N texts.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from workbench_models import ModelError, Site, is_bidirectional, parse_sites
+
+from workbench.activations.engines import Engine, open_engine
+from workbench.activations.loading import ModelLoader
+from workbench.activations.reading import Ints, Reading, plan_batches
+from workbench.activations.sources import ModelSource
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+DTYPES = ("float32", "bfloat16", "float16")
+BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationBatch:
+    """The vectors of one batch of texts.
+
+    source:  which model, or None for one handed over in memory.
+    rows:    int64 [B], which texts of the reading.
+    present: bool [B, P], False where a text has no such position (its vectors there mean nothing).
+    vectors: short form of a site → [B, P, …] on the model's device; a `pattern` is [B, P, H, T].
+    """
+
+    source: ModelSource | None
+    rows: Ints
+    present: "np.ndarray[Any, np.dtype[np.bool_]]"
+    vectors: "dict[str, torch.Tensor]"
+
+
+def iterate_activations(
+    models: "ModelSource | PreTrainedModel | Sequence[ModelSource]",
+    reading: Reading,
+    sites: str | Iterable[str | Site] = "resid_post",
+    *,
+    layers: Iterable[int] | None = None,
+    engine: str = "hooks",
+    dtype: str = "float32",
+    device: str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+) -> Iterator[ActivationBatch]:
+    """Read texts with one model after another; each batch is handed out as soon as it is computed.
+
+    sites:        names as for `parse_sites`: a bare kind means all blocks, `layers` the whole residual
+                  stream.
+    layers:       restricts bare kinds to these blocks.
+    engine:       `hooks`, `transformer-lens` or `nnsight`.
+    dtype:        of weights and computation (a model in memory keeps its own).
+    batch_tokens: most tokens of a batch with its padding; texts of like length share a batch.
+
+    The models of a series share one module: the weights of the next are loaded into it, so whoever keeps a
+    batch keeps no model. Vectors carry no gradient. Rows come longest first, all rows of one model before the
+    next.
+    """
+    check_dtype(dtype)
+    for source, model in iterate_models(models, device=device, dtype=dtype):
+        chosen = resolve_sites(sites, model.config, layers)
+        reading.check_fits(model.config)
+        with open_engine(engine, model, chosen) as opened:
+            for rows in plan_batches(reading.read_lengths(is_bidirectional(model.config)), batch_tokens):
+                yield ActivationBatch(
+                    source, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
+                )
+
+
+def iterate_models(
+    models: "ModelSource | PreTrainedModel | Sequence[ModelSource]", *, device: str, dtype: str
+) -> "Iterator[tuple[ModelSource | None, PreTrainedModel]]":
+    """Load sources one after another, into the same module where their configs agree."""
+    if not isinstance(models, ModelSource | Sequence):
+        was_training = models.training
+        set_training(models, False)
+        try:
+            yield None, models
+        finally:
+            set_training(models, was_training)
+        return
+    loader = ModelLoader(device=device, dtype=dtype)
+    for source in [models] if isinstance(models, ModelSource) else models:
+        yield source, loader.load(source)
+
+
+def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | None) -> list[Site]:
+    """The sites a user names, in a model of this config; a mistake is a WorkbenchError."""
+    n_layers = int(getattr(config, "num_hidden_layers", 0) or 0)
+    if layers is not None and any(not 0 <= layer <= n_layers for layer in layers):
+        raise WorkbenchError(
+            f"layers {sorted(layers)} go beyond the model's {n_layers} blocks; the first is 0."
+        )
+    try:
+        return parse_sites(sites, n_layers, layers)
+    except ModelError as error:
+        raise WorkbenchError(f"{error}.") from error
+
+
+def set_training(model: "PreTrainedModel", on: bool) -> None:
+    """Switch dropout on or off."""
+    untyped: Any = model
+    untyped.train(on)
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse a precision that is not one of `DTYPES`."""
+    if dtype not in DTYPES:
+        raise WorkbenchError(f"dtype {dtype!r} does not exist here; expected one of {', '.join(DTYPES)}.")
+
+
+def read_rows(
+    engine: Engine, model: "PreTrainedModel", reading: Reading, rows: Ints
+) -> "dict[str, torch.Tensor]":
+    """One batch: pad the rows on the right, run the engine without gradients. Vectors [B, P, …] by site."""
+    import torch
+
+    lengths = reading.read_lengths(is_bidirectional(model.config))[rows]
+    width = int(lengths.max())
+    columns = np.arange(width)
+    inside = columns < lengths[:, None]  # [B, T]
+    # Any token will do as padding: nothing reads it. Not the model's own, at which Hugging Face warns.
+    padding = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0
+    flat = np.minimum(reading.offsets[:-1][rows][:, None] + columns, len(reading.ids) - 1)
+    ids = np.where(inside, reading.ids[flat], padding)
+    device = model.device
+    tensors = [
+        torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(device, non_blocking=True)
+        for array in (ids, inside, np.maximum(reading.positions[rows], 0))
+    ]
+    with torch.no_grad():
+        return engine.read(*tensors)

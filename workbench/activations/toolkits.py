@@ -1,0 +1,99 @@
+"""Doors to TransformerLens and nnsight: a checkpoint handed out as a ready TransformerBridge or NNsight."""
+
+import copy
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench_models import is_bidirectional
+
+from workbench.activations.loading import has_tokenizer, load_source, load_source_tokenizer
+from workbench.activations.sources import ModelSource, as_source
+from workbench.checkpoints import Checkpoint
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+
+def bridge(
+    checkpoint: "ModelSource | Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32"
+) -> Any:
+    """A checkpoint as a ready TransformerBridge, for everything TransformerLens does.
+
+    checkpoint: a run (its last checkpoint), a model folder, a hub name, or what `find_sources` found. Its
+                tokenizer is handed over where it has one.
+
+    Its activations equal the Hugging Face model's own. Do not call `enable_compatibility_mode()` before
+    probing: it changes residuals. Raises WorkbenchError for a bidirectional model, which the bridge would
+             silently run as a
+    causal one.
+    """
+    source = as_source(checkpoint)
+    if is_bidirectional(source.load_config()):
+        raise WorkbenchError(
+            f"{source.label} is bidirectional, and a TransformerBridge reads it as causal unless every call passes "
+            "a 4-D mask; use `workbench.trace`, or cache it with engine='transformer-lens', which passes one."
+        )
+    tokenizer = load_source_tokenizer(source) if has_tokenizer(source) else None
+    return make_bridge(load_source(source, device=device, dtype=dtype), tokenizer)
+
+
+def trace(
+    checkpoint: "ModelSource | Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32"
+) -> Any:
+    """A checkpoint as a ready NNsight, for everything nnsight does: `with traced.trace(input_ids=ids): …`.
+
+    checkpoint: as for `bridge`. Module names are Hugging Face's. Importing nnsight changes Python's `object`
+                for the
+    whole process, so keep it out of a server's.
+    """
+    return make_trace(load_source(as_source(checkpoint), device=device, dtype=dtype))
+
+
+def copy_sharing_weights(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A copy of a model's module tree and config around the same weight tensors.
+
+    What a toolkit does to the copy's modules (hooks, replaced parts, another attention) does not reach the
+    model.
+    """
+    shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    copied: PreTrainedModel = copy.deepcopy(model, shared)
+    return copied
+
+
+def make_bridge(model: "PreTrainedModel", tokenizer: Any = None) -> Any:
+    """A TransformerBridge around a model, which it changes (give it a copy): parts replaced, attention
+    written out.
+
+    Its tensors equal the Hugging Face model's own: no norm is folded, nothing is centred. Never call its
+    `enable_compatibility_mode()` before probing, which changes residuals.
+    """
+    try:
+        from transformer_lens.model_bridge.sources import build_bridge_from_module
+    except ImportError as error:
+        raise WorkbenchError(
+            "The engine 'transformer-lens' needs TransformerLens 4.3 or later; "
+            "install it with `pip install 'transformer-lens>=4.3'`."
+        ) from error
+    architecture = type(model).__name__
+    try:
+        return build_bridge_from_module(
+            model, architecture, hf_config=copy.deepcopy(model.config), tokenizer=tokenizer
+        )
+    except (ValueError, KeyError, NotImplementedError) as error:
+        raise WorkbenchError(
+            f"TransformerLens cannot bridge architecture {architecture} ({error}); use the engine 'hooks'."
+        ) from error
+
+
+def make_trace(root: "nn.Module") -> Any:
+    """An NNsight around a module, which it instruments (give it a copy)."""
+    try:
+        from nnsight import NNsight
+    except ImportError as error:
+        raise WorkbenchError(
+            "The engine 'nnsight' needs nnsight 0.8 or later; install it with `pip install 'nnsight>=0.8'`."
+        ) from error
+    return NNsight(root)

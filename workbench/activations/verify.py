@@ -1,0 +1,201 @@
+"""What is wrong with a store, a checkpoint or a whole series: one sentence per fault, none where all is
+sound.
+
+Public checkpoint series have shipped with missing or duplicated weights, wrong steps and truncated shards; a
+probe over training would show these as discoveries.
+"""
+
+import json
+import struct
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.activations.sources import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    ModelSource,
+    find_weight_files,
+    step_of,
+)
+from workbench.activations.store import MANIFEST_FILE, find_file_fault, open_store
+from workbench.checkpoints import INFO_FILE, Checkpoint, find_faults
+from workbench.errors import WorkbenchError
+from workbench.files import read_json
+
+
+def find_store_faults(path: Path) -> list[str]:
+    """Faults of a store: files missing, cut short or altered, texts not covered, other texts than it says."""
+    try:
+        store = open_store(path, check=False)
+    except WorkbenchError as error:
+        return [str(error).rstrip(".")]
+    entries = [store.manifest["reading"], *store.manifest["shards"]]
+    found = [find_file_fault(path / entry["file"], entry, read_all=True) for entry in entries]
+    faults = [fault for fault in found if fault]
+    covered = 0
+    for shard in store.manifest["shards"]:
+        if shard["first"] != covered:
+            faults.append(
+                f"{path / MANIFEST_FILE}: {shard['file']} starts at text {shard['first']}, not {covered}"
+            )
+        covered = shard["first"] + shard["texts"]
+    if covered != store.manifest["texts"]:
+        faults.append(f"{path / MANIFEST_FILE}: shards hold {covered} texts, not {store.manifest['texts']}")
+    if not faults and store.reading.digest != store.manifest["data_digest"]:
+        faults.append(
+            f"{path}: the texts in {store.manifest['reading']['file']} are not those of its data_digest"
+        )
+    return faults
+
+
+def find_model_faults(source: ModelSource) -> list[str]:
+    """Faults of one model folder: files, tensors against config and index, step against name, NaN weights."""
+    if not (source.path / CONFIG_FILE).is_file():
+        return [f"{source.path} has no {CONFIG_FILE}"]
+    try:
+        files = find_weight_files(source.path)
+    except WorkbenchError as error:
+        return [str(error).rstrip(".")]
+    faults = _step_faults(source)
+    if (source.path / INFO_FILE).is_file():
+        info = read_json(source.path / INFO_FILE)
+        faults += find_faults(Checkpoint(source.path, int(info["step"]), info))
+    headers: dict[str, dict[str, Any]] = {}
+    for file in files:
+        header = read_header(file)
+        if isinstance(header, str):
+            faults.append(header)
+        else:
+            headers[file.name] = header
+    if len(headers) < len(files):
+        return faults
+    faults += _index_faults(source.path, headers)
+    tensors = {name: entry for header in headers.values() for name, entry in header.items()}
+    return faults + _config_faults(source, tensors) + _nan_faults(files)
+
+
+def find_series_faults(sources: Sequence[ModelSource]) -> list[str]:
+    """Faults of every member, and of the series: equal weights at two steps, a step twice, other configs."""
+    faults = [fault for source in sources for fault in find_model_faults(source)]
+    by_weights: dict[str, list[ModelSource]] = defaultdict(list)
+    by_step: dict[int, list[ModelSource]] = defaultdict(list)
+    by_config: dict[str, list[ModelSource]] = defaultdict(list)
+    for source in sources:
+        try:
+            by_weights[source.weights_digest].append(source)
+            by_config[source.config_digest].append(source)
+        except (WorkbenchError, OSError):
+            continue  # reported above
+        if source.step is not None:
+            by_step[source.step].append(source)
+    for same in by_weights.values():
+        if len(same) > 1:
+            faults.append(f"{', '.join(member.label for member in same)} hold the very same weights")
+    for step, same in by_step.items():
+        if len(same) > 1:
+            faults.append(f"{', '.join(member.label for member in same)} are all of step {step}")
+    if len(by_config) > 1:
+        groups = sorted(by_config.values(), key=len)
+        names = ", ".join(member.label for member in groups[0])
+        faults.append(f"{names}: {CONFIG_FILE} differs from that of {groups[-1][0].label}")
+    return faults
+
+
+def read_header(file: Path) -> dict[str, Any] | str:
+    """A safetensors file's table of tensors, or what is wrong with the file."""
+    size = file.stat().st_size
+    with file.open("rb") as handle:
+        start = handle.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if 8 + length > size:
+            return f"{file} is truncated: it ends within its header"
+        try:
+            header = json.loads(handle.read(length))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return f"{file} is no safetensors file: its header is not JSON"
+    header.pop("__metadata__", None)
+    end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if end != size:
+        return f"{file} has {size} bytes where its header says {end}: it is truncated or has grown"
+    return dict(header)
+
+
+def _step_faults(source: ModelSource) -> list[str]:
+    """The step in the folder's name against those recorded inside."""
+    named = step_of(source.path.name)
+    named = source.step if named is None else named
+    faults = []
+    for file, key in ((INFO_FILE, "step"), ("trainer_state.json", "global_step")):
+        if (source.path / file).is_file():
+            recorded = read_json(source.path / file).get(key)
+            if named is not None and recorded is not None and recorded != named:
+                faults.append(f"{source.path} is named step {named} but its {file} says {recorded}")
+    return faults
+
+
+def _index_faults(folder: Path, headers: dict[str, dict[str, Any]]) -> list[str]:
+    """The index of sharded weights against what the shards hold, and tensors that stand in two shards."""
+    faults = []
+    holders: dict[str, list[str]] = defaultdict(list)
+    for file, header in headers.items():
+        for name in header:
+            holders[name].append(file)
+    faults += [
+        f"{folder}: tensor {name} stands in {' and '.join(files)}"
+        for name, files in holders.items()
+        if files[1:]
+    ]
+    if (folder / INDEX_FILE).is_file():
+        for name, file in read_json(folder / INDEX_FILE)["weight_map"].items():
+            if file not in holders.get(name, []):
+                faults.append(f"{folder}: the index puts tensor {name} into {file}, which does not hold it")
+    return faults
+
+
+def _config_faults(source: ModelSource, tensors: dict[str, Any]) -> list[str]:
+    """Tensors missing from, unknown to or shaped otherwise than the model the config describes."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loader: Any = AutoModelForCausalLM
+    try:
+        with torch.device("meta"):
+            model = loader.from_config(source.load_config())
+    except Exception as error:
+        return [f"{source.path / CONFIG_FILE} describes no model that can be built ({error})"]
+    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    prefix = f"{model.base_model_prefix}."
+    if not any(name.startswith(prefix) for name in tensors):
+        expected = {
+            name.removeprefix(prefix): shape for name, shape in expected.items() if name.startswith(prefix)
+        }
+    tied = set(model.state_dict()) | {name.removeprefix(prefix) for name in model.state_dict()}
+    known = {name: tuple(tensors[name]["shape"]) for name in tensors}
+    faults = [f"{source.path} lacks tensor {name}" for name in expected if name not in known]
+    faults += [
+        f"{source.path}: tensor {name} has the shape {list(known[name])}, the config asks for {list(shape)}"
+        for name, shape in expected.items()
+        if name in known and known[name] != shape
+    ]
+    buffers = ("inv_freq", ".bias", ".masked_bias")  # written by old versions, read by none
+    unknown = [
+        name for name in known if name not in expected and name not in tied and not name.endswith(buffers)
+    ]
+    return faults + [f"{source.path}: tensor {name} belongs to no part of the model" for name in unknown]
+
+
+def _nan_faults(files: Sequence[Path]) -> list[str]:
+    """Weights that are NaN or infinite."""
+    import torch
+    from safetensors import safe_open
+
+    faults = []
+    for file in files:
+        with safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                tensor = stored.get_tensor(name)
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                    faults.append(f"{file}: tensor {name} holds NaN or infinity")
+    return faults

@@ -1,0 +1,47 @@
+"""The `workbench` command. Each command is one module; nothing heavy is imported before a command runs."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from workbench.cli import data, probe, quickstart, recipes, report, train
+
+app = typer.Typer(
+    name="workbench",
+    help="Train language models on controlled biographies, and see where and when each fact is stored.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (quickstart.quickstart, data.data, train.train, probe.probe, report.report, recipes.recipes):
+    app.command()(command)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["WORKBENCH_DEBUG"] = "1"
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
+    from workbench_models.errors import ModelError
+
+    from workbench.errors import WorkbenchError
+
+    try:
+        app(standalone_mode=True)
+    except (WorkbenchError, ModelError) as error:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        print(f"workbench: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("workbench: interrupted.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

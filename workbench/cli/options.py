@@ -1,0 +1,37 @@
+"""Options that several commands share, and the console they talk through (stderr; results go to stdout)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe file (TOML) or a shipped one by name, e.g. `tiny`.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder, e.g. `runs/tiny`.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. `--set training.lr=3e-4`.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`; default: the GPU if there is one.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")]
+CheckpointsOption = Annotated[
+    str, typer.Option(metavar="WHICH", help="`all`, `last`, `every:4`, or steps such as `0,512`.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit torch to so many CPU threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def make_console() -> "Console":
+    """The console for progress and messages: stderr, so that stdout holds results only."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,71 @@
+"""Q-probe bars: what the bare name gives away, one bar a target, chance marked on it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from workbench.figures.cells import chance_of, describe_cell, name_results, select_cells, target_label
+from workbench.figures.theme import COLOURS, apply_theme
+
+CHANCE_COLOUR = "#f2c14e"
+
+
+def plot_q_bars(
+    results: xr.Dataset | Sequence[xr.Dataset] | Mapping[str, xr.Dataset], *, step: int | None = None
+) -> go.Figure:
+    """Q-probe accuracies of one or several runs: bars by target with 95 % intervals; a tick marks chance."""
+    figure = go.Figure()
+    named = {
+        name: select_cells(result, step, dims=("target",)) for name, result in name_results(results).items()
+    }
+    for i, (name, cells) in enumerate(named.items()):
+        targets = [str(target) for target in cells["target"].values]
+        accuracy = np.asarray(cells["accuracy"].values, float)
+        interval = None
+        if "ci_low" in cells:
+            interval = {
+                "array": cells["ci_high"].values - accuracy,
+                "arrayminus": accuracy - cells["ci_low"].values,
+                "thickness": 1,
+                "width": 2,
+            }
+        chance, colour = chance_of(cells), COLOURS[i % len(COLOURS)]
+        labels = [target_label(target) for target in targets]
+        figure.add_trace(
+            go.Bar(
+                x=labels,
+                y=accuracy,
+                name=name,
+                offsetgroup=name,
+                marker={"color": colour},
+                error_y=interval,
+                hovertext=[describe_cell(cells.sel(target=t), f"{target_label(t)}, {name}") for t in targets],
+                hovertemplate="%{hovertext}<extra></extra>",
+                customdata=targets,
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=labels,
+                y=list(chance.values()),
+                mode="markers",
+                name="chance",
+                offsetgroup=name,
+                showlegend=i == 0,
+                marker={"symbol": "line-ew-open", "size": 15, "color": CHANCE_COLOUR, "line": {"width": 3}},
+                hovertemplate="%{x}<br>chance %{y:.1%}<extra>" + name + "</extra>",
+            )
+        )
+    figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title={"text": "accuracy from the name alone"})
+    figure.update_xaxes(tickangle=-35)
+    figure.update_layout(
+        height=400,
+        scattermode="group",
+        bargap=0.3,
+        bargroupgap=0.08,
+        scattergap=0.3,
+        legend={"y": 1.12, "x": 0},
+    )
+    return apply_theme(figure)

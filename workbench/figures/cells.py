@@ -1,0 +1,122 @@
+"""What every figure and table needs first: the cells to show, and the words and digits for them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+
+CELL_DIMS = ("position", "target")
+WHY_EMPTY = "empty: the attribute has already been said in every entry"
+
+
+def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
+    """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds.
+
+    Anything else that is left over (a layer, a site) is for the caller to choose; the refusal says how.
+    """
+    if "checkpoint" in dataset.dims and "checkpoint" not in dims:
+        steps = dataset["checkpoint"].values.tolist()
+        step = steps[-1] if step is None else step
+        if step not in steps:
+            raise WorkbenchError(
+                f"There is no result of step {step}; there are {', '.join(map(str, steps))}."
+            )
+        dataset = dataset.sel(checkpoint=step)
+    if "seed" in dataset.dims and "seed" not in dims:
+        counts = [
+            name
+            for name in dataset.data_vars
+            if str(name).startswith("n") and dataset[name].dtype.kind in "iuf"
+        ]
+        total = dataset[counts].sum("seed")
+        dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign(total)
+    left = [str(name) for name in dataset["accuracy"].dims if name not in dims]
+    missing = [name for name in dims if name not in dataset["accuracy"].dims]
+    if left:
+        first = left[0]
+        value = dataset[first].values[-1]
+        raise WorkbenchError(
+            f"This figure shows {' × '.join(dims)}, but the result also varies over {', '.join(left)}; "
+            f"choose one first, e.g. results.sel({first}={value!r})."
+        )
+    if missing:
+        raise WorkbenchError(
+            f"This figure needs the dimension {missing[0]!r}, which the result does not have."
+        )
+    return dataset
+
+
+def name_results(
+    results: xr.Dataset | Sequence[xr.Dataset] | Mapping[str, xr.Dataset],
+) -> dict[str, xr.Dataset]:
+    """One or several results by the name to show; without one given, the run's own."""
+    if isinstance(results, Mapping) and not isinstance(results, xr.Dataset):  # a Dataset is a Mapping too
+        return dict(results)
+    listed = [results] if isinstance(results, xr.Dataset) else list(results)
+    return {str(result.attrs.get("run", f"run {i}")): result for i, result in enumerate(listed, 1)}
+
+
+def attribute_label(attribute: str) -> str:
+    """`company_city` → `company city`."""
+    return attribute.replace("_", " ")
+
+
+def target_label(target: str) -> str:
+    """`birth_city/first` → `birth city · first`."""
+    attribute, _, form = target.partition("/")
+    return f"{attribute_label(attribute)} · {form}" if form else attribute_label(attribute)
+
+
+def format_share(share: float) -> str:
+    """As papers print shares: `.07`, `1.00`, and `.003` where two decimals would say nothing."""
+    return f"{share:.{3 if 0 < share < 0.01 else 2}f}".removeprefix("0")
+
+
+def format_percent(share: float) -> str:
+    """Whole percent without the sign: `7`; empty text for an empty cell."""
+    return "" if np.isnan(share) else f"{100 * share:.0f}"
+
+
+def format_points(difference: float) -> str:
+    """Signed percentage points: `+3`, `−12`, `0`; empty text for an empty cell."""
+    if np.isnan(difference):
+        return ""
+    points = round(100 * float(difference))
+    return f"{points:+d}".replace("-", "−") if points else "0"
+
+
+def chance_of(cells: xr.Dataset) -> dict[str, float]:
+    """Chance by target, the mean where it was measured per position."""
+    chance = cells["chance"]
+    over = [name for name in chance.dims if name != "target"]
+    values = chance.mean(over).values if over else chance.values
+    return {str(target): float(value) for target, value in zip(cells["target"].values, values, strict=True)}
+
+
+def describe_cell(cell: xr.Dataset, place: str) -> str:
+    """The hover text of one cell: value, interval, chance, n, and what the probe got on train people."""
+
+    def read(name: str) -> float:
+        return float(cell[name]) if name in cell else float("nan")
+
+    lines = [f"<b>{place}</b>"]
+    accuracy = read("accuracy")
+    if np.isnan(accuracy):
+        return "<br>".join([*lines, WHY_EMPTY])
+    interval = ""
+    if not np.isnan(read("ci_low")):
+        interval = f"  (95 %: {100 * read('ci_low'):.1f}–{100 * read('ci_high'):.1f})"
+    lines += [f"accuracy {100 * accuracy:.1f} %{interval}", f"chance {100 * read('chance'):.1f} %"]
+    if not np.isnan(read("accuracy_not_next")):
+        lines.append(f"where it is not the next value {100 * read('accuracy_not_next'):.1f} %")
+    if not np.isnan(read("control")):
+        lines.append(f"shuffled labels {100 * read('control'):.1f} %")
+    if not np.isnan(read("train_accuracy")):
+        lines.append(f"train people {100 * read('train_accuracy'):.1f} %")
+    if not np.isnan(read("n")):
+        lines.append(f"n = {int(read('n')):,}")
+    if "converged" in cell and not bool(cell["converged"]):
+        lines.append("the probe had not converged")
+    return "<br>".join(lines)

@@ -1,0 +1,197 @@
+"""The project's central picture, position × target: what hidden states tell before it is said."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from workbench.errors import WorkbenchError
+from workbench.figures.cells import (
+    WHY_EMPTY,
+    chance_of,
+    describe_cell,
+    format_percent,
+    format_points,
+    format_share,
+    name_results,
+    select_cells,
+    target_label,
+)
+from workbench.figures.theme import EMPTY_CELL, apply_theme
+
+ROW_PIXELS = 34
+GREY = "#7b8593"
+
+
+def plot_probe_heatmap(
+    results: xr.Dataset | Sequence[xr.Dataset] | Mapping[str, xr.Dataset],
+    *,
+    variable: str = "accuracy",
+    step: int | None = None,
+    colour_bar: bool = True,
+    titles: bool = True,
+) -> go.Figure:
+    """P-probe heatmaps of one or several runs, side by side on one fixed 0–1 scale.
+
+    Rows are targets with chance on their label, columns positions 0…5, cells whole percent. Hatched cells
+    are empty. `variable="accuracy_not_next"` leaves out entries in which the attribute is the very next
+    value. A heatmap trace's z is [targets, positions], its customdata (position, target) for pages that link.
+    """
+    panels = {name: select_cells(result, step) for name, result in name_results(results).items()}
+    targets = _shared_targets(panels)
+    panels = {name: cells.sel(target=targets) for name, cells in panels.items()}
+    chances = [
+        [f"(chance {format_share(value)})" for value in chance_of(c).values()] for c in panels.values()
+    ]
+    one_chance = all(chance == chances[0] for chance in chances)
+    figure = _make_panels(list(panels) if titles else [], len(panels), 0.06 if one_chance else 0.36)
+    for column, (cells, chance) in enumerate(zip(panels.values(), chances, strict=True), 1):
+        words = [f"<span style='color:{GREY}'>{text}</span>" for text in chance]
+        if column == 1:
+            words = [f"{target_label(target)}  {word}" for target, word in zip(targets, words, strict=True)]
+        elif one_chance:
+            words = [""] * len(targets)
+        _add_panel(figure, cells, variable, words, column)
+    figure.update_layout(
+        coloraxis={
+            "cmin": 0,
+            "cmax": 1,
+            "autocolorscale": True,
+            "showscale": colour_bar,
+            "colorbar": {"tickformat": ".0%", "len": 0.9, "title": {"text": ""}},
+        }
+    )
+    return _finish(figure, len(targets))
+
+
+def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "accuracy") -> go.Figure:
+    """Ours minus theirs in percentage points, on a diverging −100…100 scale; blue where ours reads more.
+
+    `theirs` may be another run or `paper_p_probe(...)`. Cells empty in either are empty here.
+    """
+    ours, theirs = select_cells(ours), select_cells(theirs)
+    targets = _shared_targets({"ours": ours, "theirs": theirs})
+    a, b = (_grid(cells, variable, targets) for cells in (ours, theirs))
+    difference = a - b
+    figure = _make_panels([], 1, 0)
+    hover = [
+        [
+            f"<b>{target_label(target)}, position {position}</b><br>ours {100 * a[row, column]:.1f} %, "
+            f"theirs {100 * b[row, column]:.1f} %"
+            if not np.isnan(difference[row, column])
+            else WHY_EMPTY
+            for column, position in enumerate(ours["position"].values)
+        ]
+        for row, target in enumerate(targets)
+    ]
+    text = [[format_points(value) for value in row] for row in difference]
+    _add_cells(figure, difference, text, hover, [str(p) for p in ours["position"].values], targets, 1)
+    figure.update_yaxes(
+        tickvals=list(range(len(targets))), ticktext=[target_label(target) for target in targets]
+    )
+    figure.update_layout(
+        coloraxis={"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
+    )
+    return _finish(figure, len(targets))
+
+
+def _make_panels(names: list[str], n: int, gap: float) -> go.Figure:
+    titles = [f"<b>{name}</b>" for name in names] or None
+    return make_subplots(rows=1, cols=n, subplot_titles=titles, horizontal_spacing=gap / n if n > 1 else 0)
+
+
+def _add_panel(figure: go.Figure, cells: xr.Dataset, variable: str, labels: list[str], column: int) -> None:
+    if variable not in cells:
+        have = ", ".join(str(name) for name in cells.data_vars)
+        raise WorkbenchError(f"The result has no variable {variable!r}; it has {have}.")
+    targets, positions = cells["target"].values.tolist(), cells["position"].values.tolist()
+    z = _grid(cells, variable, targets)
+    hover = [
+        [
+            describe_cell(cells.sel(position=p, target=t), f"{target_label(t)}, position {p}")
+            for p in positions
+        ]
+        for t in targets
+    ]
+    text = [[format_percent(value) for value in row] for row in z]
+    _add_cells(figure, z, text, hover, [str(p) for p in positions], targets, column)
+    figure.update_yaxes(tickvals=list(range(len(targets))), ticktext=labels, row=1, col=column)
+
+
+def _add_cells(
+    figure: go.Figure,
+    z: np.ndarray,
+    text: list[list[str]],
+    hover: list[list[str]],
+    positions: list[str],
+    targets: list[str],
+    column: int,
+) -> None:
+    """One heatmap [targets, positions] in integer coordinates, with hatched bars where z is NaN."""
+    figure.add_trace(
+        go.Heatmap(
+            z=z,
+            x=list(range(len(positions))),
+            y=list(range(len(targets))),
+            text=text,
+            texttemplate="%{text}",
+            textfont={"size": 13},
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=[[[position, target] for position in positions] for target in targets],
+            coloraxis="coloraxis",
+            xgap=2,
+            ygap=2,
+            hoverongaps=False,
+        ),
+        row=1,
+        col=column,
+    )
+    rows, columns = np.nonzero(np.isnan(z))
+    if len(rows):
+        figure.add_trace(
+            go.Bar(
+                orientation="h",
+                y=rows.tolist(),
+                base=(columns - 0.47).tolist(),
+                x=[0.94] * len(rows),
+                width=0.9,
+                marker=EMPTY_CELL,
+                hovertext=[hover[row][place] for row, place in zip(rows, columns, strict=True)],
+                hovertemplate="%{hovertext}<extra></extra>",
+                showlegend=False,
+            ),
+            row=1,
+            col=column,
+        )
+    figure.update_xaxes(
+        tickvals=list(range(len(positions))),
+        ticktext=positions,
+        range=[-0.5, len(positions) - 0.5],
+        row=1,
+        col=column,
+    )
+    figure.update_yaxes(range=[len(targets) - 0.5, -0.5], row=1, col=column)
+
+
+def _finish(figure: go.Figure, n_rows: int) -> go.Figure:
+    figure.update_xaxes(showgrid=False, side="bottom", title={"text": "position"}, fixedrange=True)
+    figure.update_yaxes(showgrid=False, fixedrange=True)
+    figure.update_layout(barmode="overlay", height=n_rows * ROW_PIXELS + 100)
+    return apply_theme(figure)
+
+
+def _grid(cells: xr.Dataset, variable: str, targets: list[str]) -> np.ndarray:
+    """[targets, positions]."""
+    return np.asarray(cells[variable].sel(target=targets).transpose("target", "position").values, float)
+
+
+def _shared_targets(panels: Mapping[str, xr.Dataset]) -> list[str]:
+    """The targets that all panels have, in the first one's order; none shared is a mistake worth telling."""
+    rows = [cells["target"].values.tolist() for cells in panels.values()]
+    shared = [str(target) for target in rows[0] if all(target in other for other in rows)]
+    if not shared:
+        raise WorkbenchError(f"The results {', '.join(panels)} have no target in common.")
+    return shared

@@ -1,0 +1,72 @@
+"""Depth × place: at which layer, and where in the text, a probe reads one target."""
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from workbench.figures.cells import (
+    chance_of,
+    describe_cell,
+    format_percent,
+    format_share,
+    select_cells,
+    target_label,
+)
+from workbench.figures.theme import apply_theme
+
+
+def plot_layer_heatmap(
+    results: xr.Dataset,
+    target: str,
+    *,
+    across: str = "position",
+    variable: str = "accuracy",
+    step: int | None = None,
+) -> go.Figure:
+    """Accuracy of one target by layer (rows, the deepest on top) and `across` (columns), fixed 0–1 scale.
+
+    `across` is any other dimension: `position`, `checkpoint`, … Layer 0 is the output of the embedding.
+    """
+    cells = select_cells(results.sel(target=[target]), step, dims=("layer", across, "target"))
+    chance = chance_of(cells)[target]
+    cells = cells.isel(target=0)
+    layers, columns = cells["layer"].values.tolist(), cells[across].values.tolist()
+    z = np.asarray(cells[variable].transpose("layer", across).values, float)
+    hover = [
+        [describe_cell(cells.sel({"layer": y, across: x}), f"layer {y}, {across} {x}") for x in columns]
+        for y in layers
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x=list(range(len(columns))),
+            y=list(range(len(layers))),
+            text=[[format_percent(value) for value in row] for row in z],
+            texttemplate="%{text}",
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=[[[y, x] for x in columns] for y in layers],
+            coloraxis="coloraxis",
+            xgap=2,
+            ygap=2,
+            hoverongaps=False,
+        )
+    )
+    figure.update_layout(
+        title={"text": f"{target_label(target)}  (chance {format_share(chance)})"},
+        coloraxis={"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}},
+        height=max(260, 34 * len(layers) + 120),
+    )
+    figure.update_xaxes(
+        tickvals=list(range(len(columns))),
+        ticktext=[str(x) for x in columns],
+        title={"text": across},
+        showgrid=False,
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(layers))),
+        ticktext=[str(y) for y in layers],
+        title={"text": "layer"},
+        showgrid=False,
+    )
+    return apply_theme(figure)

@@ -1,0 +1,87 @@
+"""The paper's own numbers in the shape of our results, to be laid beside them.
+
+Source: Allen-Zhu and Li, "Physics of Language Models: Part 3.1", arXiv 2309.14316v3, data bioS, GPT-2 with
+rotary embedding (12 layers × 768): Figure 5 (P-probe, first token), Figure 13(c) (P-probe, whole value),
+Figure 7 (Q-probe). The paper prints no n and no intervals, so these results have none.
+"""
+
+import functools
+import importlib.resources
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.errors import WorkbenchError, nearest
+from workbench.people.attributes import ATTRIBUTES
+from workbench.results import POSITIONS, TARGETS
+
+PAPER = "arXiv 2309.14316"
+
+
+def paper_augmentations() -> list[str]:
+    """The augmentations the paper has numbers for, in its order."""
+    return [name for name in _numbers()["q"]["rows"] if name != "baseline"]
+
+
+def paper_p_probe(augmentation: str) -> xr.Dataset:
+    """The paper's P-probe of a bioS model as a result: accuracy (position, target), chance (target).
+
+    >>> float(paper_p_probe("single")["accuracy"].sel(position=1, target="birth_city/first"))
+    1.0
+    """
+    accuracy = _by_target(_row("p_first", augmentation), _row("p_whole", augmentation))
+    chance = _by_target(_row("p_first", "baseline"), _row("p_whole", "baseline"))
+    return xr.Dataset(
+        {"accuracy": (("position", "target"), accuracy.T), "chance": ("target", chance[:, 0])},
+        coords={"position": list(POSITIONS), "target": list(TARGETS)},
+        attrs=_attrs("p", augmentation, {"rank": 2}),
+    )
+
+
+def paper_q_probe(augmentation: str) -> xr.Dataset:
+    """The paper's Q-probe of a bioS model as a result: accuracy and chance (target)."""
+    first = len(ATTRIBUTES)
+    rows = [_row("q", name) for name in (augmentation, "baseline")]
+    accuracy, chance = (_by_target(row[:first], row[first:]) for row in rows)
+    return xr.Dataset(
+        {"accuracy": ("target", accuracy), "chance": ("target", chance)},
+        coords={"target": list(TARGETS)},
+        attrs=_attrs("q", augmentation, {"rank": 16}),
+    )
+
+
+@functools.cache
+def _numbers() -> dict[str, Any]:
+    text = importlib.resources.files(__name__).joinpath("part_3_1.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def _row(table: str, augmentation: str) -> list[Any]:
+    rows = _numbers()[table]["rows"]
+    if augmentation not in rows:
+        known = paper_augmentations()
+        hint = nearest(augmentation, known)
+        raise WorkbenchError(
+            f"The paper has no numbers for {augmentation!r}{hint} It has {', '.join(known)}."
+        )
+    return list(rows[augmentation])
+
+
+def _by_target(first: list[Any], whole: list[Any]) -> np.ndarray:
+    """Shares by target, [targets] or [targets, positions], from the paper's two tables in percent."""
+    table = {f"{attribute}/first": row for attribute, row in zip(ATTRIBUTES, first, strict=True)}
+    table |= {f"{attribute}/whole": row for attribute, row in zip(ATTRIBUTES[1:], whole, strict=True)}
+    return np.array([table[target] for target in TARGETS], float).round(1) / 100
+
+
+def _attrs(kind: str, augmentation: str, settings: dict[str, Any]) -> dict[str, str]:
+    run = f"paper: bioS {augmentation}"
+    return {
+        "kind": kind,
+        "family": "embedding",
+        "run": run,
+        "source": PAPER,
+        "settings": json.dumps(settings),
+    }

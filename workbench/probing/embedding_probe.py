@@ -1,0 +1,269 @@
+"""The paper's probe: a frozen network, a low-rank trainable update of its input embedding, and a linear head.
+
+A probe of target k reads the final hidden state at a text's places, after the network has run on
+E[ids] + A_k[ids] @ B_k instead of E[ids] (section 5.1: rank 2, LayerNorm; section 5.2: rank 16, BatchNorm).
+All targets train together: their updated embeddings are stacked along the batch, so one forward and one
+backward pass of the frozen network serve all of them.
+
+Shapes: K targets, B texts of a batch, T tokens, P places per text, D width, R rank, V vocabulary, C classes,
+N texts.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from workbench.probing.targets import Target
+from workbench.seeds import make_rng
+from workbench.tokens.encoding import EncodedTexts
+from workbench.training.devices import Execution
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Norm = Literal["layer", "batch"]
+UPDATE_INIT_STD = 0.1
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How embedding probes are trained; recorded with every result.
+
+    rank: of the embedding update, 0 for none. norm: before the head, `layer` (P) or `batch` (Q).
+    lr, lr_embedding: peak rates of the head and of the two factors, falling linearly to 0.
+    dropout: whether the frozen network's own dropout stays on while the probe trains, as in the paper.
+    """
+
+    rank: int
+    norm: Norm
+    steps: int
+    texts_per_step: int
+    lr: float
+    lr_embedding: float
+    weight_decay: float
+    dropout: bool
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Texts, the places to read in them, and what is to be predicted there.
+
+    places_NP: int [N, P], token index in the text, -1 for none. labels_KN: int [K, N], -1 for none.
+    valid_KNP: bool [K, N, P], the cells that are trained and scored.
+    """
+
+    texts: EncodedTexts
+    places_NP: np.ndarray
+    labels_KN: np.ndarray
+    valid_KNP: np.ndarray
+
+
+class _Probes(nn.Module):
+    """The trainable parts of K probes."""
+
+    def __init__(self, n_classes: list[int], width: int, vocabulary: int, settings: ProbeSettings) -> None:
+        super().__init__()
+        n_targets, most = len(n_classes), max(n_classes)
+        generator = torch.Generator().manual_seed(settings.seed)
+        self.rank = settings.rank
+        if self.rank:
+            self.tokens_VX = nn.Parameter(torch.zeros(vocabulary, n_targets * self.rank))  # X = K·R: one lookup
+            directions = torch.randn(n_targets, self.rank, width, generator=generator) * UPDATE_INIT_STD
+            self.directions_KRD = nn.Parameter(directions)
+        self.batch_norm = nn.BatchNorm1d(n_targets * width) if settings.norm == "batch" else None
+        self.scale_KD = nn.Parameter(torch.ones(n_targets, width))
+        self.shift_KD = nn.Parameter(torch.zeros(n_targets, width))
+        self.head_KDC = nn.Parameter(torch.randn(n_targets, width, most, generator=generator) * width**-0.5)
+        self.bias_KC = nn.Parameter(torch.zeros(n_targets, most))
+        absent = torch.arange(most)[None] >= torch.tensor(n_classes)[:, None]
+        self.absent_KC: torch.Tensor
+        self.register_buffer("absent_KC", absent)
+
+    def embed(self, embedding_BTD: torch.Tensor, ids_BT: torch.Tensor) -> torch.Tensor:
+        """The input embeddings of all targets, stacked: [K·B, T, D]."""
+        n_targets = len(self.scale_KD)
+        if not self.rank:
+            return embedding_BTD.repeat(n_targets, 1, 1)
+        factors_BTKR = functional.embedding(ids_BT, self.tokens_VX).unflatten(-1, (n_targets, self.rank))
+        update_KBTD = torch.einsum("btkr,krd->kbtd", factors_BTKR, self.directions_KRD)
+        return (embedding_BTD + update_KBTD).flatten(0, 1)
+
+    def classify(self, hidden_KMD: torch.Tensor) -> torch.Tensor:
+        """Logits [K, M, C] of hidden states [K, M, D]; classes a target lacks get -inf."""
+        if self.batch_norm is not None:
+            n_targets, _, width = hidden_KMD.shape
+            flat_MKD = self.batch_norm(hidden_KMD.transpose(0, 1).flatten(1))
+            normed_KMD = flat_MKD.unflatten(1, (n_targets, width)).transpose(0, 1)
+        else:
+            normed_KMD = functional.layer_norm(hidden_KMD, hidden_KMD.shape[-1:])
+        scaled_KMD = normed_KMD * self.scale_KD[:, None] + self.shift_KD[:, None]
+        logits_KMC = torch.baddbmm(self.bias_KC[:, None], scaled_KMD, self.head_KDC)
+        return logits_KMC.masked_fill(self.absent_KC[:, None], float("-inf"))
+
+
+@dataclass(frozen=True)
+class FittedProbes:
+    """Trained probes of one checkpoint. `losses`: mean training loss of every step."""
+
+    probes: _Probes
+    model: "PreTrainedModel"
+    execution: Execution
+    losses: np.ndarray
+
+    @property
+    def converged(self) -> bool:
+        """Whether the loss fell by less than 5 % between the last two tenths of training."""
+        tenth = max(1, len(self.losses) // 10)
+        before, last = self.losses[-2 * tenth : -tenth].mean(), self.losses[-tenth:].mean()
+        return bool(before - last < 0.05 * max(before, 0.02))
+
+    @property
+    def final_loss(self) -> float:
+        """Mean training loss over the last twentieth of the steps."""
+        return float(self.losses[-max(1, len(self.losses) // 20) :].mean())
+
+    @torch.inference_mode()
+    def predict(self, readings: Readings, texts: np.ndarray, texts_per_batch: int = 32) -> np.ndarray:
+        """The most probable class at every place of the chosen texts: int [K, len(texts), P], -1 without place."""
+        self.probes.eval()
+        n_targets, n_places = len(readings.labels_KN), readings.places_NP.shape[1]
+        predicted = np.full((n_targets, len(texts), n_places), -1, np.int64)
+        order = np.argsort(_used_lengths(readings)[texts], kind="stable")
+        for start in range(0, len(order), texts_per_batch):
+            here = order[start : start + texts_per_batch]
+            hidden_KBPD = _read(self.probes, self.model, self.execution, readings, texts[here])
+            logits_KMC = self.probes.classify(hidden_KBPD.flatten(1, 2))
+            predicted[:, here] = logits_KMC.argmax(-1).unflatten(1, (len(here), n_places)).cpu().numpy()
+        return np.where(readings.places_NP[texts] >= 0, predicted, -1)
+
+
+def fit_embedding_probes(
+    model: "PreTrainedModel",
+    readings: Readings,
+    train: np.ndarray,
+    n_classes: list[int],
+    settings: ProbeSettings,
+    execution: Execution,
+    observer: Callable[[int, int, float], None] | None = None,
+) -> FittedProbes:
+    """Train all K probes on the texts `train` (indices); which texts make up a step follows from the seed.
+
+    The loss of a target is the mean cross-entropy over its valid cells in the batch; targets do not influence
+    one another. `observer(step, steps, loss)` is called after each step.
+    """
+    device = execution.device
+    probes = _Probes(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
+    embedding_part = [p for name, p in probes.named_parameters() if name.startswith(("tokens", "directions"))]
+    rest = [p for name, p in probes.named_parameters() if not name.startswith(("tokens", "directions", "batch"))]
+    groups = [
+        {"params": rest, "lr": settings.lr, "peak": settings.lr},
+        {"params": embedding_part, "lr": settings.lr_embedding, "peak": settings.lr_embedding},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=settings.weight_decay, fused=True)
+    losses = np.zeros(settings.steps)
+    batches = _draw_batches(train, settings)
+    with _frozen(model, training=settings.dropout):
+        for step, batch in enumerate(batches):
+            hidden_KBPD = _read(probes, model, execution, readings, batch)
+            loss = _loss(probes, hidden_KBPD, readings, batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * (1 - step / settings.steps)
+            optimizer.step()
+            losses[step] = loss.item() / len(n_classes)
+            if observer:
+                observer(step + 1, settings.steps, losses[step])
+    return FittedProbes(probes, model, execution, losses)
+
+
+def describe_fit(
+    fitted: FittedProbes, targets: list[Target], stands_for: list[int], n_train: int, n_test: int
+) -> dict[str, Any]:
+    """What is worth knowing of a fit beside its settings, for the result's notes."""
+    return {
+        "train_examples": n_train,
+        "test_examples": n_test,
+        "final_loss": round(fitted.final_loss, 4),
+        "same_task": {targets[k].name: targets[s].name for k, s in enumerate(stands_for) if s != k},
+        "device": fitted.execution.device,
+        "precision": "bf16" if fitted.execution.bf16 else "fp32",
+        "attention": fitted.execution.attention,
+    }
+
+
+def _draw_batches(train: np.ndarray, settings: ProbeSettings) -> Iterator[np.ndarray]:
+    """Texts of every step: shuffled epochs, cut into batches across their borders."""
+    needed = settings.steps * settings.texts_per_step
+    epochs = [
+        make_rng(settings.seed, "probe epoch", epoch).permutation(train) for epoch in range(-(-needed // len(train)))
+    ]
+    yield from np.concatenate(epochs)[:needed].reshape(settings.steps, settings.texts_per_step)
+
+
+def _used_lengths(readings: Readings) -> np.ndarray:
+    """[N] tokens of each text up to its last place; what comes later cannot matter to a causal model."""
+    return readings.places_NP.max(axis=1) + 1
+
+
+def _round_up(length: int, readings: Readings) -> int:
+    """The next multiple of 8 that the texts reach: few different shapes keep the CPU's kernel cache small."""
+    return min(-(-length // 8) * 8, int(readings.texts.lengths.max()))
+
+
+def _read(
+    probes: _Probes, model: "PreTrainedModel", execution: Execution, readings: Readings, batch: np.ndarray
+) -> torch.Tensor:
+    """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
+    causal = getattr(model.config, "is_causal", True) is not False
+    lengths = _used_lengths(readings)[batch] if causal else readings.texts.lengths[batch]
+    ids = np.zeros((len(batch), _round_up(int(lengths.max()), readings)), np.int64)
+    for b, (text, length) in enumerate(zip(batch, lengths, strict=True)):
+        ids[b, :length] = readings.texts.text_ids(text)[:length]
+    ids_BT = torch.from_numpy(ids).to(execution.device)
+    n_targets = len(probes.scale_KD)
+    mask = None
+    if not causal:
+        row_mask = np.arange(ids.shape[1]) < lengths[:, None]
+        mask = torch.from_numpy(np.tile(row_mask, (n_targets, 1))).to(execution.device)
+    with execution.autocast():
+        embedded = probes.embed(model.get_input_embeddings()(ids_BT), ids_BT)
+        hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+    places_BP = torch.from_numpy(np.maximum(readings.places_NP[batch], 0).astype(np.int64)).to(execution.device)
+    hidden_KBTD = hidden.unflatten(0, (n_targets, len(batch)))
+    rows_B1 = torch.arange(len(batch), device=execution.device)[:, None]
+    return hidden_KBTD[:, rows_B1, places_BP].float()
+
+
+def _loss(probes: _Probes, hidden_KBPD: torch.Tensor, readings: Readings, batch: np.ndarray) -> torch.Tensor:
+    """Sum over targets of the mean cross-entropy over each one's valid cells."""
+    n_places = hidden_KBPD.shape[2]
+    logits_KMC = probes.classify(hidden_KBPD.flatten(1, 2))
+    valid_KM = torch.from_numpy(readings.valid_KNP[:, batch].reshape(len(logits_KMC), -1))
+    labels_KM = torch.from_numpy(np.repeat(readings.labels_KN[:, batch], n_places, axis=1))
+    labels_KM = labels_KM.masked_fill(~valid_KM, -100).to(logits_KMC.device)
+    each_KM = functional.cross_entropy(logits_KMC.transpose(1, 2), labels_KM, reduction="none", ignore_index=-100)
+    count_K = valid_KM.sum(1).clamp(min=1).to(logits_KMC.device)
+    return (each_KM.sum(1) / count_K).sum()
+
+
+@contextmanager
+def _frozen(model: "PreTrainedModel", training: bool) -> Iterator[None]:
+    """The network without gradients of its own, its dropout on or off; put back as it was found."""
+    wanted = {p: p.requires_grad for p in model.parameters()}
+    was_training = model.training
+    model.requires_grad_(False)
+    model.train(training)
+    try:
+        yield
+    finally:
+        for parameter, flag in wanted.items():
+            parameter.requires_grad_(flag)
+        model.train(was_training)

@@ -1,0 +1,85 @@
+"""What probes predict: for each attribute its value's first token and its whole value (paper, section 5).
+
+Shapes: N people, K targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.people.attributes import ATTRIBUTES, Attribute
+from workbench.people.people import Person
+from workbench.tokens.encoding import answer_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Form = Literal["first", "whole"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One classification task. labels_N: int64 [people], -1 for a person without the attribute."""
+
+    attribute: Attribute
+    form: Form
+    labels_N: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """`birth_city/whole`."""
+        return f"{self.attribute}/{self.form}"
+
+    def chance(self, chosen_N: np.ndarray) -> float:
+        """Share of the commonest class among the chosen people: what a constant answer scores."""
+        labels = self.labels_N[chosen_N]
+        labels = labels[labels >= 0]
+        return float(np.bincount(labels).max() / len(labels)) if len(labels) else float("nan")
+
+
+def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast") -> list[Target]:
+    """The 11 targets in the paper's order; birth date has only its first token, the month.
+
+    A target all of whose people share one class is refused: every probe would score 1.
+    """
+    targets = []
+    for attribute in ATTRIBUTES:
+        values = [person.values.get(attribute) for person in people]
+        distinct = sorted({value for value in values if value is not None})
+        if not distinct:
+            continue
+        first_token = {value: tokenizer.decode([answer_ids(tokenizer, value)[0]]).strip() for value in distinct}
+        forms: dict[Form, dict[str, str]] = {"first": first_token}
+        if attribute != "birth_date":
+            forms["whole"] = {value: value for value in distinct}
+        for form, class_of in forms.items():
+            classes = tuple(sorted(set(class_of.values())))
+            index = {name: i for i, name in enumerate(classes)}
+            labels_N = np.array([-1 if value is None else index[class_of[value]] for value in values])
+            targets.append(Target(attribute, form, labels_N, classes))
+            if len(classes) < 2:
+                raise WorkbenchError(
+                    f"The target {targets[-1].name} has the single class {classes[0]!r}, which every probe predicts; "
+                    f"give the attribute at least two values (people.pool_sizes)."
+                )
+    return targets
+
+
+def distinct_targets(targets: Sequence[Target]) -> list[int]:
+    """For each target the index of the first one that splits the people alike (itself, if none does).
+
+    Where a value's first token determines it, `first` and `whole` are one task: it is trained once.
+    """
+    seen: dict[bytes, int] = {}
+    stands_for = []
+    for i, target in enumerate(targets):
+        _, canonical = np.unique(target.labels_N, return_inverse=True)
+        order: dict[int, int] = {}
+        relabelled = np.array([order.setdefault(int(label), len(order)) for label in canonical])
+        missing = target.labels_N < 0
+        stands_for.append(seen.setdefault(relabelled.tobytes() + missing.tobytes(), i))
+    return stands_for

@@ -1,0 +1,91 @@
+"""What an accuracy is worth: intervals, tests against chance, and the flags of a whole heatmap.
+
+Formulas: Wilson (1927), eq. 4 of Brown, Cai and DasGupta, Statistical Science 16 (2001); the percentile
+bootstrap with people as the unit (entries of one person are not independent); Benjamini and Hochberg (1995).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.errors import WorkbenchError
+
+Floats = NDArray[np.float64]
+
+
+def wilson_interval(right: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
+    """The Wilson score interval of a share of `right` out of `n`, elementwise; NaN where n is 0.
+
+    Unlike the textbook interval it stays inside 0…1 and is honest near both ends, where heatmaps live.
+
+    >>> low, high = wilson_interval(81, 263)
+    >>> round(float(low), 4), round(float(high), 4)
+    (0.2553, 0.3662)
+    """
+    from scipy.stats import norm  # type: ignore[import-untyped]
+
+    right, n = np.asarray(right, float), np.asarray(n, float)
+    if np.any((right < 0) | (right > n)):
+        raise WorkbenchError(
+            f"Every count of right answers must lie in 0…n, got {right[(right < 0) | (right > n)]}."
+        )
+    z = float(norm.ppf(0.5 + level / 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = right / n
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low = np.where(right == 0, 0.0, centre - half)  # exactly 0 and 1 at the ends, whatever the rounding
+    high = np.where(right == n, 1.0, centre + half)
+    empty = n == 0
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def bootstrap_by_person(
+    correct: ArrayLike, people: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of an accuracy when several rows belong to one person: whole people are redrawn.
+
+    correct: [N] 0/1 per row; people: [N] whose row it is. Wider than Wilson's whenever a person's rows agree.
+    """
+    correct, people = np.asarray(correct, float), np.asarray(people)
+    if correct.shape != people.shape or correct.ndim != 1 or not len(correct):
+        raise WorkbenchError(
+            f"Expected one person for each answer, got answers {correct.shape} and people {people.shape}."
+        )
+    _, person = np.unique(people, return_inverse=True)
+    right, rows = np.bincount(person, correct), np.bincount(person)
+    n_people = len(rows)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(n_people, np.full(n_people, 1 / n_people), size=resamples)
+    shares = (weights @ right) / (weights @ rows)
+    low, high = np.quantile(shares, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def binomial_p_value(right: ArrayLike, n: ArrayLike, chance: ArrayLike) -> Floats:
+    """Probability of at least `right` correct of `n` for a probe that only knows `chance`; NaN where n is 0.
+
+    One-sided and exact (the binomial tail): small means the vector carries something about the target.
+    """
+    from scipy.stats import binom
+
+    total = np.asarray(n, float)
+    p = binom.sf(np.asarray(right, float) - 1, total, np.asarray(chance, float))
+    return np.asarray(np.where(total > 0, p, np.nan), float)
+
+
+def benjamini_hochberg(p_values: ArrayLike, level: float = 0.05) -> tuple[NDArray[np.bool_], Floats]:
+    """Which cells of a whole heatmap differ from chance, when at most `level` of the flagged may be false.
+
+    Returns (flags, adjusted p-values) in the shape of `p_values`. NaN (an empty cell) takes no part: its flag
+    is False and its adjusted value NaN.
+    """
+    p = np.asarray(p_values, float)
+    flat = p.ravel()
+    tested = np.flatnonzero(~np.isnan(flat))
+    adjusted = np.full(flat.shape, np.nan)
+    if len(tested):
+        order = tested[np.argsort(flat[tested], kind="stable")]
+        scaled = flat[order] * len(order) / np.arange(1, len(order) + 1)
+        adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    q = adjusted.reshape(p.shape)
+    return q <= level, q
