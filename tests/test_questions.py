@@ -40,7 +40,9 @@ def test_the_six_forms() -> None:
 
 def test_answers_read_back_and_prompts_end_before_the_space(small_corpus: Callable[..., Corpus]) -> None:
     corpus = small_corpus("single", people=30)
-    assert [(q.person, q.attribute) for q in corpus.questions] == [(p, a) for p in range(30) for a in ATTRIBUTES]
+    assert [(q.person, q.attribute) for q in corpus.questions] == [
+        (p, a) for p in range(30) for a in ATTRIBUTES
+    ]
     for question in corpus.questions:
         person = corpus.people[question.person]
         start, end = question.answer_span

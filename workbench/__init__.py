@@ -1,0 +1,95 @@
+"""Knowledge Probing Workbench: where in a language model a fact lives, and when it gets there.
+
+    recipe → people → biographies → tokens → checkpoints → activations → probes → results → figures
+
+The names below are the public interface; each is imported when it is first used, so `import workbench` is
+instant and drags in neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.activations import bridge, cache_activations, capture, iterate_activations, open_store, trace
+    from workbench.checkpoints import Checkpoint, load_model
+    from workbench.corpus import Corpus, load_corpus, make_corpus
+    from workbench.errors import WorkbenchError
+    from workbench.probing.p_probe import run_p_probe
+    from workbench.probing.q_probe import run_q_probe
+    from workbench.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
+    from workbench.report import write_report
+    from workbench.results import export, list_results, load_results, save_result, to_dataframe
+    from workbench.runs import Run, create_run, open_run
+    from workbench.training.loop import train
+
+_PLACES = {
+    "Checkpoint": "checkpoints",
+    "Corpus": "corpus",
+    "Recipe": "recipe",
+    "Run": "runs",
+    "WorkbenchError": "errors",
+    "bridge": "activations",
+    "cache_activations": "activations",
+    "capture": "activations",
+    "create_run": "runs",
+    "export": "results",
+    "iterate_activations": "activations",
+    "list_results": "results",
+    "load_corpus": "corpus",
+    "load_model": "checkpoints",
+    "load_recipe": "recipe",
+    "load_results": "results",
+    "make_corpus": "corpus",
+    "make_recipe": "recipe",
+    "open_run": "runs",
+    "open_store": "activations",
+    "run_p_probe": "probing.p_probe",
+    "run_q_probe": "probing.q_probe",
+    "save_result": "results",
+    "shipped_recipes": "recipe",
+    "to_dataframe": "results",
+    "trace": "activations",
+    "train": "training.loop",
+    "write_report": "report",
+}
+
+__all__ = [
+    "Checkpoint",
+    "Corpus",
+    "Recipe",
+    "Run",
+    "WorkbenchError",
+    "bridge",
+    "cache_activations",
+    "capture",
+    "create_run",
+    "export",
+    "iterate_activations",
+    "list_results",
+    "load_corpus",
+    "load_model",
+    "load_recipe",
+    "load_results",
+    "make_corpus",
+    "make_recipe",
+    "open_run",
+    "open_store",
+    "run_p_probe",
+    "run_q_probe",
+    "save_result",
+    "shipped_recipes",
+    "to_dataframe",
+    "trace",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    return getattr(import_module(f"workbench.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

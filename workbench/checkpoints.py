@@ -1,12 +1,13 @@
 """Checkpoints: ordinary Hugging Face model folders, saved whole or not at all, and checked by digest.
 
-    checkpoints/step-00000512/
-        config.json  model.safetensors  generation_config.json  tokenizer.json  tokenizer_config.json
-        checkpoint.json            what it is: step, rows seen, loss, sha256 of every file
-        trainer/…                  optimizer state, in the newest two only, for --resume
+checkpoints/step-00000512/
+    config.json  model.safetensors  generation_config.json  tokenizer.json  tokenizer_config.json
+    checkpoint.json            what it is: step, rows seen, loss, sha256 of every file
+    trainer/…                  optimizer state, in the newest two only, for --resume
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,20 @@ class Checkpoint:
         return str(self.info["sha256"][WEIGHTS_FILE])
 
 
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing its own bars over ours; its setting is put back as it was."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def checkpoint_name(step: int) -> str:
     """`512` → `step-00000512`."""
     return f"step-{step:08d}"
@@ -57,7 +72,7 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     path = folder / checkpoint_name(step)
-    with folder_atomically(path) as partial:
+    with folder_atomically(path) as partial, without_progress_bars():
         model.save_pretrained(partial)
         tokenizer.save_pretrained(str(partial))
         plain: dict[str, Any] = {}
@@ -90,7 +105,9 @@ def find_faults(checkpoint: Checkpoint) -> list[str]:
         if not file.is_file():
             faults.append(f"{file} is missing")
         elif sha256_file(file) != digest:
-            faults.append(f"{file} ({format_bytes(file.stat().st_size)}) is truncated or altered: its sha256 differs")
+            faults.append(
+                f"{file} ({format_bytes(file.stat().st_size)}) is truncated or altered: its sha256 differs"
+            )
     return faults
 
 
@@ -101,7 +118,9 @@ def require_sound(checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint
     earlier = [other for other in list_checkpoints(checkpoint.path.parent) if other.step < checkpoint.step]
     sound = next((other for other in reversed(earlier) if not find_faults(other)), None)
-    advice = f"the previous sound checkpoint is step {sound.step}" if sound else "no earlier checkpoint is sound"
+    advice = (
+        f"the previous sound checkpoint is step {sound.step}" if sound else "no earlier checkpoint is sound"
+    )
     raise WorkbenchError(f"Checkpoint step {checkpoint.step} is damaged: {'; '.join(faults)}; {advice}.")
 
 
@@ -125,7 +144,9 @@ def load_model(checkpoint: Checkpoint, *, device: str = "cpu", attention: str = 
     from transformers import AutoModelForCausalLM
 
     require_sound(checkpoint)
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        str(checkpoint.path), dtype=torch.float32, attn_implementation=attention
-    )
-    return model.to(device).eval()
+    with without_progress_bars():
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(checkpoint.path), dtype=torch.float32, attn_implementation=attention
+        )
+    loaded: PreTrainedModel = model.to(device).eval()
+    return loaded

@@ -40,7 +40,9 @@ def make_corpus(recipe: Recipe) -> Corpus:
         folder = Path(recipe.biographies.corpus)
         for file in (PEOPLE_FILE, ENTRIES_FILE):
             if not (folder / file).is_file():
-                raise WorkbenchError(f"The corpus folder {folder} has no {file}; see docs/formats.md for its format.")
+                raise WorkbenchError(
+                    f"The corpus folder {folder} has no {file}; see docs/formats.md for its format."
+                )
         people = load_people(folder / PEOPLE_FILE, recipe.seed)
         entries = load_entries(folder / ENTRIES_FILE, people)
     else:
@@ -65,4 +67,6 @@ def save_corpus(folder: Path, corpus: Corpus) -> None:
 def load_corpus(folder: Path) -> Corpus:
     """Read a corpus back; the questions follow from the people."""
     people = load_people(folder / PEOPLE_FILE)
-    return Corpus(people, load_entries(folder / ENTRIES_FILE, people), make_questions(people, load_questions()))
+    return Corpus(
+        people, load_entries(folder / ENTRIES_FILE, people), make_questions(people, load_questions())
+    )

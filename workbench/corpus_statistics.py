@@ -30,7 +30,10 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "train_people": int((~in_test).sum()),
         "test_people": int(in_test.sum()),
         "groups": {
-            name: {"people": sum(person.group == name for person in corpus.people), "augmentation": augmentation}
+            name: {
+                "people": sum(person.group == name for person in corpus.people),
+                "augmentation": augmentation,
+            }
             for name, augmentation in groups.items()
         },
         "entries": len(corpus.entries),

@@ -29,11 +29,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            Path(temporary).unlink()
         raise
     sync_folder(path.parent)
 
@@ -48,7 +48,7 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
     try:
         yield temporary
-        os.chmod(temporary, 0o755)
+        temporary.chmod(0o755)
         for file in temporary.rglob("*"):
             if file.is_file():
                 with file.open("rb") as handle:
@@ -57,11 +57,11 @@ def folder_atomically(path: Path) -> Iterator[Path]:
             sync_folder(folder)
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(temporary, path)
+            path.replace(old / path.name)
+            temporary.replace(path)
             shutil.rmtree(old)
         else:
-            os.replace(temporary, path)
+            temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -101,7 +101,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{path} is not valid JSON ({error}); restore it or delete it and run again.") from error
+        raise WorkbenchError(
+            f"{path} is not valid JSON ({error}); restore it or delete it and run again."
+        ) from error
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -115,7 +117,9 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             except json.JSONDecodeError as error:
                 raise WorkbenchError(f"{path}, line {number}, is not valid JSON ({error.msg}).") from error
             if not isinstance(row, dict):
-                raise WorkbenchError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}.")
+                raise WorkbenchError(
+                    f"{path}, line {number}: expected a JSON object, got {type(row).__name__}."
+                )
             yield row
 
 

@@ -3,7 +3,6 @@
 import importlib.resources
 import re
 import tomllib
-import types
 import typing
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +45,9 @@ class BiographiesRecipe(_Section):
     """How entries are made. `augmentation` decides, in the paper, whether a fact can be extracted later."""
 
     augmentation: str = "single"
-    templates: int | None = Field(None, gt=0, description="use only the n shortest templates of each attribute")
+    templates: int | None = Field(
+        None, gt=0, description="use only the n shortest templates of each attribute"
+    )
     corpus: str | None = Field(None, description="a folder with your own people.jsonl and biographies.jsonl")
     groups: tuple[GroupRecipe, ...] = ()
 
@@ -103,10 +104,14 @@ class TrainingRecipe(_Section):
     """How it is trained. The budget is `exposures`: how often every person is seen, whatever the augmentation."""
 
     objective: Literal["biographies", "mixed", "masked"] = "biographies"
-    qa_ratio: float = Field(0.8, ge=0, lt=1, description="objective `mixed`: share of rows that hold questions")
+    qa_ratio: float = Field(
+        0.8, ge=0, lt=1, description="objective `mixed`: share of rows that hold questions"
+    )
     exposures: float = Field(540, gt=0, description="entries seen per person, on average")
     rows_per_step: int = Field(96, gt=0, description="rows in one optimizer step, over all devices")
-    accumulation: int = Field(1, gt=0, description="split each step into this many smaller batches to save memory")
+    accumulation: int = Field(
+        1, gt=0, description="split each step into this many smaller batches to save memory"
+    )
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(1e-3, gt=0)
     final_lr: float = Field(0.1, ge=0, le=1, description="the cosine ends at this share of lr")
@@ -118,7 +123,9 @@ class TrainingRecipe(_Section):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     attention: Literal["auto", "sdpa", "eager"] = "auto"
     compile: Literal["auto", "yes", "no"] = "auto"
-    checkpoints: str | tuple[int, ...] = Field("log:6", description="`last`, `log:n`, `linear:n`, or listed steps")
+    checkpoints: str | tuple[int, ...] = Field(
+        "log:6", description="`last`, `log:n`, `linear:n`, or listed steps"
+    )
     evaluations: int = Field(20, ge=1, description="how many times the accuracies of Figure 1 are measured")
 
     @field_validator("checkpoints", mode="before")
@@ -140,7 +147,9 @@ class ProbingRecipe(_Section):
     lr: float = Field(1e-3, gt=0)
     lr_embedding: float | None = Field(None, gt=0, description="rate of the low-rank factors; default: lr")
     weight_decay: float = Field(0.3, ge=0)
-    dropout: bool = Field(True, description="the frozen network's own dropout stays on while the probe trains")
+    dropout: bool = Field(
+        True, description="the frozen network's own dropout stays on while the probe trains"
+    )
 
 
 class Recipe(_Section):
@@ -158,16 +167,22 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _check_objective(self) -> "Recipe":
         if (self.model.architecture == "gbert") and self.training.objective == "biographies":
-            raise ValueError("gbert is bidirectional and cannot predict the next token: use objective = 'masked'")
+            raise ValueError(
+                "gbert is bidirectional and cannot predict the next token: use objective = 'masked'"
+            )
         if (self.model.architecture != "gbert") and self.training.objective == "masked":
-            raise ValueError(f"objective 'masked' needs architecture 'gbert', not {self.model.architecture!r}")
+            raise ValueError(
+                f"objective 'masked' needs architecture 'gbert', not {self.model.architecture!r}"
+            )
         return self
 
     @property
     def groups(self) -> tuple[GroupRecipe, ...]:
         """The groups of people; one called `everyone` where the recipe names none."""
         return self.biographies.groups or (
-            GroupRecipe(name="everyone", people=self.people.number, augmentation=self.biographies.augmentation),
+            GroupRecipe(
+                name="everyone", people=self.people.number, augmentation=self.biographies.augmentation
+            ),
         )
 
     @property
@@ -215,14 +230,9 @@ def shipped_recipes() -> list[str]:
 
 def recipe_to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, every default written out; loading it gives an equal recipe."""
-    content = recipe.model_dump(mode="json", exclude_none=True)
-    plain = {key: value for key, value in content.items() if not isinstance(value, dict)}
-    lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
-    for section, body in content.items():
-        if isinstance(body, dict):
-            lines += ["", f"[{section}]"]
-            lines += [f"{key} = {_toml_value(value)}" for key, value in body.items()]
-    return "\n".join(lines) + "\n"
+    import tomli_w
+
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
 def _recipe_text(source: str | Path) -> tuple[str, str]:
@@ -234,14 +244,17 @@ def _recipe_text(source: str | Path) -> tuple[str, str]:
         return resource.read_text(encoding="utf-8"), str(source)
     names = shipped_recipes()
     raise WorkbenchError(
-        f"There is no recipe {str(source)!r} (give a TOML file or one of {', '.join(names)}){nearest(str(source), names)}"
+        f"There is no recipe {str(source)!r} (give a TOML file or one of {', '.join(names)})"
+        f"{nearest(str(source), names)}"
     )
 
 
 def _split_override(item: str) -> tuple[str, Any]:
     key, separator, text = item.partition("=")
     if not separator:
-        raise WorkbenchError(f"The override {item!r} has no `=`; write it as key=value, e.g. training.lr=3e-4.")
+        raise WorkbenchError(
+            f"The override {item!r} has no `=`; write it as key=value, e.g. training.lr=3e-4."
+        )
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -254,7 +267,9 @@ def _set_key(content: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
-            raise WorkbenchError(f"The override {key!r} goes into {section!r}, which is not a section of the recipe.")
+            raise WorkbenchError(
+                f"The override {key!r} goes into {section!r}, which is not a section of the recipe."
+            )
     place[last] = value
 
 
@@ -282,21 +297,3 @@ def _keys_beside(location: tuple[Any, ...]) -> list[str]:
         candidates = [annotation, *typing.get_args(annotation)]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)
-
-
-def _toml_value(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"'
-        case int() | float():
-            return repr(value)
-        case list() | tuple():
-            return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-        case dict():
-            return "{ " + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + " }" if value else "{}"
-        case types.NoneType():
-            raise TypeError("TOML has no null")
-    raise TypeError(f"no TOML form for {type(value).__name__}")

@@ -48,7 +48,6 @@ TARGETS = tuple(
 )
 REQUIRED_VARIABLES = ("accuracy", "n", "chance")
 REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
-REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
 RECORDED_PACKAGES = ("probing-workbench", "torch", "transformers", "numpy", "scikit-learn", "xarray")
 
 
@@ -73,7 +72,7 @@ def make_attrs(
     """The provenance of a result, ready for `Dataset.attrs`.
 
     `settings` is what determines the numbers (rank, steps, dropout …): results whose settings differ are
-    never joined. `notes` is what does not (seconds, threads).
+    never joined. `notes` is what a fit reports (final loss, seconds, device).
     """
     return {
         "kind": kind,
@@ -253,7 +252,7 @@ def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, 
         for part in (other, newest)
     )
     for name in {**there, **here}:
-        if name not in REPORTED_SETTINGS and there.get(name) != here.get(name):
+        if there.get(name) != here.get(name):
             detail = f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
             raise WorkbenchError(
                 f"{file} and {newest_file.name} cannot be joined: {detail}; probe one again."

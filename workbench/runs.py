@@ -100,8 +100,10 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
                 "give --out another folder, or delete this one."
             )
         return run
-    if folder.exists() and any(folder.iterdir()):
-        raise WorkbenchError(f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder.")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise WorkbenchError(
+            f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder."
+        )
     from workbench.tokens.tokenizers import make_tokenizer
 
     corpus = make_corpus(recipe)
@@ -118,7 +120,9 @@ def open_run(folder: Path | str) -> Run:
     """Open an existing run; a folder that is none is refused with what would make one."""
     folder = Path(folder)
     if not (folder / RUN_FILE).is_file():
-        raise WorkbenchError(f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`.")
+        raise WorkbenchError(
+            f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`."
+        )
     recipe_file = folder / "recipe.toml"
     if read_json(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
         raise WorkbenchError(
@@ -131,7 +135,9 @@ def open_run(folder: Path | str) -> Run:
 def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -> list[Checkpoint]:
     """Choose checkpoints: `all`, `last`, `every:4` (always with first and last), or steps `0,512`."""
     if not checkpoints:
-        raise WorkbenchError(f"{where} has no complete checkpoint yet; run `workbench train` on its recipe first.")
+        raise WorkbenchError(
+            f"{where} has no complete checkpoint yet; run `workbench train` on its recipe first."
+        )
     if which == "all":
         return checkpoints
     if which == "last":
@@ -153,7 +159,11 @@ def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -
 
 def _first_difference(old: Recipe, new: Recipe) -> str:
     before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
-    key = next(key for key in {**before, **after} if key != "name" and not key.startswith("probing.") and before.get(key) != after.get(key))
+    key = next(
+        key
+        for key in {**before, **after}
+        if key != "name" and not key.startswith("probing.") and before.get(key) != after.get(key)
+    )
     return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
 
 

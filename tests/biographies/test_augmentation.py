@@ -41,8 +41,8 @@ def test_notation(text: str, entries: int, rewrite: bool, order: str, fullname: 
     "text",
     [
         "", "Single", "multi", "multi0", "multi5 + permute", "multi5+permute5", "multi5+fullname+permute",
-        "single+permute", "single+permute0", "single+fullname+permute2", "single5", "couple", "couple2+permute",
-        "multi5+permute+", "multi-5", "multi٣", "single+",
+        "single+permute", "single+permute0", "single+fullname+permute2", "single5", "couple",
+        "couple2+permute", "multi5+permute+", "multi-5", "multi٣", "single+",
     ],
 )  # fmt: skip
 def test_other_texts_are_refused_with_examples(text: str) -> None:

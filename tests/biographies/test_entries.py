@@ -92,7 +92,10 @@ def test_names_are_found_as_whole_words(
         ({"person": 2}, "line 2: person is 2; expected an id from 0 to 1."),
         ({"person": "Anya Li"}, "line 2: person is 'Anya Li'; expected an id from 0 to 1."),
         ({"text": None}, r"line 2: expected the keys `text` \(a string\) and `values` \(attribute → \[start"),
-        ({"values": None}, r"line 2: expected the keys `text` \(a string\) and `values` \(attribute → \[start"),
+        (
+            {"values": None},
+            r"line 2: expected the keys `text` \(a string\) and `values` \(attribute → \[start",
+        ),
         ({"values": {"hobby": [0, 4]}}, "line 2: unknown attribute 'hobby'; the attributes are birth_date, "),
         (
             {"values": {"major": [15, 19]}},
@@ -104,7 +107,7 @@ def test_names_are_found_as_whole_words(
         ),
         (
             {"values": {"major": [16, 99]}},
-            r"the span \[16, 99\] does not lie in the text of 81 characters; expected \[start, end\] with 0 <= ",
+            r"the span \[16, 99\] does not lie in the text of 81 characters; expected \[start, end\] with 0",
         ),
         ({"values": {"major": [19, 16]}}, r"the span \[19, 16\] does not lie in the text"),
         ({"values": {"major": "16-19"}}, "the span '16-19' does not lie in the text"),
@@ -114,7 +117,10 @@ def test_names_are_found_as_whole_words(
         ),
         ({"names": "Anya Li"}, r"names is 'Anya Li'; expected a list of \[start, end\], or leave it out."),
         ({"pronouns": 3}, r"pronouns is 3; expected a list of \[start, end\], or leave it out."),
-        ({"sentences": [[0, 20]]}, r"expected `sentences` as attribute → \[start, end\] and `variant` as a whole"),
+        (
+            {"sentences": [[0, 20]]},
+            r"expected `sentences` as attribute → \[start, end\] and `variant` as a whole",
+        ),
         ({"sentences": {"hobby": [0, 4]}}, r"expected `sentences` as attribute → \[start, end\]"),
         ({"variant": "first"}, "and `variant` as a whole number, or neither."),
     ],
@@ -128,5 +134,5 @@ def test_faulty_entries_are_refused_with_their_line(
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match="holds no entries; it needs one JSON object a line."):
+    with pytest.raises(WorkbenchError, match=r"holds no entries; it needs one JSON object a line\."):
         load_entries(write_rows(tmp_path), PEOPLE)

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
-    "torch", "transformers", "tokenizers", "transformer_lens", "nnsight", "sklearn", "scipy", "pandas", "xarray",
-    "plotly", "dash", "workbench_app",
+    "torch", "transformers", "tokenizers", "transformer_lens", "nnsight", "sklearn", "scipy", "pandas",
+    "xarray", "plotly", "dash", "workbench_app",
 )  # fmt: skip
 PROGRAM = """
 import json, sys

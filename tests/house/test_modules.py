@@ -14,7 +14,17 @@ FILES = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.p
 SOURCES = [file for file in FILES if file.relative_to(ROOT).parts[0] in ("workbench", "models", "app")]
 MOST_LINES = 300
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "core", "misc", "tools", "stuff"}
-HEAVY = ("torch", "transformers", "transformer_lens", "nnsight", "sklearn", "xarray", "pandas", "plotly", "dash")
+HEAVY = (
+    "torch",
+    "transformers",
+    "transformer_lens",
+    "nnsight",
+    "sklearn",
+    "xarray",
+    "pandas",
+    "plotly",
+    "dash",
+)
 
 
 def name_of(file: Path) -> str:
@@ -45,7 +55,8 @@ def test_every_module_says_what_it_is() -> None:
     silent = [
         name_of(file)
         for file in FILES
-        if (text := file.read_text(encoding="utf-8")).strip() and not text.lstrip().startswith(('"""', 'r"""'))
+        if (text := file.read_text(encoding="utf-8")).strip()
+        and not text.lstrip().startswith(('"""', 'r"""'))
     ]
     assert silent == []
 
@@ -66,7 +77,9 @@ def test_importing_is_light(package: str) -> None:
 
 def run_python(program: str) -> str:
     """What a fresh interpreter prints, with the three packages importable as in the tests."""
-    paths = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["pythonpath"]
+    paths = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"][
+        "pythonpath"
+    ]
     head = f"import sys; sys.path[:0] = {[str(ROOT / path) for path in paths]!r}; "
     result = subprocess.run([sys.executable, "-c", head + program], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -53,17 +53,18 @@ def test_make_targets_exist(words: list[str]) -> None:
 def test_workbench_commands_and_options_exist(words: list[str]) -> None:
     from workbench.cli import app
 
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     arguments = iter(words[1:])
     for word in arguments:
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            assert word in command.commands, f"there is no `workbench {word}`"
-            command = command.commands[word]
-        elif word.startswith("-") and word not in ("--help",):
+        subcommands = getattr(command, "commands", {})
+        if subcommands and not word.startswith("-"):
+            assert word in subcommands, f"there is no `workbench {word}`"
+            command = subcommands[word]
+        elif word.startswith("-") and word != "--help":
+            name = word.partition("=")[0]
             options = {option: p for p in command.params for option in (*p.opts, *p.secondary_opts)}
-            assert word.partition("=")[0] in options, f"`{command.name}` has no option {word}"
-            parameter = options[word.partition("=")[0]]
-            takes_value = isinstance(parameter, click.Option) and not parameter.is_flag and "=" not in word
+            assert name in options, f"`workbench {command.name}` has no option {name}"
+            takes_value = not getattr(options[name], "is_flag", False) and "=" not in word
             value = next(arguments) if takes_value else None
             if word == "--set":
                 assert value is not None

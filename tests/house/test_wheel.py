@@ -20,7 +20,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("build")
     source = Path(shutil.copytree(ROOT, folder / "source", ignore=LEFT_OUT))
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(source),
+    ]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     (file,) = folder.glob("*.whl")

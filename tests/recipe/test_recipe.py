@@ -77,12 +77,13 @@ def test_groups_default_to_everyone() -> None:
     }
 
 
-def test_the_digest_names_everything_but_the_name() -> None:
+def test_the_digest_names_what_determines_the_checkpoints() -> None:
     digest = make_recipe({"name": "a"}).digest
     assert make_recipe({"name": "b"}).digest == digest
     assert make_recipe({"name": "a", "training": {"exposures": 540}}).digest == digest  # the default, stated
-    others = [{"seed": 1}, {"training": {"lr": 2e-3}}, {"probing": {"rank": 3}}, {"people": {"number": 9}}]
-    assert len({digest, *(make_recipe({"name": "a"} | other).digest for other in others)}) == 5
+    assert make_recipe({"name": "a", "probing": {"rank": 3}}).digest == digest  # probes come after
+    others = [{"seed": 1}, {"training": {"lr": 2e-3}}, {"people": {"number": 9}}]
+    assert len({digest, *(make_recipe({"name": "a"} | other).digest for other in others)}) == 4
 
 
 def test_own_keys_change_the_presets_shape() -> None:
@@ -128,35 +129,80 @@ def test_overrides_apply_in_order_and_leave_the_rest() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.lr", "The override 'training.lr' has no `=`; write it as key=value, e.g. training.lr=3e-4."),
-        ("training.lr.x=2", "The override 'training.lr.x' goes into 'lr', which is not a section of the recipe."),
-        ("traning.lr=1", "The recipe tiny has the unknown key 'traning'; did you mean 'training'? (known here: name,"),
-        ("training.lrate=1", "has the unknown key 'training.lrate'; did you mean 'lr'? (known here: objective, "),
-        ("people.nmber=3", "unknown key 'people.nmber'; did you mean 'number'? (known here: number, pools, pool_sizes)."),
+        (
+            "training.lr",
+            "The override 'training.lr' has no `=`; write it as key=value, e.g. training.lr=3e-4.",
+        ),
+        (
+            "training.lr.x=2",
+            "The override 'training.lr.x' goes into 'lr', which is not a section of the recipe.",
+        ),
+        (
+            "traning.lr=1",
+            "The recipe tiny has the unknown key 'traning'; did you mean 'training'? (known here: name,",
+        ),
+        (
+            "training.lrate=1",
+            "has the unknown key 'training.lrate'; did you mean 'lr'? (known here: objective, ",
+        ),
+        (
+            "people.nmber=3",
+            "unknown key 'people.nmber'; did you mean 'number'? (known here: number, pools, pool_sizes).",
+        ),
         ("tokens.zzz=3", "has the unknown key 'tokens.zzz' (known here: tokenizer, source, "),
-        ("biographies.augmentation=multi", "Unknown augmentation 'multi'; write it as in the paper, e.g. single,"),
-        ("training.checkpoints=every:3", "checkpoints = 'every:3': expected `last`, `log:n`, `linear:n` or a list"),
-        ("training.checkpoints=log:0", "checkpoints = 'log:0': expected `last`, `log:n`, `linear:n` or a list of"),
-        ("training.checkpoints=7", "checkpoints = 7: expected `last`, `log:n`, `linear:n` or a list of steps."),
-        ("training.checkpoints=[0, -5]", "checkpoints = [0, -5]: expected `last`, `log:n`, `linear:n` or a list"),
-        ('training.checkpoints=[0, "a"]', "checkpoints = [0, 'a']: expected `last`, `log:n`, `linear:n` or a list"),
+        (
+            "biographies.augmentation=multi",
+            "Unknown augmentation 'multi'; write it as in the paper, e.g. single,",
+        ),
+        (
+            "training.checkpoints=every:3",
+            "checkpoints = 'every:3': expected `last`, `log:n`, `linear:n` or a list",
+        ),
+        (
+            "training.checkpoints=log:0",
+            "checkpoints = 'log:0': expected `last`, `log:n`, `linear:n` or a list of",
+        ),
+        (
+            "training.checkpoints=7",
+            "checkpoints = 7: expected `last`, `log:n`, `linear:n` or a list of steps.",
+        ),
+        (
+            "training.checkpoints=[0, -5]",
+            "checkpoints = [0, -5]: expected `last`, `log:n`, `linear:n` or a list",
+        ),
+        (
+            'training.checkpoints=[0, "a"]',
+            "checkpoints = [0, 'a']: expected `last`, `log:n`, `linear:n` or a list",
+        ),
         ("training.lr=fast", "The recipe tiny: training.lr = 'fast': Input should be a valid number"),
         ("training.lr=0", "The recipe tiny: training.lr = 0: Input should be greater than 0."),
         ("training.lr=nan", "The recipe tiny: training.lr = nan: Input should be greater than 0."),
         ("training.qa_ratio=1", "The recipe tiny: training.qa_ratio = 1: Input should be less than 1."),
         ("training.betas=[0.9]", "The recipe tiny: training.betas.1: Field required."),
-        ("people.number=2.5", "people.number = 2.5: Input should be a valid integer, got a number with a fractional"),
-        ("people=3", "The recipe tiny: people = 3: Input should be a valid dictionary or instance of PeopleRecipe."),
+        (
+            "people.number=2.5",
+            "people.number = 2.5: Input should be a valid integer, got a number with a fractional",
+        ),
+        (
+            "people=3",
+            "The recipe tiny: people = 3: Input should be a valid dictionary or instance of PeopleRecipe.",
+        ),
         ("model.architecture=gpt3", "= 'gpt3': Input should be 'gpt2', 'gpt2-rotary', 'llama' or 'gbert'."),
-        ("model.preset=tinny", "The recipe tiny: model = {'preset': 'tinny'}: model preset 'tinny' does not exist; did"),
+        (
+            "model.preset=tinny",
+            "The recipe tiny: model = {'preset': 'tinny'}: model preset 'tinny' does not exist; did",
+        ),
         ("model.n_heads=3", "d_model 128 is not a multiple of n_heads 3; choose a width such as 129."),
-        ("model.architecture=gbert", "The recipe tiny: gbert is bidirectional and cannot predict the next token: use"),
+        (
+            "model.architecture=gbert",
+            "The recipe tiny: gbert is bidirectional and cannot predict the next token: use",
+        ),
         ("training.objective=masked", "objective 'masked' needs architecture 'gbert', not 'gpt2-rotary'."),
         ("name=a b", "The recipe tiny: name = 'a b': String should match pattern"),
         ("name=../a", "The recipe tiny: name = '../a': String should match pattern"),
         ("seed=-1", "The recipe tiny: seed = -1: Input should be greater than or equal to 0."),
     ],
-)  # fmt: skip
+)
 def test_a_bad_override_gets_one_sentence(override: str, message: str) -> None:
     with pytest.raises(WorkbenchError) as refusal:
         load_recipe("tiny", [override])
@@ -169,12 +215,18 @@ def test_a_bad_override_gets_one_sentence(override: str, message: str) -> None:
     [
         ({"seed": 1}, "The recipe own.toml: name: Field required."),
         (
-            {"name": "r", "biographies": {"groups": [{"name": "a", "people": 1, "augmentation": "single", "size": 2}]}},
+            {
+                "name": "r",
+                "biographies": {"groups": [{"name": "a", "people": 1, "augmentation": "single", "size": 2}]},
+            },
             "The recipe own.toml has the unknown key 'biographies.groups.0.size' (known here: name, people, "
             "augmentation).",
         ),
         (
-            {"name": "r", "biographies": {"groups": [{"name": "a", "people": 1, "augmentation": "single"}] * 2}},
+            {
+                "name": "r",
+                "biographies": {"groups": [{"name": "a", "people": 1, "augmentation": "single"}] * 2},
+            },
             "two groups are named 'a'; give each its own name.",
         ),
         (
@@ -182,7 +234,7 @@ def test_a_bad_override_gets_one_sentence(override: str, message: str) -> None:
             "Unknown augmentation 'sngle'; write it as in the paper",
         ),
     ],
-)  # fmt: skip
+)
 def test_bad_content_gets_one_sentence(content: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkbenchError) as refusal:
         make_recipe(content, "own.toml")
@@ -190,12 +242,16 @@ def test_bad_content_gets_one_sentence(content: dict[str, Any], message: str) ->
 
 
 def test_two_faults_are_two_sentences() -> None:
-    with pytest.raises(WorkbenchError, match=r"training\.lr = -1: .*\. The recipe tiny has the unknown key 'sede'"):
+    with pytest.raises(
+        WorkbenchError, match=r"training\.lr = -1: .*\. The recipe tiny has the unknown key 'sede'"
+    ):
         load_recipe("tiny", ["training.lr=-1", "sede=1"])
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(WorkbenchError, match=r"There is no recipe 'tny' \(give a TOML file or one of .*; did you m"):
+    with pytest.raises(
+        WorkbenchError, match=r"There is no recipe 'tny' \(give a TOML file or one of .*; did you m"
+    ):
         load_recipe("tny")
 
 

@@ -203,8 +203,8 @@ def test_results_made_differently_are_not_joined(tmp_path):
 
 
 def test_what_a_fit_reports_does_not_keep_results_apart(tmp_path):
-    save(tmp_path, 0, settings={"rank": 2, "final_loss": 2.7})
-    save(tmp_path, 512, settings={"rank": 2, "final_loss": 0.1})
+    save(tmp_path, 0, notes={"final_loss": 2.7})
+    save(tmp_path, 512, notes={"final_loss": 0.1})
     assert load_results(tmp_path, "p", "embedding").sizes["checkpoint"] == 2
 
 

@@ -10,7 +10,7 @@ from workbench.biographies.augmentation import parse_augmentation
 from workbench.biographies.rendering import make_entries
 from workbench.biographies.templates import load_questions, load_templates
 from workbench.corpus import Corpus
-from workbench.people.people import Person, split_of
+from workbench.people.people import PRONOUNS, Person, split_of
 from workbench.people.pools import MONTHS, load_pools
 from workbench.questions import make_questions
 from workbench.recipe import TokensRecipe
@@ -22,7 +22,7 @@ KINDS = ["word", "bpe", "bpe restricted", "gpt2", "gpt2 restricted"]
 
 @pytest.fixture(scope="session")
 def corpus() -> Corpus:
-    """300 people who between them have every shipped city, university, major, company, month, day and year."""
+    """300 people who between them have every shipped city, university, major, company, month and year."""
     pools = load_pools()
 
     def pick(pool: str, i: int) -> str:
@@ -40,7 +40,7 @@ def corpus() -> Corpus:
             "company": company,
             "company_city": pools.company_city[company],
         }
-        people.append(Person(i, "everyone", name, "he she they".split()[i % 3], values, split_of(name, 0)))
+        people.append(Person(i, "everyone", name, PRONOUNS[i % 3], values, split_of(name, 0)))
     plan = {"everyone": parse_augmentation("single+permute1")}
     entries = make_entries(people, plan, load_templates(), seed=0)
     return Corpus(people, entries, make_questions(people, load_questions()))

@@ -1,7 +1,7 @@
 """Rows are a pure function of (seed, row): every text once an epoch, whole, never beside its own person's."""
 
 from collections import Counter
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def test_resampled_rows_hold_whole_texts_and_every_text_once_an_epoch() -> None:
     for epoch in range(4):
         rows = epoch_rows(stream, epoch)
         assert sorted(text for row in rows for text in row) == list(range(len(texts)))
-        for row, following in zip(rows, rows[1:], strict=False):
+        for row, following in pairwise(rows):
             used = int(texts.lengths[row].sum())
             assert used <= ROW_LENGTH < used + texts.lengths[following[0]]  # as many as fit
     rows = stream.rows(0, 9)
@@ -112,7 +112,7 @@ def test_resampled_neighbours_are_never_about_one_person() -> None:
     for epoch in range(30):
         for row in epoch_rows(stream, epoch):
             people = [PEOPLE[text] for text in row]
-            assert all(a != b for a, b in zip(people, people[1:], strict=False)), (epoch, people)
+            assert all(a != b for a, b in pairwise(people)), (epoch, people)
 
 
 def test_resampled_rows_are_drawn_anew_every_epoch() -> None:
@@ -121,7 +121,7 @@ def test_resampled_rows_are_drawn_anew_every_epoch() -> None:
     together: Counter[frozenset[int]] = Counter()
     for epoch in range(10):
         for row in epoch_rows(stream, epoch):
-            together.update(frozenset(pair) for pair in zip(row, row[1:], strict=False))
+            together.update(frozenset(pair) for pair in pairwise(row))
     assert max(together.values()) <= 4  # of 10 epochs; by chance a given pair meets in 1 of 30
 
 

@@ -45,10 +45,11 @@ def test_texts_decode_to_themselves(
 def test_word_vocabulary_is_the_corpus_and_three_special_tokens(corpus: Corpus) -> None:
     texts = ["Anya Li works for Acme.", "Where did Anya Li work? Answer: Acme."]
     tokenizer = make_tokenizer(TokensRecipe(tokenizer="word"), texts)
-    words = "Anya Li works for Acme . Where did work ? Answer :".split()
-    assert set(tokenizer.get_vocab()) == {*words, END, PAD, MASK}
+    words = {"Anya", "Li", "works", "for", "Acme", ".", "Where", "did", "work", "?", "Answer", ":"}
+    assert set(tokenizer.get_vocab()) == words | {END, PAD, MASK}
     assert [tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id] == [0, 1, 2]
-    assert tokenizer.convert_ids_to_tokens(tokenizer(texts[0]).input_ids) == "Anya Li works for Acme .".split()
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(texts[0]).input_ids)
+    assert tokens == ["Anya", "Li", "works", "for", "Acme", "."]
 
 
 @pytest.mark.parametrize("kind", ["bpe", "gpt2"])
@@ -57,7 +58,8 @@ def test_restriction_keeps_every_token_and_only_what_the_texts_use(
 ) -> None:
     def make(restrict: bool, texts: list[str]) -> PreTrainedTokenizerFast:
         return make_tokenizer(
-            TokensRecipe(tokenizer=kind, source=str(gpt2_folder), vocabulary_size=800, restrict=restrict), texts
+            TokensRecipe(tokenizer=kind, source=str(gpt2_folder), vocabulary_size=800, restrict=restrict),
+            texts,
         )  # type: ignore[arg-type]
 
     few = corpus.texts[:40]
@@ -67,7 +69,7 @@ def test_restriction_keeps_every_token_and_only_what_the_texts_use(
     tokens = [whole.convert_ids_to_tokens(ids) for ids in old]
     assert [restricted.convert_ids_to_tokens(ids) for ids in new] == tokens
 
-    # Ids keep their old order, and every kept token is used, special, or a part that a used one is merged from.
+    # Ids keep their old order; a kept token is used, special, or a part that a used one is merged from.
     kept = sorted(restricted.get_vocab(), key=restricted.get_vocab().__getitem__)
     assert kept == sorted(kept, key=whole.get_vocab().__getitem__)
     used = {token for row in tokens for token in row}
@@ -79,7 +81,7 @@ def test_restriction_keeps_every_token_and_only_what_the_texts_use(
 
 def test_restriction_of_another_kind_of_tokenizer_is_refused() -> None:
     words = make_tokenizer(TokensRecipe(tokenizer="word"), ["a b c."]).backend_tokenizer
-    with pytest.raises(WorkbenchError, match="this one is WordLevel; set tokens.restrict = false"):
+    with pytest.raises(WorkbenchError, match=r"this one is WordLevel; set tokens\.restrict = false"):
         restrict_bpe(words, ["a b c."])
 
 
@@ -94,7 +96,11 @@ def test_bpe_learns_at_most_as_many_tokens_as_asked_for(corpus: Corpus) -> None:
 def test_missing_tokenizer_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"The tokenizer folder .* has no tokenizer\.json"):
         make_tokenizer(TokensRecipe(tokenizer="gpt2", source=str(tmp_path)), ["a"])
-    with pytest.raises(WorkbenchError, match=r"'no/such/tokenizer' is neither a local folder nor reachable on the"):
+    with pytest.raises(
+        WorkbenchError, match=r"'no/such/tokenizer' is neither a local folder nor reachable on the"
+    ):
         make_tokenizer(TokensRecipe(tokenizer="gpt2", source="no/such/tokenizer"), ["a"])
-    with pytest.raises(WorkbenchError, match=r"has no tokenizer\.json; a checkpoint folder holds its tokenizer's"):
+    with pytest.raises(
+        WorkbenchError, match=r"has no tokenizer\.json; a checkpoint folder holds its tokenizer's"
+    ):
         load_tokenizer(tmp_path)

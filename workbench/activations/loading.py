@@ -1,5 +1,7 @@
 """Load a source's weights into a model: a new one, or the module that held the checkpoint before."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +9,7 @@ from workbench.activations.sources import ModelSource, first_line
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -32,18 +35,16 @@ class ModelLoader:
 
         Raises WorkbenchError for a folder that cannot be opened as a causal language model.
         """
-        if (
-            self._model is not None
-            and self._source is not None
-            and source.config_digest == self._source.config_digest
-        ):
-            if source.weights_digest == self._source.weights_digest:
-                return self._model
+        model, before = self._model, self._source
+        if model is not None and before is not None and source.config_digest == before.config_digest:
+            if source.weights_digest == before.weights_digest:
+                return model
             if self._names is None:
-                self._names = match_names(self._model, self._source)
-            if overwrite_weights(self._model, source, self._names):
+                self._names = match_names(model, before)
+            self._source = None  # while weights are exchanged the module is neither
+            if overwrite_weights(model, source, self._names):
                 self._source = source
-                return self._model
+                return model
         self._model = load_source(source, device=self._device, dtype=self._dtype)
         self._source, self._names = source, None
         return self._model
@@ -61,10 +62,15 @@ def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float
     loader: Any = AutoModelForCausalLM
     _ = source.weight_files  # refuses pickles and missing shards
     try:
-        model: Any = loader.from_pretrained(
-            source.path, dtype=getattr(torch, dtype), attn_implementation="sdpa", use_safetensors=True,
-            trust_remote_code=False, local_files_only=True,
-        )  # fmt: skip
+        with quiet_transformers():
+            model: Any = loader.from_pretrained(
+                source.path,
+                dtype=getattr(torch, dtype),
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise WorkbenchError(
             f"{source.path} cannot be opened as a causal language model ({first_line(error)}); "
@@ -72,6 +78,23 @@ def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float
         ) from error
     ready: PreTrainedModel = model.to(device).eval()
     return ready
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no load reports: a mistake reaches the user as one sentence of ours."""
+    from transformers.utils import logging
+
+    untyped: Any = logging
+    level, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
+    untyped.set_verbosity_error()
+    untyped.disable_progress_bar()
+    try:
+        yield
+    finally:
+        untyped.set_verbosity(level)
+        if bars:
+            untyped.enable_progress_bar()
 
 
 def has_tokenizer(source: ModelSource) -> bool:
@@ -109,7 +132,7 @@ def match_names(model: "PreTrainedModel", source: ModelSource) -> dict[str, str]
     import torch
     from safetensors import safe_open
 
-    state = {**dict(model.named_parameters()), **_saved_buffers(model)}
+    state: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **_saved_buffers(model)}
     names: dict[str, str] = {}
     unnamed: dict[str, torch.Tensor] = {}
     for file in source.weight_files:

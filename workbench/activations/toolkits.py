@@ -33,8 +33,8 @@ def bridge(
     source = as_source(checkpoint)
     if is_bidirectional(source.load_config()):
         raise WorkbenchError(
-            f"{source.label} is bidirectional, and a TransformerBridge reads it as causal unless every call passes "
-            "a 4-D mask; use `workbench.trace`, or cache it with engine='transformer-lens', which passes one."
+            f"{source.label} is bidirectional, and a TransformerBridge reads it as causal unless every "
+            "call passes a 4-D mask; use `workbench.trace`, or cache it with engine='transformer-lens'."
         )
     tokenizer = load_source_tokenizer(source) if has_tokenizer(source) else None
     return make_bridge(load_source(source, device=device, dtype=dtype), tokenizer)

@@ -12,17 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.activations.loading import quiet_transformers
 from workbench.activations.sources import (
     CONFIG_FILE,
     INDEX_FILE,
     ModelSource,
     find_weight_files,
+    first_line,
     step_of,
 )
 from workbench.activations.store import MANIFEST_FILE, find_file_fault, open_store
 from workbench.checkpoints import INFO_FILE, Checkpoint, find_faults
 from workbench.errors import WorkbenchError
 from workbench.files import read_json
+
+# Tables that old versions of the library saved and no version reads.
+OLD_BUFFERS = ("inv_freq", "attention.bias", "attn.bias", "masked_bias")
 
 
 def find_store_faults(path: Path) -> list[str]:
@@ -72,8 +77,7 @@ def find_model_faults(source: ModelSource) -> list[str]:
     if len(headers) < len(files):
         return faults
     faults += _index_faults(source.path, headers)
-    tensors = {name: entry for header in headers.values() for name, entry in header.items()}
-    return faults + _config_faults(source, tensors) + _nan_faults(files)
+    return faults + _config_faults(source) + _nan_faults(files)
 
 
 def find_series_faults(sources: Sequence[ModelSource]) -> list[str]:
@@ -154,36 +158,36 @@ def _index_faults(folder: Path, headers: dict[str, dict[str, Any]]) -> list[str]
     return faults
 
 
-def _config_faults(source: ModelSource, tensors: dict[str, Any]) -> list[str]:
+def _config_faults(source: ModelSource) -> list[str]:
     """Tensors missing from, unknown to or shaped otherwise than the model the config describes."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     loader: Any = AutoModelForCausalLM
     try:
-        with torch.device("meta"):
-            model = loader.from_config(source.load_config())
+        with quiet_transformers():
+            _, report = loader.from_pretrained(
+                source.path,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                use_safetensors=True,
+                local_files_only=True,
+            )
     except Exception as error:
-        return [f"{source.path / CONFIG_FILE} describes no model that can be built ({error})"]
-    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    prefix = f"{model.base_model_prefix}."
-    if not any(name.startswith(prefix) for name in tensors):
-        expected = {
-            name.removeprefix(prefix): shape for name, shape in expected.items() if name.startswith(prefix)
-        }
-    tied = set(model.state_dict()) | {name.removeprefix(prefix) for name in model.state_dict()}
-    known = {name: tuple(tensors[name]["shape"]) for name in tensors}
-    faults = [f"{source.path} lacks tensor {name}" for name in expected if name not in known]
-    faults += [
-        f"{source.path}: tensor {name} has the shape {list(known[name])}, the config asks for {list(shape)}"
-        for name, shape in expected.items()
-        if name in known and known[name] != shape
+        return [f"{source.path} cannot be opened as a causal language model ({first_line(error)})"]
+    mismatched = {name: (list(found), list(asked)) for name, found, asked in report["mismatched_keys"]}
+    missing = sorted(set(report["missing_keys"]) - mismatched.keys())
+    return [
+        *(f"{source.path} lacks tensor {name}" for name in missing),
+        *(
+            f"{source.path}: tensor {name} has the shape {found}, the config asks for {asked}"
+            for name, (found, asked) in sorted(mismatched.items())
+        ),
+        *(
+            f"{source.path}: tensor {name} belongs to no part of the model"
+            for name in sorted(report["unexpected_keys"])
+            if not name.endswith(OLD_BUFFERS)
+        ),
     ]
-    buffers = ("inv_freq", ".bias", ".masked_bias")  # written by old versions, read by none
-    unknown = [
-        name for name in known if name not in expected and name not in tied and not name.endswith(buffers)
-    ]
-    return faults + [f"{source.path}: tensor {name} belongs to no part of the model" for name in unknown]
 
 
 def _nan_faults(files: Sequence[Path]) -> list[str]:

@@ -53,11 +53,15 @@ def parse_augmentation(text: str) -> Augmentation:
     text = text.strip()
     if match := _PATTERNS["single"].fullmatch(text):
         permutations, fullname = match.groups()
-        return Augmentation(int(permutations or 1), False, "shuffled" if permutations else "fixed", bool(fullname))
+        return Augmentation(
+            int(permutations or 1), False, "shuffled" if permutations else "fixed", bool(fullname)
+        )
     if match := _PATTERNS["multi"].fullmatch(text):
         entries, permute, fullname = match.groups()
         return Augmentation(int(entries), True, "shuffled" if permute else "fixed", bool(fullname))
     if match := _PATTERNS["couple"].fullmatch(text):
         entries, fullname = match.groups()
         return Augmentation(int(entries), True, "paired", bool(fullname))
-    raise WorkbenchError(f"Unknown augmentation {text!r}; write it as in the paper, e.g. {', '.join(EXAMPLES)}.")
+    raise WorkbenchError(
+        f"Unknown augmentation {text!r}; write it as in the paper, e.g. {', '.join(EXAMPLES)}."
+    )

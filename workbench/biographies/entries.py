@@ -70,11 +70,15 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Per
     if not isinstance(person_id, int) or not 0 <= person_id < len(people):
         raise WorkbenchError(f"{where}: person is {person_id!r}; expected an id from 0 to {len(people) - 1}.")
     if not isinstance(text, str) or not isinstance(values, dict):
-        raise WorkbenchError(f"{where}: expected the keys `text` (a string) and `values` (attribute → [start, end]).")
+        raise WorkbenchError(
+            f"{where}: expected the keys `text` (a string) and `values` (attribute → [start, end])."
+        )
     person = people[person_id]
     unknown = sorted(set(values) - set(ATTRIBUTES))
     if unknown:
-        raise WorkbenchError(f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}.")
+        raise WorkbenchError(
+            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
+        )
     names = _check_spans(row.get("names"), text, where, "names") or _find(person.full_name, text)
     for start, end in names:
         if text[start:end] != person.full_name:
@@ -91,7 +95,11 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Per
             )
     ordered = dict(sorted(spans.items(), key=lambda item: item[1]))
     sentences, variant = row.get("sentences", {}), row.get("variant", 0)
-    if not isinstance(sentences, dict) or not set(sentences) <= set(ATTRIBUTES) or not isinstance(variant, int):
+    if (
+        not isinstance(sentences, dict)
+        or not set(sentences) <= set(ATTRIBUTES)
+        or not isinstance(variant, int)
+    ):
         raise WorkbenchError(
             f"{where}: expected `sentences` as attribute → [start, end] and `variant` as a whole number, or neither."
         )
@@ -104,7 +112,9 @@ def _check_spans(spans: Any, text: str, where: str, key: str) -> tuple[Span, ...
     if spans is None:
         return ()
     if not isinstance(spans, list):
-        raise WorkbenchError(f"{where}: {key} is {spans!r}; expected a list of [start, end], or leave it out.")
+        raise WorkbenchError(
+            f"{where}: {key} is {spans!r}; expected a list of [start, end], or leave it out."
+        )
     return tuple(_check_span(span, text, where) for span in spans)
 
 

@@ -29,7 +29,9 @@ def make_entries(
     for person in people:
         rng = make_rng(seed, "entries", person.full_name)
         for variant, (choice, order) in enumerate(_plan(augmentations[person.group], templates, rng)):
-            entries.append(_render(person, variant, choice, order, templates, augmentations[person.group].fullname))
+            entries.append(
+                _render(person, variant, choice, order, templates, augmentations[person.group].fullname)
+            )
     return entries
 
 

@@ -41,6 +41,11 @@ def main() -> NoReturn:
             raise
         print(f"workbench: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if os.environ.get("WORKBENCH_DEBUG") or error.filename is None:
+            raise
+        print(f"workbench: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("workbench: interrupted.", file=sys.stderr)
         sys.exit(130)

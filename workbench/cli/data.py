@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def data(
     recipe: RecipeArgument,
-    out: Annotated[Path | None, typer.Option(help="Folder to write people, biographies and questions to.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write people, biographies and questions to.")
+    ] = None,
     overrides: SetOption = [],  # noqa: B006
     samples: Annotated[int, typer.Option(min=0, help="How many people to print.")] = 2,
     as_json: JsonOption = False,
@@ -58,7 +60,8 @@ def _print_description(description: dict[str, Any]) -> None:
 
     tokens = description["tokens_per_entry"]
     typer.echo(
-        f"{description['people']:,} people ({description['train_people']:,} train, {description['test_people']:,} test), "
+        f"{description['people']:,} people "
+        f"({description['train_people']:,} train, {description['test_people']:,} test), "
         f"{description['entries']:,} entries of {tokens['mean']} tokens ({tokens['min']} to {tokens['max']}), "
         f"{description['questions']:,} questions, vocabulary of {description['vocabulary']:,}"
     )

@@ -8,12 +8,16 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe file (TOML) or a shipped one by name, e.g. `tiny`.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file (TOML) or a shipped one by name, e.g. `tiny`.")
+]
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder, e.g. `runs/tiny`.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. `--set training.lr=3e-4`.")
 ]
-DeviceOption = Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`; default: the GPU if there is one.")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`; default: the GPU if there is one.")
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")]
 CheckpointsOption = Annotated[
     str, typer.Option(metavar="WHICH", help="`all`, `last`, `every:4`, or steps such as `0,512`.")

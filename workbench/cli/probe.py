@@ -32,13 +32,17 @@ class Family(StrEnum):
 
 def probe(
     run: RunArgument,
-    kind: Annotated[Kind, typer.Option(help="`p`: positions of biographies; `q`: the bare full name.")] = Kind.p,
+    kind: Annotated[
+        Kind, typer.Option(help="`p`: positions of biographies; `q`: the bare full name.")
+    ] = Kind.p,
     family: Annotated[
         Family, typer.Option(help="`embedding`: the paper's, through the frozen network.")
     ] = Family.embedding,
     checkpoints: CheckpointsOption = "last",
     group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
-    rank: Annotated[int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16).")] = None,
+    rank: Annotated[
+        int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16).")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the probe.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the probe.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
@@ -61,7 +65,9 @@ def probe(
 
     use_threads(threads)
     opened = open_run(run)
-    request = ProbeRequest(kind.value, family.value, group=group, rank=rank, steps=steps, seed=seed, again=again)
+    request = ProbeRequest(
+        kind.value, family.value, group=group, rank=rank, steps=steps, seed=seed, again=again
+    )
     chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
     with step_bar(f"{kind.value}-probe", quiet) as show:
         datasets = run_probes(opened, chosen, request, device=device, show=show)

@@ -21,7 +21,12 @@ def training_bar(name: str, quiet: bool) -> Iterator["Callable[[Progress], None]
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Bar(*columns, console=make_console(), transient=False) as bar:
         task = bar.add_task(name, total=None, note="starting")
 

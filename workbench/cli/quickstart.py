@@ -7,7 +7,9 @@ import typer
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for the two runs and the report.")] = Path("runs/quickstart"),
+    out: Annotated[Path, typer.Option(help="Folder for the two runs and the report.")] = Path(
+        "runs/quickstart"
+    ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of people, texts, weights and probes.")] = 0,
     recipe: Annotated[str, typer.Option(help="A recipe to use in place of `tiny`.")] = "tiny",
 ) -> None:

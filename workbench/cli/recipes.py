@@ -8,7 +8,9 @@ from workbench.cli.options import SetOption
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe with every default written out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Print this recipe with every default written out.")
+    ] = None,
     overrides: SetOption = [],  # noqa: B006
 ) -> None:
     """List the shipped recipes, or print one to start your own from.

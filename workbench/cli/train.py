@@ -37,7 +37,7 @@ def train(
     twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`.
     """
     from workbench.recipe import load_recipe
-    from workbench.training.loop import Interrupted
+    from workbench.training.interruption import Interrupted
     from workbench.training.loop import train as train_recipe
 
     loaded = load_recipe(recipe, overrides)
@@ -63,6 +63,8 @@ def _print_summary(run: "Run", as_json: bool) -> None:
         return
     recited = last.get("biographies", {}).get("test", {})
     accuracies = "  ".join(f"{name.replace('_', ' ')} {share:.3f}" for name, share in recited.items())
-    typer.echo(f"{run.path}: step {last.get('step')}, {len(run.checkpoints)} checkpoints, loss {last.get('loss'):.3f}")
+    typer.echo(
+        f"{run.path}: step {last.get('step')}, {len(run.checkpoints)} checkpoints, loss {last.get('loss'):.3f}"
+    )
     typer.echo(f"recites first tokens (test people): {accuracies}")
     typer.echo(f"next: workbench probe {run.path}")

@@ -63,7 +63,7 @@ def plot_probe_heatmap(
             "colorbar": {"tickformat": ".0%", "len": 0.9, "title": {"text": ""}},
         }
     )
-    return _finish(figure, len(targets))
+    return _finish(figure, len(targets), titled=titles)
 
 
 def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "accuracy") -> go.Figure:
@@ -176,10 +176,11 @@ def _add_cells(
     figure.update_yaxes(range=[len(targets) - 0.5, -0.5], row=1, col=column)
 
 
-def _finish(figure: go.Figure, n_rows: int) -> go.Figure:
+def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figure:
     figure.update_xaxes(showgrid=False, side="bottom", title={"text": "position"}, fixedrange=True)
-    figure.update_yaxes(showgrid=False, fixedrange=True)
-    figure.update_layout(barmode="overlay", height=n_rows * ROW_PIXELS + 100)
+    figure.update_yaxes(showgrid=False, fixedrange=True, ticklabelstandoff=6)
+    top = 40 if titled else 8
+    figure.update_layout(barmode="overlay", height=n_rows * ROW_PIXELS + 60 + top, margin={"t": top})
     return apply_theme(figure)
 
 

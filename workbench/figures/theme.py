@@ -98,3 +98,33 @@ def make_scale(colours: Sequence[str]) -> list[list[Any]]:
 def apply_theme(figure: go.Figure, *, dark: bool = False) -> go.Figure:
     """Give a figure the project's look (in place) and return it."""
     return figure.update_layout(template=make_template(dark=dark))
+
+
+def colour_at(scale: Sequence[str], share: float) -> str:
+    """The colour `#rrggbb` of a share (0…1) on a scale, linear between the stops."""
+    place = min(max(share, 0.0), 1.0) * (len(scale) - 1)
+    below = min(int(place), len(scale) - 2)
+    weight = place - below
+    mixed = [
+        round((1 - weight) * low + weight * high)
+        for low, high in zip(_channels(scale[below]), _channels(scale[below + 1]), strict=True)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2) of `#rrggbb`: 0 black, 1 white."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (x / 255 for x in _channels(colour))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever contrasts more with the colour."""
+    return "#000000" if (luminance(colour) + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]

@@ -52,7 +52,9 @@ def make_people(pools: Pools, group_sizes: dict[str, int], seed: int) -> list[Pe
     names = _unique_names(pools, n_people, seed)
     rng = make_rng(seed, "attributes")
     columns = {pool: rng.integers(len(pools.values[pool]), size=n_people) for pool in _DRAWN_POOLS}
-    years, months, days = (rng.integers(size, size=n_people) for size in (pools.years, pools.months, pools.days))
+    years, months, days = (
+        rng.integers(size, size=n_people) for size in (pools.years, pools.months, pools.days)
+    )
     pronouns = rng.integers(len(PRONOUNS), size=n_people)
     groups = [group for group, size in group_sizes.items() for _ in range(size)]
     people = []
@@ -125,10 +127,14 @@ def _person_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | 
         raise WorkbenchError(f"{where}: values is {values!r}; expected an object, attribute → text.")
     unknown = sorted(set(values) - set(ATTRIBUTES))
     if unknown:
-        raise WorkbenchError(f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}.")
+        raise WorkbenchError(
+            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
+        )
     for attribute, value in values.items():
         if not isinstance(value, str) or not value.strip():
-            raise WorkbenchError(f"{where}: {attribute} is {value!r}; expected a text, or leave the attribute out.")
+            raise WorkbenchError(
+                f"{where}: {attribute} is {value!r}; expected a text, or leave the attribute out."
+            )
     pronoun = row.get("pronoun", "they")
     if pronoun not in PRONOUNS:
         raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected he, she or they.")

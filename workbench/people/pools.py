@@ -70,7 +70,9 @@ def load_pools(folder: Path | None = None, sizes: Mapping[str, int] | None = Non
         if pool == "company":
             for name, city in (_split_company(line, file) for line in lines):
                 if name in company_city:
-                    raise WorkbenchError(f"The pool file {file} lists {name!r} twice; a company has one city.")
+                    raise WorkbenchError(
+                        f"The pool file {file} lists {name!r} twice; a company has one city."
+                    )
                 company_city[name] = city
             lines = list(company_city)
         values[pool] = tuple(lines)
@@ -83,7 +85,9 @@ def load_pools(folder: Path | None = None, sizes: Mapping[str, int] | None = Non
 
 def _read_lines(folder: Path | None, file: str) -> list[str]:
     if folder is None:
-        text = importlib.resources.files("workbench.people").joinpath("pools", file).read_text(encoding="utf-8")
+        text = (
+            importlib.resources.files("workbench.people").joinpath("pools", file).read_text(encoding="utf-8")
+        )
     else:
         path = folder / file
         if not path.is_file():
@@ -109,7 +113,9 @@ def _first(values: list[T], size: int | None, pool: str, source: str) -> list[T]
     if size is None:
         return values
     if not 1 <= size <= len(values):
-        raise WorkbenchError(f"pool_sizes.{pool} = {size}, but {source} has {len(values)}; choose 1 to {len(values)}.")
+        raise WorkbenchError(
+            f"pool_sizes.{pool} = {size}, but {source} has {len(values)}; choose 1 to {len(values)}."
+        )
     return values[:size]
 
 

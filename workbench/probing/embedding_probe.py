@@ -22,6 +22,7 @@ from torch.nn import functional
 from workbench.probing.targets import Target
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedTexts
+from workbench.tokens.packing import group_by_length
 from workbench.training.devices import Execution
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class _Probes(nn.Module):
         generator = torch.Generator().manual_seed(settings.seed)
         self.rank = settings.rank
         if self.rank:
-            self.tokens_VX = nn.Parameter(torch.zeros(vocabulary, n_targets * self.rank))  # X = K·R: one lookup
+            self.tokens_VX = nn.Parameter(
+                torch.zeros(vocabulary, n_targets * self.rank)
+            )  # X = K·R: one lookup
             directions = torch.randn(n_targets, self.rank, width, generator=generator) * UPDATE_INIT_STD
             self.directions_KRD = nn.Parameter(directions)
         self.batch_norm = nn.BatchNorm1d(n_targets * width) if settings.norm == "batch" else None
@@ -161,14 +164,18 @@ def fit_embedding_probes(
     device = execution.device
     probes = _Probes(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
     embedding_part = [p for name, p in probes.named_parameters() if name.startswith(("tokens", "directions"))]
-    rest = [p for name, p in probes.named_parameters() if not name.startswith(("tokens", "directions", "batch"))]
+    rest = [
+        p for name, p in probes.named_parameters() if not name.startswith(("tokens", "directions", "batch"))
+    ]
     groups = [
         {"params": rest, "lr": settings.lr, "peak": settings.lr},
         {"params": embedding_part, "lr": settings.lr_embedding, "peak": settings.lr_embedding},
     ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        [g for g in groups if g["params"]], weight_decay=settings.weight_decay, fused=True
+    )
     losses = np.zeros(settings.steps)
-    batches = _draw_batches(train, settings)
+    batches = _draw_batches(train, readings, settings)
     with _frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
             hidden_KBPD = _read(probes, model, execution, readings, batch)
@@ -199,18 +206,20 @@ def describe_fit(
     }
 
 
-def _draw_batches(train: np.ndarray, settings: ProbeSettings) -> Iterator[np.ndarray]:
-    """Texts of every step: shuffled epochs, cut into batches across their borders."""
+def _draw_batches(train: np.ndarray, readings: Readings, settings: ProbeSettings) -> Iterator[np.ndarray]:
+    """Texts of every step: shuffled epochs one after another, texts of like length in the same step."""
+    rng = make_rng(settings.seed, "probe batches")
     needed = settings.steps * settings.texts_per_step
-    epochs = [
-        make_rng(settings.seed, "probe epoch", epoch).permutation(train) for epoch in range(-(-needed // len(train)))
-    ]
-    yield from np.concatenate(epochs)[:needed].reshape(settings.steps, settings.texts_per_step)
+    epochs = [rng.permutation(train) for _ in range(-(-needed // len(train)))]
+    order = group_by_length(
+        np.concatenate(epochs)[:needed], _used_lengths(readings), settings.texts_per_step, rng
+    )
+    yield from order.reshape(settings.steps, settings.texts_per_step)
 
 
 def _used_lengths(readings: Readings) -> np.ndarray:
     """[N] tokens of each text up to its last place; what comes later cannot matter to a causal model."""
-    return readings.places_NP.max(axis=1) + 1
+    return np.asarray(readings.places_NP.max(axis=1) + 1)
 
 
 def _round_up(length: int, readings: Readings) -> int:
@@ -236,8 +245,10 @@ def _read(
     with execution.autocast():
         embedded = probes.embed(model.get_input_embeddings()(ids_BT), ids_BT)
         hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
-    places_BP = torch.from_numpy(np.maximum(readings.places_NP[batch], 0).astype(np.int64)).to(execution.device)
-    hidden_KBTD = hidden.unflatten(0, (n_targets, len(batch)))
+    places_BP = torch.from_numpy(np.maximum(readings.places_NP[batch], 0).astype(np.int64)).to(
+        execution.device
+    )
+    hidden_KBTD: torch.Tensor = hidden.unflatten(0, (n_targets, len(batch)))
     rows_B1 = torch.arange(len(batch), device=execution.device)[:, None]
     return hidden_KBTD[:, rows_B1, places_BP].float()
 
@@ -249,7 +260,9 @@ def _loss(probes: _Probes, hidden_KBPD: torch.Tensor, readings: Readings, batch:
     valid_KM = torch.from_numpy(readings.valid_KNP[:, batch].reshape(len(logits_KMC), -1))
     labels_KM = torch.from_numpy(np.repeat(readings.labels_KN[:, batch], n_places, axis=1))
     labels_KM = labels_KM.masked_fill(~valid_KM, -100).to(logits_KMC.device)
-    each_KM = functional.cross_entropy(logits_KMC.transpose(1, 2), labels_KM, reduction="none", ignore_index=-100)
+    each_KM = functional.cross_entropy(
+        logits_KMC.transpose(1, 2), labels_KM, reduction="none", ignore_index=-100
+    )
     count_K = valid_KM.sum(1).clamp(min=1).to(logits_KMC.device)
     return (each_KM.sum(1) / count_K).sum()
 

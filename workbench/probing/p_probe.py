@@ -66,7 +66,7 @@ class PProbeData:
     def next_KNP(self) -> np.ndarray:
         """bool [K, N, P] for the distinct targets: the attribute is the very next value."""
         columns = [ATTRIBUTES.index(self.targets[k].attribute) for k in self.distinct]
-        return self.entries.rank[:, columns].T[:, :, None] == np.arange(len(ATTRIBUTES))
+        return np.asarray(self.entries.rank[:, columns].T[:, :, None] == np.arange(len(ATTRIBUTES)))
 
     def readings(self) -> Readings:
         """What the distinct probes read and predict."""

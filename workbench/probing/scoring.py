@@ -107,9 +107,8 @@ def make_probe_dataset(
         attrs=make_attrs(
             kind=kind,
             family=family,
-            run=run.name,
-            recipe_digest=run.recipe.digest,
-            weights_digest=checkpoint.weights_digest,
+            run=run,
+            checkpoint=checkpoint,
             settings=settings,
             notes=notes,
         ),

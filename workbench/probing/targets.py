@@ -52,7 +52,9 @@ def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast")
         distinct = sorted({value for value in values if value is not None})
         if not distinct:
             continue
-        first_token = {value: tokenizer.decode([answer_ids(tokenizer, value)[0]]).strip() for value in distinct}
+        first_token = {
+            value: str(tokenizer.decode([answer_ids(tokenizer, value)[0]])).strip() for value in distinct
+        }
         forms: dict[Form, dict[str, str]] = {"first": first_token}
         if attribute != "birth_date":
             forms["whole"] = {value: value for value in distinct}

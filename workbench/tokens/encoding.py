@@ -92,7 +92,10 @@ class EncodedQuestions(EncodedTexts):
 def encode_entries(tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry]) -> EncodedEntries:
     """Encode biographies and find the tokens of every name and value."""
     n = len(entries)
-    value_start, value_end = np.full((n, len(ATTRIBUTES)), -1, np.int32), np.full((n, len(ATTRIBUTES)), -1, np.int32)
+    value_start, value_end = (
+        np.full((n, len(ATTRIBUTES)), -1, np.int32),
+        np.full((n, len(ATTRIBUTES)), -1, np.int32),
+    )
     name_end = np.full(n, -1, np.int32)
     pieces: list[np.ndarray] = []
     for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries))):

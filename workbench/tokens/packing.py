@@ -21,6 +21,7 @@ from workbench.tokens.encoding import EncodedTexts
 
 Packing = Literal["entry-per-row", "resampled"]
 IGNORED = -100
+WINDOW_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class RowStream:
     """An endless sequence of rows over the texts; `rows(start, number)` gives any stretch of it.
 
     Every epoch goes through all texts once in a new order drawn from (seed, epoch), so all texts are seen
-    equally often. With `fill`, rows hold as many whole texts as fit into `row_length`; otherwise one text each.
+    equally often. With `row_length`, rows hold as many whole texts as fit; otherwise one text each, and texts of
+    like length are put into the same step of `rows_per_step` rows, so that little is padding.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class RowStream:
         seed: int,
         purpose: str,
         row_length: int | None = None,
+        rows_per_step: int = 1,
     ) -> None:
         longest = int(texts.lengths.max())
         if row_length is not None and longest > row_length:
@@ -58,7 +61,12 @@ class RowStream:
                 "raise tokens.row_length and model.max_length, or shorten the text."
             )
         self.texts, self.end_id, self.pad_id = texts, end_id, pad_id
-        self.seed, self.purpose, self.row_length = seed, purpose, row_length
+        self.seed, self.purpose, self.row_length, self.rows_per_step = (
+            seed,
+            purpose,
+            row_length,
+            rows_per_step,
+        )
         self._first_row = [0]  # first row of each epoch, found as far as it was asked for
         self._epoch_rows = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -81,8 +89,11 @@ class RowStream:
 
     def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The order of the texts, and where each row begins in it (one more bound than rows)."""
-        order = make_rng(self.seed, self.purpose, "epoch", epoch).permutation(len(self.texts))
+        rng = make_rng(self.seed, self.purpose, "epoch", epoch)
+        order = rng.permutation(len(self.texts))
         if self.row_length is None:
+            lead = -epoch * len(order) % self.rows_per_step  # rows that complete the last epoch's step
+            order[lead:] = group_by_length(order[lead:], self.texts.lengths, self.rows_per_step, rng)
             return order, np.arange(len(order) + 1)
         order = part_neighbours(order, self.texts.people)
         ends = np.cumsum(self.texts.lengths[order])
@@ -105,6 +116,24 @@ class RowStream:
         return Rows(ids_BT, targets_BT)
 
 
+def group_by_length(
+    order: np.ndarray, lengths: np.ndarray, rows: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Bring texts of like length into the same step of `rows` rows.
+
+    Each window of WINDOW_STEPS steps is sorted by length, and its steps are shuffled; which texts meet in a
+    window stays random.
+    """
+    grouped = []
+    for window in np.split(order, np.arange(rows * WINDOW_STEPS, len(order), rows * WINDOW_STEPS)):
+        by_length = window[np.argsort(lengths[window], kind="stable")]
+        steps = np.split(by_length, np.arange(rows, len(window), rows))
+        last_short = len(steps[-1]) < rows  # an incomplete step stays last, so that the others stay whole
+        places = [*rng.permutation(len(steps) - last_short), *([len(steps) - 1] if last_short else [])]
+        grouped += [steps[place] for place in places]
+    return np.concatenate(grouped) if grouped else order
+
+
 def row_width(length: int) -> int:
     """How wide a batch is whose longest row has `length` tokens: few widths mean few shapes to prepare for."""
     return -(-length // 8) * 8
@@ -119,7 +148,7 @@ def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
     """
     order = order.copy()
     who = people[order]
-    for i in np.flatnonzero(who[1:] == who[:-1]) + 1:
+    for i in (np.flatnonzero(who[1:] == who[:-1]) + 1).tolist():
         if who[i] != who[i - 1]:  # an earlier swap has mended it
             continue
         for j in [*range(i + 1, len(order)), *range(i - 1)]:
@@ -196,7 +225,9 @@ def _stack(parts: list[Rows], pad_id: int) -> Rows:
     )
 
 
-def iterate_batches(stream: RowStream | MixedStream, first_step: int, steps: int, rows_per_step: int) -> Iterator[Rows]:
+def iterate_batches(
+    stream: RowStream | MixedStream, first_step: int, steps: int, rows_per_step: int
+) -> Iterator[Rows]:
     """The batches of steps first_step … steps - 1, made one step ahead of their use in a background thread."""
     from concurrent.futures import ThreadPoolExecutor
 

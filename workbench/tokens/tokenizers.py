@@ -42,15 +42,20 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer
 
     if not (Path(folder) / "tokenizer.json").is_file():
-        raise WorkbenchError(f"{folder} has no tokenizer.json; a checkpoint folder holds its tokenizer's files.")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(str(folder))
-    return tokenizer
+        raise WorkbenchError(
+            f"{folder} has no tokenizer.json; a checkpoint folder holds its tokenizer's files."
+        )
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
+    loaded: PreTrainedTokenizerFast = tokenizer
+    return loaded
 
 
 def train_word_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """A closed vocabulary: words and punctuation marks, most frequent first; anything else is an error later."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
     tokenizer.decoder = decoders.WordPiece(prefix="\u0000", cleanup=True)
     trainer = trainers.WordLevelTrainer(vocab_size=10**9, special_tokens=SPECIAL_TOKENS, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
@@ -83,7 +88,8 @@ def restrict_bpe(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenizer:
     content: dict[str, Any] = json.loads(tokenizer.to_str())
     if content["model"]["type"] != "BPE":
         raise WorkbenchError(
-            f"Only BPE tokenizers can be restricted, this one is {content['model']['type']}; set tokens.restrict = false."
+            f"Only BPE tokenizers can be restricted, this one is {content['model']['type']}; "
+            "set tokens.restrict = false."
         )
     used = {token for encoding in tokenizer.encode_batch(list(texts)) for token in encoding.tokens}
     merges = [_pair(merge) for merge in content["model"]["merges"]]
@@ -108,7 +114,9 @@ def restrict_bpe(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenizer:
     before, after = tokenizer.encode_batch(list(texts)), restricted.encode_batch(list(texts))
     for text, old, new in zip(texts, before, after, strict=True):
         if old.tokens != new.tokens:
-            raise WorkbenchError(f"Restricting the vocabulary changes the tokens of {text[:60]!r}; set tokens.restrict = false.")
+            raise WorkbenchError(
+                f"Restricting the vocabulary changes the tokens of {text[:60]!r}; set tokens.restrict = false."
+            )
     return restricted
 
 

@@ -35,8 +35,12 @@ class TrainingData:
 
     def statements(self, final: bool) -> dict[str, Statements]:
         """What to measure: biographies and answers of a sample of people, a larger one at the end."""
-        biographies = sample_people(self.people, PEOPLE_MEASURED_FINALLY if final else PEOPLE_MEASURED_OFTEN, self.seed)
-        answers = sample_people(self.people, PEOPLE_MEASURED_OFTEN if final else PEOPLE_ASKED_OFTEN, self.seed)
+        biographies = sample_people(
+            self.people, PEOPLE_MEASURED_FINALLY if final else PEOPLE_MEASURED_OFTEN, self.seed
+        )
+        answers = sample_people(
+            self.people, PEOPLE_MEASURED_OFTEN if final else PEOPLE_ASKED_OFTEN, self.seed
+        )
         return {
             "biographies": biography_statements(self.entries, self.people, biographies, self.seed),
             "answers": answer_statements(self.questions, self.people, answers),
@@ -52,12 +56,15 @@ def encode_run(run: Run) -> TrainingData:
     _require_fits(recipe, entries, questions)
     fill = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else None
     ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": recipe.seed}
-    stream: RowStream | MixedStream = RowStream(entries, purpose="biographies", row_length=fill, **ids)
+    stream: RowStream | MixedStream
+    stream = biographies = RowStream(
+        entries, purpose="biographies", row_length=fill, rows_per_step=recipe.training.rows_per_step, **ids
+    )
     if recipe.training.objective == "mixed":
         asked = select_questions(questions, corpus.people)
         width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
-        stream = MixedStream(stream, question_rows, recipe.training.qa_ratio, recipe.seed)
+        stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
     return TrainingData(entries, questions, corpus.people, stream, recipe.seed)
 
 

@@ -10,7 +10,14 @@ from workbench.errors import WorkbenchError
 from workbench.recipe import TrainingRecipe
 
 # Dense bf16 peaks by the vendors' datasheets, FLOP/s.
-PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12, "A10G": 70e12}
+PEAK_FLOPS = {
+    "H200": 989e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "RTX 4090": 165e12,
+    "A10G": 70e12,
+}
 COMPILE_PAYS_AFTER_STEPS = 2000  # compilation costs one to two minutes on a GPU
 
 
@@ -38,7 +45,9 @@ def choose_device(wanted: str | None) -> str:
     try:
         torch.empty(0, device=wanted)
     except (RuntimeError, AssertionError) as error:
-        raise WorkbenchError(f"The device {wanted!r} is not available here; leave --device out to use {available!r}.") from error
+        raise WorkbenchError(
+            f"The device {wanted!r} is not available here; leave --device out to use {available!r}."
+        ) from error
     return wanted
 
 
@@ -54,15 +63,16 @@ def choose_execution(recipe: TrainingRecipe, device: str, steps: int) -> Executi
     attention = recipe.attention
     if attention == "auto":
         attention = "eager" if bf16 and not on_gpu else "sdpa"
-    compiled = {"yes": True, "no": False, "auto": on_gpu and steps >= COMPILE_PAYS_AFTER_STEPS}[recipe.compile]
+    compiled = {"yes": True, "no": False, "auto": on_gpu and steps >= COMPILE_PAYS_AFTER_STEPS}[
+        recipe.compile
+    ]
     return Execution(device, bf16, attention, compiled)
 
 
 def _has_fast_bf16(device: str) -> bool:
     if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capability = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # type: ignore[attr-defined]
-    return bool(capability)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def peak_flops(execution: Execution) -> float:
@@ -73,7 +83,9 @@ def peak_flops(execution: Execution) -> float:
             if known in name:
                 return peak
     size = 1024
-    matrix = torch.randn(size, size, device=execution.device, dtype=torch.bfloat16 if execution.bf16 else torch.float32)
+    matrix = torch.randn(
+        size, size, device=execution.device, dtype=torch.bfloat16 if execution.bf16 else torch.float32
+    )
     matrix @ matrix
     best = float("inf")
     for _ in range(5):

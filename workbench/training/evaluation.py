@@ -48,7 +48,9 @@ def sample_people(people: list[Person], per_split: int, seed: int) -> np.ndarray
     return np.sort(np.concatenate(chosen))
 
 
-def biography_statements(entries: EncodedEntries, people: list[Person], ids: np.ndarray, seed: int) -> Statements:
+def biography_statements(
+    entries: EncodedEntries, people: list[Person], ids: np.ndarray, seed: int
+) -> Statements:
     """Every value of one entry (drawn at random) of each of the people `ids`."""
     shuffled = make_rng(seed, "evaluation entries").permutation(len(entries))
     _, first = np.unique(entries.people[shuffled], return_index=True)
@@ -139,7 +141,7 @@ def _read_texts(
 def _by_split(correct: np.ndarray, statements: Statements) -> dict[str, dict[str, float]]:
     result = {}
     for split, members in (("train", statements.train), ("test", ~statements.train)):
-        shares = {
+        shares: dict[str, float] = {
             attribute: float(correct[here].mean())
             for i, attribute in enumerate(ATTRIBUTES)
             if (here := members & (statements.attributes == i)).any()

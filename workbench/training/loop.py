@@ -5,27 +5,16 @@ from s, and weights and optimizer state from the newest complete checkpoint. So 
 killed, continues to the very weights it would have reached (bit for bit on a CPU with as many threads).
 """
 
-import errno
 import logging
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from workbench.checkpoints import (
-    Checkpoint,
-    drop_trainer_states,
-    find_faults,
-    load_trainer_state,
-    save_checkpoint,
-)
 from workbench.errors import WorkbenchError
-from workbench.files import remove_partials, require_free_space
 from workbench.recipe import Recipe
 from workbench.runs import Run, create_run
 from workbench.tokens.packing import Rows, iterate_batches
@@ -39,24 +28,17 @@ from workbench.training.devices import (
 )
 from workbench.training.distributed import Workers, join_workers, leave_workers, local_device
 from workbench.training.evaluation import first_token_accuracy
-from workbench.training.metrics import Observer, ProgressMeter, append_metrics, truncate_metrics
+from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
+from workbench.training.metrics import Observer, ProgressMeter, append_metrics
 from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
-from workbench.training.optimizers import (
-    learning_rate,
-    make_optimizers,
-    optimizer_tensors,
-    restore_optimizers,
-)
+from workbench.training.optimizers import learning_rate, make_optimizers
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
+from workbench.training.saving import TrainingState, require_space, restore_state, save_state
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger("workbench.training")
-
-
-class Interrupted(Exception):
-    """Training stopped on a signal after saving; the run continues with --resume."""
 
 
 def train(
@@ -130,18 +112,23 @@ class _Training:
         tokenizer = self.run.tokenizer
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
         self.model.set_attn_implementation(self.execution.attention)
-        self.model.to(self.device).train()
-        self.mask_words = WordMasking(tokenizer, recipe.seed) if recipe.model.architecture == "gbert" else None
+        self.model.to(torch.device(self.device))  # type: ignore[arg-type]
+        self.model.train()
+        self.mask_words = (
+            WordMasking(tokenizer, recipe.seed) if recipe.model.architecture == "gbert" else None
+        )
         self.optimizers = make_optimizers(self.model, recipe.training, self.device)
+        self.state = TrainingState(self.model, self.optimizers)
         self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
-        self._require_space()
-        first_step = self._restore()
+        if self.workers.writes:
+            require_space(self.run, self.model, self.checkpoint_steps)
+        first_step = restore_state(self.run, self.state, writes=self.workers.writes)
         self._write_state("training")
-        with _signals_as_flag() as stop:
+        with signals_as_flag() as stop:
             self._loop(first_step, stop)
         self._write_state("finished")
 
-    def _loop(self, first_step: int, stop: "_Flag") -> None:
+    def _loop(self, first_step: int, stop: StopFlag) -> None:
         recipe = self.run.recipe.training
         summed = SummedLoss(self.model, self.run.tokenizer.pad_token_id, self.mask_words is not None)
         if self.execution.compile:
@@ -169,7 +156,9 @@ class _Training:
                 meter.skip_time(time.perf_counter() - busy)
             if stop.raised and step < self.steps:
                 self._write_state("interrupted")
-                raise Interrupted(f"Stopped at step {step} of {self.steps} and saved; continue with --resume.")
+                raise Interrupted(
+                    f"Stopped at step {step} of {self.steps} and saved; continue with --resume."
+                )
             log.debug("step %d took %.3f s", step, time.perf_counter() - started)
 
     def _step(self, loss_module: torch.nn.Module, rows: Rows, step: int) -> torch.Tensor:
@@ -216,7 +205,6 @@ class _Training:
         return round(step / self.steps * self.run.recipe.training.exposures, 3)
 
     def _save(self, step: int, reason: str) -> None:
-        """Save a checkpoint; a full disk costs this checkpoint, not the run, unless it is the last one."""
         if not self.workers.writes:
             return
         info = {
@@ -226,70 +214,11 @@ class _Training:
             "precision": "bf16" if self.execution.bf16 else "fp32",
             "device": self.device,
         }
-        trainer = (optimizer_tensors(self.model, self.optimizers), {"threads": torch.get_num_threads()})
         try:
-            save_checkpoint(self.run.checkpoints_folder, self.model, self.run.tokenizer, step, info, trainer)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            self._survive_full_disk(step, error)
-            return
-        self._tidy(step)
-
-    def _survive_full_disk(self, step: int, error: OSError) -> None:
-        if step == self.steps:
+            save_state(self.run, self.state, step, info, last=step == self.steps)
+        except WorkbenchError:
             self._write_state("interrupted")
-            raise WorkbenchError(
-                f"The disk is full: the last checkpoint (step {step}) could not be saved; free some space and "
-                "continue from the newest saved one with --resume."
-            ) from error
-        log.warning("The disk is full: no checkpoint at step %d; training goes on and tries again at the next.", step)
-
-    def _tidy(self, step: int) -> None:
-        """Drop old optimizer states, and interrupt checkpoints that a later one has made needless."""
-        import shutil
-
-        checkpoints = self.run.checkpoints
-        drop_trainer_states(checkpoints)
-        for checkpoint in checkpoints:
-            if checkpoint.step < step and checkpoint.info["reason"] == "interrupt":
-                shutil.rmtree(checkpoint.path)
-
-    def _restore(self) -> int:
-        """Load the newest checkpoint that can be continued from; returns its step (0: start afresh)."""
-        if self.workers.writes and self.run.checkpoints_folder.is_dir():
-            remove_partials(self.run.checkpoints_folder)
-        start = self._newest_continuable()
-        if start is None:
-            if self.workers.writes:
-                self.run.metrics_file.unlink(missing_ok=True)
-            return 0
-        from transformers import AutoModelForCausalLM
-
-        saved = AutoModelForCausalLM.from_pretrained(str(start.path), dtype=torch.float32)
-        self.model.load_state_dict(saved.state_dict())
-        restore_optimizers(self.model, self.optimizers, load_trainer_state(start)[0])
-        if self.workers.writes:
-            truncate_metrics(self.run.metrics_file, start.step)
-        log.info("Continuing from step %d of %d.", start.step, self.steps)
-        return start.step
-
-    def _newest_continuable(self) -> Checkpoint | None:
-        for checkpoint in reversed(self.run.checkpoints):
-            if not checkpoint.info["trainer"] or not (checkpoint.path / "trainer.safetensors").is_file():
-                continue
-            faults = find_faults(checkpoint)
-            if not faults:
-                return checkpoint
-            log.warning("Checkpoint step %d is damaged (%s); trying the one before.", checkpoint.step, "; ".join(faults))
-        return None
-
-    def _require_space(self) -> None:
-        if self.workers.writes:
-            weights = sum(p.numel() * 4 for p in self.model.parameters())
-            missing = [step for step in self.checkpoint_steps if step not in {c.step for c in self.run.checkpoints}]
-            needed = len(missing) * weights + 3 * 2 * weights
-            require_free_space(self.run.path, needed, f"{len(missing)} checkpoints of {self.run.name}")
+            raise
 
     def _make_meter(self) -> ProgressMeter:
         config = self.model.config
@@ -305,7 +234,10 @@ class _Training:
     def _write_state(self, state: str) -> None:
         if self.workers.writes:
             how: dict[str, Any] = {"device": self.device, "attention": self.execution.attention}
-            how |= {"precision": "bf16" if self.execution.bf16 else "fp32", "compiled": self.execution.compile}
+            how |= {
+                "precision": "bf16" if self.execution.bf16 else "fp32",
+                "compiled": self.execution.compile,
+            }
             self.run.set_status(state=state, steps=self.steps, execution=how)
 
 
@@ -313,32 +245,3 @@ def _split_rows(rows: Rows, parts: int) -> Iterator[Rows]:
     size = -(-len(rows) // parts)
     for start in range(0, len(rows), size):
         yield Rows(rows.ids_BT[start : start + size], rows.targets_BT[start : start + size])
-
-
-@dataclass
-class _Flag:
-    raised: bool = False
-
-
-@contextmanager
-def _signals_as_flag() -> Iterator[_Flag]:
-    """The first SIGINT or SIGTERM raises a flag that the loop looks at after each step; a second one kills."""
-    flag = _Flag()
-    previous: dict[int, Any] = {}
-
-    def note(number: int, _frame: object) -> None:
-        if flag.raised:
-            signal.signal(number, previous[number])
-            signal.raise_signal(number)
-        flag.raised = True
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, note)
-    except ValueError:  # not the main thread (a notebook's executor, a sweep): signals stay as they are
-        pass
-    try:
-        yield flag
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

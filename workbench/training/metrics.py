@@ -46,10 +46,13 @@ def append_metrics(path: Path, row: dict[str, Any]) -> None:
 class ProgressMeter:
     """Measures speed over the last seconds and tells an observer and progress.json, at most once a second."""
 
-    def __init__(self, folder: Path, steps: int, flops_per_token: float, peak: float, observer: Observer | None) -> None:
+    def __init__(
+        self, folder: Path, steps: int, flops_per_token: float, peak: float, observer: Observer | None
+    ) -> None:
         self.folder, self.steps, self.observer = folder, steps, observer
         self.flops_per_token, self.peak = flops_per_token, peak
-        self._since, self._tokens, self._step = time.perf_counter(), 0, None  # type: ignore[var-annotated]
+        self._since, self._tokens = time.perf_counter(), 0
+        self._step: int | None = None
         self._speed = 0.0
 
     def update(self, step: int, tokens: int, loss: Callable[[], float]) -> None:
@@ -76,7 +79,7 @@ class ProgressMeter:
         self._since, self._tokens, self._step = time.perf_counter(), 0, step
         temporary = self.folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
         temporary.write_text(json.dumps(asdict(progress)))
-        os.replace(temporary, self.folder / PROGRESS_FILE)
+        temporary.replace(self.folder / PROGRESS_FILE)
         if self.observer:
             self.observer(progress)
 

@@ -33,7 +33,7 @@ class SummedLoss(nn.Module):
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
 
     def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-        """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: their ids, or -100. → scalar sum."""
+        """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: ids, or -100. → a scalar sum."""
         mask = (ids_BT != self.pad_id) if self.bidirectional else None
         hidden_BTD = self.model.base_model(input_ids=ids_BT, attention_mask=mask).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
@@ -71,7 +71,9 @@ class WordMasking:
         special = set(tokenizer.all_special_ids)
         self.seed, self.mask_id, self.pad_id = seed, tokenizer.mask_token_id, tokenizer.pad_token_id
         self.is_special_V = np.array([i in special for i in range(len(tokens))])
-        self.starts_word_V = self.is_special_V | np.array([not byte_level or t.startswith("Ġ") for t in tokens])
+        self.starts_word_V = self.is_special_V | np.array(
+            [not byte_level or t.startswith("Ġ") for t in tokens]
+        )
         self.ordinary_ids = np.flatnonzero(~self.is_special_V)
 
     def __call__(self, rows: Rows, step: int) -> Rows:
@@ -85,6 +87,8 @@ class WordMasking:
         targets_BT = np.where(chosen_BT, ids_BT, IGNORED)
         random_ids_BT = rng.choice(self.ordinary_ids, ids_BT.shape)
         ids_BT[chosen_BT & (kind_BT < MASK_TOKEN_SHARE)] = self.mask_id
-        swap_BT = chosen_BT & (kind_BT >= MASK_TOKEN_SHARE) & (kind_BT < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
+        swap_BT = (
+            chosen_BT & (kind_BT >= MASK_TOKEN_SHARE) & (kind_BT < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
+        )
         ids_BT[swap_BT] = random_ids_BT[swap_BT]
         return Rows(ids_BT, targets_BT)

@@ -16,7 +16,9 @@ def make_optimizers(model: nn.Module, recipe: TrainingRecipe, device: str) -> li
     Muon's updates are scaled to the size of AdamW's (`match_rms_adamw`), so one learning rate serves both.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    embeddings = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    embeddings = {
+        id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()
+    }
     matrices = [p for p in parameters if p.ndim == 2]
     vectors = [p for p in parameters if p.ndim != 2]
     optimizers: list[torch.optim.Optimizer] = []
@@ -32,7 +34,10 @@ def make_optimizers(model: nn.Module, recipe: TrainingRecipe, device: str) -> li
                 adjust_lr_fn="match_rms_adamw",
             )
         )
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     optimizers.append(torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, fused=True))
     return optimizers
 
@@ -53,7 +58,9 @@ def optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer])
     for optimizer in optimizers:
         for parameter, state in optimizer.state.items():
             for key, value in state.items():
-                tensors[f"{names[id(parameter)]}|{key}"] = torch.as_tensor(value).detach().contiguous().clone()
+                tensors[f"{names[id(parameter)]}|{key}"] = (
+                    torch.as_tensor(value).detach().contiguous().clone()
+                )
     return tensors
 
 
@@ -73,5 +80,6 @@ def restore_optimizers(
             if id(parameter) in owned:
                 optimizer.state[parameter] = {
                     # AdamW keeps its step count in float32 beside the parameter when fused
-                    key: tensor.to(parameter.device) for key, tensor in state.items()
+                    key: tensor.to(parameter.device)
+                    for key, tensor in state.items()
                 }

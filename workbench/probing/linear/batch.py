@@ -53,12 +53,22 @@ def column_slices(n_classes: Sequence[int]) -> list[slice]:
     return [slice(end - size, end) for end, size in zip(ends, n_classes, strict=True)]
 
 
-def equal_runs(n_classes: Sequence[int]) -> list[tuple[slice, int]]:
-    """Neighbouring columns with equally many classes: (their slice of axis A, classes each)."""
-    runs: list[tuple[slice, int]] = []
-    for where, size in zip(column_slices(n_classes), n_classes, strict=True):
-        if runs and runs[-1][1] == size:
-            runs[-1] = (slice(runs[-1][0].start, where.stop), size)
-        else:
-            runs.append((where, size))
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring columns with equally many classes: where they lie on axes K and A, and classes each."""
+
+    columns: slice
+    classes: slice
+    size: int
+
+
+def equal_runs(n_classes: Sequence[int]) -> list[Run]:
+    """Cut the columns into runs of equally many classes."""
+    runs: list[Run] = []
+    for column, (where, size) in enumerate(zip(column_slices(n_classes), n_classes, strict=True)):
+        first, start = column, where.start
+        if runs and runs[-1].size == size:
+            previous = runs.pop()
+            first, start = previous.columns.start, previous.classes.start
+        runs.append(Run(slice(first, column + 1), slice(start, where.stop), size))
     return runs

@@ -1,0 +1,27 @@
+"""The public surface: adding a name is a decision, so it is made here too."""
+
+import workbench
+
+LINES = [
+    "Checkpoint Corpus Recipe Run WorkbenchError bridge cache_activations capture create_run export",
+    "iterate_activations list_results load_corpus load_model load_recipe load_results make_corpus",
+    "make_recipe open_run open_store run_p_probe run_q_probe save_result shipped_recipes",
+    "to_dataframe trace train write_report",
+]
+PUBLIC = [name for line in LINES for name in line.split()]
+
+
+def test_all_is_pinned() -> None:
+    assert workbench.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    for name in PUBLIC:
+        thing = getattr(workbench, name)
+        assert thing.__name__ == name
+        assert thing.__doc__, name
+        assert name in dir(workbench)
+
+
+def test_other_names_are_not() -> None:
+    assert not hasattr(workbench, "no_such_name")

@@ -1,0 +1,93 @@
+"""A P-probe heatmap in words: is it the staircase, or are the rows flat from the start?
+
+The contrast is the paper's (section 5.1): without augmentation a value is known only where its own sentence
+is being written; with enough of it, everything is known once the name has been read.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from workbench.figures.cells import select_cells
+from workbench.people.attributes import ATTRIBUTES
+
+NEAR_CHANCE = 0.06  # points above chance that still count as "the name tells nothing"
+KNOWN = 0.3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The numbers that tell the two patterns apart; shares, of whole values (birth date: its first token).
+
+    at_start: mean over all attributes at position 0. others_at_start, others_chance: the same without birth
+    date, and their chance. own_by_attribute: accuracy where the attribute's own sentence is being written,
+    empty for shuffled entries; own_sentence: its mean, NaN for shuffled entries.
+    """
+
+    at_start: float
+    others_at_start: float
+    others_chance: float
+    own_sentence: float
+    own_by_attribute: dict[str, float]
+
+    @property
+    def pattern(self) -> str:
+        """`staircase`, `flat`, or `between`."""
+        above = self.others_at_start - self.others_chance
+        if above <= NEAR_CHANCE and self.own_sentence > self.others_chance + KNOWN:
+            return "staircase"
+        return "flat" if above >= KNOWN else "between"
+
+    @property
+    def sentences(self) -> list[str]:
+        """Two plain sentences for a terminal or a page: what is read from the name, and what it means."""
+        own = "" if np.isnan(self.own_sentence) else f" ({100 * self.own_sentence:.0f} % on the diagonal)"
+        start = (
+            "With only the name read (position 0), the attributes other than birth date are told right "
+            f"{100 * self.others_at_start:.0f} % of the time; chance is {100 * self.others_chance:.0f} %."
+        )
+        meaning = {
+            "staircase": (
+                f"A staircase: each attribute becomes readable only in its own sentence{own}. The model can "
+                "recite, but its knowledge hangs on the preceding text, not on the person."
+            ),
+            "flat": (
+                "Flat rows: the attributes are known as soon as the name has been read. The knowledge is "
+                "stored with the person, where a question can find it."
+            ),
+            "between": (
+                f"Between the two patterns{own}: some is stored with the person, some only appears later. "
+                "More training, more people per value, or more augmentation moves it."
+            ),
+        }
+        return [start, meaning[self.pattern]]
+
+
+def read_heatmap(dataset: xr.Dataset) -> Reading:
+    """Reduce a P-probe result (its newest checkpoint) to the numbers that matter."""
+    cells = select_cells(dataset)
+    available = set(cells["target"].values.tolist())
+    rows: dict[str, xr.Dataset] = {}
+    for attribute in ATTRIBUTES:
+        target = next((t for t in (f"{attribute}/whole", f"{attribute}/first") if t in available), None)
+        if target:
+            rows[attribute] = cells.sel(target=target)
+    start = {a: float(row["accuracy"].sel(position=0)) for a, row in rows.items()}
+    others = [attribute for attribute in rows if attribute != "birth_date"]
+    fixed_order = all(
+        bool(row["accuracy"].sel(position=slice(ATTRIBUTES.index(a) + 1, None)).isnull().all())
+        for a, row in rows.items()
+    )
+    own: dict[str, float] = (
+        {str(a): float(row["accuracy"].sel(position=ATTRIBUTES.index(a))) for a, row in rows.items()}
+        if fixed_order
+        else {}
+    )
+    return Reading(
+        at_start=float(np.nanmean(list(start.values()))),
+        others_at_start=float(np.nanmean([start[a] for a in others])),
+        others_chance=float(np.nanmean([float(rows[a]["chance"].mean()) for a in others])),
+        own_sentence=float(np.mean(list(own.values()))) if own else float("nan"),
+        own_by_attribute=own,
+    )

@@ -1,0 +1,163 @@
+"""The cross-entropies of all label columns over one set of inputs, and their gradient in two matrix products.
+
+Shapes: M feature sets, N train texts, E width + 1 (the last input is the constant one of the intercept), K label
+columns, A classes of all columns side by side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from workbench.probing.linear.batch import Run, equal_runs
+
+if TYPE_CHECKING:
+    import torch
+
+OFF = -1e4  # the intercept of a class without a train text: its probability is exactly zero
+BLOCK_BYTES = 64 << 20  # probabilities held at once; longer data are read in blocks of texts
+
+
+@dataclass(frozen=True)
+class StackedLosses:
+    """Sums of cross-entropies with an L2 penalty `l2_MK / 2 · |weights|²` that spares the intercept.
+
+    present_MKN is one where a text is in a column's cell and None where all are; variance_ME are the mean squares
+    of the inputs. count_MA and target_sums_MAE: how many texts have a class, and the sum of their inputs.
+    """
+
+    runs: tuple[Run, ...]
+    column_A: "torch.Tensor"
+    inputs_MNE: "torch.Tensor"
+    variance_ME: "torch.Tensor"
+    present_MKN: "torch.Tensor | None"
+    count_MA: "torch.Tensor"
+    count_MK: "torch.Tensor"
+    target_sums_MAE: "torch.Tensor"
+    l2_MK: "torch.Tensor"
+
+    def with_l2(self, l2_MK: "torch.Tensor") -> Self:
+        """The same losses with another penalty."""
+        return replace(self, l2_MK=l2_MK)
+
+    def take(self, sets: "torch.Tensor") -> Self:
+        """The losses of some of the feature sets (int64 indices)."""
+        present_MKN = self.present_MKN
+        return replace(
+            self,
+            inputs_MNE=self.inputs_MNE[sets],
+            variance_ME=self.variance_ME[sets],
+            present_MKN=None if present_MKN is None else present_MKN[sets],
+            count_MA=self.count_MA[sets],
+            count_MK=self.count_MK[sets],
+            target_sums_MAE=self.target_sums_MAE[sets],
+            l2_MK=self.l2_MK[sets],
+        )
+
+    def spread(self, values_MK: "torch.Tensor") -> "torch.Tensor":
+        """One value per column → one per class [M, A, 1]."""
+        return values_MK[:, self.column_A, None]
+
+    def per_column(self, values_MA: "torch.Tensor") -> "torch.Tensor":
+        """Sum over each column's classes [M, K]."""
+        return values_MA.new_zeros(self.count_MK.shape).index_add_(1, self.column_A, values_MA)
+
+    def start(self) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Zero weights with the intercepts that give the classes' frequencies, and the gradient there.
+
+        A class without a text is switched off. Both are [M, A, E] and cost no pass over the data.
+        """
+        import torch
+
+        share_MA1 = self.count_MA[..., None] / self.spread(self.count_MK.clamp_min(1))
+        weights_MAE = torch.zeros_like(self.target_sums_MAE)
+        weights_MAE[..., -1:] = share_MA1.clamp_min(1e-9).log().masked_fill(share_MA1 == 0, OFF)
+        sums_MKE = torch.zeros_like(self.target_sums_MAE[:, : self.count_MK.shape[1]])
+        sums_MKE.index_add_(1, self.column_A, self.target_sums_MAE)
+        return weights_MAE, share_MA1 * sums_MKE[:, self.column_A] - self.target_sums_MAE
+
+    def inverse_hessian(self) -> "torch.Tensor":
+        """Diagonal of the inverse Hessian at zero weights, as if all classes were equally frequent [M, A, E]."""
+        n_classes_MK = self.per_column((self.count_MA > 0).float())
+        hessian_MAE = self.spread(self.count_MK / n_classes_MK.clamp_min(1)) * self.variance_ME[:, None]
+        hessian_MAE[..., :-1] += self.spread(self.l2_MK)
+        return 1 / hessian_MAE.clamp_min(1e-6)
+
+    def gradient(self, weights_MAE: "torch.Tensor") -> "torch.Tensor":
+        """Gradient of the penalised losses [M, A, E]."""
+        import torch
+
+        result_MAE = -self.target_sums_MAE
+        for texts in self._blocks():
+            logits_MAN = self._logits(weights_MAE, texts)
+            parts = []
+            for run in self.runs:
+                part = logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).softmax(2)
+                if self.present_MKN is not None:
+                    part *= self.present_MKN[:, run.columns, None, texts]
+                parts.append(part.flatten(1, 2))
+            probabilities_MAN = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+            result_MAE += probabilities_MAN @ self.inputs_MNE[:, texts]
+        result_MAE[..., :-1].addcmul_(self.spread(self.l2_MK), weights_MAE[..., :-1])
+        return result_MAE
+
+    def mean_loss(self, weights_MAE: "torch.Tensor") -> "torch.Tensor":
+        """Mean cross-entropy per column, without the penalty [M, K], in nats."""
+        import torch
+
+        total_MK = -self.per_column(torch.linalg.vecdot(self.target_sums_MAE, weights_MAE))
+        for texts in self._blocks():
+            logits_MAN = self._logits(weights_MAE, texts)
+            norms = [logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).float().logsumexp(2) for run in self.runs]
+            norms_MKN = torch.cat(norms, 1)
+            if self.present_MKN is not None:
+                norms_MKN *= self.present_MKN[..., texts]
+            total_MK += norms_MKN.sum(-1)
+        return total_MK / self.count_MK.clamp_min(1)
+
+    def _logits(self, weights_MAE: "torch.Tensor", texts: slice) -> "torch.Tensor":
+        return weights_MAE.to(self.inputs_MNE.dtype) @ self.inputs_MNE[:, texts].transpose(1, 2)
+
+    def _blocks(self) -> list[slice]:
+        m, n, _ = self.inputs_MNE.shape
+        block = max(256, BLOCK_BYTES // (m * len(self.column_A) * self.inputs_MNE.element_size()))
+        return [slice(start, start + block) for start in range(0, n, block)]
+
+
+def stack_losses(
+    inputs_MNE: "torch.Tensor",
+    variance_ME: "torch.Tensor",
+    labels_MNK: "torch.Tensor",
+    n_classes: Sequence[int],
+    column_A: "torch.Tensor",
+) -> StackedLosses:
+    """Losses without a penalty; a label of -1 leaves the text out of its column."""
+    import torch
+
+    labels_MKN = labels_MNK.transpose(1, 2)
+    present = labels_MKN >= 0
+    everywhere = bool(present.all())
+    present_MKN = present.to(inputs_MNE.dtype)
+    counts, sums = [], []
+    runs = equal_runs(n_classes)
+    for run in runs:
+        one_MKN1 = present_MKN[:, run.columns, None]
+        where = labels_MKN[:, run.columns, None].clamp_min(0)
+        m, k, _, n = where.shape
+        is_class_MKCN = one_MKN1.new_zeros(m, k, run.size, n).scatter_(2, where, one_MKN1)
+        sums.append((is_class_MKCN.flatten(1, 2) @ inputs_MNE).float())
+        counts.append(
+            torch.zeros(m, k, run.size, device=where.device)
+            .scatter_add_(2, where[:, :, 0], one_MKN1[:, :, 0].float())
+            .flatten(1)
+        )
+    return StackedLosses(
+        runs=tuple(runs),
+        column_A=column_A,
+        inputs_MNE=inputs_MNE,
+        variance_ME=variance_ME,
+        present_MKN=None if everywhere else present_MKN,
+        count_MA=torch.cat(counts, 1),
+        count_MK=present.sum(-1).float(),
+        target_sums_MAE=torch.cat(sums, 1),
+        l2_MK=torch.zeros(present.shape[:2], device=present.device),
+    )

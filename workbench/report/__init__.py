@@ -1,0 +1,75 @@
+"""The report: one self-contained HTML page about one or several runs, light and dark, for desk and phone.
+
+plotly.js stands in it once; nothing is fetched (a Content-Security-Policy in the page forbids it), so it can be
+mailed, archived, and opened without a network.
+"""
+
+import importlib.resources
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from workbench.errors import WorkbenchError
+from workbench.figures.theme import (
+    DIVERGING_DARK,
+    DIVERGING_LIGHT,
+    SCALE_DARK,
+    SCALE_LIGHT,
+    make_template,
+)
+from workbench.files import write_atomically
+from workbench.report import sections
+from workbench.report.markup import embed_json, escape
+from workbench.report.parts import read_parts
+
+__all__ = ["write_report"]
+
+
+def write_report(runs: Sequence[Path | str], path: Path) -> Path:
+    """Write the report about `runs` to `path` and return it; parts not made yet say which command makes them."""
+    if not runs:
+        raise WorkbenchError(
+            "A report needs at least one run; give run folders, e.g. `workbench report runs/*`."
+        )
+    parts = [read_parts(Path(run)) for run in runs]
+    order = (
+        sections.header,
+        sections.summary,
+        sections.heatmaps,
+        sections.how_to_read,
+        sections.paper,
+        sections.training,
+        sections.from_the_name,
+        sections.next_steps,
+        sections.recipes,
+    )
+    body = "\n".join([*(make(parts) for make in order), sections.footer()])
+    title = f"Knowledge probing: {', '.join(part.name for part in parts)}"
+    write_atomically(path, _page(title, body))
+    return path
+
+
+def _page(title: str, body: str) -> str:
+    from plotly.offline import get_plotlyjs
+
+    templates = {"light": make_template(), "dark": make_template(dark=True)}
+    style = Template(_asset("page.css")).substitute(
+        ramp_light=", ".join(SCALE_LIGHT),
+        ramp_dark=", ".join(SCALE_DARK),
+        diverging_light=", ".join(DIVERGING_LIGHT),
+        diverging_dark=", ".join(DIVERGING_DARK),
+    )
+    plain = {name: template.to_plotly_json() for name, template in templates.items()}
+    return Template(_asset("page.html")).substitute(
+        title=escape(title),
+        style=style,
+        body=body,
+        plotly=get_plotlyjs(),
+        templates=embed_json(json.dumps(plain)),
+        script=_asset("page.js"),
+    )
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files(__name__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,95 @@
+"""What a report shows of one run, read once; what is missing or refused is kept as a sentence, not raised."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from workbench.biographies.entries import Entry
+from workbench.errors import WorkbenchError
+from workbench.figures.paper import paper_augmentations
+from workbench.results import ResultSet, list_results, load_results, require_same_weights
+from workbench.runs import Run, open_run, read_metrics
+
+T = TypeVar("T")
+FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """One run's share of the report. p, q: results over checkpoints, None where not probed yet."""
+
+    run: Run
+    rows: list[dict[str, Any]]
+    p: xr.Dataset | None
+    q: xr.Dataset | None
+    results: list[ResultSet]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def augmentation(self) -> str:
+        """As in the paper; the groups' own where there are several."""
+        groups = self.run.recipe.groups
+        if len(groups) == 1:
+            return groups[0].augmentation
+        return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
+
+    @property
+    def people(self) -> int:
+        return sum(group.people for group in self.run.recipe.groups)
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the paper has numbers for this augmentation (then they are laid beside)."""
+        return self.augmentation in paper_augmentations()
+
+    @property
+    def steps(self) -> list[int]:
+        return [checkpoint.step for checkpoint in self.run.checkpoints]
+
+
+def read_parts(folder: Path) -> RunParts:
+    """Read a run for the report; a damaged or outdated result becomes a problem to show."""
+    run = open_run(folder)
+    problems: list[str] = []
+    results = _attempt(lambda: list_results(run.path), problems) or []
+    p, q = (_load(run, kind, results, problems) for kind in ("p", "q"))
+    return RunParts(run, read_metrics(run.metrics_file), p, q, results, problems)
+
+
+def sample_entry(parts: RunParts) -> Entry | None:
+    """A short biography of a test person, to explain positions on; None where the corpus cannot be read."""
+    try:
+        people, entries = parts.run.corpus.people, parts.run.corpus.entries
+    except (WorkbenchError, OSError):
+        return None
+    of_test = [entry for entry in entries if people[entry.person].split == "test"]
+    first = min((entry.person for entry in of_test), default=None)
+    candidates = [entry for entry in of_test if entry.person == first]
+    return candidates[-1] if candidates else None
+
+
+def _load(run: Run, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
+    if not any((found.kind, found.family) == (kind, FAMILY) for found in results):
+        return None
+
+    def load() -> xr.Dataset:
+        dataset = load_results(run.path, kind, FAMILY)
+        require_same_weights(dataset, {c.step: c.weights_digest for c in run.checkpoints})
+        return dataset
+
+    return _attempt(load, problems)
+
+
+def _attempt(read: Callable[[], T], problems: list[str]) -> T | None:
+    try:
+        return read()
+    except WorkbenchError as error:
+        problems.append(str(error))
+        return None

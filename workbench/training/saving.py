@@ -1,0 +1,111 @@
+"""What a training run saves and how it comes back: checkpoints with optimizer state, the newest sound one first."""
+
+import errno
+import logging
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench.checkpoints import (
+    TRAINER_FILE,
+    Checkpoint,
+    drop_trainer_states,
+    find_faults,
+    load_trainer_state,
+    save_checkpoint,
+    without_progress_bars,
+)
+from workbench.errors import WorkbenchError
+from workbench.files import remove_partials, require_free_space
+from workbench.runs import Run
+from workbench.training.metrics import truncate_metrics
+from workbench.training.optimizers import optimizer_tensors, restore_optimizers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("workbench.training")
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What changes from step to step and is saved: the model and its optimizers."""
+
+    model: "PreTrainedModel"
+    optimizers: list[torch.optim.Optimizer]
+
+
+def save_state(run: Run, state: TrainingState, step: int, info: dict[str, Any], *, last: bool) -> None:
+    """Save a checkpoint that --resume can continue from.
+
+    A full disk costs this checkpoint, not the run, unless it is the `last` one. Older optimizer states, and
+    interrupt checkpoints that a later one has made needless, are deleted.
+    """
+    trainer = (optimizer_tensors(state.model, state.optimizers), {"threads": torch.get_num_threads()})
+    try:
+        save_checkpoint(run.checkpoints_folder, state.model, run.tokenizer, step, info, trainer)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        if last:
+            raise WorkbenchError(
+                f"The disk is full: the last checkpoint (step {step}) could not be saved; free some space and "
+                "continue from the newest saved one with --resume."
+            ) from error
+        log.warning(
+            "The disk is full: no checkpoint at step %d; training goes on and tries at the next.", step
+        )
+        return
+    drop_trainer_states(run.checkpoints)
+    for checkpoint in run.checkpoints:
+        if checkpoint.step < step and checkpoint.info["reason"] == "interrupt":
+            shutil.rmtree(checkpoint.path)
+
+
+def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
+    """Load the newest checkpoint that can be continued from; returns its step, 0 to start afresh.
+
+    Metrics written after that step are dropped: they will be written again.
+    """
+    if writes and run.checkpoints_folder.is_dir():
+        remove_partials(run.checkpoints_folder)
+    start = _newest_continuable(run)
+    if start is None:
+        if writes:
+            run.metrics_file.unlink(missing_ok=True)
+        return 0
+    from transformers import AutoModelForCausalLM
+
+    with without_progress_bars():
+        saved = AutoModelForCausalLM.from_pretrained(str(start.path), dtype=torch.float32)
+    state.model.load_state_dict(saved.state_dict())
+    restore_optimizers(state.model, state.optimizers, load_trainer_state(start)[0])
+    if writes:
+        truncate_metrics(run.metrics_file, start.step)
+    log.info("Continuing from step %d.", start.step)
+    return start.step
+
+
+def require_space(run: Run, model: "PreTrainedModel", planned_steps: list[int]) -> None:
+    """Refuse before training when the disk cannot hold the planned checkpoints and two optimizer states."""
+    weights = sum(parameter.numel() * 4 for parameter in model.parameters())
+    saved = {checkpoint.step for checkpoint in run.checkpoints}
+    missing = [step for step in planned_steps if step not in saved]
+    require_free_space(
+        run.path, (len(missing) + 3 * 2) * weights, f"{len(missing)} checkpoints of {run.name}"
+    )
+
+
+def _newest_continuable(run: Run) -> Checkpoint | None:
+    for checkpoint in reversed(run.checkpoints):
+        if not checkpoint.info["trainer"] or not (checkpoint.path / TRAINER_FILE).is_file():
+            continue
+        faults = find_faults(checkpoint)
+        if not faults:
+            return checkpoint
+        log.warning(
+            "Checkpoint step %d is damaged (%s); trying the one before.", checkpoint.step, "; ".join(faults)
+        )
+    return None
