@@ -2,8 +2,8 @@
 
 checkpoints/step-00000512/
     config.json  model.safetensors  generation_config.json  tokenizer.json  tokenizer_config.json
-    checkpoint.json            what it is: step, rows seen, loss, sha256 of every file
-    trainer/…                  optimizer state, in the newest two only, for --resume
+    checkpoint.json            what it is: step, exposures, how it was trained, sha256 of every file
+    trainer.safetensors        optimizer state, in the newest two only, for --resume
 """
 
 from collections.abc import Iterator, Mapping

@@ -15,7 +15,8 @@ from workbench.files import PARTIAL_PREFIX
 from workbench.recipe import Recipe, recipe_to_toml
 from workbench.runs import Run
 from workbench.training import loop
-from workbench.training.loop import Interrupted, train
+from workbench.training.interruption import Interrupted
+from workbench.training.loop import train
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
@@ -162,7 +163,7 @@ def test_killed_at_any_moment_ends_bit_identical(trained_run: Run, tmp_path: Pat
     environment = os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}"}
     done = subprocess.run(
         [sys.executable, "-c", KILLED_RUN, str(tmp_path / "micro.toml"), str(tmp_path)],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

@@ -7,7 +7,7 @@ Nothing here imports torch before a model is loaded.
 from workbench.activations.caching import cache_activations, cache_series
 from workbench.activations.capture import Capture, capture
 from workbench.activations.engines import ENGINES, TOLERANCE
-from workbench.activations.positions import read_biographies, read_names
+from workbench.activations.positions import read_biographies, read_names, read_run
 from workbench.activations.reading import Column, Reading
 from workbench.activations.sources import ModelSource, find_sources
 from workbench.activations.store import ActivationStore, open_store
@@ -39,6 +39,7 @@ __all__ = [
     "open_store",
     "read_biographies",
     "read_names",
+    "read_run",
     "read_table",
     "trace",
 ]

@@ -35,6 +35,7 @@ FORMAT = "workbench-activations"
 VERSION = 1
 MANIFEST_FILE = "manifest.json"
 READING_FILE = "reading.safetensors"
+JOURNAL_FILE = "progress.jsonl"  # in the place of a manifest while a store is being made
 # safetensors' names for number formats; numpy has none for bf16, whose bits are kept as they are.
 NUMPY_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I32": "<i4", "I64": "<i8"}
 STORED_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}

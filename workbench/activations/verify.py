@@ -9,6 +9,7 @@ import json
 import struct
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from workbench.activations.sources import (
     CONFIG_FILE,
     INDEX_FILE,
     ModelSource,
+    find_sources,
     find_weight_files,
     first_line,
     step_of,
 )
-from workbench.activations.store import MANIFEST_FILE, find_file_fault, open_store
+from workbench.activations.store import JOURNAL_FILE, MANIFEST_FILE, find_file_fault, open_store
 from workbench.checkpoints import INFO_FILE, Checkpoint, find_faults
 from workbench.errors import WorkbenchError
 from workbench.files import read_json
@@ -30,8 +32,40 @@ from workbench.files import read_json
 OLD_BUFFERS = ("inv_freq", "attention.bias", "attn.bias", "masked_bias")
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What was checked, and every fault of it as one sentence."""
+
+    checked: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def verify(path: Path) -> Verdict:
+    """Check whatever lies at a path: a store, a folder of stores, a model, a series, or a whole run.
+
+    Raises WorkbenchError where it is none of these.
+    """
+    if not path.is_dir():
+        raise WorkbenchError(
+            f"{path} is not a folder; expected a run, a model, a series of models or a store."
+        )
+    stores = sorted({file.parent for name in (MANIFEST_FILE, JOURNAL_FILE) for file in path.rglob(name)})
+    checked = [f"store {store}" for store in stores]
+    faults = [fault for store in stores for fault in find_store_faults(store)]
+    try:
+        sources = find_sources(path, "all")
+    except WorkbenchError:
+        if not stores:
+            raise
+        sources = []
+    checked += [f"model {source.path}" for source in sources]
+    return Verdict(tuple(checked), tuple(faults + find_series_faults(sources)))
+
+
 def find_store_faults(path: Path) -> list[str]:
     """Faults of a store: files missing, cut short or altered, texts not covered, other texts than it says."""
+    if (path / JOURNAL_FILE).is_file():
+        return [f"{path} is unfinished; run the command that makes it again to complete it"]
     try:
         store = open_store(path, check=False)
     except WorkbenchError as error:

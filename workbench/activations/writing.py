@@ -23,14 +23,18 @@ import numpy as np
 from workbench_models import Site
 
 from workbench.activations.reading import Reading
-from workbench.activations.store import MANIFEST_FILE, READING_FILE, find_file_fault, tensor_name
+from workbench.activations.store import (
+    JOURNAL_FILE,
+    MANIFEST_FILE,
+    READING_FILE,
+    find_file_fault,
+    tensor_name,
+)
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, read_json, remove_partials, sync_folder, write_atomically, write_json
 
 if TYPE_CHECKING:
     import torch
-
-JOURNAL_FILE = "progress.jsonl"
 
 
 class StoreWriter:

@@ -54,7 +54,12 @@ def plot_q_bars(
                 name="chance",
                 offsetgroup=name,
                 showlegend=i == 0,
-                marker={"symbol": "line-ew-open", "size": 15, "color": CHANCE_COLOUR, "line": {"width": 3}},
+                marker={
+                    "symbol": "line-ew-open",
+                    "size": max(8, 40 // len(named)),
+                    "color": CHANCE_COLOUR,
+                    "line": {"width": 3},
+                },
                 hovertemplate="%{x}<br>chance %{y:.1%}<extra>" + name + "</extra>",
             )
         )
@@ -66,6 +71,6 @@ def plot_q_bars(
         bargap=0.3,
         bargroupgap=0.08,
         scattergap=0.3,
-        legend={"y": 1.12, "x": 0},
+        legend={"y": 1.08, "yanchor": "bottom", "x": 0},
     )
     return apply_theme(figure)

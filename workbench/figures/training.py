@@ -71,7 +71,7 @@ def plot_training_curves(
         title={"text": "first token right"}, range=[-0.03, 1.03], tickformat=".0%", row=2, col=1
     )
     figure.update_xaxes(title={"text": "step"}, row=2, col=1)
-    figure.update_layout(height=430, hovermode="x", legend={"y": -0.16})
+    figure.update_layout(height=400, hovermode="x", legend={"y": -0.18}, margin={"t": 10})
     return apply_theme(figure)
 
 
@@ -80,7 +80,8 @@ def plot_probe_over_training(
 ) -> go.Figure:
     """The probe's accuracy at one position over the checkpoints, one line a target, with its 95 % interval.
 
-    An attribute keeps its colour; `first` is solid, `whole` dashed; `form="first"` shows only those. The
+    An attribute keeps its colour; `first` is solid, `whole` dashed. With a `form`, each attribute has one line:
+    that form where there is one (birth date has no `whole`), solid. The
     checkpoints are evenly spaced, whatever their steps: they are usually log-spaced, and step 0 (the
     untrained control) belongs in the picture.
     """
@@ -93,26 +94,27 @@ def plot_probe_over_training(
     places = list(range(len(steps)))
     figure = go.Figure()
     for target, chance in chance_of(cells).items():
-        attribute, _, this_form = str(target).partition("/")
+        attribute, _, this_form = target.partition("/")
         values = np.asarray(cells[variable].sel(target=target).values, float)
-        if np.isnan(values).all() or (form and this_form != form):
+        other_form_serves = form and this_form != form and f"{attribute}/{form}" in cells["target"].values
+        if np.isnan(values).all() or other_form_serves:
             continue
+        label = attribute_label(attribute) if form else target_label(target)
         colour = (
             COLOURS[ATTRIBUTES.index(attribute) % len(COLOURS)] if attribute in ATTRIBUTES else COLOURS[0]
         )
+        dash = "dash" if this_form == "whole" and not form else "solid"
         figure.add_trace(
             go.Scatter(
                 x=places,
                 y=values,
                 mode="lines+markers",
-                name=f"{target_label(str(target))} (chance {format_share(chance)})",
-                line={"color": colour, "width": 2, "dash": "dash" if this_form == "whole" else "solid"},
+                name=f"{label} (chance {format_share(chance)})",
+                line={"color": colour, "width": 2, "dash": dash},
                 marker={"size": 6},
-                error_y=_interval(cells, str(target), values) if variable == "accuracy" else None,
+                error_y=_interval(cells, target, values) if variable == "accuracy" else None,
                 customdata=steps,
-                hovertemplate="step %{customdata}<br>%{y:.1%}<extra>"
-                + target_label(str(target))
-                + "</extra>",
+                hovertemplate="step %{customdata}<br>%{y:.1%}<extra>" + label + "</extra>",
             )
         )
     figure.update_xaxes(
@@ -121,7 +123,7 @@ def plot_probe_over_training(
     figure.update_yaxes(
         range=[-0.03, 1.03], tickformat=".0%", title={"text": f"accuracy at position {position}"}
     )
-    figure.update_layout(height=420, legend={"y": -0.22})
+    figure.update_layout(height=390, legend={"y": -0.22}, margin={"t": 10})
     return apply_theme(figure)
 
 

@@ -72,16 +72,20 @@ def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast")
 
 
 def distinct_targets(targets: Sequence[Target]) -> list[int]:
-    """For each target the index of the first one that splits the people alike (itself, if none does).
+    """For each target the index of the first one of its attribute that splits the people alike (or its own).
 
-    Where a value's first token determines it, `first` and `whole` are one task: it is trained once.
+    Where a value's first token determines it, `first` and `whole` are one task: it is trained once. Targets of
+    two attributes stay two even where one determines the other (a company its city): they are read at
+    different places.
     """
-    seen: dict[bytes, int] = {}
+    seen: dict[tuple[str, bytes, bytes], int] = {}
     stands_for = []
     for i, target in enumerate(targets):
         _, canonical = np.unique(target.labels_N, return_inverse=True)
         order: dict[int, int] = {}
         relabelled = np.array([order.setdefault(int(label), len(order)) for label in canonical])
         missing = target.labels_N < 0
-        stands_for.append(seen.setdefault(relabelled.tobytes() + missing.tobytes(), i))
+        stands_for.append(
+            seen.setdefault((target.attribute, relabelled.tobytes(), missing.tobytes()), i)
+        )
     return stands_for

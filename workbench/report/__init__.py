@@ -19,7 +19,7 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import sections
+from workbench.report import pictures, words
 from workbench.report.markup import embed_json, escape
 from workbench.report.parts import read_parts
 
@@ -34,17 +34,17 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         )
     parts = [read_parts(Path(run)) for run in runs]
     order = (
-        sections.header,
-        sections.summary,
-        sections.heatmaps,
-        sections.how_to_read,
-        sections.paper,
-        sections.training,
-        sections.from_the_name,
-        sections.next_steps,
-        sections.recipes,
+        words.header,
+        words.summary,
+        pictures.heatmaps,
+        words.how_to_read,
+        pictures.paper,
+        pictures.training,
+        pictures.from_the_name,
+        words.next_steps,
+        words.recipes,
     )
-    body = "\n".join([*(make(parts) for make in order), sections.footer()])
+    body = "\n".join([*(make(parts) for make in order), words.footer()])
     title = f"Knowledge probing: {', '.join(part.name for part in parts)}"
     write_atomically(path, _page(title, body))
     return path

@@ -76,15 +76,19 @@ def table(rows: Mapping[str, object]) -> str:
     return f"<table>{body}</table>"
 
 
-def command(what: str, *words: str | Path) -> str:
+def line_of(*words: str | Path) -> str:
+    """Words as one command line, quoted where the shell needs it."""
+    return shlex.join(str(word) for word in words)
+
+
+def command(what: str, line: str) -> str:
     """A command line to copy, with what it is for."""
-    line = shlex.join(str(word) for word in words)
     return (
         f'<div class="command"><p>{escape(what)}</p><pre><code>{escape(line)}</code></pre>'
         '<button type="button">copy</button></div>'
     )
 
 
-def missing(what: str, *words: str | Path) -> str:
+def missing(what: str, line: str) -> str:
     """What stands where a part has not been made yet: the command that makes it."""
-    return f'<div class="missing"><p>{escape(what)}</p>{preformatted(shlex.join(str(word) for word in words))}</div>'
+    return f'<div class="missing"><p>{escape(what)}</p>{preformatted(line)}</div>'

@@ -40,6 +40,10 @@ class RunParts:
             return groups[0].augmentation
         return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
 
+    def line_below(self, *facts: str) -> str:
+        """The line below a card's name; the augmentation only where the name does not say it already."""
+        return " · ".join([*([self.augmentation] if self.augmentation != self.name else []), *facts])
+
     @property
     def people(self) -> int:
         return sum(group.people for group in self.run.recipe.groups)

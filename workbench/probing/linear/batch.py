@@ -1,56 +1,93 @@
-"""What a batched probe gets: train texts of several feature sets, and label columns to learn side by side.
+"""What a batched probe is given and gives back: train texts of several feature sets, and label columns side by side.
 
 Shapes: M feature sets, N texts, D width, K label columns (targets × seeds × controls), A classes of all columns
 side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
+import torch
 
 ABSENT = -1
 
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """Train texts only; no probe ever sees a test text while it is fitted.
+    """Train texts only: no probe sees a test text while it is fitted.
 
-    features_MND: float32, as captured, not standardised. labels_MNK: int64, -1 where a text is not in a cell.
-    n_classes: per column. validation_NK: texts a column may choose hyper-parameters or stop by (about a tenth of
-    the train people). seeds: per column.
+    features_MND: float32, as captured, not standardised. labels_MNK: int64, -1 where a text is not in that column
+    of that feature set. n_classes: room for each column's classes, at least as many as it has. validation_NK: the
+    texts of the people a column may choose hyper-parameters and stop by. seeds: of each column.
     """
 
-    features_MND: "torch.Tensor"
-    labels_MNK: "torch.Tensor"
+    features_MND: torch.Tensor
+    labels_MNK: torch.Tensor
     n_classes: tuple[int, ...]
-    validation_NK: "torch.Tensor"
+    validation_NK: torch.Tensor
     seeds: tuple[int, ...]
 
     @property
-    def column_A(self) -> "torch.Tensor":
+    def column_A(self) -> torch.Tensor:
         """int64 [A]: which column each class belongs to."""
-        import torch
-
         sizes = torch.tensor(self.n_classes)
         return torch.arange(len(sizes)).repeat_interleave(sizes).to(self.features_MND.device)
 
     @property
-    def class_A(self) -> "torch.Tensor":
+    def class_A(self) -> torch.Tensor:
         """int64 [A]: which class of its column each one is."""
-        import torch
-
         return torch.cat([torch.arange(size) for size in self.n_classes]).to(self.features_MND.device)
 
+    def without_validation(self) -> torch.Tensor:
+        """The labels of the texts to fit while the validation people are left out [M, N, K]."""
+        return self.labels_MNK.masked_fill(self.validation_NK, ABSENT)
 
-def column_slices(n_classes: Sequence[int]) -> list[slice]:
-    """Where each column's classes lie on axis A."""
-    ends = np.cumsum(n_classes).tolist()
-    return [slice(end - size, end) for end, size in zip(ends, n_classes, strict=True)]
+    def only_validation(self) -> torch.Tensor:
+        """The labels of the validation people's texts [M, N, K]."""
+        return self.labels_MNK.masked_fill(~self.validation_NK, ABSENT)
+
+
+@dataclass(frozen=True)
+class FittedBatch:
+    """What a batched probe returns.
+
+    logits: from features [M, N, D], as captured, to [M, A, N]; the largest of a column is its prediction.
+    converged_MK: whether each probe reached its own stopping rule. strength_MK: the regularisation it chose.
+    probabilities: whether a softmax over a column's logits is a probability (else no calibration is reported).
+    """
+
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    converged_MK: torch.Tensor
+    strength_MK: torch.Tensor | None = None
+    probabilities: bool = True
+
+
+@runtime_checkable
+class BatchedProbe(Protocol):
+    """A probe that fits all columns of several feature sets in one call, and so joins the engine.
+
+    depends_on_seed: whether it reads `seeds` or `validation_NK`. Where it does not, equal columns of different
+    seeds are fitted once.
+    """
+
+    @property
+    def depends_on_seed(self) -> bool: ...
+
+    def fit_batched(self, batch: TrainBatch) -> FittedBatch: ...
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """Linear probes of M feature sets: logits are `X @ weights + bias` on the features as captured."""
+
+    weights_MAD: torch.Tensor
+    bias_MA: torch.Tensor
+
+    def __call__(self, features_MND: torch.Tensor) -> torch.Tensor:
+        """Logits [M, A, N]."""
+        return torch.baddbmm(self.bias_MA[:, :, None], self.weights_MAD, features_MND.transpose(1, 2))
 
 
 @dataclass(frozen=True)
@@ -62,8 +99,14 @@ class Run:
     size: int
 
 
-def equal_runs(n_classes: Sequence[int]) -> list[Run]:
-    """Cut the columns into runs of equally many classes."""
+def column_slices(n_classes: Sequence[int]) -> list[slice]:
+    """Where each column's classes lie on axis A."""
+    ends = np.cumsum(n_classes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, n_classes, strict=True)]
+
+
+def equal_runs(n_classes: Sequence[int]) -> tuple[Run, ...]:
+    """Cut the columns into runs of equally many classes, which need no padding to be read as [K, C]."""
     runs: list[Run] = []
     for column, (where, size) in enumerate(zip(column_slices(n_classes), n_classes, strict=True)):
         first, start = column, where.start
@@ -71,4 +114,4 @@ def equal_runs(n_classes: Sequence[int]) -> list[Run]:
             previous = runs.pop()
             first, start = previous.columns.start, previous.classes.start
         runs.append(Run(slice(first, column + 1), slice(start, where.stop), size))
-    return runs
+    return tuple(runs)

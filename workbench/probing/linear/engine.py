@@ -9,34 +9,13 @@ the data is two matrix products. The loss is scikit-learn's (the sum over texts,
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from workbench.probing.linear.batch import ABSENT, TrainBatch
+import torch
+
+from workbench.probing.linear.batch import FittedBatch, LinearMap, TrainBatch
 from workbench.probing.linear.features import choose_precision, rotate_features
 from workbench.probing.linear.losses import StackedLosses, stack_losses
 from workbench.probing.linear.minimise import minimise
-
-if TYPE_CHECKING:
-    import torch
-
-
-@dataclass(frozen=True)
-class LinearFit:
-    """Linear probes of M feature sets: logits are `X @ weights + bias` on the features as captured.
-
-    converged_MK: whether each reached its tolerance. l2_MK: the strength of the penalty it was fitted with.
-    """
-
-    weights_MAD: "torch.Tensor"
-    bias_MA: "torch.Tensor"
-    converged_MK: "torch.Tensor"
-    l2_MK: "torch.Tensor"
-
-    def logits(self, features_MND: "torch.Tensor") -> "torch.Tensor":
-        """[M, A, N]: the classes of all columns side by side."""
-        import torch
-
-        return torch.baddbmm(self.bias_MA[:, :, None], self.weights_MAD, features_MND.transpose(1, 2))
 
 
 @dataclass(frozen=True)
@@ -54,44 +33,51 @@ class LogisticProbe:
     max_steps: int = 100
     precision: str = "auto"
 
-    def fit_batched(self, batch: TrainBatch) -> LinearFit:
-        """Fit all columns of all feature sets of the batch."""
-        import torch
+    @property
+    def strengths(self) -> list[float]:
+        """The penalties to try, strongest first."""
+        return sorted((self.l2,) if isinstance(self.l2, float | int) else self.l2, reverse=True)
 
-        rotated = rotate_features(batch.features_MND, choose_precision(self.precision, batch.features_MND.device))
+    @property
+    def depends_on_seed(self) -> bool:
+        """Only through the validation people."""
+        return len(self.strengths) > 1
+
+    def fit_batched(self, batch: TrainBatch) -> FittedBatch:
+        """Fit all columns of all feature sets of the batch."""
+        rotated = rotate_features(
+            batch.features_MND, choose_precision(self.precision, batch.features_MND.device)
+        )
 
         def losses_of(labels_MNK: torch.Tensor) -> StackedLosses:
-            return stack_losses(rotated.inputs_MNE, rotated.variance_ME, labels_MNK, batch.n_classes, batch.column_A)
+            return stack_losses(
+                rotated.inputs_MNE, rotated.variance_ME, labels_MNK, batch.n_classes, batch.column_A
+            )
 
         losses = losses_of(batch.labels_MNK)
-        strengths = sorted((self.l2,) if isinstance(self.l2, float | int) else self.l2, reverse=True)
-        if len(strengths) == 1:
-            losses = losses.with_l2(torch.full_like(losses.count_MK, strengths[0]))
-            weights_MAE, converged_MK = self._fit(losses, *losses.start())
-        else:
-            kept = losses_of(batch.labels_MNK.masked_fill(batch.validation_NK, ABSENT))
-            held_out = losses_of(batch.labels_MNK.masked_fill(~batch.validation_NK, ABSENT))
-            l2_MK, start_MAE = self._choose(kept, held_out, strengths)
+        if self.depends_on_seed:
+            kept, held_out = losses_of(batch.without_validation()), losses_of(batch.only_validation())
+            l2_MK, start_MAE = self._choose(kept, held_out)
             losses = losses.with_l2(l2_MK)
-            start_MAE = torch.where(losses.count_MA[..., None] > 0, start_MAE, losses.start()[0])
+            # A class whose every text was held out is switched off there, and on here.
+            start_MAE = torch.where(kept.count_MA[..., None] > 0, start_MAE, losses.start()[0])
             weights_MAE, converged_MK = self._fit(losses, start_MAE, losses.gradient(start_MAE))
+        else:
+            losses = losses.with_l2(torch.full_like(losses.count_MK, self.strengths[0]))
+            weights_MAE, converged_MK = self._fit(losses, *losses.start())
         weights_MAD = weights_MAE[..., :-1] @ rotated.rotation_MDD.transpose(1, 2)
         bias_MA = weights_MAE[..., -1] - torch.linalg.vecdot(weights_MAD, rotated.mean_MD[:, None])
-        return LinearFit(weights_MAD, bias_MA, converged_MK, losses.l2_MK)
+        return FittedBatch(LinearMap(weights_MAD, bias_MA), converged_MK, losses.l2_MK)
 
-    def _choose(
-        self, losses: StackedLosses, held_out: StackedLosses, strengths: list[float]
-    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+    def _choose(self, losses: StackedLosses, held_out: StackedLosses) -> tuple[torch.Tensor, torch.Tensor]:
         """The strength with the lowest held-out loss [M, K], and the weights fitted with it [M, A, E]."""
-        import torch
-
         best_loss_MK = torch.full_like(losses.count_MK, torch.inf)
-        best_l2_MK = torch.full_like(losses.count_MK, strengths[0])
+        best_l2_MK = torch.full_like(losses.count_MK, self.strengths[0])
         weights_MAE, gradient_MAE = losses.start()
         best_weights_MAE = weights_MAE
-        for l2 in strengths:
+        for l2 in self.strengths:
             losses = losses.with_l2(torch.full_like(best_l2_MK, l2))
-            if l2 != strengths[0]:
+            if l2 != self.strengths[0]:
                 gradient_MAE = losses.gradient(weights_MAE)
             weights_MAE, _ = self._fit(losses, weights_MAE, gradient_MAE)
             loss_MK = held_out.mean_loss(weights_MAE)
@@ -103,11 +89,10 @@ class LogisticProbe:
         return best_l2_MK, best_weights_MAE
 
     def _fit(
-        self, losses: StackedLosses, start_MAE: "torch.Tensor", gradient_MAE: "torch.Tensor"
-    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        self, losses: StackedLosses, start_MAE: torch.Tensor, gradient_MAE: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Minimise the losses: (weights [M, A, E], converged [M, K])."""
         tolerance_MK = self.tolerance * losses.count_MK.clamp_min(1)
         found = minimise(losses, start_MAE, gradient_MAE, tolerance_MK, self.max_steps)
-        LOG.append(found.steps_M.float().mean().item())
-        return found.weights_MAE, found.decrement_MK <= tolerance_MK
-LOG=[]
+        converged = found.decrement_MK <= tolerance_MK.cpu().numpy()
+        return found.weights_MAE, torch.from_numpy(converged).to(start_MAE.device)

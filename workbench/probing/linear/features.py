@@ -4,12 +4,8 @@ Shapes: M feature sets, N train texts, D width, E = D + 1 (the constant feature 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    import torch
 
 FLAT = 1e-6  # a standard deviation below this share of the feature's size is rounding, not signal
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -23,19 +19,18 @@ class RotatedFeatures:
     An L2 penalty is the same in these coordinates as on the standardised features: the axes are orthonormal.
     """
 
-    inputs_MNE: "torch.Tensor"
-    mean_MD: "torch.Tensor"
-    rotation_MDD: "torch.Tensor"
-    variance_ME: "torch.Tensor"
+    inputs_MNE: torch.Tensor
+    mean_MD: torch.Tensor
+    rotation_MDD: torch.Tensor
+    variance_ME: torch.Tensor
 
 
-def rotate_features(features_MND: "torch.Tensor", dtype: "torch.dtype") -> RotatedFeatures:
+def rotate_features(features_MND: torch.Tensor, dtype: torch.dtype) -> RotatedFeatures:
     """Standardise features and turn them to their principal axes; a constant feature becomes zero.
 
     The eigenvectors of the correlation matrix make the Hessian of every probe nearly diagonal, whatever its
     labels, which is what lets all of them converge in a few steps.
     """
-    import torch
 
     mean_MD = features_MND.mean(1)
     centred_MND = features_MND - mean_MD[:, None]
@@ -44,14 +39,18 @@ def rotate_features(features_MND: "torch.Tensor", dtype: "torch.dtype") -> Rotat
     standard_MND = (centred_MND * inverse_MD[:, None]).to(dtype)
     correlation_MDD = (standard_MND.transpose(1, 2) @ standard_MND).float() / features_MND.shape[1]
     axes_MDD = torch.linalg.eigh(correlation_MDD).eigenvectors
-    inputs_MNE = torch.nn.functional.pad(standard_MND @ axes_MDD.to(dtype), (0, 1), value=1.0)
-    variance_ME = inputs_MNE.float().square().mean(1)
-    return RotatedFeatures(inputs_MNE, mean_MD, inverse_MD[:, :, None] * axes_MDD, variance_ME)
+    turned_MND = standard_MND @ axes_MDD.to(dtype)
+    variance_MD = turned_MND.float().square().mean(1)
+    return RotatedFeatures(
+        inputs_MNE=torch.nn.functional.pad(turned_MND, (0, 1), value=1.0),
+        mean_MD=mean_MD,
+        rotation_MDD=inverse_MD[:, :, None] * axes_MDD,
+        variance_ME=torch.nn.functional.pad(variance_MD, (0, 1), value=1.0),
+    )
 
 
-def choose_precision(precision: str, device: "torch.device") -> "torch.dtype":
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the processor multiplies it several times faster than float32."""
-    import torch
 
     if precision not in PRECISIONS:
         raise WorkbenchError(f"The precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")
@@ -65,6 +64,7 @@ def choose_precision(precision: str, device: "torch.device") -> "torch.dtype":
 
 
 def _cpu_has_bf16() -> bool:
-    import torch
 
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
+    return bool(
+        torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
+    )

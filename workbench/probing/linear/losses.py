@@ -6,12 +6,9 @@ columns, A classes of all columns side by side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from workbench.probing.linear.batch import Run, equal_runs
-
-if TYPE_CHECKING:
-    import torch
 
 OFF = -1e4  # the intercept of a class without a train text: its probability is exactly zero
 BLOCK_BYTES = 64 << 20  # probabilities held at once; longer data are read in blocks of texts
@@ -26,20 +23,20 @@ class StackedLosses:
     """
 
     runs: tuple[Run, ...]
-    column_A: "torch.Tensor"
-    inputs_MNE: "torch.Tensor"
-    variance_ME: "torch.Tensor"
-    present_MKN: "torch.Tensor | None"
-    count_MA: "torch.Tensor"
-    count_MK: "torch.Tensor"
-    target_sums_MAE: "torch.Tensor"
-    l2_MK: "torch.Tensor"
+    column_A: torch.Tensor
+    inputs_MNE: torch.Tensor
+    variance_ME: torch.Tensor
+    present_MKN: torch.Tensor | None
+    count_MA: torch.Tensor
+    count_MK: torch.Tensor
+    target_sums_MAE: torch.Tensor
+    l2_MK: torch.Tensor
 
-    def with_l2(self, l2_MK: "torch.Tensor") -> Self:
+    def with_l2(self, l2_MK: torch.Tensor) -> Self:
         """The same losses with another penalty."""
         return replace(self, l2_MK=l2_MK)
 
-    def take(self, sets: "torch.Tensor") -> Self:
+    def take(self, sets: torch.Tensor) -> Self:
         """The losses of some of the feature sets (int64 indices)."""
         present_MKN = self.present_MKN
         return replace(
@@ -53,20 +50,19 @@ class StackedLosses:
             l2_MK=self.l2_MK[sets],
         )
 
-    def spread(self, values_MK: "torch.Tensor") -> "torch.Tensor":
+    def spread(self, values_MK: torch.Tensor) -> torch.Tensor:
         """One value per column → one per class [M, A, 1]."""
         return values_MK[:, self.column_A, None]
 
-    def per_column(self, values_MA: "torch.Tensor") -> "torch.Tensor":
+    def per_column(self, values_MA: torch.Tensor) -> torch.Tensor:
         """Sum over each column's classes [M, K]."""
         return values_MA.new_zeros(self.count_MK.shape).index_add_(1, self.column_A, values_MA)
 
-    def start(self) -> tuple["torch.Tensor", "torch.Tensor"]:
+    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Zero weights with the intercepts that give the classes' frequencies, and the gradient there.
 
         A class without a text is switched off. Both are [M, A, E] and cost no pass over the data.
         """
-        import torch
 
         share_MA1 = self.count_MA[..., None] / self.spread(self.count_MK.clamp_min(1))
         weights_MAE = torch.zeros_like(self.target_sums_MAE)
@@ -75,18 +71,17 @@ class StackedLosses:
         sums_MKE.index_add_(1, self.column_A, self.target_sums_MAE)
         return weights_MAE, share_MA1 * sums_MKE[:, self.column_A] - self.target_sums_MAE
 
-    def inverse_hessian(self) -> "torch.Tensor":
+    def inverse_hessian(self) -> torch.Tensor:
         """Diagonal of the inverse Hessian at zero weights, as if all classes were equally frequent [M, A, E]."""
         n_classes_MK = self.per_column((self.count_MA > 0).float())
         hessian_MAE = self.spread(self.count_MK / n_classes_MK.clamp_min(1)) * self.variance_ME[:, None]
         hessian_MAE[..., :-1] += self.spread(self.l2_MK)
         return 1 / hessian_MAE.clamp_min(1e-6)
 
-    def gradient(self, weights_MAE: "torch.Tensor") -> "torch.Tensor":
+    def gradient(self, weights_MAE: torch.Tensor) -> torch.Tensor:
         """Gradient of the penalised losses [M, A, E]."""
-        import torch
 
-        result_MAE = -self.target_sums_MAE
+        result_MAE = self.target_sums_MAE
         for texts in self._blocks():
             logits_MAN = self._logits(weights_MAE, texts)
             parts = []
@@ -96,25 +91,28 @@ class StackedLosses:
                     part *= self.present_MKN[:, run.columns, None, texts]
                 parts.append(part.flatten(1, 2))
             probabilities_MAN = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-            result_MAE += probabilities_MAN @ self.inputs_MNE[:, texts]
+            part_MAE = probabilities_MAN @ self.inputs_MNE[:, texts]
+            result_MAE = part_MAE - result_MAE if texts.start == 0 else result_MAE.add_(part_MAE)
         result_MAE[..., :-1].addcmul_(self.spread(self.l2_MK), weights_MAE[..., :-1])
         return result_MAE
 
-    def mean_loss(self, weights_MAE: "torch.Tensor") -> "torch.Tensor":
+    def mean_loss(self, weights_MAE: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy per column, without the penalty [M, K], in nats."""
-        import torch
 
         total_MK = -self.per_column(torch.linalg.vecdot(self.target_sums_MAE, weights_MAE))
         for texts in self._blocks():
             logits_MAN = self._logits(weights_MAE, texts)
-            norms = [logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).float().logsumexp(2) for run in self.runs]
+            norms = [
+                logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).float().logsumexp(2)
+                for run in self.runs
+            ]
             norms_MKN = torch.cat(norms, 1)
             if self.present_MKN is not None:
                 norms_MKN *= self.present_MKN[..., texts]
             total_MK += norms_MKN.sum(-1)
         return total_MK / self.count_MK.clamp_min(1)
 
-    def _logits(self, weights_MAE: "torch.Tensor", texts: slice) -> "torch.Tensor":
+    def _logits(self, weights_MAE: torch.Tensor, texts: slice) -> torch.Tensor:
         return weights_MAE.to(self.inputs_MNE.dtype) @ self.inputs_MNE[:, texts].transpose(1, 2)
 
     def _blocks(self) -> list[slice]:
@@ -124,14 +122,13 @@ class StackedLosses:
 
 
 def stack_losses(
-    inputs_MNE: "torch.Tensor",
-    variance_ME: "torch.Tensor",
-    labels_MNK: "torch.Tensor",
+    inputs_MNE: torch.Tensor,
+    variance_ME: torch.Tensor,
+    labels_MNK: torch.Tensor,
     n_classes: Sequence[int],
-    column_A: "torch.Tensor",
+    column_A: torch.Tensor,
 ) -> StackedLosses:
     """Losses without a penalty; a label of -1 leaves the text out of its column."""
-    import torch
 
     labels_MKN = labels_MNK.transpose(1, 2)
     present = labels_MKN >= 0

@@ -1,0 +1,213 @@
+"""`workbench cache-acts`: the activations of any checkpoint on disk, for everything that reads them afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.options import (
+    CheckpointsOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+    make_console,
+    use_threads,
+)
+
+if TYPE_CHECKING:
+    from workbench.activations import ActivationStore, ModelSource, Reading
+
+
+class EngineChoice(StrEnum):
+    """What reads the network."""
+
+    hooks = "hooks"
+    transformer_lens = "transformer-lens"
+    nnsight = "nnsight"
+
+
+class Precision(StrEnum):
+    """Of weights, computation and store."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+def cache_acts(
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a folder of models, or a hub name.")],
+    sites: Annotated[
+        list[str], typer.Option("--sites", help="Such as `resid_post` (all blocks), `attn_out.2`, `layers`.")
+    ] = ["resid_post"],  # noqa: B006
+    layers: Annotated[str | None, typer.Option(help="Only these blocks, such as `0,2,4`.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a run: `positions` (default), `name-end`, `all`, `names`. "
+            "Of a table: `last` (default), `all`, `end:SPAN`, `start:SPAN`, `before:SPAN`."
+        ),
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="Your texts: CSV, JSONL or Parquet.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Makes texts from columns: `{country} lies in`.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="The table's column of texts.")] = "text",
+    targets: Annotated[str | None, typer.Option(help="Columns to keep; default: all.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer's folder, if not the model's own.")
+    ] = None,
+    checkpoints: CheckpointsOption = "last",
+    revision: Annotated[
+        list[str], typer.Option(help="Of a hub name, such as `step1000`; may be given several times.")
+    ] = [],  # noqa: B006
+    engine: Annotated[EngineChoice, typer.Option(help="What reads the network.")] = EngineChoice.hooks,
+    dtype: Annotated[Precision, typer.Option(help="Of weights, computation and store.")] = Precision.float32,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a batch, padding included.")] = 8192,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the stores; default: the run's, or ./activations.")
+    ] = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cache activations of one or many checkpoints; what is there already is checked and kept.
+
+    A cache is found by the bytes of weights and texts, so a changed checkpoint never gets an old one's.
+    An interrupted command is completed by giving it again.
+    """
+    from workbench.activations.caching import cache_activations
+    from workbench.activations.loading import ModelLoader
+    from workbench.activations.sources import find_sources
+    from workbench.training.devices import choose_device
+
+    use_threads(threads)
+    chosen = choose_device(device)
+    sources = find_sources(model, checkpoints, revision)
+    reading = _make_reading(Path(model), sources[0], table, template, text, at, targets, tokenizer)
+    # A run's stores lie in the run.
+    folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
+    loader = ModelLoader(device=chosen, dtype=dtype.value)
+    stores = []
+    with _text_bar(quiet) as show:
+        for source in sources:
+            stores.append(
+                cache_activations(
+                    source,
+                    reading,
+                    sites,
+                    folder=folder,
+                    layers=None if layers is None else _numbers(layers),
+                    engine=engine.value,
+                    dtype=dtype.value,
+                    device=chosen,
+                    batch_tokens=batch_tokens,
+                    loader=loader,
+                    on_progress=show,
+                )
+            )
+    _print_stores(stores, as_json)
+
+
+@contextmanager
+def _text_bar(quiet: bool) -> "Iterator[Callable[[str, int, int], None] | None]":
+    """Yield `show(checkpoint, texts done, texts)`, drawn on stderr."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=make_console(), transient=True) as bar:
+        task = bar.add_task("cache-acts", total=None)
+
+        def show(checkpoint: str, done: int, texts: int) -> None:
+            bar.update(task, description=checkpoint, completed=done, total=texts)
+
+        yield show
+
+
+def _make_reading(
+    model: Path,
+    source: "ModelSource",
+    table: Path | None,
+    template: str | None,
+    text: str,
+    at: list[str] | None,
+    targets: str | None,
+    tokenizer: Path | None,
+) -> "Reading":
+    """The run's own texts, or the user's table with the model's tokenizer."""
+    from workbench.activations.loading import load_source_tokenizer
+    from workbench.activations.positions import read_run
+    from workbench.activations.sources import ModelSource
+    from workbench.activations.table import read_table
+    from workbench.checkpoints import INFO_FILE
+    from workbench.errors import WorkbenchError
+    from workbench.runs import open_run
+
+    if table is None:
+        if not (model / "run.json").is_file():
+            raise WorkbenchError(
+                f"{model} is no run, so it has no texts of its own; name yours with --table."
+            )
+        return read_run(open_run(model), at or ["positions"])
+    own = ModelSource(tokenizer, str(tokenizer)) if tokenizer is not None else source
+    return read_table(
+        table,
+        load_source_tokenizer(own),
+        template=template,
+        text=text,
+        at=at or ["last"],
+        targets=None if targets is None else [name.strip() for name in targets.split(",")],
+        # A model this project trained has never seen a text without end-of-text before it.
+        start="eos" if (source.path / INFO_FILE).is_file() else "tokenizer",
+    )
+
+
+def _numbers(text: str) -> list[int]:
+    """`0,2,4` as numbers."""
+    from workbench.errors import WorkbenchError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise WorkbenchError(f"--layers {text!r} is not a list of block numbers; expected such as '0,2,4'.")
+    return [int(part) for part in parts]
+
+
+def _print_stores(stores: "list[ActivationStore]", as_json: bool) -> None:
+    """What was cached, and where."""
+    import json
+
+    from workbench.files import format_bytes
+
+    if as_json:
+        rows = [
+            {
+                "path": str(store.path),
+                **store.manifest["made_from"],
+                "weights_digest": store.weights_digest,
+                "data_digest": store.manifest["data_digest"],
+                "texts": store.manifest["texts"],
+                "positions": store.position_labels,
+                "sites": list(store),
+                "bytes": store.bytes,
+            }
+            for store in stores
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for store in stores:
+        typer.echo(
+            f"{store.manifest['made_from']['label']}: {store.manifest['texts']:,} texts × "
+            f"{len(store.position_labels)} positions × {len(store)} sites, {format_bytes(store.bytes)} in {store.path}"
+        )

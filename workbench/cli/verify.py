@@ -1,0 +1,34 @@
+"""`workbench verify`: whether checkpoints, series and stores are what they say they are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import JsonOption
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="Runs, model folders, folders of models, or stores.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check files against their digests, tensors against the config, steps against names, a series against
+    itself.
+
+    Prints one sentence for each fault; the exit status is 1 where there is any.
+    """
+    import json
+
+    from workbench.activations.verify import verify as check
+
+    verdicts = [check(path) for path in paths]
+    checked = [item for verdict in verdicts for item in verdict.checked]
+    faults = [fault for verdict in verdicts for fault in verdict.faults]
+    if as_json:
+        typer.echo(json.dumps({"checked": checked, "faults": faults}, indent=2))
+    else:
+        for fault in faults:
+            typer.echo(f"{fault}.")
+        typer.echo(f"{len(checked)} checked, {len(faults)} faults.")
+    if faults:
+        raise typer.Exit(1)

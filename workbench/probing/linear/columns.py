@@ -1,0 +1,131 @@
+"""Label columns: every target for every seed, once with its labels and once with labels shuffled by person.
+
+Shapes: N texts, T targets, S seeds, K distinct columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.probing.linear.batch import ABSENT
+from workbench.seeds import make_rng
+
+VALIDATION_SHARE = 0.15  # of the train people
+PAD_FROM = 0.7  # a column with at least this share of its neighbour's classes is padded to as many
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The distinct label columns of a problem.
+
+    labels_NK: int64, -1 = no label. target_K: the target whose presence holds for the column. n_classes: room for
+    each column's classes. place_TS2: the column of each target and seed, [..., 0] with its labels and [..., 1]
+    shuffled (-1 without controls).
+    """
+
+    labels_NK: np.ndarray
+    target_K: np.ndarray
+    n_classes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    validation_NK: np.ndarray
+    place_TS2: np.ndarray
+
+
+def make_columns(
+    labels_NT: np.ndarray,
+    presence_T: Sequence[object],
+    people_N: np.ndarray,
+    train_N: np.ndarray,
+    seeds: Sequence[int],
+    *,
+    controls: bool,
+    depends_on_seed: bool,
+) -> Columns:
+    """Lay out the columns; equal ones are kept once.
+
+    Two columns are equal when they cut the texts into the same classes, whatever those are called: a value whose
+    first token determines it makes `first` and `whole` one column. `presence_T` says by equality which targets are
+    present in the same texts. Columns are sorted by their number of classes, and padded where that joins them.
+    """
+    found: dict[object, int] = {}
+    labels, targets, column_seeds = [], [], []
+    place_TS2 = np.full((labels_NT.shape[1], len(seeds), 2), -1)
+    for s, seed in enumerate(seeds):
+        shuffled_NT = shuffle_by_person(labels_NT, people_N, train_N, seed) if controls else None
+        for t in range(labels_NT.shape[1]):
+            for kind, source_NT in enumerate((labels_NT, shuffled_NT)):
+                if source_NT is None:
+                    continue
+                codes_N = name_by_first_text(source_NT[:, t])
+                key = (codes_N.tobytes(), presence_T[t], seed if depends_on_seed else None)
+                if key not in found:
+                    found[key] = len(labels)
+                    labels.append(codes_N)
+                    targets.append(t)
+                    column_seeds.append(seed)
+                place_TS2[t, s, kind] = found[key]
+    sizes = np.array([codes.max() + 1 for codes in labels])
+    order = np.argsort(sizes, kind="stable")
+    new_place = np.empty_like(order)
+    new_place[order] = np.arange(len(order))
+    held_out = {seed: validation_texts(people_N, train_N, seed) for seed in seeds}
+    return Columns(
+        labels_NK=np.stack(labels, 1)[:, order],
+        target_K=np.array(targets)[order],
+        n_classes=pad_sizes(sizes[order].tolist()),
+        seeds=tuple(column_seeds[k] for k in order),
+        validation_NK=np.stack([held_out[column_seeds[k]] for k in order], 1),
+        place_TS2=np.where(place_TS2 < 0, -1, new_place[place_TS2]),
+    )
+
+
+def name_by_first_text(labels_N: np.ndarray) -> np.ndarray:
+    """Rename labels to 0, 1, … in the order in which they first appear (int64 [N]); negative ones become -1."""
+    values, first, code_N = np.unique(labels_N, return_index=True, return_inverse=True)
+    rank = np.empty(len(values), np.int64)
+    kept = values >= 0
+    rank[kept] = np.argsort(np.argsort(first[kept]))
+    rank[~kept] = ABSENT
+    return rank[code_N]
+
+
+def shuffle_by_person(
+    labels_NT: np.ndarray, people_N: np.ndarray, train_N: np.ndarray, seed: int
+) -> np.ndarray:
+    """Give every person another person's labels, within each half of the split (Hewitt & Liang 2019, by person).
+
+    The same people change places for every target they share. The j-th text of a person gets the label of the
+    donor's j-th text (counted round and round), so labels that belong to people stay labels of people.
+    """
+    ids, person_N = np.unique(people_N, return_inverse=True)
+    key_of_person = make_rng(seed, "control").random(len(ids))
+    shuffled_NT = np.full_like(labels_NT, ABSENT)
+    for t in range(labels_NT.shape[1]):
+        for half_N in (train_N, ~train_N):
+            texts = np.flatnonzero(half_N & (labels_NT[:, t] >= 0))
+            texts = texts[np.argsort(person_N[texts], kind="stable")]
+            persons, start, count = np.unique(person_N[texts], return_index=True, return_counts=True)
+            donor = np.argsort(key_of_person[persons], kind="stable")
+            owner = np.repeat(np.arange(len(persons)), count)
+            nth = np.arange(len(texts)) - start[owner]
+            source = start[donor[owner]] + nth % count[donor[owner]]
+            shuffled_NT[texts, t] = labels_NT[texts[source], t]
+    return shuffled_NT
+
+
+def validation_texts(people_N: np.ndarray, train_N: np.ndarray, seed: int) -> np.ndarray:
+    """bool [N]: the texts of the train people to leave out for choosing and stopping (at least one person)."""
+    ids = np.unique(people_N[train_N])
+    number = max(1, round(VALIDATION_SHARE * len(ids)))
+    chosen = make_rng(seed, "validation").permutation(ids)[:number]
+    return np.asarray(np.isin(people_N, chosen) & train_N)
+
+
+def pad_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Room for the classes of columns sorted by size: near ones get the same room, so they are read as one block."""
+    padded: list[int] = []
+    for size in reversed(sizes):
+        room = padded[-1] if padded else size
+        padded.append(room if size >= PAD_FROM * room else size)
+    return tuple(reversed(padded))

@@ -1,0 +1,207 @@
+"""The arrays a probe is made from, checked before anything is computed.
+
+Shapes: M feature sets (all combinations of the cell dimensions), N texts, D width, T targets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.probing.linear.columns import name_by_first_text
+
+FEW_PEOPLE = (
+    20  # train people per class; with 10 a linear probe reads nothing that is there (docs/probing-linear.md)
+)
+
+
+class Features(Protocol):
+    """Anything like an array of shape [*cells, N, D] that can be read cell by cell: NumPy, memory map, tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class ProbeInputs:
+    """A checked problem. labels_NT are named 0, 1, … by first text, -1 = none; masks are bool [*cells, N, T]."""
+
+    features: Features
+    cells: dict[str, list[Any]]
+    targets: list[str]
+    labels_NT: np.ndarray
+    people_N: np.ndarray
+    train_N: np.ndarray
+    test_N: np.ndarray
+    present: np.ndarray
+    next_value: np.ndarray | None
+
+    @property
+    def cell_shape(self) -> tuple[int, ...]:
+        return tuple(len(values) for values in self.cells.values())
+
+    @property
+    def n_sets(self) -> int:
+        return prod(self.cell_shape)
+
+    @property
+    def n_classes(self) -> list[int]:
+        """Classes of each target, over all texts."""
+        return [int(codes_N.max()) + 1 for codes_N in self.labels_NT.T]
+
+    def index(self, m: int) -> tuple[int, ...]:
+        """The position of feature set m along the cell dimensions."""
+        return tuple(int(i) for i in np.unravel_index(m, self.cell_shape)) if self.cells else ()
+
+    def name(self, m: int) -> str:
+        """`layer=3, position=2`, for messages."""
+        pairs = zip(self.cells.items(), self.index(m), strict=True)
+        return ", ".join(f"{dim}={values[i]}" for (dim, values), i in pairs) or "the only feature set"
+
+    def load(self, sets: Sequence[int], texts: np.ndarray, device: torch.device) -> torch.Tensor:
+        """float32 [M, N, D]: some texts of some feature sets; a value that is not finite is refused by name."""
+        loaded = [_as_tensor(self.features[self.index(m)])[torch.from_numpy(texts)].float() for m in sets]
+        for m, features_ND in zip(sets, loaded, strict=True):
+            if not bool(torch.isfinite(features_ND.sum(dtype=torch.float64))):
+                bad = int((~torch.isfinite(features_ND)).any(1).nonzero()[0])
+                raise WorkbenchError(
+                    f"The features of {self.name(m)} hold a value that is not finite in row {int(texts[bad])}; "
+                    "capture them again, or leave that text out."
+                )
+        return torch.stack(loaded).to(device)
+
+    def mask(self, mask: np.ndarray, sets: Sequence[int]) -> np.ndarray:
+        """bool [M, N, T]: some feature sets of one of the masks."""
+        return np.stack([mask[self.index(m)] for m in sets])
+
+    def warnings(self) -> list[str]:
+        """Targets with too few train people per class for a weak score to mean absent knowledge."""
+        found = []
+        for target, codes_N in zip(self.targets, self.labels_NT.T, strict=True):
+            labelled_N = (codes_N >= 0) & self.train_N
+            n_people, n_classes = (
+                len(np.unique(self.people_N[labelled_N])),
+                len(np.unique(codes_N[labelled_N])),
+            )
+            if n_people < FEW_PEOPLE * n_classes:
+                found.append(
+                    f"{target}: {n_people} train people for {n_classes} classes ({n_people / n_classes:.1f} per "
+                    f"class, fewer than {FEW_PEOPLE}): a low accuracy may be the probe's, see the learning curve."
+                )
+        return found
+
+
+def check_inputs(
+    features: Features | Sequence[Any],
+    labels: Any,
+    people: Any,
+    train: Any,
+    test: Any = None,
+    *,
+    cells: Mapping[str, Sequence[Any]] | None = None,
+    targets: Sequence[str] | None = None,
+    present: Any = None,
+    next_value: Any = None,
+) -> ProbeInputs:
+    """Make `ProbeInputs`, or raise WorkbenchError with one sentence on what does not fit."""
+    features = _CellList(features) if isinstance(features, list | tuple) else features
+    shape = tuple(features.shape)
+    if len(shape) < 2:
+        raise WorkbenchError(f"Features have the shape {shape}; expected [cells…, texts, width].")
+    labels, people, train = np.asarray(labels), np.asarray(people), np.asarray(train, bool)
+    labels = labels[:, None] if labels.ndim == 1 else labels
+    test = ~train if test is None else np.asarray(test, bool)
+    n_texts = shape[-2]
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise WorkbenchError(
+            f"Labels are {labels.dtype} {labels.shape}; expected integers [texts, targets], -1 where there is none."
+        )
+    for name, array in (("labels", labels), ("people", people), ("train", train), ("test", test)):
+        if len(array) != n_texts:
+            raise WorkbenchError(
+                f"{name} has the shape {array.shape}, but the features {shape} hold {n_texts} texts."
+            )
+    cells = {"cell": range(prod(shape[:-2]))} if cells is None and len(shape) > 2 else dict(cells or {})
+    cells = {name: list(values) for name, values in cells.items()}
+    if tuple(len(values) for values in cells.values()) != shape[:-2]:
+        sizes = ", ".join(f"{name} {len(values)}" for name, values in cells.items()) or "none"
+        raise WorkbenchError(
+            f"The features have the cell dimensions {shape[:-2]}, but the names given are {sizes}."
+        )
+    targets = [f"target {t}" for t in range(labels.shape[1])] if targets is None else list(targets)
+    if len(targets) != labels.shape[1]:
+        raise WorkbenchError(f"{len(targets)} target names were given for {labels.shape[1]} label columns.")
+    full = (*shape[:-1], len(targets))
+    _check_split(people, train, test)
+    _check_labels(labels, people, train, targets)
+    codes_NT = np.stack([name_by_first_text(labels[:, t]) for t in range(len(targets))], 1)
+    return ProbeInputs(
+        features, cells, targets, codes_NT, people, train, test,
+        _as_mask("present", True if present is None else present, full),
+        None if next_value is None else _as_mask("next_value", next_value, full),
+    )  # fmt: skip
+
+
+class _CellList:
+    """A list with one [N, D] array per feature set, read like one array."""
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        shapes = {tuple(array.shape) for array in arrays}
+        if len(shapes) != 1:
+            raise WorkbenchError(
+                f"The feature sets have different shapes, {sorted(shapes)}; probe those of one shape at a time."
+            )
+        self.arrays, self.shape = arrays, (len(arrays), *shapes.pop())
+
+    def __getitem__(self, index: tuple[int]) -> Any:
+        return self.arrays[index[0]]
+
+
+def _as_tensor(values: Any) -> torch.Tensor:
+    return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
+
+
+def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:
+    mask = np.asarray(mask)
+    try:
+        return np.broadcast_to(mask.astype(bool, copy=False), full)
+    except ValueError:
+        raise WorkbenchError(
+            f"{name} has the shape {mask.shape}, which does not broadcast to {full}."
+        ) from None
+
+
+def _check_split(people: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
+    for name, half in (("train", train), ("test", test)):
+        if not half.any():
+            raise WorkbenchError(
+                f"There is no {name} text; a probe needs people in both halves of the split."
+            )
+    both = np.intersect1d(people[train], people[test])
+    if len(both):
+        raise WorkbenchError(
+            f"Person {both[0]} is in both halves of the split ({len(both)} people are); "
+            "split by person, or the probe is tested on people it was fitted to."
+        )
+
+
+def _check_labels(labels: np.ndarray, people: np.ndarray, train: np.ndarray, targets: list[str]) -> None:
+    for t, target in enumerate(targets):
+        labelled = train & (labels[:, t] >= 0)
+        classes, n_people = np.unique(labels[labelled, t]), len(np.unique(people[labelled]))
+        if len(classes) < 2:
+            what = "no label" if not len(classes) else "only one class"
+            raise WorkbenchError(
+                f"Target {target!r} has {what} among the train people; there is nothing to tell apart."
+            )
+        if n_people < len(classes):
+            raise WorkbenchError(
+                f"Target {target!r} has {len(classes)} classes but only {n_people} train people; "
+                "probe a target with fewer classes, or more people."
+            )

@@ -1,0 +1,143 @@
+"""The report's pictures: heatmaps side by side, the paper's, training, the name alone."""
+
+from collections.abc import Sequence
+
+from workbench.figures import (
+    paper_p_probe,
+    plot_difference,
+    plot_probe_heatmap,
+    plot_probe_over_training,
+    plot_q_bars,
+    plot_training_curves,
+)
+from workbench.report.markup import (
+    card,
+    details,
+    figure_box,
+    grid,
+    line_of,
+    missing,
+    preformatted,
+    section,
+    switch,
+)
+from workbench.report.parts import RunParts
+from workbench.tables import table_text
+
+Parts = Sequence[RunParts]
+FORMS = {"accuracy": "all entries", "accuracy_not_next": "without “it is the very next value”"}
+
+
+def heatmaps(parts: Parts) -> str:
+    """The P-probe of each run side by side, on one scale."""
+    return section(
+        "Where each fact can be read",
+        "<p>A probe looks at the hidden state just before the first, second, … sixth attribute of a biography is "
+        "stated (positions 0–5) and guesses each attribute that has <b>not yet</b> been stated. Cells are the share "
+        "of people, none of them seen by the probe, for whom it is right, in percent.</p>",
+        _legend(switch("p", FORMS) if any(part.p is not None for part in parts) else ""),
+        grid(*(_heatmap_card(part) for part in parts)),
+    )
+
+
+def _heatmap_card(part: RunParts) -> str:
+    if part.p is None:
+        absent = missing("Not probed yet.", line_of("workbench", "probe", part.run.path))
+        return card(part.name, absent, sub=part.line_below())
+    variants = {
+        name: plot_probe_heatmap(part.p, variable=name, colour_bar=False, titles=False)
+        for name in FORMS
+        if name in part.p
+    }
+    text = details("the same as text", preformatted(table_text(part.p)))
+    step = int(part.p["checkpoint"].values[-1])
+    return card(part.name, figure_box(variants, "p"), text, sub=part.line_below(f"step {step:,}"))
+
+
+def paper(parts: Parts) -> str:
+    """The paper's own heatmap for the same augmentation, and ours minus theirs folded below."""
+    known = [part for part in parts if part.in_paper]
+    if not known:
+        return ""
+    return section(
+        "The paper, beside",
+        "<p>Figures 5 and 13(c) of Allen-Zhu and Li, <i>Physics of Language Models: Part 3.1</i> (arXiv 2309.14316), "
+        "for the same augmentations, same scale. Chance differs where the pools of values do.</p>",
+        _legend(),
+        grid(*(_paper_card(part) for part in known)),
+    )
+
+
+def _paper_card(part: RunParts) -> str:
+    theirs = paper_p_probe(part.augmentation)
+    content = [figure_box({"accuracy": plot_probe_heatmap(theirs, colour_bar=False, titles=False)})]
+    if part.p is not None:
+        difference = plot_difference(part.p, theirs).update_layout(coloraxis_showscale=False)
+        note = "<p class='sub'>Percentage points; blue: ours reads more, brown: less.</p>"
+        content.append(details(f"{part.name} minus the paper", note, figure_box({"difference": difference})))
+    return card(f"bioS {part.augmentation}", *content, sub="GPT-2, 124M parameters · 100,000 people")
+
+
+def training(parts: Parts) -> str:
+    """Loss, recitation, and how the probe's picture came about."""
+    probed = [part for part in parts if part.p is not None and part.p.sizes["checkpoint"] > 1]
+    over = [
+        card(
+            part.name,
+            figure_box({"p": plot_probe_over_training(part.p, form="whole")}),
+            sub="P-probe at position 0",
+        )
+        for part in probed
+        if part.p is not None
+    ]
+    return section(
+        "While it was trained",
+        "<p>How well each model says the first token of a value, in biographies it has read and in answers to "
+        "questions; train and test people are the two halves the probes use. Models trained on biographies alone "
+        "have never seen a question, so their answers stay near zero.</p>",
+        grid(*(_curves_card(part) for part in parts)),
+        grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
+    )
+
+
+def _curves_card(part: RunParts) -> str:
+    if not part.rows:
+        recipe, out = part.run.path / "recipe.toml", part.run.path
+        line = line_of("workbench", "train", recipe, "--out", out, "--resume")
+        return card(part.name, missing("Not measured yet.", line), sub=part.line_below())
+    figure = plot_training_curves(part.rows, part.steps)
+    return card(
+        part.name, figure_box({"curves": figure}), sub="first-token accuracy; dotted lines are checkpoints"
+    )
+
+
+def from_the_name(parts: Parts) -> str:
+    """The Q-probe: what the bare name gives away."""
+    probed = {part.name: part.q for part in parts if part.q is not None}
+    figure = (
+        f'<div class="grid"><div class="card">{figure_box({"q": plot_q_bars(probed)})}</div></div>'
+        if probed
+        else ""
+    )
+    return section(
+        "From the name alone",
+        "<p>The strictest test: the model reads nothing but the full name, and a probe guesses the attributes. In the "
+        "paper this accuracy predicts almost exactly how well the model can be finetuned to answer questions.</p>",
+        figure,
+        _missing_each(
+            [part for part in parts if part.q is None], "The Q-probe has not been run.", "--kind", "q"
+        ),
+    )
+
+
+def _legend(extra: str = "") -> str:
+    return (
+        f'<div class="legend">{extra}<span>0 %<span class="bar"></span>100 %</span>'
+        '<span><span class="hatch"></span>nothing to read: already stated in every entry</span></div>'
+    )
+
+
+def _missing_each(parts: Parts, what: str, *options: str) -> str:
+    """One box with a command for each of these runs; nothing where there is none."""
+    lines = [line_of("workbench", "probe", part.run.path, *options) for part in parts]
+    return missing(what, "\n".join(lines)) if lines else ""
