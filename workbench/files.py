@@ -5,6 +5,7 @@ complete files behind (and temporary ones, whose names start with `.partial-`, w
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -133,6 +134,14 @@ def digest_json(content: Any) -> str:
     """Hex sha256 of a JSON-able value, independent of key order."""
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that no space is left; safetensors says it in an error of its own."""
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in numbers
+    return any(f"os error {number})" in str(error) for number in numbers)
 
 
 def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:

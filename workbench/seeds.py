@@ -9,9 +9,17 @@ def make_rng(seed: int, *purpose: str | int) -> np.random.Generator:
     """A NumPy generator for one purpose, e.g. `make_rng(seed, "epoch", 3)`.
 
     Two different purposes give independent streams; the same one gives the same stream in every process,
-    on every machine. Nothing in this project draws from a global generator.
+    on every machine. Nothing in this project draws from a global generator but
+    dropout, which can draw from no other (`seed_torch`).
     """
     return np.random.Generator(np.random.Philox(key=hash_to_int(seed, *purpose)))
+
+
+def seed_torch(seed: int, *purpose: str | int) -> None:
+    """Set torch's global generators, which dropout draws from, for one purpose."""
+    import torch
+
+    torch.manual_seed(hash_to_int(seed, *purpose) % 2**63)
 
 
 def hash_to_int(seed: int, *purpose: str | int) -> int:

@@ -28,7 +28,8 @@ def plot_q_bars(
             interval = {
                 "array": cells["ci_high"].values - accuracy,
                 "arrayminus": accuracy - cells["ci_low"].values,
-                "thickness": 1,
+                "thickness": 1.2,
+                "color": "#8b95a3",
                 "width": 2,
             }
         chance, colour = chance_of(cells), COLOURS[i % len(COLOURS)]

@@ -29,6 +29,14 @@ class Workers:
             distributed.all_reduce(number)
         return number
 
+    def agree(self, flag: bool) -> bool:
+        """Whether any worker has raised the flag: all of them stop at the same step, or none does."""
+        if self.size == 1:
+            return flag
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        raised = torch.tensor(float(flag), device=device)
+        return bool(self.total(raised) > 0)
+
     def wrap(self, module: nn.Module) -> nn.Module:
         """Average gradients over the workers after each backward pass."""
         return nn.parallel.DistributedDataParallel(module) if self.size > 1 else module

@@ -1,14 +1,13 @@
 """The training loop: from a run's folder to its checkpoints, interruptible at any moment.
 
-The state after step s is a function of the recipe and s alone: rows come from (seed, step), the learning rate
-from s, and weights and optimizer state from the newest complete checkpoint. So a run that was interrupted, or
-killed, continues to the very weights it would have reached (bit for bit on a CPU with as many threads).
+The state after step s is a function of the recipe and s alone: rows and dropout come from (seed, s), the
+learning rate from s, and weights and optimizer state from the newest complete checkpoint. So a run that was
+interrupted, or killed, continues to the very weights it would have reached (bit for bit on a CPU with as many
+threads).
 """
 
-import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe
 from workbench.runs import Run, create_run
+from workbench.seeds import hash_to_int
 from workbench.tokens.packing import Rows, iterate_batches
 from workbench.training.data import TrainingData, encode_run
 from workbench.training.devices import (
@@ -29,7 +29,7 @@ from workbench.training.devices import (
 from workbench.training.distributed import Workers, join_workers, leave_workers, local_device
 from workbench.training.evaluation import first_token_accuracy
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
-from workbench.training.metrics import Observer, ProgressMeter, append_metrics
+from workbench.training.metrics import MetricsLog, Observer, ProgressMeter
 from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
 from workbench.training.optimizers import learning_rate, make_optimizers
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
@@ -37,8 +37,6 @@ from workbench.training.saving import TrainingState, require_space, restore_stat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-log = logging.getLogger("workbench.training")
 
 
 def train(
@@ -95,31 +93,27 @@ def _open_or_create(recipe: Recipe, folder: Path, workers: Workers) -> Run:
     return run
 
 
-@dataclass
 class _Training:
     """One process's part in training one run."""
 
-    run: Run
-    device: str
-    workers: Workers
-    observer: Observer | None
-
-    def run_to_end(self) -> None:
-        recipe = self.run.recipe
-        self.data: TrainingData = encode_run(self.run)
+    def __init__(self, run: Run, device: str, workers: Workers, observer: Observer | None) -> None:
+        recipe, tokenizer = run.recipe, run.tokenizer
+        self.run, self.device, self.workers, self.observer = run, device, workers, observer
+        self.data: TrainingData = encode_run(run)
         self.steps = count_steps(recipe, self.data.entries, len(self.data.people))
-        self.execution: Execution = choose_execution(recipe.training, self.device, self.steps)
-        tokenizer = self.run.tokenizer
+        self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
+        self.execution: Execution = choose_execution(recipe.training, device, self.steps)
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
         self.model.set_attn_implementation(self.execution.attention)
-        self.model.to(torch.device(self.device))  # type: ignore[arg-type]
-        self.model.train()
-        self.mask_words = (
-            WordMasking(tokenizer, recipe.seed) if recipe.model.architecture == "gbert" else None
-        )
-        self.optimizers = make_optimizers(self.model, recipe.training, self.device)
+        self.model.to(torch.device(device))  # type: ignore[arg-type]
+        self.optimizers = make_optimizers(self.model, recipe.training, device)
         self.state = TrainingState(self.model, self.optimizers)
-        self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
+        self.metrics = MetricsLog(run.metrics_file)
+        bidirectional = recipe.model.architecture == "gbert"
+        self.mask_words = WordMasking(tokenizer, recipe.seed) if bidirectional else None
+
+    def run_to_end(self) -> None:
+        """Train from where the run stands to its last step."""
         if self.workers.writes:
             require_space(self.run, self.model, self.checkpoint_steps)
         first_step = restore_state(self.run, self.state, writes=self.workers.writes)
@@ -139,31 +133,32 @@ class _Training:
         if first_step == 0:
             self._evaluate(0, None)
             self._save(0, "planned")
+        self.model.train()
         batches = iterate_batches(self.data.stream, first_step, self.steps, recipe.rows_per_step)
         for step, rows in enumerate(batches, first_step + 1):
-            started = time.perf_counter()
             loss = self._step(loss_module, rows, step)
             if meter:
                 meter.update(step, int((rows.targets_BT >= 0).sum()), loss.item)
             busy = time.perf_counter()
+            stopping = self.workers.agree(stop.raised) and step < self.steps
             if step in evaluation_steps or step == self.steps:
                 self._evaluate(step, loss.item())
             if step in self.checkpoint_steps:
                 self._save(step, "planned")
-            elif stop.raised:
+            elif stopping:
                 self._save(step, "interrupt")
             if meter:
                 meter.skip_time(time.perf_counter() - busy)
-            if stop.raised and step < self.steps:
+            if stopping:
                 self._write_state("interrupted")
                 raise Interrupted(
                     f"Stopped at step {step} of {self.steps} and saved; continue with --resume."
                 )
-            log.debug("step %d took %.3f s", step, time.perf_counter() - started)
 
     def _step(self, loss_module: torch.nn.Module, rows: Rows, step: int) -> torch.Tensor:
         """One optimizer step; the mean loss over all targets of all workers."""
         recipe = self.run.recipe.training
+        torch.manual_seed(hash_to_int(self.run.recipe.seed, "dropout", step, self.workers.rank) % 2**63)
         if self.mask_words:
             rows = self.mask_words(rows, step)
         share = self.workers.share(len(rows))
@@ -199,7 +194,7 @@ class _Training:
             for kind, statements in self.data.statements(final).items()
         }
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
-        append_metrics(self.run.metrics_file, row)
+        self.metrics.append(row)
 
     def _exposures(self, step: int) -> float:
         return round(step / self.steps * self.run.recipe.training.exposures, 3)

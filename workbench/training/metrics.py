@@ -1,17 +1,21 @@
 """The run's written trace: metrics.jsonl (one row an evaluation) and progress.json (where it is right now)."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.files import PARTIAL_PREFIX, write_atomically
+from workbench.files import PARTIAL_PREFIX, is_disk_full, write_atomically
 from workbench.runs import read_metrics
 
 PROGRESS_FILE = "progress.json"
+
+log = logging.getLogger("workbench.training")
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,38 @@ def truncate_metrics(path: Path, last_step: int) -> None:
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def append_metrics(path: Path, row: dict[str, Any]) -> None:
-    """Append one row in a single write."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+class MetricsLog:
+    """metrics.jsonl of a run in training. Rows that a full disk refuses wait here and are written later."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting: list[dict[str, Any]] = []
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a row, or keep it while the disk is full."""
+        self._waiting.append(row)
+        try:
+            self.flush()
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            log.warning("The disk is full: the metrics of step %d wait in memory.", row["step"])
+
+    def flush(self) -> None:
+        """Write all waiting rows in a single write, or raise OSError and leave the file as it was."""
+        if not self._waiting:
+            return
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in self._waiting))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(self.path, size)
+            raise
+        self._waiting.clear()
 
 
 class ProgressMeter:

@@ -69,8 +69,9 @@ def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
 
     Metrics written after that step are dropped: they will be written again.
     """
-    if writes and run.checkpoints_folder.is_dir():
-        remove_partials(run.checkpoints_folder)
+    if writes:
+        for folder in (run.path, run.checkpoints_folder):
+            remove_partials(folder)
     start = _newest_continuable(run)
     if start is None:
         if writes:

@@ -57,7 +57,7 @@ class LogisticProbe:
         losses = losses_of(batch.labels_MNK)
         if self.depends_on_seed:
             kept, held_out = losses_of(batch.without_validation()), losses_of(batch.only_validation())
-            l2_MK, start_MAE = self._choose(kept, held_out)
+            l2_MK, start_MAE = self._choose(kept, held_out.without(kept.count_MA == 0))
             losses = losses.with_l2(l2_MK)
             # A class whose every text was held out is switched off there, and on here.
             start_MAE = torch.where(kept.count_MA[..., None] > 0, start_MAE, losses.start()[0])

@@ -5,6 +5,8 @@ Shapes: M feature sets, N train texts, D width, E = D + 1 (the constant feature 
 
 from dataclasses import dataclass
 
+import torch
+
 from workbench.errors import WorkbenchError
 
 FLAT = 1e-6  # a standard deviation below this share of the feature's size is rounding, not signal
@@ -32,11 +34,8 @@ def rotate_features(features_MND: torch.Tensor, dtype: torch.dtype) -> RotatedFe
     labels, which is what lets all of them converge in a few steps.
     """
 
-    mean_MD = features_MND.mean(1)
-    centred_MND = features_MND - mean_MD[:, None]
-    deviation_MD = centred_MND.square().mean(1).sqrt()
-    inverse_MD = torch.where(deviation_MD > FLAT * mean_MD.abs(), 1 / deviation_MD, 0.0)
-    standard_MND = (centred_MND * inverse_MD[:, None]).to(dtype)
+    centred_MND, mean_MD, scale_MD = _centre(features_MND)
+    standard_MND = (centred_MND * scale_MD[:, None]).to(dtype)
     correlation_MDD = (standard_MND.transpose(1, 2) @ standard_MND).float() / features_MND.shape[1]
     axes_MDD = torch.linalg.eigh(correlation_MDD).eigenvectors
     turned_MND = standard_MND @ axes_MDD.to(dtype)
@@ -44,9 +43,23 @@ def rotate_features(features_MND: torch.Tensor, dtype: torch.dtype) -> RotatedFe
     return RotatedFeatures(
         inputs_MNE=torch.nn.functional.pad(turned_MND, (0, 1), value=1.0),
         mean_MD=mean_MD,
-        rotation_MDD=inverse_MD[:, :, None] * axes_MDD,
+        rotation_MDD=scale_MD[:, :, None] * axes_MDD,
         variance_ME=torch.nn.functional.pad(variance_MD, (0, 1), value=1.0),
     )
+
+
+def standardise(features_MND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features with mean 0 and deviation 1 [M, N, D], their means and one over their deviations [M, D]."""
+    centred_MND, mean_MD, scale_MD = _centre(features_MND)
+    return centred_MND * scale_MD[:, None], mean_MD, scale_MD
+
+
+def _centre(features_MND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    mean_MD = features_MND.mean(1)
+    centred_MND = features_MND - mean_MD[:, None]
+    deviation_MD = centred_MND.square().mean(1).sqrt()
+    scale_MD = torch.where(deviation_MD > FLAT * mean_MD.abs(), 1 / deviation_MD, 0.0)
+    return centred_MND, mean_MD, scale_MD
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import torch
+
 from workbench.probing.linear.batch import Run, equal_runs
 
 OFF = -1e4  # the intercept of a class without a train text: its probability is exactly zero
@@ -35,6 +37,10 @@ class StackedLosses:
     def with_l2(self, l2_MK: torch.Tensor) -> Self:
         """The same losses with another penalty."""
         return replace(self, l2_MK=l2_MK)
+
+    def without(self, switched_off_MA: torch.Tensor) -> Self:
+        """The same losses, where a text of a switched-off class costs no more than any other."""
+        return replace(self, target_sums_MAE=self.target_sums_MAE.masked_fill(switched_off_MA[..., None], 0))
 
     def take(self, sets: torch.Tensor) -> Self:
         """The losses of some of the feature sets (int64 indices)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
+import torch
 
 OVERSHOOT = (
     0.9  # a step is too long when the slope at its end has more than this share of the slope at its start

@@ -1,0 +1,296 @@
+"""Probes on cached activations: every feature set × target × seed, with controls, in one call.
+
+Shapes: M feature sets (all combinations of the cell dimensions), N texts, D width, T targets, S seeds, K distinct
+label columns.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from workbench.probing.linear.batch import ABSENT, BatchedProbe, TrainBatch
+from workbench.probing.linear.columns import Columns, make_columns
+from workbench.probing.linear.custom import CellProbe, find_probe, fit_and_predict
+from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
+from workbench.probing.linear.scores import (
+    Answers,
+    count_right,
+    interval_by_person,
+    read_answers,
+    score_answers,
+)
+from workbench.statistics import benjamini_hochberg, binomial_p_value, wilson_interval
+
+CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
+GPU_SHARE = 0.3  # of the free memory
+
+Scores = dict[str, np.ndarray]
+
+
+def fit_probes(
+    features: Features | Sequence[Any],
+    labels: Any,
+    people: Any,
+    train: Any,
+    test: Any = None,
+    *,
+    probe: Any = "logistic",
+    cells: Mapping[str, Sequence[Any]] | None = None,
+    targets: Sequence[str] | None = None,
+    present: Any = None,
+    next_value: Any = None,
+    seeds: Sequence[int] = (0,),
+    controls: bool = True,
+    device: str = "cpu",
+) -> xr.Dataset:
+    """Fit and score one probe for every feature set, target and seed.
+
+    features: [*cells, N, D], anything that can be read cell by cell (array, memory map, tensor, list of [N, D]).
+    labels: int [N, T], -1 where a text has no value. people: [N]; train, test: bool [N] (test: all that is not
+    train). probe: a built-in name, an object with `fit` and `predict`, a factory, or `package.module:factory`.
+    cells: names and values of the leading dimensions, e.g. `{"layer": [0, 1, 2], "position": range(6)}`.
+    present: bool, broadcastable to [*cells, N, T]: the text is in the cell. next_value: likewise: the attribute is
+    the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation people and
+    any random weights. controls: also fit shuffled labels.
+
+    Returns a Dataset with dims (*cells, target[, seed]) and the variables that docs/probing-linear.md lists.
+    `attrs["warnings"]` is a JSON list: targets with too few people per class, and probes that did not converge.
+
+    Raises WorkbenchError for input that cannot be probed, or a custom probe that misbehaves, in one sentence.
+    """
+    chosen = find_probe(probe)
+    inputs = check_inputs(
+        features,
+        labels,
+        people,
+        train,
+        test,
+        cells=cells,
+        targets=targets,
+        present=present,
+        next_value=next_value,
+    )
+    columns = make_columns(
+        inputs.labels_NT,
+        _presence_keys(inputs),
+        inputs.people_N,
+        inputs.train_N,
+        seeds,
+        controls=controls,
+        depends_on_seed=isinstance(chosen, CellProbe) or chosen.depends_on_seed,
+    )
+    scores = _score_all(inputs, columns, chosen, torch.device(device))
+    return _make_dataset(inputs, columns, scores, seeds)
+
+
+def _score_all(
+    inputs: ProbeInputs, columns: Columns, probe: BatchedProbe | CellProbe, device: torch.device
+) -> Scores:
+    """Scores of all feature sets, each [M, K], a few sets at a time."""
+    size = _sets_at_once(inputs, columns, device)
+    chunks = [range(m, min(m + size, inputs.n_sets)) for m in range(0, inputs.n_sets, size)]
+
+    def score(sets: Sequence[int]) -> Scores:
+        with torch.no_grad():
+            return _score_sets(inputs, columns, probe, sets, device)
+
+    threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
+    if isinstance(probe, CellProbe) or threads == 1:
+        parts = [score(sets) for sets in chunks]
+    else:
+        # One thread of arithmetic per chunk beats all threads on one chunk, and gives the same bits for any number.
+        with (
+            _single_threaded(),
+            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+            parts = list(pool.map(score, chunks))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _score_sets(
+    inputs: ProbeInputs,
+    columns: Columns,
+    probe: BatchedProbe | CellProbe,
+    sets: Sequence[int],
+    device: torch.device,
+) -> Scores:
+    """Fit the train texts of some feature sets and score their test texts: each [M, K]."""
+    train, test = np.flatnonzero(inputs.train_N), np.flatnonzero(inputs.test_N)
+    present_MNK = inputs.mask(inputs.present, sets)[..., columns.target_K] & (columns.labels_NK >= 0)
+    labels_MNK = torch.from_numpy(np.where(present_MNK, columns.labels_NK, ABSENT)).to(device)
+    train_MND, test_MND = inputs.load(sets, train, device), inputs.load(sets, test, device)
+    train_labels_MNK = labels_MNK[:, torch.from_numpy(train).to(device)]
+    test_labels_MKN = labels_MNK[:, torch.from_numpy(test).to(device)].transpose(1, 2)
+    counted_MKN = (test_labels_MKN >= 0) & (train_labels_MNK >= 0).any(1)[..., None]
+    is_next_MKN = None
+    if inputs.next_value is not None:
+        is_next_MNK = inputs.mask(inputs.next_value, sets)[:, test][..., columns.target_K]
+        is_next_MKN = torch.from_numpy(is_next_MNK).to(device).transpose(1, 2)
+    if isinstance(probe, CellProbe):
+        answers, train_right_MK = _answer_one_by_one(
+            inputs, columns, probe, sets, train_MND, test_MND, train_labels_MNK, counted_MKN
+        )
+        extra = {
+            "converged": np.ones(train_right_MK.shape),
+            "strength": np.full(train_right_MK.shape, np.nan),
+        }
+    else:
+        validation_NK = torch.from_numpy(columns.validation_NK[train]).to(device)
+        fitted = probe.fit_batched(
+            TrainBatch(train_MND, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
+        )
+        answers = read_answers(
+            fitted.logits(test_MND), test_labels_MKN, columns.n_classes, probabilities=fitted.probabilities
+        )
+        train_right_MK = count_right(
+            fitted.logits(train_MND), train_labels_MNK.transpose(1, 2), columns.n_classes
+        )
+        strength = torch.nan if fitted.strength_MK is None else fitted.strength_MK
+        extra = {
+            "converged": fitted.converged_MK.double().cpu().numpy(),
+            "strength": torch.as_tensor(strength).expand(train_right_MK.shape).double().cpu().numpy(),
+        }
+    with np.errstate(invalid="ignore"):
+        scores = score_answers(answers, test_labels_MKN, counted_MKN, is_next_MKN, max(columns.n_classes))
+    n_train_MK = (train_labels_MNK >= 0).sum(1).cpu().numpy()
+    empty = scores["n"] == 0
+    scores["train_accuracy"] = np.where(
+        empty, np.nan, train_right_MK.cpu().numpy() / np.maximum(n_train_MK, 1)
+    )
+    scores |= {name: np.where(empty, np.nan, values) for name, values in extra.items()}
+    test_people = inputs.people_N[test]
+    if len(np.unique(test_people)) == len(test_people):
+        scores["ci_low"], scores["ci_high"] = wilson_interval(scores["right"], scores["n"])
+    else:
+        right_MKN = (answers.predicted_MKN == test_labels_MKN) & counted_MKN
+        scores["ci_low"], scores["ci_high"] = interval_by_person(right_MKN, counted_MKN, test_people)
+    scores["n_people"] = _count_people(counted_MKN, test_people)
+    return scores
+
+
+def _answer_one_by_one(
+    inputs: ProbeInputs,
+    columns: Columns,
+    probe: CellProbe,
+    sets: Sequence[int],
+    train_MND: torch.Tensor,
+    test_MND: torch.Tensor,
+    train_labels_MNK: torch.Tensor,
+    counted_MKN: torch.Tensor,
+) -> tuple[Answers, torch.Tensor]:
+    """A custom probe's answers, and how many train texts it gets right [M, K]; empty cells are not fitted."""
+    train_right_MK = torch.zeros(counted_MKN.shape[:2])
+    predicted_MKN = torch.full(counted_MKN.shape, ABSENT)
+    confidence_MKN = torch.full(counted_MKN.shape, torch.nan)
+    in_top_MKN = torch.zeros(counted_MKN.shape, dtype=torch.bool)
+    gives_probabilities = True
+    test_labels_NK = columns.labels_NK[inputs.test_N]
+    for i, m in enumerate(sets):
+        train_ND, test_ND = train_MND[i].cpu().numpy(), test_MND[i].cpu().numpy()
+        for k, target in enumerate(columns.target_K):
+            counted_N = counted_MKN[i, k].cpu().numpy()
+            if not counted_N.any():
+                continue
+            labels_N = train_labels_MNK[i, :, k].cpu().numpy()
+            kept = labels_N >= 0
+            where = f"{inputs.name(m)}, target {inputs.targets[target]!r}"
+            train_answers, test_answers, more = fit_and_predict(
+                probe, columns.seeds[k], where, train_ND[kept], labels_N[kept], test_ND[counted_N]
+            )
+            train_right_MK[i, k] = int((train_answers == labels_N[kept]).sum())
+            counted = torch.from_numpy(counted_N)
+            predicted_MKN[i, k, counted] = torch.from_numpy(test_answers)
+            gives_probabilities &= bool(more)
+            if more:
+                in_top = (more["top"] == test_labels_NK[counted_N, k][:, None]).any(1)
+                in_top_MKN[i, k, counted] = torch.from_numpy(in_top)
+                confidence_MKN[i, k, counted] = torch.from_numpy(more["confidence"]).float()
+    more_scores = (in_top_MKN, confidence_MKN.nan_to_num()) if gives_probabilities else (None, None)
+    return Answers(predicted_MKN, *more_scores), train_right_MK
+
+
+def _make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: Sequence[int]) -> xr.Dataset:
+    """Spread the distinct columns over targets and seeds, and add what needs the whole heatmap."""
+    real, control = columns.place_TS2[..., 0], columns.place_TS2[..., 1]
+    dims = (*inputs.cells, "target", "seed")
+    shape = (*inputs.cell_shape, len(inputs.targets), len(seeds))
+
+    def spread(values_MK: np.ndarray, places_TS: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        return dims, values_MK[:, places_TS].reshape(shape)
+
+    kept = [name for name in scores if name not in ("right", "n_people")]
+    data = xr.Dataset(
+        {name: spread(scores[name], real) for name in kept},
+        coords={**inputs.cells, "target": inputs.targets, "seed": list(seeds)},
+    )
+    if (control >= 0).all():
+        data["control"] = spread(scores["accuracy"], control)
+        data["selectivity"] = data["accuracy"] - data["control"]
+    # Texts of one person are not independent: the test counts people, not texts.
+    n_people = scores["n_people"]
+    p_values = binomial_p_value(
+        np.round(np.nan_to_num(scores["accuracy"]) * n_people), n_people, scores["chance"]
+    )
+    data["p_value"] = spread(p_values, real)
+    flags = np.stack(
+        [benjamini_hochberg(data["p_value"].isel(seed=s).values)[0] for s in range(len(seeds))], axis=-1
+    )
+    data["significant"] = dims, flags
+    data["converged"] = data["converged"] == 1
+    for name in ("n", "n_not_next"):
+        data[name] = data[name].astype(np.int64)
+    warnings = inputs.warnings()
+    missed = int((~data["converged"] & (data["n"] > 0)).sum())
+    if missed:
+        warnings.append(f"{missed} of {int((data['n'] > 0).sum())} probes stopped before they had converged.")
+    data.attrs["warnings"] = json.dumps(warnings)
+    return data.isel(seed=0, drop=True) if len(seeds) == 1 else data
+
+
+def _presence_keys(inputs: ProbeInputs) -> list[object]:
+    """Equal for targets that are present in the same texts of every feature set."""
+    n_targets = len(inputs.targets)
+    everywhere = inputs.present.strides[-1] == 0
+    return [None if everywhere else _small(inputs.present[..., t]).tobytes() for t in range(n_targets)]
+
+
+def _small(mask: np.ndarray) -> np.ndarray:
+    """A broadcast array without its repeats."""
+    return np.ascontiguousarray(
+        mask[tuple(slice(1) if stride == 0 else slice(None) for stride in mask.strides)]
+    )
+
+
+def _sets_at_once(inputs: ProbeInputs, columns: Columns, device: torch.device) -> int:
+    """How many feature sets to fit together: as many as the caches of a CPU, or the memory of a GPU, hold."""
+    n_train, width, n_classes = int(inputs.train_N.sum()), inputs.features.shape[-1], sum(columns.n_classes)
+    bytes_each = 8 * n_train * width + 4 * n_train * n_classes + 40 * width * n_classes
+    if device.type == "cuda":
+        n_test = int(inputs.test_N.sum())
+        bytes_each += 4 * n_test * (width + 3 * n_classes)
+        return max(1, int(GPU_SHARE * torch.cuda.mem_get_info(device)[0] / bytes_each))
+    share = -(-inputs.n_sets // torch.get_num_threads())
+    return max(1, min(CACHE_BYTES // bytes_each, share))
+
+
+def _count_people(counted_MKN: torch.Tensor, people_N: np.ndarray) -> np.ndarray:
+    ids, person_N = np.unique(people_N, return_inverse=True)
+    seen_MKP = torch.zeros(*counted_MKN.shape[:2], len(ids), device=counted_MKN.device)
+    seen_MKP.index_add_(2, torch.from_numpy(person_N).to(counted_MKN.device), counted_MKN.float())
+    return (seen_MKP > 0).sum(-1).cpu().numpy()
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Put torch's number of threads back, which the workers set for the process as a whole."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
