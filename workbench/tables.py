@@ -26,7 +26,11 @@ def print_result(dataset: xr.Dataset, console: "Console | None" = None, *, expla
     from rich.padding import Padding
 
     console = console or Console()
-    console.print(make_table(dataset))
+    if "layer" in dataset.dims:
+        _print(make_layer_table(dataset), console)
+        console.print()
+        dataset = dataset.isel(layer=-1)
+    _print(make_table(dataset), console)
     if explain and dataset.attrs.get("kind") == "p":
         for sentence in read_heatmap(dataset).sentences:
             console.print(Padding(sentence, (0, 0, 0, 2)), highlight=False, style="dim")
@@ -38,9 +42,8 @@ def table_text(dataset: xr.Dataset) -> str:
     from rich.console import Console
 
     buffer = io.StringIO()
-    Console(file=buffer, width=PLAIN_WIDTH, color_system=None, legacy_windows=False).print(
-        make_table(dataset)
-    )
+    plain = Console(file=buffer, width=PLAIN_WIDTH, color_system=None, legacy_windows=False)
+    _print(make_table(dataset), plain)
     return buffer.getvalue()
 
 
@@ -54,6 +57,40 @@ def make_table(dataset: xr.Dataset, *, variable: str = "accuracy", step: int | N
     if "position" in dataset.dims:
         return _position_table(select_cells(dataset, step), variable)
     return _target_table(select_cells(dataset, step, dims=("target",)))
+
+
+def make_layer_table(dataset: xr.Dataset) -> "Table":
+    """Mean over the targets, by layer and position: where in the network something can be read at all."""
+    from rich.table import Table
+
+    means = dataset["accuracy"].mean(
+        [dim for dim in dataset["accuracy"].dims if dim not in ("layer", "position")]
+    )
+    table = Table(
+        title=_title(dataset) + ", mean over targets by layer", title_justify="left", title_style="bold"
+    )
+    table.box, table.pad_edge, table.padding = None, False, (0, 0)
+    table.add_column("layer", no_wrap=True)
+    for position in dataset["position"].values.tolist():
+        table.add_column(f"{position:>4} ", no_wrap=True)
+    for layer in dataset["layer"].values.tolist():
+        values = np.atleast_1d(means.sel(layer=layer).values).astype(float)
+        table.add_row(f"{layer}  ", *map(_cell, values))
+    chance = float(np.nanmean(list(chance_of(dataset.isel(layer=-1)).values())))
+    table.caption, table.caption_justify = (
+        f"accuracy in %, test people; mean chance {100 * chance:.0f}",
+        "left",
+    )
+    return table
+
+
+def _print(table: "Table", console: "Console") -> None:
+    """Print a table with its title and caption as lines of their own: a narrow table would break them."""
+    title, caption = table.title, table.caption
+    table.title = table.caption = None
+    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(caption, style="dim", highlight=False, soft_wrap=True)
 
 
 def _position_table(cells: xr.Dataset, variable: str) -> "Table":
@@ -119,7 +156,8 @@ def _title(cells: xr.Dataset) -> str:
     step = f" · step {int(cells['checkpoint']):,}" if "checkpoint" in cells.coords else ""
     variant = f", {attrs['variant']}" if attrs.get("variant") else ""
     kind = f"{str(attrs.get('kind', '')).upper()}-probe ({attrs.get('family', '')}{variant})"
-    return f"{attrs.get('run', '')} · {kind}{step}"
+    layer = f" · layer {cells['layer'].item()}" if cells.coords.get("layer", np.zeros(2)).ndim == 0 else ""
+    return f"{attrs.get('run', '')} · {kind}{step}{layer}"
 
 
 def _cell(value: float) -> "Text":

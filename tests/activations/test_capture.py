@@ -115,7 +115,7 @@ def test_positions_are_rows_of_the_whole(name: str) -> None:
     whole = read_all(model, ids)
     positions = torch.tensor([[8, 0], [3, 3], [1, 7]])
     with torch.no_grad(), capture(model, list_sites(model.config)) as acts:
-        acts.run(ids, positions=positions)
+        acts.run(ids, positions=positions, stop_after_last=False)
     for site in list_sites(model.config):
         for row in range(3):
             for column in range(2):
@@ -123,6 +123,40 @@ def test_positions_are_rows_of_the_whole(name: str) -> None:
                 full = whole[site.short][row]
                 expected = full[:, token] if site.kind == "pattern" else full[token]
                 assert torch.equal(acts[site.short][row, column], expected), site
+
+
+LAST_SITES = [
+    ["layers"],
+    ["resid_post"],
+    ["ln_final"],
+    ["attn_out.1", "q.0"],
+    ["mlp_pre.2", "mlp_post.2", "mlp_out.2", "z.2", "q.2", "pattern.0"],
+    ["resid_post.1", "resid_pre.2"],
+    ["resid_mid.2", "embed"],
+    ["pattern.2", "resid_post.2"],
+    ["v.2"],
+]
+
+
+@pytest.mark.parametrize("sites", LAST_SITES, ids=lambda sites: ",".join(sites))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_last_block_at_the_tokens_read_is_the_last_block(name: str, sites: list[str]) -> None:
+    model, ids = make_tiny(name), random_ids()
+    if name not in SEQUENTIAL:
+        sites = [site for site in sites if "resid_mid" not in site]
+    positions = torch.tensor([[8, 0], [3, 3], [1, 7]])
+    widths: list[int] = []
+    block_modules(model, 2)[1].register_forward_pre_hook(lambda module, args: widths.append(args[0].shape[1]))
+    with torch.no_grad(), capture(model, sites) as acts:
+        short = dict(acts.run(ids, positions=positions))
+        assert set(widths) <= {2} or "pattern.2" in sites
+        full = dict(acts.run(ids, positions=positions, stop_after_last=False))
+        assert widths[-1] == 9
+        again = dict(acts.run(ids))
+    assert short.keys() == full.keys() == again.keys() == {site.short for site in acts.sites}
+    for site, expected in full.items():
+        close(short[site], expected)
+        assert short[site].shape == expected.shape
 
 
 def test_hooks_leave_with_the_block_even_after_an_error() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workbench_models import ModelError, Place, Site, locate, parse_site, parse_sites
 from workbench_models.errors import nearest_names
 
+from workbench.activations.tail import find_tail
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -43,9 +44,11 @@ class Capture(Mapping[str, "torch.Tensor"]):
         self._model = model
         self._modules = {site: find_module(model, site, place) for site, place in self._places.items()}
         self._root = model if reaches_head(model, self.sites) else model.base_model
+        self._tail = find_tail(model, self.sites)
         self._tensors: dict[str, torch.Tensor] = {}
         self._positions: torch.Tensor | None = None
-        self._stop = False
+        self._before: torch.Tensor | None = None
+        self._stop = self._shorten = False
         self._hooks: list[Any] = []
         self._attention_before: str | None = None
 
@@ -63,6 +66,11 @@ class Capture(Mapping[str, "torch.Tensor"]):
             else:
                 hook = module.register_forward_hook(self._on_output(site, place))
             self._hooks.append(hook)
+        if self._tail is not None:
+            # After the hooks above, so that the heads' outputs have been kept when the pass is cut short.
+            block, writer = self._tail.block, self._tail.writer
+            self._hooks.append(block.register_forward_pre_hook(self._enter_tail, with_kwargs=True))
+            self._hooks.append(writer.register_forward_pre_hook(self._finish_tail))
         return self
 
     def __exit__(
@@ -88,16 +96,19 @@ class Capture(Mapping[str, "torch.Tensor"]):
         attention_mask:  [B, T], 1 for tokens and 0 for padding; only a bidirectional model needs it where
                          padding is on the right and padded tokens are not read.
         positions:       [B, P] token positions to keep; everything else is dropped inside the hooks, so a
-                         batch never holds whole sequences.
-        stop_after_last: False runs all blocks, for module paths called more than once in a pass.
+                         batch never holds whole sequences, and the last block's feed-forward part, the
+                         dearest, runs at these tokens alone (see tail.py).
+        stop_after_last: False runs all blocks in full, for module paths called more than once in a pass.
         """
         self._tensors, self._positions, self._stop = {}, positions, stop_after_last
+        few = positions is not None and 2 * positions.shape[1] <= ids.shape[1]
+        self._shorten = stop_after_last and few and not self._model.training
         try:
             self._root(input_ids=ids, attention_mask=attention_mask)
         except _AllRead:
             pass
         finally:
-            self._positions, self._stop = None, False
+            self._positions, self._before, self._stop, self._shorten = None, None, False, False
         return self
 
     def __getitem__(self, site: str | Site) -> "torch.Tensor":
@@ -132,6 +143,21 @@ class Capture(Mapping[str, "torch.Tensor"]):
             self._keep(site, place, output)
 
         return hook
+
+    def _enter_tail(self, module: "nn.Module", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Remember the residual stream before the last block, at the tokens read."""
+        if self._shorten and self._positions is not None:
+            self._before = take_tokens(args[0] if args else next(iter(kwargs.values())), self._positions)
+
+    def _finish_tail(self, module: "nn.Module", args: tuple[Any, ...]) -> None:
+        """From the heads' outputs on, compute the tokens read and end the pass."""
+        if not self._shorten or self._tail is None or self._before is None or self._positions is None:
+            return
+        heads = take_tokens(args[0], self._positions)
+        self._positions, self._stop = None, False  # hooks inside the tail see these tokens alone
+        found = self._tail.finish(self._before, heads)
+        self._tensors |= {site.short: found[site.short] for site in self.sites if site.short in found}
+        raise _AllRead
 
     def _keep(self, site: Site, place: Place, flow: Any) -> None:
         """Cut the site out of what flows through its module, keep it, and end the pass after the last."""
@@ -181,6 +207,13 @@ def cut_site(site: Site, place: Place, flow: Any, positions: "torch.Tensor | Non
             f"Site {site.short!r} has the shape {tuple(tensor.shape)}, which has no token positions; "
             f"expected [{positions.shape[0]}, tokens, …]; name a module whose output has one vector a token."
         )
+    return take_tokens(tensor, positions)
+
+
+def take_tokens(tensor: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+    """[B, T, …] at token positions [B, P] → [B, P, …]."""
+    import torch
+
     return tensor[torch.arange(tensor.shape[0], device=tensor.device)[:, None], positions]
 
 

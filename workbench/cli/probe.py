@@ -24,26 +24,27 @@ class Kind(StrEnum):
     q = "q"
 
 
-class Family(StrEnum):
-    """How it reads."""
-
-    embedding = "embedding"
-
-
 def probe(
     run: RunArgument,
     kind: Annotated[
         Kind, typer.Option(help="`p`: positions of biographies; `q`: the bare full name.")
     ] = Kind.p,
     family: Annotated[
-        Family, typer.Option(help="`embedding`: the paper's, through the frozen network.")
-    ] = Family.embedding,
+        str,
+        typer.Option(
+            help="`embedding`: the paper's, through the frozen network. On activations, at every layer, in seconds: "
+            "`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`, or your own as `package.module:factory`."
+        ),
+    ] = "embedding",
     checkpoints: CheckpointsOption = "last",
     group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
     rank: Annotated[
         int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16).")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the probe.")] = None,
+    layers: Annotated[
+        str, typer.Option(help="Of probes on activations: `all`, or layers such as `0,2,final`.")
+    ] = "all",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the probe.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
@@ -66,7 +67,14 @@ def probe(
     use_threads(threads)
     opened = open_run(run)
     request = ProbeRequest(
-        kind.value, family.value, group=group, rank=rank, steps=steps, seed=seed, again=again
+        kind.value,
+        family,
+        group=group,
+        rank=rank,
+        steps=steps,
+        layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
+        seed=seed,
+        again=again,
     )
     chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
     with step_bar(f"{kind.value}-probe", quiet) as show:

@@ -55,7 +55,11 @@ def name_results(
     if isinstance(results, Mapping) and not isinstance(results, xr.Dataset):  # a Dataset is a Mapping too
         return dict(results)
     listed = [results] if isinstance(results, xr.Dataset) else list(results)
-    return {str(result.attrs.get("run", f"run {i}")): result for i, result in enumerate(listed, 1)}
+    named: dict[str, xr.Dataset] = {}
+    for i, result in enumerate(listed, 1):
+        name = str(result.attrs.get("run", f"run {i}"))
+        named[name if name not in named else f"{name} ({i})"] = result
+    return named
 
 
 def attribute_label(attribute: str) -> str:

@@ -87,7 +87,7 @@ def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "ac
         for row, target in enumerate(targets)
     ]
     text = [[format_points(value) for value in row] for row in difference]
-    _add_cells(figure, difference, text, hover, [str(p) for p in ours["position"].values], targets, 1)
+    _add_cells(figure, difference, text, hover, ours["position"].values.tolist(), targets, 1)
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=[target_label(target) for target in targets]
     )
@@ -116,7 +116,7 @@ def _add_panel(figure: go.Figure, cells: xr.Dataset, variable: str, labels: list
         for t in targets
     ]
     text = [[format_percent(value) for value in row] for row in z]
-    _add_cells(figure, z, text, hover, [str(p) for p in positions], targets, column)
+    _add_cells(figure, z, text, hover, positions, targets, column)
     figure.update_yaxes(tickvals=list(range(len(targets))), ticktext=labels, row=1, col=column)
 
 
@@ -125,7 +125,7 @@ def _add_cells(
     z: np.ndarray,
     text: list[list[str]],
     hover: list[list[str]],
-    positions: list[str],
+    positions: list[int],
     targets: list[str],
     column: int,
 ) -> None:
@@ -168,7 +168,7 @@ def _add_cells(
         )
     figure.update_xaxes(
         tickvals=list(range(len(positions))),
-        ticktext=positions,
+        ticktext=[str(position) for position in positions],
         range=[-0.5, len(positions) - 0.5],
         row=1,
         col=column,

@@ -1,42 +1,66 @@
 """Probe several checkpoints of a run and keep the results; nothing that exists is made twice."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import ProbeSettings
-from workbench.probing.p_probe import make_p_probe_data, p_probe_settings, run_p_probe
-from workbench.probing.q_probe import make_q_probe_data, q_probe_settings, run_q_probe
+from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings, run_p_probe
+from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.results import load_result, result_path, save_result, weights_digests
 from workbench.runs import Run
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from workbench.probing.cached_probe import CachedProbeTask
+
 Show = Callable[[str, int, int, float], None]
+EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Which probe to run; what is None comes from the recipe."""
+    """Which probe to run; what is None comes from the recipe.
+
+    family: `embedding` (the paper's, through the frozen network), or a probe on activations: a built-in name or
+    `package.module:factory`. rank and steps belong to the first, layers to the second.
+    """
 
     kind: str = "p"
-    family: str = "embedding"
+    family: str = EMBEDDING
     group: str | None = None
     rank: int | None = None
     steps: int | None = None
+    layers: tuple[str, ...] | None = None
     seed: int = 0
     again: bool = False
 
+    def __post_init__(self) -> None:
+        wrong = ("layers",) if self.family == EMBEDDING else ("rank", "steps")
+        for name in wrong:
+            if getattr(self, name) is not None:
+                raise WorkbenchError(
+                    f"--{name} does not go with the family {self.family!r}; the embedding probe reads the last layer "
+                    "and has rank and steps, a probe on activations has layers."
+                )
+
     def settings(self, run: Run) -> ProbeSettings:
-        """The settings this request means for a run."""
+        """The settings this request means for a run's embedding probe."""
         base = (p_probe_settings if self.kind == "p" else q_probe_settings)(run.recipe.probing, self.seed)
         changes = {key: value for key in ("rank", "steps") if (value := getattr(self, key)) is not None}
         return replace(base, **changes)
+
+    @property
+    def family_name(self) -> str:
+        """The family as results name it: `my_probes:make` → `my_probes.make`."""
+        return re.sub(r"[^A-Za-z0-9_.]+", ".", self.family) if ":" in self.family else self.family
 
     @property
     def variant(self) -> str:
@@ -44,6 +68,7 @@ class ProbeRequest:
         parts = [f"group-{self.group}"] if self.group else []
         parts += [f"rank{self.rank}"] if self.rank is not None else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
+        parts += [f"layers-{'-'.join(self.layers)}"] if self.layers is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []
         return "+".join(parts)
 
@@ -58,42 +83,84 @@ def run_probes(
 ) -> "list[xr.Dataset]":
     """Probe each checkpoint, or load its result where one of the same weights and settings exists.
 
-    `show(what, step, steps, loss)` follows the training of each probe.
+    `show(what, step, steps, loss)` follows the work: training steps of an embedding probe, else checkpoints.
     """
     _require_group(run, request.group)
-    settings = request.settings(run)
-    p_data = q_data = None
+    prober = _Prober(run, request, device, show)
     datasets = []
-    for checkpoint in checkpoints:
-        path = result_path(run.path, request.kind, request.family, checkpoint.step, request.variant)
-        found = None if request.again else _existing(path, checkpoint, settings)
-        if found is not None:
-            datasets.append(found)
-            continue
-
-        def observer(step: int, steps: int, loss: float, at: int = checkpoint.step) -> None:
-            if show:
-                show(f"{request.kind}-probe, step {at}", step, steps, loss)
-
-        if request.kind == "p":
-            p_data = p_data or make_p_probe_data(run, request.group)
-            result = run_p_probe(run, checkpoint, p_data, settings=settings, device=device, observer=observer)
-        else:
-            q_data = q_data or make_q_probe_data(run, request.group)
-            result = run_q_probe(run, checkpoint, q_data, settings=settings, device=device, observer=observer)
-        result.attrs["variant"] = request.variant
-        save_result(path, result)
-        datasets.append(result)
+    for number, checkpoint in enumerate(checkpoints):
+        path = result_path(run.path, request.kind, request.family_name, checkpoint.step, request.variant)
+        found = None if request.again else _existing(path, checkpoint, prober.recorded_settings)
+        if found is None:
+            found = prober.probe(checkpoint)
+            found.attrs["variant"] = request.variant
+            save_result(path, found)
+        datasets.append(found)
+        if show and request.family != EMBEDDING:
+            show(f"{request.family_name}, step {checkpoint.step}", number + 1, len(checkpoints), float("nan"))
     return datasets
 
 
-def _existing(path: Path, checkpoint: Checkpoint, settings: ProbeSettings) -> "xr.Dataset | None":
+@dataclass(frozen=True)
+class _Prober:
+    """Makes one request's results; what is common to all checkpoints is made once, when first needed."""
+
+    run: Run
+    request: ProbeRequest
+    device: str | None
+    show: Show | None
+
+    @cached_property
+    def data(self) -> PProbeData | QProbeData:
+        make = make_p_probe_data if self.request.kind == "p" else make_q_probe_data
+        return make(self.run, self.request.group)
+
+    @cached_property
+    def task(self) -> "CachedProbeTask":
+        from workbench.probing.cached_probe import make_cached_task
+
+        return make_cached_task(self.run, self.data)
+
+    @property
+    def recorded_settings(self) -> dict[str, Any] | None:
+        """What an existing result must have been made with; None where its folder says it all."""
+        return asdict(self.request.settings(self.run)) if self.request.family == EMBEDDING else None
+
+    def probe(self, checkpoint: Checkpoint) -> "xr.Dataset":
+        """One checkpoint's result."""
+        if self.request.family != EMBEDDING:
+            from workbench.probing.cached_probe import run_cached_probe
+
+            return run_cached_probe(
+                self.run,
+                checkpoint,
+                self.task,
+                probe=self.request.family,
+                family=self.request.family_name,
+                layers=self.request.layers,
+                seeds=(self.request.seed,),
+                device=self.device,
+            )
+        settings = self.request.settings(self.run)
+
+        def observer(step: int, steps: int, loss: float) -> None:
+            if self.show:
+                self.show(f"{self.request.kind}-probe, step {checkpoint.step}", step, steps, loss)
+
+        options: Any = {"settings": settings, "device": self.device, "observer": observer}
+        if isinstance(self.data, PProbeData):
+            return run_p_probe(self.run, checkpoint, self.data, **options)
+        return run_q_probe(self.run, checkpoint, self.data, **options)
+
+
+def _existing(path: Path, checkpoint: Checkpoint, settings: dict[str, Any] | None) -> "xr.Dataset | None":
     """The result at `path` if it was made from these weights with these settings."""
     if not path.is_file():
         return None
     dataset = load_result(path)
     same_weights = set(weights_digests(dataset).values()) == {checkpoint.weights_digest}
-    return dataset if same_weights and json.loads(dataset.attrs["settings"]) == asdict(settings) else None
+    same_settings = settings is None or json.loads(dataset.attrs["settings"]) == settings
+    return dataset if same_weights and same_settings else None
 
 
 def _require_group(run: Run, group: str | None) -> None:

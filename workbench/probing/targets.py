@@ -85,7 +85,5 @@ def distinct_targets(targets: Sequence[Target]) -> list[int]:
         order: dict[int, int] = {}
         relabelled = np.array([order.setdefault(int(label), len(order)) for label in canonical])
         missing = target.labels_N < 0
-        stands_for.append(
-            seen.setdefault((target.attribute, relabelled.tobytes(), missing.tobytes()), i)
-        )
+        stands_for.append(seen.setdefault((target.attribute, relabelled.tobytes(), missing.tobytes()), i))
     return stands_for

@@ -9,8 +9,10 @@ function draw(box) {
   const layout = { ...spec.layout, template: dark.matches ? templates.dark : templates.light };
   if (box.clientWidth < 460) {
     for (const key of Object.keys(layout).filter((name) => name.startsWith("yaxis"))) {
-      layout[key] = { ...layout[key], tickfont: { size: 10 } };
+      const words = layout[key].ticktext && layout[key].ticktext.map((text) => text.replace("(chance ", "("));
+      layout[key] = { ...layout[key], tickfont: { size: 10.5 }, ...(words && { ticktext: words }) };
     }
+    layout.margin = { ...layout.margin, l: 0, r: 2 };
     for (const trace of spec.data) if (trace.type === "heatmap") trace.textfont = { size: 11 };
   }
   Plotly.react(box.querySelector(".plot"), spec.data, layout, config);

@@ -133,7 +133,8 @@ def from_the_name(parts: Parts) -> str:
 def _legend(extra: str = "") -> str:
     return (
         f'<div class="legend">{extra}<span>0 %<span class="bar"></span>100 %</span>'
-        '<span><span class="hatch"></span>nothing to read: already stated in every entry</span></div>'
+        '<span><span class="hatch"></span>nothing to read: already stated in every entry</span>'
+        "<span>in brackets: chance</span></div>"
     )
 
 

@@ -8,6 +8,7 @@ threads).
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe
 from workbench.runs import Run, create_run
-from workbench.seeds import hash_to_int
+from workbench.seeds import seed_torch
 from workbench.tokens.packing import Rows, iterate_batches
 from workbench.training.data import TrainingData, encode_run
 from workbench.training.devices import (
@@ -107,8 +108,7 @@ class _Training:
         self.model.set_attn_implementation(self.execution.attention)
         self.model.to(torch.device(device))  # type: ignore[arg-type]
         self.optimizers = make_optimizers(self.model, recipe.training, device)
-        self.state = TrainingState(self.model, self.optimizers)
-        self.metrics = MetricsLog(run.metrics_file)
+        self.state = TrainingState(self.model, self.optimizers, MetricsLog(run.metrics_file))
         bidirectional = recipe.model.architecture == "gbert"
         self.mask_words = WordMasking(tokenizer, recipe.seed) if bidirectional else None
 
@@ -158,7 +158,7 @@ class _Training:
     def _step(self, loss_module: torch.nn.Module, rows: Rows, step: int) -> torch.Tensor:
         """One optimizer step; the mean loss over all targets of all workers."""
         recipe = self.run.recipe.training
-        torch.manual_seed(hash_to_int(self.run.recipe.seed, "dropout", step, self.workers.rank) % 2**63)
+        seed_torch(self.run.recipe.seed, "dropout", step, self.workers.rank)
         if self.mask_words:
             rows = self.mask_words(rows, step)
         share = self.workers.share(len(rows))
@@ -194,7 +194,7 @@ class _Training:
             for kind, statements in self.data.statements(final).items()
         }
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
-        self.metrics.append(row)
+        self.state.metrics.append(row)
 
     def _exposures(self, step: int) -> float:
         return round(step / self.steps * self.run.recipe.training.exposures, 3)
@@ -210,9 +210,10 @@ class _Training:
             "device": self.device,
         }
         try:
-            save_state(self.run, self.state, step, info, last=step == self.steps)
+            save_state(self.run, self.state, step, info, last=step == self.steps or reason == "interrupt")
         except WorkbenchError:
-            self._write_state("interrupted")
+            with suppress(OSError):  # the disk is full
+                self._write_state("interrupted")
             raise
 
     def _make_meter(self) -> ProgressMeter:

@@ -107,11 +107,18 @@ class ProgressMeter:
             seconds_left=round((self.steps - step) / max(steps_per_second, 1e-9), 1),
         )
         self._since, self._tokens, self._step = time.perf_counter(), 0, step
-        temporary = self.folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
-        temporary.write_text(json.dumps(asdict(progress)))
-        temporary.replace(self.folder / PROGRESS_FILE)
+        self._write(progress)
         if self.observer:
             self.observer(progress)
+
+    def _write(self, progress: Progress) -> None:
+        temporary = self.folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
+        try:
+            temporary.write_text(json.dumps(asdict(progress)))
+            temporary.replace(self.folder / PROGRESS_FILE)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
 
     def skip_time(self, seconds: float) -> None:
         """Leave time spent on evaluation or saving out of the speed."""

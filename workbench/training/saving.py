@@ -1,6 +1,5 @@
 """What a training run saves and how it comes back: checkpoints with optimizer state, the newest sound one first."""
 
-import errno
 import logging
 import shutil
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from workbench.checkpoints import (
     without_progress_bars,
 )
 from workbench.errors import WorkbenchError
-from workbench.files import remove_partials, require_free_space
+from workbench.files import PARTIAL_PREFIX, is_disk_full, remove_partials, require_free_space
 from workbench.runs import Run
-from workbench.training.metrics import truncate_metrics
+from workbench.training.metrics import MetricsLog, truncate_metrics
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
 
 if TYPE_CHECKING:
@@ -31,23 +30,27 @@ log = logging.getLogger("workbench.training")
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What changes from step to step and is saved: the model and its optimizers."""
+    """What changes from step to step and is saved: the model, its optimizers, the measurements so far."""
 
     model: "PreTrainedModel"
     optimizers: list[torch.optim.Optimizer]
+    metrics: MetricsLog
 
 
 def save_state(run: Run, state: TrainingState, step: int, info: dict[str, Any], *, last: bool) -> None:
     """Save a checkpoint that --resume can continue from.
 
-    A full disk costs this checkpoint, not the run, unless it is the `last` one. Older optimizer states, and
-    interrupt checkpoints that a later one has made needless, are deleted.
+    A full disk costs this checkpoint, not the run, unless it is the `last` one before training ends or stops.
+    A checkpoint is only saved when the metrics up to its step are on the disk, because a resumed run does not
+    measure them again. Older optimizer states, and interrupt checkpoints that a later one has made needless,
+    are deleted.
     """
     trainer = (optimizer_tensors(state.model, state.optimizers), {"threads": torch.get_num_threads()})
     try:
+        state.metrics.flush()
         save_checkpoint(run.checkpoints_folder, state.model, run.tokenizer, step, info, trainer)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not is_disk_full(error):
             raise
         if last:
             raise WorkbenchError(
@@ -61,7 +64,9 @@ def save_state(run: Run, state: TrainingState, step: int, info: dict[str, Any], 
     drop_trainer_states(run.checkpoints)
     for checkpoint in run.checkpoints:
         if checkpoint.step < step and checkpoint.info["reason"] == "interrupt":
-            shutil.rmtree(checkpoint.path)
+            doomed = checkpoint.path.with_name(PARTIAL_PREFIX + checkpoint.path.name)
+            checkpoint.path.replace(doomed)  # first out of sight, so that a kill leaves no half of it
+            shutil.rmtree(doomed)
 
 
 def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
@@ -73,7 +78,7 @@ def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
         for folder in (run.path, run.checkpoints_folder):
             remove_partials(folder)
     start = _newest_continuable(run)
-    if start is None:
+    if start is None or start.step == 0:
         if writes:
             run.metrics_file.unlink(missing_ok=True)
         return 0

@@ -73,7 +73,7 @@ def _by_target(first: list[Any], whole: list[Any]) -> np.ndarray:
     """Shares by target, [targets] or [targets, positions], from the paper's two tables in percent."""
     table = {f"{attribute}/first": row for attribute, row in zip(ATTRIBUTES, first, strict=True)}
     table |= {f"{attribute}/whole": row for attribute, row in zip(ATTRIBUTES[1:], whole, strict=True)}
-    return np.array([table[target] for target in TARGETS], float).round(1) / 100
+    return (np.array([table[target] for target in TARGETS], float) / 100).round(4)
 
 
 def _attrs(kind: str, augmentation: str, settings: dict[str, Any]) -> dict[str, str]:

@@ -19,9 +19,9 @@ PAD_FROM = 0.7  # a column with at least this share of its neighbour's classes i
 class Columns:
     """The distinct label columns of a problem.
 
-    labels_NK: int64, -1 = no label. target_K: the target whose presence holds for the column. n_classes: room for
-    each column's classes. place_TS2: the column of each target and seed, [..., 0] with its labels and [..., 1]
-    shuffled (-1 without controls).
+    labels_NK: int64, -1 = no label; classes without a train text come after all others. target_K: the target whose
+    presence holds for the column. n_classes: room for each column's train classes. place_TS2: the column of each
+    target and seed, [..., 0] with its labels and [..., 1] shuffled (-1 without controls).
     """
 
     labels_NK: np.ndarray
@@ -49,7 +49,9 @@ def make_columns(
     present in the same texts. Columns are sorted by their number of classes, and padded where that joins them.
     """
     found: dict[object, int] = {}
-    labels, targets, column_seeds = [], [], []
+    labels: list[np.ndarray] = []
+    targets: list[int] = []
+    column_seeds: list[int] = []
     place_TS2 = np.full((labels_NT.shape[1], len(seeds), 2), -1)
     for s, seed in enumerate(seeds):
         shuffled_NT = shuffle_by_person(labels_NT, people_N, train_N, seed) if controls else None
@@ -57,7 +59,7 @@ def make_columns(
             for kind, source_NT in enumerate((labels_NT, shuffled_NT)):
                 if source_NT is None:
                     continue
-                codes_N = name_by_first_text(source_NT[:, t])
+                codes_N = name_by_first_text(source_NT[:, t], train_N)
                 key = (codes_N.tobytes(), presence_T[t], seed if depends_on_seed else None)
                 if key not in found:
                     found[key] = len(labels)
@@ -65,29 +67,35 @@ def make_columns(
                     targets.append(t)
                     column_seeds.append(seed)
                 place_TS2[t, s, kind] = found[key]
-    sizes = np.array([codes.max() + 1 for codes in labels])
+    sizes = np.array([codes[train_N].max() + 1 for codes in labels])
     order = np.argsort(sizes, kind="stable")
+    labels_NK, sizes = np.stack(labels, 1)[:, order], sizes[order]
     new_place = np.empty_like(order)
     new_place[order] = np.arange(len(order))
     held_out = {seed: validation_texts(people_N, train_N, seed) for seed in seeds}
     return Columns(
-        labels_NK=np.stack(labels, 1)[:, order],
+        labels_NK=np.where(labels_NK < sizes, labels_NK, labels_NK - sizes + sizes.max()),
         target_K=np.array(targets)[order],
-        n_classes=pad_sizes(sizes[order].tolist()),
+        n_classes=pad_sizes(sizes.tolist()),
         seeds=tuple(column_seeds[k] for k in order),
         validation_NK=np.stack([held_out[column_seeds[k]] for k in order], 1),
         place_TS2=np.where(place_TS2 < 0, -1, new_place[place_TS2]),
     )
 
 
-def name_by_first_text(labels_N: np.ndarray) -> np.ndarray:
-    """Rename labels to 0, 1, … in the order in which they first appear (int64 [N]); negative ones become -1."""
-    values, first, code_N = np.unique(labels_N, return_index=True, return_inverse=True)
-    rank = np.empty(len(values), np.int64)
+def name_by_first_text(labels_N: np.ndarray, train_N: np.ndarray) -> np.ndarray:
+    """Rename labels to 0, 1, … in the order of their first train text, then of their first other text.
+
+    int64 [N]; negative labels become -1. The names of train labels do not depend on any other text.
+    """
+    order = np.argsort(~train_N, kind="stable")
+    values, first, code_N = np.unique(labels_N[order], return_index=True, return_inverse=True)
+    rank = np.full(len(values), ABSENT, np.int64)
     kept = values >= 0
     rank[kept] = np.argsort(np.argsort(first[kept]))
-    rank[~kept] = ABSENT
-    return rank[code_N]
+    named_N = np.empty(len(labels_N), np.int64)
+    named_N[order] = rank[code_N]
+    return named_N
 
 
 def shuffle_by_person(
@@ -98,11 +106,13 @@ def shuffle_by_person(
     The same people change places for every target they share. The j-th text of a person gets the label of the
     donor's j-th text (counted round and round), so labels that belong to people stay labels of people.
     """
-    ids, person_N = np.unique(people_N, return_inverse=True)
-    key_of_person = make_rng(seed, "control").random(len(ids))
     shuffled_NT = np.full_like(labels_NT, ABSENT)
-    for t in range(labels_NT.shape[1]):
-        for half_N in (train_N, ~train_N):
+    for name, half_N in (("train", train_N), ("test", ~train_N)):
+        ids, person_n = np.unique(people_N[half_N], return_inverse=True)
+        key_of_person = make_rng(seed, "control", name).random(len(ids))
+        person_N = np.zeros(len(people_N), np.int64)
+        person_N[half_N] = person_n
+        for t in range(labels_NT.shape[1]):
             texts = np.flatnonzero(half_N & (labels_NT[:, t] >= 0))
             texts = texts[np.argsort(person_N[texts], kind="stable")]
             persons, start, count = np.unique(person_N[texts], return_index=True, return_counts=True)

@@ -17,6 +17,8 @@ from workbench.probing.linear.features import choose_precision, rotate_features
 from workbench.probing.linear.losses import StackedLosses, stack_losses
 from workbench.probing.linear.minimise import minimise
 
+ROUGHLY = 3  # strengths are compared at this many times the tolerance; only the last fit is exact
+
 
 @dataclass(frozen=True)
 class LogisticProbe:
@@ -70,29 +72,41 @@ class LogisticProbe:
         return FittedBatch(LinearMap(weights_MAD, bias_MA), converged_MK, losses.l2_MK)
 
     def _choose(self, losses: StackedLosses, held_out: StackedLosses) -> tuple[torch.Tensor, torch.Tensor]:
-        """The strength with the lowest held-out loss [M, K], and the weights fitted with it [M, A, E]."""
+        """The strength with the lowest held-out loss [M, K], and the weights fitted with it [M, A, E].
+
+        Each fit starts from the last, stronger one; a column whose held-out loss has risen stops there.
+        """
         best_loss_MK = torch.full_like(losses.count_MK, torch.inf)
         best_l2_MK = torch.full_like(losses.count_MK, self.strengths[0])
+        falling_MK = torch.ones_like(best_l2_MK, dtype=torch.bool)
         weights_MAE, gradient_MAE = losses.start()
         best_weights_MAE = weights_MAE
         for l2 in self.strengths:
             losses = losses.with_l2(torch.full_like(best_l2_MK, l2))
             if l2 != self.strengths[0]:
                 gradient_MAE = losses.gradient(weights_MAE)
-            weights_MAE, _ = self._fit(losses, weights_MAE, gradient_MAE)
+            tolerance_MK = (ROUGHLY * self._tolerance(losses)).masked_fill(~falling_MK, torch.inf)
+            weights_MAE = minimise(
+                losses, weights_MAE, gradient_MAE, tolerance_MK, self.max_steps
+            ).weights_MAE
             loss_MK = held_out.mean_loss(weights_MAE)
-            better_MK = loss_MK < best_loss_MK
-            if not bool(better_MK.any()):
+            falling_MK &= loss_MK < best_loss_MK
+            if not bool(falling_MK.any()):
                 break
-            best_loss_MK, best_l2_MK = loss_MK.minimum(best_loss_MK), best_l2_MK.masked_fill(better_MK, l2)
-            best_weights_MAE = torch.where(losses.spread(better_MK), weights_MAE, best_weights_MAE)
+            best_loss_MK = torch.where(falling_MK, loss_MK, best_loss_MK)
+            best_l2_MK = best_l2_MK.masked_fill(falling_MK, l2)
+            best_weights_MAE = torch.where(losses.spread(falling_MK), weights_MAE, best_weights_MAE)
         return best_l2_MK, best_weights_MAE
 
     def _fit(
         self, losses: StackedLosses, start_MAE: torch.Tensor, gradient_MAE: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Minimise the losses: (weights [M, A, E], converged [M, K])."""
-        tolerance_MK = self.tolerance * losses.count_MK.clamp_min(1)
+        tolerance_MK = self._tolerance(losses)
         found = minimise(losses, start_MAE, gradient_MAE, tolerance_MK, self.max_steps)
         converged = found.decrement_MK <= tolerance_MK.cpu().numpy()
         return found.weights_MAE, torch.from_numpy(converged).to(start_MAE.device)
+
+    def _tolerance(self, losses: StackedLosses) -> torch.Tensor:
+        """How far above its minimum each loss may end [M, K]."""
+        return self.tolerance * losses.count_MK.clamp_min(1)

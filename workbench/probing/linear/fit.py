@@ -4,7 +4,6 @@ Shapes: M feature sets (all combinations of the cell dimensions), N texts, D wid
 label columns.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,23 +13,24 @@ import numpy as np
 import torch
 import xarray as xr
 
-from workbench.probing.linear.batch import ABSENT, BatchedProbe, TrainBatch
+from workbench.probing.linear.batch import ABSENT, BatchedProbe, FittedBatch, TrainBatch
 from workbench.probing.linear.columns import Columns, make_columns
 from workbench.probing.linear.custom import CellProbe, find_probe, fit_and_predict
+from workbench.probing.linear.dataset import Scores, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
+from workbench.probing.linear.losses import text_blocks
 from workbench.probing.linear.scores import (
     Answers,
     count_right,
     interval_by_person,
+    join_answers,
     read_answers,
     score_answers,
 )
-from workbench.statistics import benjamini_hochberg, binomial_p_value, wilson_interval
+from workbench.statistics import wilson_interval
 
 CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
 GPU_SHARE = 0.3  # of the free memory
-
-Scores = dict[str, np.ndarray]
 
 
 def fit_probes(
@@ -86,7 +86,7 @@ def fit_probes(
         depends_on_seed=isinstance(chosen, CellProbe) or chosen.depends_on_seed,
     )
     scores = _score_all(inputs, columns, chosen, torch.device(device))
-    return _make_dataset(inputs, columns, scores, seeds)
+    return make_dataset(inputs, columns, scores, seeds)
 
 
 def _score_all(
@@ -124,7 +124,7 @@ def _score_sets(
     train, test = np.flatnonzero(inputs.train_N), np.flatnonzero(inputs.test_N)
     present_MNK = inputs.mask(inputs.present, sets)[..., columns.target_K] & (columns.labels_NK >= 0)
     labels_MNK = torch.from_numpy(np.where(present_MNK, columns.labels_NK, ABSENT)).to(device)
-    train_MND, test_MND = inputs.load(sets, train, device), inputs.load(sets, test, device)
+    train_MND, test_MND = inputs.load(sets, device)
     train_labels_MNK = labels_MNK[:, torch.from_numpy(train).to(device)]
     test_labels_MKN = labels_MNK[:, torch.from_numpy(test).to(device)].transpose(1, 2)
     counted_MKN = (test_labels_MKN >= 0) & (train_labels_MNK >= 0).any(1)[..., None]
@@ -145,11 +145,8 @@ def _score_sets(
         fitted = probe.fit_batched(
             TrainBatch(train_MND, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
         )
-        answers = read_answers(
-            fitted.logits(test_MND), test_labels_MKN, columns.n_classes, probabilities=fitted.probabilities
-        )
-        train_right_MK = count_right(
-            fitted.logits(train_MND), train_labels_MNK.transpose(1, 2), columns.n_classes
+        answers, train_right_MK = _answer_in_blocks(
+            fitted, columns.n_classes, train_MND, test_MND, train_labels_MNK.transpose(1, 2), test_labels_MKN
         )
         strength = torch.nan if fitted.strength_MK is None else fitted.strength_MK
         extra = {
@@ -172,6 +169,32 @@ def _score_sets(
         scores["ci_low"], scores["ci_high"] = interval_by_person(right_MKN, counted_MKN, test_people)
     scores["n_people"] = _count_people(counted_MKN, test_people)
     return scores
+
+
+def _answer_in_blocks(
+    fitted: FittedBatch,
+    n_classes: tuple[int, ...],
+    train_MND: torch.Tensor,
+    test_MND: torch.Tensor,
+    train_labels_MKN: torch.Tensor,
+    test_labels_MKN: torch.Tensor,
+) -> tuple[Answers, torch.Tensor]:
+    """A batched probe's answers, and how many train texts it gets right [M, K]; logits of a block at a time."""
+    m, n_classes_all = len(train_MND), sum(n_classes)
+    parts = [
+        read_answers(
+            fitted.logits(test_MND[:, texts]),
+            test_labels_MKN[..., texts],
+            n_classes,
+            probabilities=fitted.probabilities,
+        )
+        for texts in text_blocks(m, test_MND.shape[1], n_classes_all, 4)
+    ]
+    right = [
+        count_right(fitted.logits(train_MND[:, texts]), train_labels_MKN[..., texts], n_classes)
+        for texts in text_blocks(m, train_MND.shape[1], n_classes_all, 4)
+    ]
+    return join_answers(parts), torch.stack(right).sum(0)
 
 
 def _answer_one_by_one(
@@ -213,44 +236,6 @@ def _answer_one_by_one(
                 confidence_MKN[i, k, counted] = torch.from_numpy(more["confidence"]).float()
     more_scores = (in_top_MKN, confidence_MKN.nan_to_num()) if gives_probabilities else (None, None)
     return Answers(predicted_MKN, *more_scores), train_right_MK
-
-
-def _make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: Sequence[int]) -> xr.Dataset:
-    """Spread the distinct columns over targets and seeds, and add what needs the whole heatmap."""
-    real, control = columns.place_TS2[..., 0], columns.place_TS2[..., 1]
-    dims = (*inputs.cells, "target", "seed")
-    shape = (*inputs.cell_shape, len(inputs.targets), len(seeds))
-
-    def spread(values_MK: np.ndarray, places_TS: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-        return dims, values_MK[:, places_TS].reshape(shape)
-
-    kept = [name for name in scores if name not in ("right", "n_people")]
-    data = xr.Dataset(
-        {name: spread(scores[name], real) for name in kept},
-        coords={**inputs.cells, "target": inputs.targets, "seed": list(seeds)},
-    )
-    if (control >= 0).all():
-        data["control"] = spread(scores["accuracy"], control)
-        data["selectivity"] = data["accuracy"] - data["control"]
-    # Texts of one person are not independent: the test counts people, not texts.
-    n_people = scores["n_people"]
-    p_values = binomial_p_value(
-        np.round(np.nan_to_num(scores["accuracy"]) * n_people), n_people, scores["chance"]
-    )
-    data["p_value"] = spread(p_values, real)
-    flags = np.stack(
-        [benjamini_hochberg(data["p_value"].isel(seed=s).values)[0] for s in range(len(seeds))], axis=-1
-    )
-    data["significant"] = dims, flags
-    data["converged"] = data["converged"] == 1
-    for name in ("n", "n_not_next"):
-        data[name] = data[name].astype(np.int64)
-    warnings = inputs.warnings()
-    missed = int((~data["converged"] & (data["n"] > 0)).sum())
-    if missed:
-        warnings.append(f"{missed} of {int((data['n'] > 0).sum())} probes stopped before they had converged.")
-    data.attrs["warnings"] = json.dumps(warnings)
-    return data.isel(seed=0, drop=True) if len(seeds) == 1 else data
 
 
 def _presence_keys(inputs: ProbeInputs) -> list[object]:

@@ -64,17 +64,25 @@ class ProbeInputs:
         pairs = zip(self.cells.items(), self.index(m), strict=True)
         return ", ".join(f"{dim}={values[i]}" for (dim, values), i in pairs) or "the only feature set"
 
-    def load(self, sets: Sequence[int], texts: np.ndarray, device: torch.device) -> torch.Tensor:
-        """float32 [M, N, D]: some texts of some feature sets; a value that is not finite is refused by name."""
-        loaded = [_as_tensor(self.features[self.index(m)])[torch.from_numpy(texts)].float() for m in sets]
-        for m, features_ND in zip(sets, loaded, strict=True):
-            if not bool(torch.isfinite(features_ND.sum(dtype=torch.float64))):
-                bad = int((~torch.isfinite(features_ND)).any(1).nonzero()[0])
-                raise WorkbenchError(
-                    f"The features of {self.name(m)} hold a value that is not finite in row {int(texts[bad])}; "
-                    "capture them again, or leave that text out."
+    def load(self, sets: Sequence[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Train and test features of some feature sets, float32 [M, N, D] each.
+
+        A value that is not finite is refused with its feature set and row.
+        """
+        halves: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        for m in sets:
+            features_ND = _as_tensor(self.features[self.index(m)])
+            for half, texts in zip(halves, (self.train_N, self.test_N), strict=True):
+                half.append(
+                    features_ND[torch.from_numpy(np.flatnonzero(texts)).to(features_ND.device)].float()
                 )
-        return torch.stack(loaded).to(device)
+                if not bool(torch.isfinite(half[-1].sum(dtype=torch.float64))):
+                    bad = int((~torch.isfinite(half[-1])).any(1).nonzero()[0])
+                    raise WorkbenchError(
+                        f"The features of {self.name(m)} hold a value that is not finite in row "
+                        f"{int(np.flatnonzero(texts)[bad])}; capture them again, or leave that text out."
+                    )
+        return torch.stack(halves[0]).to(device), torch.stack(halves[1]).to(device)
 
     def mask(self, mask: np.ndarray, sets: Sequence[int]) -> np.ndarray:
         """bool [M, N, T]: some feature sets of one of the masks."""
@@ -110,8 +118,8 @@ def check_inputs(
     next_value: Any = None,
 ) -> ProbeInputs:
     """Make `ProbeInputs`, or raise WorkbenchError with one sentence on what does not fit."""
-    features = _CellList(features) if isinstance(features, list | tuple) else features
-    shape = tuple(features.shape)
+    source: Features = _CellList(features) if isinstance(features, Sequence) else features
+    shape = tuple(source.shape)
     if len(shape) < 2:
         raise WorkbenchError(f"Features have the shape {shape}; expected [cells…, texts, width].")
     labels, people, train = np.asarray(labels), np.asarray(people), np.asarray(train, bool)
@@ -127,10 +135,11 @@ def check_inputs(
             raise WorkbenchError(
                 f"{name} has the shape {array.shape}, but the features {shape} hold {n_texts} texts."
             )
-    cells = {"cell": range(prod(shape[:-2]))} if cells is None and len(shape) > 2 else dict(cells or {})
-    cells = {name: list(values) for name, values in cells.items()}
-    if tuple(len(values) for values in cells.values()) != shape[:-2]:
-        sizes = ", ".join(f"{name} {len(values)}" for name, values in cells.items()) or "none"
+    if cells is None and len(shape) > 2:
+        cells = {f"cell_{axis}" if axis else "cell": range(size) for axis, size in enumerate(shape[:-2])}
+    named = {name: list(values) for name, values in (cells or {}).items()}
+    if tuple(len(values) for values in named.values()) != shape[:-2]:
+        sizes = ", ".join(f"{name} {len(values)}" for name, values in named.items()) or "none"
         raise WorkbenchError(
             f"The features have the cell dimensions {shape[:-2]}, but the names given are {sizes}."
         )
@@ -140,9 +149,9 @@ def check_inputs(
     full = (*shape[:-1], len(targets))
     _check_split(people, train, test)
     _check_labels(labels, people, train, targets)
-    codes_NT = np.stack([name_by_first_text(labels[:, t]) for t in range(len(targets))], 1)
+    codes_NT = np.stack([name_by_first_text(labels[:, t], train) for t in range(len(targets))], 1)
     return ProbeInputs(
-        features, cells, targets, codes_NT, people, train, test,
+        source, named, targets, codes_NT, people, train, test,
         _as_mask("present", True if present is None else present, full),
         None if next_value is None else _as_mask("next_value", next_value, full),
     )  # fmt: skip

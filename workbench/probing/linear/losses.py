@@ -123,8 +123,7 @@ class StackedLosses:
 
     def _blocks(self) -> list[slice]:
         m, n, _ = self.inputs_MNE.shape
-        block = max(256, BLOCK_BYTES // (m * len(self.column_A) * self.inputs_MNE.element_size()))
-        return [slice(start, start + block) for start in range(0, n, block)]
+        return text_blocks(m, n, len(self.column_A), self.inputs_MNE.element_size())
 
 
 def stack_losses(
@@ -138,29 +137,38 @@ def stack_losses(
 
     labels_MKN = labels_MNK.transpose(1, 2)
     present = labels_MKN >= 0
-    everywhere = bool(present.all())
     present_MKN = present.to(inputs_MNE.dtype)
+    m, n, e = inputs_MNE.shape
     counts, sums = [], []
     runs = equal_runs(n_classes)
     for run in runs:
-        one_MKN1 = present_MKN[:, run.columns, None]
-        where = labels_MKN[:, run.columns, None].clamp_min(0)
-        m, k, _, n = where.shape
-        is_class_MKCN = one_MKN1.new_zeros(m, k, run.size, n).scatter_(2, where, one_MKN1)
-        sums.append((is_class_MKCN.flatten(1, 2) @ inputs_MNE).float())
-        counts.append(
-            torch.zeros(m, k, run.size, device=where.device)
-            .scatter_add_(2, where[:, :, 0], one_MKN1[:, :, 0].float())
-            .flatten(1)
+        k = run.columns.stop - run.columns.start
+        where_MK1N, one_MK1N = (
+            labels_MKN[:, run.columns, None].clamp_min(0),
+            present_MKN[:, run.columns, None],
         )
+        count_MKC = torch.zeros(m, k, run.size, device=present.device)
+        counts.append(count_MKC.scatter_add_(2, where_MK1N[:, :, 0], one_MK1N[:, :, 0].float()).flatten(1))
+        sums_MCE = torch.zeros(m, k * run.size, e, device=present.device)
+        for texts in text_blocks(m, n, k * run.size, inputs_MNE.element_size()):
+            is_class_MKCN = one_MK1N.new_zeros(m, k, run.size, one_MK1N[..., texts].shape[-1])
+            is_class_MKCN.scatter_(2, where_MK1N[..., texts], one_MK1N[..., texts])
+            sums_MCE += is_class_MKCN.flatten(1, 2) @ inputs_MNE[:, texts]
+        sums.append(sums_MCE)
     return StackedLosses(
-        runs=tuple(runs),
+        runs=runs,
         column_A=column_A,
         inputs_MNE=inputs_MNE,
         variance_ME=variance_ME,
-        present_MKN=None if everywhere else present_MKN,
+        present_MKN=None if bool(present.all()) else present_MKN,
         count_MA=torch.cat(counts, 1),
         count_MK=present.sum(-1).float(),
         target_sums_MAE=torch.cat(sums, 1),
         l2_MK=torch.zeros(present.shape[:2], device=present.device),
     )
+
+
+def text_blocks(m: int, n: int, n_classes: int, element_size: int) -> list[slice]:
+    """Cut N texts so that one number per feature set, class and text of a block fits in BLOCK_BYTES."""
+    block = max(256, BLOCK_BYTES // (m * n_classes * element_size))
+    return [slice(start, start + block) for start in range(0, n, block)]

@@ -20,7 +20,10 @@ NARROW = 0.75  # when no more than this share of the feature sets is still movin
 class Losses(Protocol):
     """Smooth convex losses, one per feature set and label column."""
 
-    column_A: torch.Tensor
+    @property
+    def column_A(self) -> torch.Tensor:
+        """int64 [A]: the column of each class."""
+        ...
 
     def gradient(self, weights_MAE: torch.Tensor) -> torch.Tensor:
         """[M, A, E]."""

@@ -70,7 +70,7 @@ class MlpProbe:
 
         def logits(features_MND: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
-                found_MKCN = best((features_MND - mean_MD[:, None]) * scale_MD[:, None])
+                found_MKCN: torch.Tensor = best((features_MND - mean_MD[:, None]) * scale_MD[:, None])
             return found_MKCN[:, batch.column_A, batch.class_A]
 
         return FittedBatch(logits, converged_MK=since_MK >= self.patience)

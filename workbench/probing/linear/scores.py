@@ -31,7 +31,7 @@ class Answers:
 def read_answers(
     logits_MAN: torch.Tensor, labels_MKN: torch.Tensor, n_classes: Sequence[int], *, probabilities: bool
 ) -> Answers:
-    """From logits to answers. Labels of -1 are allowed; what is read there means nothing."""
+    """From logits to answers. A label of -1 is allowed, and what is read there means nothing."""
     predicted, in_top, confidence = [], [], []
     for run in equal_runs(n_classes):
         logits_MKCN = logits_MAN[:, run.classes].unflatten(1, (-1, run.size))
@@ -39,12 +39,29 @@ def read_answers(
         classes_C1 = torch.arange(run.size, device=logits_MAN.device, dtype=logits_MAN.dtype)[:, None]
         # The largest index among the best; several times faster than argmax across a strided axis.
         predicted.append(((logits_MKCN >= best_MK1N) * classes_C1).amax(2).long())
-        true_MK1N = logits_MKCN.gather(2, labels_MKN[:, run.columns, None].clamp(0, run.size - 1))
-        in_top.append((logits_MKCN >= true_MK1N).sum(2) <= TOP)
+        labels_MK1N = labels_MKN[:, run.columns, None]
+        true_MK1N = logits_MKCN.gather(2, labels_MK1N.clamp(0, run.size - 1))
+        known_MKN = labels_MK1N[:, :, 0] < run.size
+        in_top.append(((logits_MKCN >= true_MK1N).sum(2) <= TOP) & known_MKN)
         if probabilities:
             confidence.append(1 / (logits_MKCN - best_MK1N).exp_().sum(2))
     return Answers(
         torch.cat(predicted, 1), torch.cat(in_top, 1), torch.cat(confidence, 1) if probabilities else None
+    )
+
+
+def join_answers(parts: Sequence[Answers]) -> Answers:
+    """Answers of blocks of texts, one after another."""
+
+    def join(tensors: list[torch.Tensor | None]) -> torch.Tensor | None:
+        known = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(known, -1) if known else None
+
+    predicted_MKN = torch.cat([part.predicted_MKN for part in parts], -1)
+    return Answers(
+        predicted_MKN,
+        join([part.in_top_MKN for part in parts]),
+        join([part.confidence_MKN for part in parts]),
     )
 
 

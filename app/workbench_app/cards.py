@@ -1,0 +1,127 @@
+"""The few shapes every page is built from: cards, empty states with their command, faults, legends."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import dcc, html
+
+from workbench.figures import CONFIG
+from workbench_app.view import Component
+
+GRAPH_CONFIG = {**CONFIG, "doubleClick": False}
+
+
+def heading(title: str, text: str) -> Component:
+    """A page's title and the sentence that says how to read it."""
+    return html.Header([html.H1(title), html.P(text)], className="page-head")
+
+
+def card(
+    title: str, *children: Component, sub: str = "", actions: Sequence[Component] = (), id: str = "", wide: bool = False
+) -> Component:
+    """A titled box. `sub` is small print below the title; `actions` stand at its right."""
+    head = html.Div(
+        [html.Div([html.H2(title), html.P(sub, className="sub") if sub else None]), html.Div(list(actions), className="actions")],
+        className="card-head",
+    )
+    given = {"id": id} if id else {}
+    return html.Section([head, *children], className="card wide" if wide else "card", **given)
+
+
+def grid(children: Iterable[Component], *, narrow: bool = False) -> Component:
+    """Cards side by side, as many as fit."""
+    return html.Div(list(children), className="grid narrow" if narrow else "grid")
+
+
+def graph(id: str, figure: go.Figure, key: str, label: str) -> Component:
+    """A figure in its box. `id` is the box's; `key` tells the browser which rendering it belongs to."""
+    figure.update_layout(meta={"key": key})
+    inner = dcc.Graph(
+        id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
+        style={"height": f"{figure.layout.height or 320}px"},
+    )  # fmt: skip
+    return html.Div(inner, id=id, className="graph", role="img", **{"aria-label": label})
+
+
+def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
+    """A heatmap that can be walked with the arrow keys, and its table twin folded below."""
+    figure.update_layout(meta={"key": key})
+    inner = dcc.Graph(
+        id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
+        style={"height": f"{figure.layout.height or 320}px"},
+    )  # fmt: skip
+    walk = f"{label}. Arrow keys walk the cells, Enter opens one."
+    box = html.Div(
+        inner, id=id, className="graph heat", tabIndex=0, role="application", **{"aria-label": walk}
+    )
+    twin = html.Details(
+        [html.Summary("Table"), html.Div(id=f"{id}-twin", className="twin")], className="twin-box"
+    )
+    return html.Div([box, twin])
+
+
+def shown_at(id: str, step: int) -> Component:
+    """`step 1,018`, kept up to date by the slider."""
+    return html.Span(f"step {step:,}", id=f"{id}-step", className="at-step")
+
+
+def downloads(id: str, links: dict[str, str] | None = None) -> Component:
+    """A menu: the picture as PNG and SVG, its numbers as CSV and JSON where `links` are given."""
+    buttons = [
+        html.Button(kind.upper(), type="button", **{"data-download": kind, "data-panel": id}) for kind in ("png", "svg")
+    ]
+    anchors = [html.A(kind.upper(), href=href, download="") for kind, href in (links or {}).items()]
+    return html.Details(
+        [html.Summary("Download", title="Download"), html.Div([*buttons, *anchors], className="menu")], className="menu-box"
+    )
+
+
+def empty(text: str, *command: str, card_title: str = "") -> Component:
+    """What is missing, and the command that makes it."""
+    body: list[Component] = [html.P(text)]
+    if command:
+        body.append(command_line(" ".join(shlex.quote(str(word)) for word in command)))
+    inside = html.Div(body, className="empty")
+    return card(card_title, inside) if card_title else inside
+
+
+def command_line(line: str) -> Component:
+    """A command in a box with a copy button."""
+    return html.Div([html.Code(line), copy_button(line, "Copy")], className="command")
+
+
+def copy_button(text: str, label: str) -> Component:
+    """A button that puts `text` on the clipboard."""
+    return html.Button(label, type="button", className="quiet", **{"data-copy": text})
+
+
+def faults(sentences: Sequence[str], label: str = "Left out") -> Component | None:
+    """What is wrong, where it is wrong; nothing if nothing is."""
+    if not sentences:
+        return None
+    listed = [html.Li(sentence) for sentence in sentences[:5]]
+    if len(sentences) > 5:
+        listed.append(html.Li(f"and {len(sentences) - 5} more"))
+    return html.Div([html.Strong(label), html.Ul(listed)], className="faults", role="status")
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
+    """Names and values as a definition list; values that are None or empty are left out."""
+    rows = [
+        html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs if value is not None and value != ""
+    ]
+    return html.Dl(rows, className="facts")
+
+
+def legend(*, diverging: bool = False, hatch: bool = True) -> Component:
+    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched cell means."""
+    ends = ("−100 points", "+100") if diverging else ("0 %", "100 %")
+    parts = [
+        html.Span([ends[0], html.I(className="ramp diverging" if diverging else "ramp"), ends[1]], className="scale")
+    ]
+    if hatch:
+        words = "no value: the attribute has already been said in every entry"
+        parts.append(html.Span([html.I(className="hatch"), words]))
+    return html.Div(parts, className="legend")

@@ -1,0 +1,97 @@
+"""The controls of a page. Each writes one key of the address (assets/selection.js) and holds no state of its own."""
+
+from collections.abc import Sequence
+
+import dash_mantine_components as dmc
+from dash import html
+
+from workbench.figures.cells import target_label
+from workbench_app.view import Component, View
+
+
+def control_id(key: str) -> dict[str, str]:
+    """The id by which the browser knows which key of the address a control writes."""
+    return {"type": "control", "key": key}
+
+
+def bar(*controls: Component | None) -> Component:
+    """Controls in a row that wraps."""
+    return html.Div([item for item in controls if item is not None], className="controls", role="group", **{"aria-label": "What is shown"})
+
+
+def runs_control(view: View) -> Component:
+    """Which runs stand side by side."""
+    return dmc.MultiSelect(
+        id=control_id("runs"),
+        label="Runs",
+        data=[{"value": entry.id, "label": entry.id} for entry in view.entries.values()],
+        value=list(view.selection.runs),
+        searchable=True,
+        maxValues=12,
+        hidePickedOptions=True,
+        size="sm",
+        className="control runs-control",
+        limit=100,
+        comboboxProps={"withinPortal": False},
+    )
+
+
+def segmented(key: str, label: str, options: Sequence[tuple[str, str]], value: str) -> Component | None:
+    """A choice of a few; nothing where there is no choice."""
+    if len(options) < 2:
+        return None
+    name = f"label-{key}"
+    return html.Div(
+        [
+            html.Span(label, className="control-label", id=name),
+            dmc.SegmentedControl(
+                id=control_id(key),
+                data=[{"value": option, "label": text} for option, text in options],
+                value=value,
+                size="xs",
+            ),
+        ],
+        className="control",
+        role="group",
+        **{"aria-labelledby": name},
+    )
+
+
+def select(
+    key: str, label: str, options: Sequence[tuple[str, str]], value: str, *, clearable: bool = False, least: int = 2
+) -> Component | None:
+    """A choice of many; nothing where there are fewer than `least`."""
+    if len(options) < least:
+        return None
+    return dmc.Select(
+        id=control_id(key),
+        label=label,
+        data=[{"value": option, "label": text} for option, text in options],
+        value=value or None,
+        clearable=clearable,
+        allowDeselect=False,
+        searchable=len(options) > 8,
+        size="sm",
+        className="control",
+        comboboxProps={"withinPortal": False},
+    )
+
+
+def target_control(targets: Sequence[str], value: str) -> Component | None:
+    """Which target (attribute and form)."""
+    return select("target", "Target", [(target, target_label(target)) for target in targets], value)
+
+
+def position_control(positions: Sequence[int], value: int) -> Component | None:
+    """Which P-probing position."""
+    return segmented("position", "Position", [(str(p), str(p)) for p in positions], str(value))
+
+
+def set_control(names: Sequence[str], value: str) -> Component | None:
+    """Which result set: the probe's family and variant."""
+    return select("set", "Probe", [(name, set_label(name)) for name in names], value)
+
+
+def set_label(name: str) -> str:
+    """`p-embedding+rank4` → `embedding, rank4`."""
+    return name.partition("-")[2].replace("+", ", ")

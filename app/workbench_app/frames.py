@@ -1,0 +1,57 @@
+"""The arrays a page preloads, so that the checkpoint slider redraws it without asking the server.
+
+Shares travel as whole ten-thousandths (8123 is 81.23 %), empty cells as null: a fifth of the bytes. The browser
+(assets/panels.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.figures.cells import target_label
+
+UNIT = 10_000
+SHARES = ("accuracy", "ci_low", "ci_high", "chance", "accuracy_not_next", "control", "train_accuracy")
+COUNTS = ("n", "converged")
+
+
+def make_frames(data: xr.Dataset, metric: str, *, run: str, name: str, minus: xr.Dataset | None = None) -> dict[str, Any]:
+    """What one heatmap needs at every checkpoint.
+
+    data: dims (checkpoint, position, target). values: variable → one list a checkpoint, [target × position]
+    flattened. With `minus` (same dims, or without checkpoints) the picture shows the difference to it.
+    """
+    steps = [int(step) for step in data["checkpoint"].values.tolist()]
+    targets = [str(target) for target in data["target"].values.tolist()]
+    values = {variable: _flat(data[variable], data, UNIT) for variable in SHARES if variable in data}
+    values |= {variable: _flat(data[variable], data, 1) for variable in COUNTS if variable in data}
+    values["shown"] = _flat(data[metric], data, UNIT)
+    frames: dict[str, Any] = {
+        "run": run,
+        "name": name,
+        "metric": metric,
+        "steps": steps,
+        "positions": [int(position) for position in data["position"].values.tolist()],
+        "targets": targets,
+        "labels": [target_label(target) for target in targets],
+        "values": values,
+    }
+    if minus is not None:
+        theirs = minus.reindex(target=targets, position=data["position"])
+        if "checkpoint" not in theirs.dims:
+            theirs = theirs.expand_dims(checkpoint=[0])
+        frames["minus"] = {
+            "steps": [int(step) for step in theirs["checkpoint"].values.tolist()],
+            "shown": _flat(theirs[metric], theirs, UNIT),
+        }
+    return frames
+
+
+def _flat(variable: xr.DataArray, like: xr.Dataset, unit: int) -> list[list[int | None]]:
+    """[checkpoint][target × position] as integers; NaN becomes None."""
+    order = ("checkpoint", "target", "position")
+    full = variable.broadcast_like(like["accuracy"]).transpose(*order) if "accuracy" in like else variable
+    scaled = np.rint(np.asarray(full.values, float) * unit)
+    scaled = scaled.reshape(scaled.shape[0], -1)
+    return [[None if np.isnan(value) else int(value) for value in row] for row in scaled]

@@ -1,0 +1,197 @@
+"""Which runs there are: a cached walk over the runs' folder, refreshed where a modification time changed.
+
+Pages name runs by `id`, never by path: an id is looked up in the index and nowhere else, so no address that a
+browser sends can reach a file outside the runs.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.files import PARTIAL_PREFIX
+from workbench.recipe import Recipe, load_recipe
+from workbench.results import SUFFIX
+from workbench.runs import RUN_FILE, read_metrics
+from workbench_app.notes import NOTES_FILE, Notes, read_notes
+
+DEEPEST = 3  # runs/<a>/<b>/<run>
+PROGRESS_FILE = "progress.json"
+QUIET_SECONDS = 120  # a `training` run whose progress has not moved for so long has probably been stopped
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """What the index knows of a run. `fault` is the sentence to show where its recipe or run.json is broken.
+
+    result_sets: `p-embedding` → step → (mtime in ns, size) of its file.
+    """
+
+    id: str
+    path: Path
+    stamps: dict[str, Stamp]
+    state: str
+    recipe: Recipe | None
+    fault: str | None
+    steps: list[int]
+    result_sets: dict[str, dict[int, Stamp]]
+    notes: Notes
+    strays: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def augmentation(self) -> str:
+        """The recipe's augmentation, those of its groups, or empty where the recipe is broken."""
+        if self.recipe is None:
+            return ""
+        return ", ".join(group.augmentation for group in self.recipe.groups)
+
+    @property
+    def changed(self) -> float:
+        """When anything about the run last changed, in seconds since 1970."""
+        return max((stamp[0] for stamp in self.stamps.values()), default=0) / 1e9
+
+    def sets_of(self, kind: str) -> list[str]:
+        """The result sets of a probe kind (`p`, `q`), the paper's own family first."""
+        found = [name for name in self.result_sets if name.partition("-")[0] == kind]
+        return sorted(found, key=lambda name: (name != f"{kind}-embedding", name))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl, as far as they can be read."""
+        try:
+            return read_metrics(self.path / "metrics.jsonl")
+        except (OSError, ValueError):
+            return []
+
+    def progress(self) -> dict[str, Any] | None:
+        """Where training is (progress.json), with `quiet` where it has stood still for minutes."""
+        file = self.path / PROGRESS_FILE
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            age = time.time() - file.stat().st_mtime
+            return {**content, "quiet": age > QUIET_SECONDS} if isinstance(content, dict) else None
+        except (OSError, ValueError):
+            return None
+
+
+class RunIndex:
+    """The runs below a folder. `entries()` is cheap enough for every request: it looks at most once a second."""
+
+    def __init__(self, folder: Path, *, pause: float = 1.0) -> None:
+        self.folder, self.pause = folder, pause
+        self._entries: dict[str, RunEntry] = {}
+        self._looked = -1e9
+        self._lock = threading.Lock()
+
+    def entries(self) -> dict[str, RunEntry]:
+        """Every run by id, in order of its place on disk."""
+        with self._lock:
+            if time.monotonic() - self._looked >= self.pause:
+                self._entries = self._look()
+                self._looked = time.monotonic()
+            return self._entries
+
+    def get(self, run_id: str) -> RunEntry | None:
+        """The run of an id, or None where there is none (any text may be asked for)."""
+        return self.entries().get(run_id)
+
+    def _look(self) -> dict[str, RunEntry]:
+        found: dict[str, RunEntry] = {}
+        for path in _find_runs(self.folder, DEEPEST):
+            relative = path.relative_to(self.folder).as_posix() if path != self.folder else path.name
+            run_id = base = re.sub(r"[^A-Za-z0-9._+-]", "_", relative)
+            number = 2
+            while run_id in found:
+                run_id, number = f"{base}~{number}", number + 1
+            stamps = _stamps(path)
+            known = self._entries.get(run_id)
+            if known is not None and known.path == path and known.stamps == stamps:
+                found[run_id] = known
+            else:
+                found[run_id] = _read_entry(run_id, path, stamps, known)
+        return found
+
+
+def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / RUN_FILE).exists():
+        yield folder
+        return
+    if depth == 0:
+        return
+    try:
+        children = sorted(child for child in folder.iterdir() if child.is_dir())
+    except OSError:
+        return
+    for child in children:
+        if not child.name.startswith((PARTIAL_PREFIX, ".")):
+            yield from _find_runs(child, depth - 1)
+
+
+def _stamps(path: Path) -> dict[str, Stamp]:
+    """Modification times of all that the entry is made from; progress is read afresh each time instead."""
+    names = [RUN_FILE, "recipe.toml", "metrics.jsonl", "checkpoints", "results", NOTES_FILE]
+    names += [f"results/{folder}" for folder in _names(path / "results")]
+    return {name: stamp for name in names if (stamp := stamp_of(path / name)) is not None}
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """(mtime in ns, size), or None where nothing is there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(PARTIAL_PREFIX))
+    except OSError:
+        return []
+
+
+def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEntry | None) -> RunEntry:
+    recipe, fault, state = None, None, "unknown"
+    try:
+        content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+        state = str(content.get("state", "unknown"))
+    except (OSError, ValueError, AttributeError) as error:
+        fault = f"{RUN_FILE} cannot be read ({error})."
+    try:
+        recipe = load_recipe(path / "recipe.toml") if fault is None else None
+    except (WorkbenchError, OSError, UnicodeDecodeError) as error:
+        fault = f"The recipe cannot be read: {error}"
+    same_steps = known is not None and known.stamps.get("checkpoints") == stamps.get("checkpoints")
+    steps = known.steps if same_steps and known is not None else _list_steps(path / "checkpoints")
+    sets: dict[str, dict[int, Stamp]] = {}
+    strays = []
+    for folder in _names(path / "results"):
+        if "-" not in folder or not (path / "results" / folder).is_dir():
+            strays.append(folder)
+            continue
+        sets[folder] = _list_results(path / "results" / folder)
+    sets = {name: files for name, files in sets.items() if files}
+    return RunEntry(run_id, path, stamps, state, recipe, fault, steps, sets, read_notes(path), strays)
+
+
+def _list_steps(folder: Path) -> list[int]:
+    names = [name for name in _names(folder) if re.fullmatch(r"step-\d+", name)]
+    return sorted(int(name[5:]) for name in names if (folder / name / "checkpoint.json").exists())
+
+
+def _list_results(folder: Path) -> dict[int, Stamp]:
+    found = {}
+    for name in _names(folder):
+        digits = name.removeprefix("step-").removesuffix(SUFFIX)
+        if name == f"step-{digits}{SUFFIX}" and digits.isdigit() and (stamp := stamp_of(folder / name)):
+            found[int(digits)] = stamp
+    return dict(sorted(found.items()))

@@ -1,0 +1,157 @@
+"""P-probe: position × target heatmaps of the selected runs, side by side, or as differences to one of them."""
+
+from typing import Any
+from urllib.parse import quote
+
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.figures import plot_difference, plot_probe_heatmap
+from workbench_app import cards, controls
+from workbench_app.frames import make_frames
+from workbench_app.index import RunEntry
+from workbench_app.metrics import METRICS, metrics_of
+from workbench_app.selection import choose
+from workbench_app.slices import at_step, depths_of
+from workbench_app.view import Component, Page, View, union_of_steps
+
+FORMS = (("all", "All"), ("first", "First token"), ("whole", "Whole value"))
+HOW_TO_READ = (
+    "A probe reads the hidden state just before the first, second, … sixth value of a biography is said (positions "
+    "0–5) and guesses every attribute that has not yet been said. Cells are percent of people the probe has never seen."
+)
+
+
+def render(view: View, key: str) -> Page:
+    """The heatmaps of every selected run at the selected checkpoint."""
+    set_names = sorted({name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n))
+    chosen_set = choose(view.selection.set, set_names)
+    loaded = {entry.id: view.cells(entry, chosen_set) for entry in view.runs} if chosen_set else {}
+    have = {run: data for run, (data, _) in loaded.items() if data is not None}
+    metrics = metrics_of(list(have.values()))
+    metric = choose(view.selection.metric, metrics, "accuracy")
+    form = choose(view.selection.form, [name for name, _ in FORMS], "all")
+    baseline = view.selection.baseline if view.selection.baseline in have else ""
+    depths = _depths(view, chosen_set)
+    layer = choose(view.selection.layer, depths, depths[-1] if depths else "")
+    shown = {run: _of_form(data, form) for run, data in have.items()}
+
+    panels: list[dict[str, Any]] = []
+    boxes = []
+    for number, entry in enumerate(view.runs):
+        theirs = shown.get(baseline) if baseline and baseline != entry.id else None
+        box, panel = _panel(view, entry, chosen_set, shown.get(entry.id), metric, theirs, f"heat-{number}", key)
+        boxes.append(box)
+        panels += [panel] if panel else []
+    names = [(entry.id, entry.id) for entry in view.runs if entry.id in have]
+    children = [
+        cards.heading("P-probe", HOW_TO_READ),
+        controls.bar(
+            controls.runs_control(view),
+            controls.segmented("metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric),
+            controls.segmented("form", "Targets", FORMS, form),
+            controls.select("baseline", "Minus", [("none", "nothing"), *names], baseline or "none", least=3),
+            controls.set_control(set_names, chosen_set),
+            controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
+        ),
+        cards.legend(diverging=bool(baseline)),
+        cards.grid(boxes),
+    ]
+    resolved = {"metric": metric, "form": form, "baseline": baseline or "none", "set": chosen_set, "layer": layer}
+    return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def _panel(
+    view: View,
+    entry: RunEntry,
+    set_name: str,
+    data: xr.Dataset | None,
+    metric: str,
+    theirs: xr.Dataset | None,
+    id: str,
+    key: str,
+) -> tuple[Component, dict[str, Any] | None]:
+    """One run's card, and what redraws it."""
+    if set_name not in entry.result_sets:
+        return cards.empty("This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id), None
+    found = view.load(entry, set_name)
+    wrong = cards.faults(found.faults)
+    if data is None:
+        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.augmentation), None
+    try:
+        step = view.shown(data["checkpoint"].values.tolist())
+        figure = draw(data, metric, step, theirs, view.selection.step)
+    except WorkbenchError as error:
+        return cards.card(entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.augmentation), None
+    panel = {
+        "id": id,
+        "kind": "heat",
+        "set": set_name,
+        "parts": [make_frames(data, metric, run=entry.id, name=entry.id, minus=theirs)],
+    }
+    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
+    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    title = f"{entry.id} minus {view.selection.baseline}" if theirs is not None else entry.id
+    label = f"P-probe heatmap of {title}, {METRICS[metric].label}"
+    old = [f"Step {s}: the checkpoint has been retrained since; probe it again." for s in found.stale]
+    box = cards.card(
+        title,
+        cards.heat(id, view.themed(figure), key, label),
+        wrong,
+        cards.faults(old, "Out of date"),
+        sub=entry.augmentation,
+        actions=[*_partial(entry, set_name), cards.shown_at(id, step), cards.downloads(id, links)],
+    )
+    return box, panel
+
+
+def draw(data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = None, wanted: int | None = None) -> Any:
+    """The heatmap at a step, or its difference to another run's at the step that stands for `wanted`."""
+    if theirs is not None:
+        other = at_step(theirs, wanted) if "checkpoint" in theirs.dims else theirs
+        figure = plot_difference(at_step(data, step), other, variable=metric)
+        figure.update_layout(coloraxis_showscale=False)
+    else:
+        figure = plot_probe_heatmap({"": data}, variable=metric, step=step, colour_bar=False, titles=False)
+    return figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * data.sizes["target"] + 56)
+
+
+def probe_command(entry: RunEntry, set_name: str = "") -> list[str]:
+    """The command that fills this page for a run."""
+    if not entry.steps:
+        return ["workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume"]
+    family = (set_name.partition("-")[2] or "embedding").partition("+")[0]
+    options = [] if family == "embedding" else ["--family", family]
+    return ["workbench", "probe", str(entry.path), *options, "--checkpoints", "all"]
+
+
+def _partial(entry: RunEntry, set_name: str) -> list[Component]:
+    """A word where some checkpoints have not been probed yet."""
+    from dash import html
+
+    done = sum(step in entry.result_sets[set_name] for step in entry.steps)
+    if done >= len(entry.steps):
+        return []
+    text = f"{done} of {len(entry.steps)} checkpoints probed"
+    return [html.Span(text, className="badge", title="The others are filled in as soon as they are probed.")]
+
+
+def _of_form(data: xr.Dataset, form: str) -> xr.Dataset:
+    """Only the targets of a form; birth date, which has only `first`, belongs to both."""
+    if form == "all":
+        return data
+    targets = [str(target) for target in data["target"].values.tolist()]
+    kept = [
+        target
+        for target in targets
+        if target.endswith(f"/{form}") or f"{target.partition('/')[0]}/{form}" not in targets
+    ]
+    return data.sel(target=kept)
+
+
+def _depths(view: View, set_name: str) -> list[str]:
+    found: dict[str, None] = {}
+    for entry in view.runs:
+        data = view.load(entry, set_name).data if set_name in entry.result_sets else None
+        found |= dict.fromkeys(depths_of(data) if data is not None else [])
+    return list(found)

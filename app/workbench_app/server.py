@@ -1,0 +1,131 @@
+"""Make the app and serve it."""
+
+import logging
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dash import Dash
+from flask import Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from workbench.errors import WorkbenchError
+from workbench_app.callbacks import add_callbacks
+from workbench_app.downloads import add_downloads
+from workbench_app.index import RunIndex
+from workbench_app.layout import PAGE_TEMPLATE, make_layout
+from workbench_app.library import ResultLibrary
+from workbench_app.security import LOOPBACK, guard
+
+DEMO_FOLDER = Path(__file__).parent / "demo"
+DEFAULT_PORT = 8050
+TITLE = "Knowledge Probing Workbench"
+log = logging.getLogger("workbench_app")
+
+
+def make_app(
+    runs_folder: Path | str,
+    *,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    url_prefix: str = "/",
+    writable: bool = True,
+    pause: float = 1.0,
+) -> Dash:
+    """The app over a folder of runs.
+
+    host decides which Host headers are answered; anything but this machine needs a `token`. url_prefix is the
+    path a proxy serves the app under. pause: seconds between two looks at the folder.
+    """
+    folder = Path(runs_folder)
+    if not folder.is_dir():
+        raise WorkbenchError(
+            f"There is no folder {folder}; give the folder that holds your runs, or look at `workbench ui --demo`."
+        )
+    if host not in LOOPBACK and not token:
+        raise WorkbenchError(
+            f"The host {host} can be reached by others, so it needs --token; e.g. --token {secrets.token_urlsafe(12)}."
+        )
+    prefix = "/" + url_prefix.strip("/") + "/" if url_prefix.strip("/") else "/"
+    app = Dash(
+        "workbench_app",
+        title=TITLE,
+        update_title=None,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        url_base_pathname=prefix,
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        enable_mcp=False,
+        add_log_handler=False,
+    )
+    app.index_string = PAGE_TEMPLATE
+    index, library = RunIndex(folder, pause=pause), ResultLibrary()
+    app.layout = make_layout(prefix)
+    add_callbacks(app, index, library, prefix=prefix, writable=writable)
+    add_downloads(app.server, index, prefix)
+    _answer_errors(app)
+    hashes = app.csp_hashes()
+    guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix)
+    return app
+
+
+def _answer_errors(app: Dash) -> None:
+    """One sentence for what fails; the traceback goes to the log, never to the browser."""
+
+    @app.server.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        return Response(f"{error.description}\n", error.code or 500, mimetype="text/plain")
+
+    @app.server.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        log.error("A request failed.", exc_info=error)
+        return Response("The app could not answer this; its terminal says why.\n", 500, mimetype="text/plain")
+
+
+class _Quiet(WSGIRequestHandler):
+    """Keeps connections open and does not print every request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: Any) -> None:
+        pass
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        if type == "error" and "timed out" not in message:
+            log.info(message.rstrip(), *args)
+
+
+def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
+    """A server of many threads, not yet running; port 0 takes a free one."""
+    if port and _taken(host, port):
+        raise WorkbenchError(f"Port {port} of {host} is taken; choose another with --port, or --port 0 for any.")
+    server = make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    return server
+
+
+def serve(app: Dash, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until Ctrl-C; `ready(port)` is called when the app can be opened."""
+    server = make_http_server(app, host, port)
+    ready(server.server_port)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("workbench: stopped.", file=sys.stderr)
+    finally:
+        server.server_close()
+
+
+def _taken(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False

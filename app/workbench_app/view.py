@@ -1,0 +1,71 @@
+"""What a page is given, and what it gives back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+import xarray as xr
+
+from workbench.figures import apply_theme
+from workbench_app.index import RunEntry
+from workbench_app.library import Loaded, ResultLibrary
+from workbench_app.selection import Selection
+from workbench_app.slices import shown_step, slice_probe
+
+Component = Any  # Dash's components are untyped
+
+
+@dataclass(frozen=True)
+class View:
+    """The selection and what it may reach. `runs` are the selected ones; `entries` all there are."""
+
+    selection: Selection
+    entries: Mapping[str, RunEntry]
+    runs: list[RunEntry]
+    library: ResultLibrary
+    dark: bool = False
+    prefix: str = "/"
+    writable: bool = True
+    folder: str = "runs"
+
+    def load(self, entry: RunEntry, set_name: str) -> Loaded:
+        """A result set as it is on disk now."""
+        return self.library.load(entry, set_name)
+
+    def cells(self, entry: RunEntry, set_name: str) -> tuple[xr.Dataset | None, Loaded]:
+        """A run's cells (checkpoint, position, target) at the selected layer, None where there is nothing."""
+        loaded = self.load(entry, set_name)
+        data = None if loaded.data is None else slice_probe(loaded.data, self.selection.layer)
+        return data, loaded
+
+    def shown(self, steps: Sequence[int]) -> int:
+        """Which of these steps the selected one means."""
+        return shown_step(list(steps), self.selection.step)
+
+    def themed(self, figure: go.Figure) -> go.Figure:
+        """The figure in the page's colours, light or dark."""
+        return apply_theme(figure, dark=self.dark)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What to show. `panels` are what the browser redraws at each step, `steps` the slider's stops.
+
+    resolved: the values of the controls, after defaults, so that the browser can tell a change by hand.
+    """
+
+    children: list[Component]
+    panels: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    resolved: dict[str, Any] = field(default_factory=dict)
+
+
+def union_of_steps(panels: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Every step that some panel has: where the slider can stop."""
+    steps: set[int] = set()
+    for panel in panels:
+        steps.update(panel.get("steps", ()))
+        for part in panel.get("parts", ()):
+            steps.update(part["steps"])
+    return sorted(steps)

@@ -1,0 +1,139 @@
+"""Training curves, probes over training, Q-probe bars, the paper's numbers, and the heatmap in words."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.figures import (
+    paper_augmentations,
+    paper_p_probe,
+    paper_q_probe,
+    plot_probe_over_training,
+    plot_q_bars,
+    plot_training_curves,
+)
+from workbench.figures.reading import read_heatmap
+from workbench.figures.training import recitation
+from workbench.results import TARGETS
+
+ROWS = [
+    {
+        "step": step,
+        "loss": None if step == 0 else 1 / (step + 1),
+        "biographies": {
+            "train": {"mean": step / 10, "major": 0.5},
+            "test": {"mean": step / 20, "major": 0.7},
+        },
+        "answers": {"train": {"mean": 0.0}},
+    }
+    for step in range(0, 11, 5)
+]
+
+
+def test_training_curves_show_the_rows_and_the_checkpoints():
+    figure = plot_training_curves(ROWS, checkpoints=[0, 10])
+    by_name = {trace.name: trace for trace in figure.data}
+    assert set(by_name) == {
+        "loss",
+        "biographies, train people",
+        "biographies, test people",
+        "answers, train people",
+    }
+    assert list(by_name["biographies, test people"].y) == [0, 0.25, 0.5]
+    assert list(by_name["loss"].x) == [5, 10]  # no loss was measured at step 0
+    assert sorted({shape.x0 for shape in figure.layout.shapes}) == [0, 10]
+
+
+def test_training_curves_of_nothing_are_refused():
+    with pytest.raises(WorkbenchError, match="no metrics yet"):
+        plot_training_curves([])
+
+
+def test_recitation_is_the_last_row_over_both_halves():
+    assert recitation(ROWS) == {"mean": pytest.approx(0.75), "major": pytest.approx(0.6)}
+    assert recitation([]) == {}
+
+
+def test_the_probe_over_training_has_one_line_a_target(p_result):
+    parts = [
+        p_result("staircase", step=step, known=known) for step, known in ((0, 0.1), (64, 0.4), (512, 0.9))
+    ]
+    series = xr.concat(parts, "checkpoint", data_vars="all", combine_attrs="override")
+    figure = plot_probe_over_training(series)
+    assert len(figure.data) == 11
+    month = next(trace for trace in figure.data if trace.name.startswith("birth date"))
+    np.testing.assert_allclose(month.y, [0.1, 0.4, 0.9])
+    assert list(figure.layout.xaxis.ticktext) == ["0", "64", "512"]
+    whole = plot_probe_over_training(series, form="whole")
+    assert [trace.name.split(" (")[0] for trace in whole.data][:2] == ["birth date", "birth city"]
+    assert len(whole.data) == 6
+    at_1 = plot_probe_over_training(series, position=1)
+    assert not any(trace.name.startswith("birth date") for trace in at_1.data)  # empty at every checkpoint
+
+
+def test_one_checkpoint_is_no_series(p_result):
+    with pytest.raises(WorkbenchError, match="--checkpoints all"):
+        plot_probe_over_training(p_result("flat"))
+
+
+def test_q_bars_show_accuracy_interval_and_chance():
+    ours = paper_q_probe("single").assign(
+        ci_low=("target", np.full(11, 0.0)), ci_high=("target", np.full(11, 1.0))
+    )
+    figure = plot_q_bars({"a": ours, "b": paper_q_probe("multi5+permute")})
+    a, chance, b, _ = figure.data
+    np.testing.assert_array_equal(a.y, ours["accuracy"].values)
+    np.testing.assert_allclose(np.asarray(a.error_y.array) + np.asarray(a.y), 1.0)
+    assert b.error_y.array is None
+    np.testing.assert_array_equal(chance.y, ours["chance"].values)
+
+
+def test_the_papers_numbers_are_the_printed_ones():
+    single, permuted = paper_p_probe("single"), paper_p_probe("multi5+permute")
+    assert single["target"].values.tolist() == list(TARGETS)
+    cell = single["accuracy"].sel
+    assert cell(position=0, target="birth_date/first") == 1.0
+    assert cell(position=4, target="company_city/first") == 0.691
+    assert cell(position=1, target="birth_city/whole") == 0.937
+    assert np.isnan(cell(position=2, target="birth_city/whole"))
+    assert permuted["accuracy"].sel(position=0, target="university/whole") == 0.755
+    assert permuted["chance"].sel(target="university/first") == 0.37
+    assert paper_q_probe("single")["accuracy"].sel(target="birth_date/first") == 0.634
+    assert paper_q_probe("multi5")["accuracy"].sel(target="company_city/whole") == 0.119
+
+
+def test_the_paper_has_sixteen_rows_and_says_which():
+    assert len(paper_augmentations()) == 16
+    assert all(paper_p_probe(name)["accuracy"].notnull().any() for name in paper_augmentations())
+    with pytest.raises(
+        WorkbenchError, match=r"no numbers for 'multi5\+permut'; did you mean 'multi5\+permute'\?"
+    ):
+        paper_p_probe("multi5+permut")
+
+
+def test_the_two_patterns_are_told_apart_and_agree_with_the_paper(p_result):
+    assert read_heatmap(p_result("staircase")).pattern == "staircase"
+    assert read_heatmap(p_result("flat")).pattern == "flat"
+    assert read_heatmap(p_result("flat", known=0.25)).pattern == "between"
+    assert read_heatmap(paper_p_probe("single")).pattern == "staircase"
+    assert read_heatmap(paper_p_probe("multi5+permute")).pattern == "flat"
+
+
+def test_the_reading_states_the_means():
+    reading = read_heatmap(paper_p_probe("single"))
+    # whole values at position 0, Figure 13(c): 5.0, 0.8, 1.7, 0.6, 14.3; month 100
+    assert reading.others_at_start == pytest.approx(np.mean([0.05, 0.008, 0.017, 0.006, 0.143]))
+    assert reading.at_start == pytest.approx(np.mean([1, 0.05, 0.008, 0.017, 0.006, 0.143]))
+    assert reading.others_chance == pytest.approx(np.mean([0.005, 0.003, 0.01, 0.004, 0.137]))
+    assert reading.own_by_attribute["company"] == 0.95
+    assert "4 % of the time; chance is 3 %" in reading.sentences[0]
+    assert np.isnan(read_heatmap(paper_p_probe("multi5+permute")).own_sentence)
+
+
+def test_drawing_needs_no_torch():
+    code = "import sys, workbench.figures; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,66 @@
+"""Results as text: every cell stands where it belongs, with colours or without."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from workbench.figures import paper_q_probe
+from workbench.tables import print_result, table_rows, table_text
+
+
+def row_of(text, label):
+    return next(line for line in text.splitlines() if line.startswith(label)).removeprefix(label).split()
+
+
+def test_the_text_table_shows_each_cell_and_dots_for_empty_ones(p_result):
+    text = table_text(p_result("staircase"))
+    assert row_of(text, "birth date · first") == ["10", "90", *"·····", "1,000"]
+    assert row_of(text, "birth city · whole") == ["10", "10", "90", *"····", "1,000"]
+    assert row_of(text, "company city · whole") == ["10", *["10"] * 5, "90", "1,000"]
+    assert "staircase · P-probe (embedding) · step 512" in text
+    assert "· already said in every entry" in text
+    assert "already said" not in table_text(p_result("flat"))
+    assert "\x1b" not in text
+
+
+def test_columns_stand_below_their_position(p_result):
+    text = table_text(p_result("flat"))
+    head = next(line for line in text.splitlines() if line.startswith("target"))
+    line = next(line for line in text.splitlines() if line.startswith("major · first"))
+    for position in range(6):
+        place = head.index(f" {position} ") + 1
+        assert line[place - 1 : place + 1] == "90"
+
+
+def test_n_is_a_range_where_it_differs(p_result):
+    result = p_result("flat")
+    result["n"][5, :] = 166
+    assert row_of(table_text(result), "major · first")[-1] == "166–1,000"
+
+
+def test_colours_follow_the_value_where_there_are_colours(p_result):
+    buffer = io.StringIO()
+    console = Console(file=buffer, force_terminal=True, color_system="truecolor", width=100)
+    print_result(p_result("staircase"), console, explain=True)
+    assert "\x1b[" in buffer.getvalue()
+    assert "A staircase" in buffer.getvalue()
+    assert buffer.getvalue().count("48;2;") >= 36  # a background for each filled cell
+
+
+def test_a_q_probe_has_a_row_a_target():
+    result = paper_q_probe("single").assign(
+        n=("target", np.full(11, 1000)),
+        ci_low=("target", np.full(11, 0.61)),
+        ci_high=("target", np.full(11, 0.66)),
+    )
+    assert row_of(table_text(result), "birth date · first") == ["8", "63", "61–66", "1,000"]
+
+
+def test_rows_for_json_have_none_where_a_cell_is_empty(p_result):
+    rows = table_rows(p_result("staircase"))
+    assert len(rows) == 66
+    by_cell = {(row["position"], row["target"]): row["accuracy"] for row in rows}
+    assert by_cell[1, "birth_city/first"] == pytest.approx(0.9)
+    assert by_cell[2, "birth_city/first"] is None

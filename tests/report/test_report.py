@@ -1,0 +1,185 @@
+"""The report is one file that holds everything, fetches nothing, and says what is missing."""
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.report import write_report
+from workbench.results import load_results, result_path
+from workbench.runs import open_run
+
+CHROMIUM = shutil.which("chromium")
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, its scripts by kind, and its visible text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.loads: list[str] = []
+        self.scripts: list[tuple[dict, str]] = []
+        self.text = ""
+        self._open: dict | None = None
+        self._quiet = False
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.loads += [str(found[key]) for key in ("src", "href", "data", "poster", "srcset") if key in found]
+        self._quiet = tag in ("style", "script")
+        if tag == "script":
+            self._open = found
+
+    def handle_endtag(self, tag):
+        self._open, self._quiet = None, False
+
+    def handle_data(self, data):
+        if self._open is not None:
+            self.scripts.append((self._open, data))
+        elif not self._quiet:
+            self.text += data
+
+    def figures(self) -> list[dict]:
+        return [json.loads(body) for attrs, body in self.scripts if "data-variant" in attrs]
+
+
+@pytest.fixture
+def page(runs, tmp_path):
+    return Page(write_report(runs(), tmp_path / "report.html"))
+
+
+def test_the_report_fetches_nothing(page, tmp_path):
+    assert page.loads == []
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style and "@import" not in style
+    assert "default-src 'none'" in html  # and a browser would refuse to
+
+
+def test_plotly_is_in_it_exactly_once(page):
+    big = [body for attrs, body in page.scripts if len(body) > 1_000_000]
+    assert len(big) == 1 and "plotly.js v" in big[0][:200]
+
+
+def test_the_figures_are_the_results(page, tmp_path):
+    shown = [figure for figure in page.figures() if figure["data"][0].get("customdata")]
+    result = load_results(tmp_path / "runs/single", "p", "embedding").isel(checkpoint=-1)
+    z = shown[0]["data"][0]["z"]
+    drawn = np.frombuffer(base64.b64decode(z["bdata"]), z["dtype"]).reshape(11, 6)
+    np.testing.assert_array_equal(drawn, result["accuracy"].values.T)
+
+
+def test_figures_leave_their_colours_to_the_page(page):
+    assert all("template" not in figure["layout"] for figure in page.figures())
+    templates = next(json.loads(body) for attrs, body in page.scripts if attrs.get("id") == "templates")
+    assert set(templates) == {"light", "dark"}
+
+
+def test_it_says_what_is_seen_how_to_read_it_and_what_to_run(page, tmp_path):
+    for words in (
+        "Two language models, started from nothing, each learned by heart the biographies of 40 made-up people",
+        "How the biographies were written is all that differs: single · multi5+permute",
+        "A staircase: each attribute becomes readable only in its own sentence (90 % on the diagonal)",
+        "Flat rows: the attributes are known as soon as the name has been read",
+        "single minus the paper",
+        f"workbench ui {tmp_path / 'runs'}",
+        "workbench recipes little > mine.toml",
+        'augmentation = "multi5+permute"',
+    ):
+        assert words in " ".join(page.text.split()), words
+
+
+def test_a_biography_is_shown_with_its_six_positions(page, tmp_path):
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    entries = re.findall(r'<p class="entry">(.*?)</p>', html)
+    assert len(entries) == 2
+    for entry in entries:
+        assert re.findall(r'class="pos"[^>]*>(\d)<', entry) == list("012345")
+        plain = re.sub(r"<span class=\"pos\".*?</span>", "", entry)
+        text = re.sub("<[^>]+>", "", plain).replace("&#x27;", "'")
+        assert any(
+            text == e.text
+            for run in ("single", "multi5+permute")
+            for e in open_run(tmp_path / "runs" / run).corpus.entries
+        )
+
+
+def test_missing_parts_name_the_command_that_makes_them(runs, tmp_path):
+    single, permuted = runs()
+    shutil.rmtree(single / "results")
+    (permuted / "metrics.jsonl").unlink()
+    text = Page(write_report([single, permuted], tmp_path / "report.html")).text
+    assert f"Not probed yet.workbench probe {single}" in text
+    assert (
+        "Not measured yet." in text
+        and f"workbench train {permuted / 'recipe.toml'} --out {permuted} --resume" in text
+    )
+    assert f"workbench probe {single} --kind q\nworkbench probe {permuted} --kind q" in text
+    assert "were trained on the biographies" in text  # recitation is not known
+
+
+def test_q_probes_are_drawn_where_they_exist(runs, add_results, tmp_path):
+    single, permuted = runs()
+    add_results(open_run(permuted), (512,), kind="q")
+    page = Page(write_report([single, permuted], tmp_path / "report.html"))
+    bars = [f for f in page.figures() if f["data"][0]["type"] == "bar"]
+    assert len(bars) == 1 and bars[0]["data"][0]["name"] == "multi5+permute"
+    assert f"workbench probe {single} --kind q" in page.text
+    assert f"workbench probe {permuted} --kind q" not in page.text
+
+
+def test_a_damaged_or_outdated_result_is_told_and_the_rest_still_shown(runs, tmp_path):
+    single, permuted = runs()
+    broken = result_path(single, "p", "embedding", 512)
+    broken.write_bytes(broken.read_bytes()[:1000])
+    info = next((permuted / "checkpoints").glob("*512/checkpoint.json"))
+    info.write_text(info.read_text().replace(open_run(permuted).recipe.digest[:32], "f" * 32))
+    page = Page(write_report([single, permuted], tmp_path / "report.html"))
+    assert f"The result {broken} (1000 bytes) is truncated or damaged" in page.text
+    assert "was made with the weights" in page.text
+    assert page.figures()  # training curves and the paper's
+
+
+def test_names_are_escaped(runs, tmp_path):
+    single, _ = runs()
+    evil = single.rename(single.parent / "<b>&'x'")
+    html = write_report([evil], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<b>&'x'" not in html and "&lt;b&gt;&amp;&#x27;x&#x27;" in html
+
+
+def test_no_runs_or_no_run_is_a_sentence(tmp_path):
+    with pytest.raises(WorkbenchError, match="at least one run"):
+        write_report([], tmp_path / "report.html")
+    with pytest.raises(WorkbenchError, match="is not a run"):
+        write_report([tmp_path], tmp_path / "report.html")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_browser_draws_it_without_a_request_or_a_complaint(runs, tmp_path, scheme, width):
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = write_report(runs(), tmp_path / "report.html")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        requests, complaints = [], []
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.goto(path.as_uri(), timeout=120_000)
+        tab.wait_for_selector(".heatmap-label text", state="attached", timeout=60_000)
+        drawn = tab.locator(".figure .main-svg").count()
+        overflow = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+        tab.get_by_role("button", name="very next value").click()
+        shown = {box.get_attribute("data-show") for box in tab.locator('.figure[data-group="p"]').all()}
+        browser.close()
+    assert drawn >= 6 and overflow <= 0 and shown == {"accuracy_not_next"}
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert complaints == []

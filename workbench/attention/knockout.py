@@ -1,0 +1,205 @@
+"""Knock-out: cut a position's look at a role and see what that costs (Geva et al. 2023, arXiv 2304.14767, sect. 5).
+
+In the chosen blocks the pattern's row of the position gets minus infinity at every token of the role before the
+softmax; the weight goes to the tokens left. Cost: probability of the right value's first token without the cut
+minus with it. The control cuts as many tokens, drawn at random among those the position sees.
+
+Shapes: B batch, P positions, K keys, W windows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
+from workbench.attention.parts import open_parts, written_out
+from workbench.attention.readout import CellSums, Readout, read_tokens
+from workbench.attention.roles import EVERYTHING, GROUPS, ROLES, expand_role, group_matrix
+from workbench.errors import WorkbenchError, nearest
+from workbench.people.attributes import ATTRIBUTES
+from workbench.seeds import hash_to_int
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+    from transformers import PreTrainedModel
+
+    from workbench.attention.queries import QueryPass
+
+CUTS: tuple[str, ...] = (
+    "name",
+    "name_first",
+    "name_middle",
+    "name_last",
+    "pronoun",
+    "values",
+    *(f"value:{attribute}" for attribute in ATTRIBUTES),
+    "own_template",
+    "other_template",
+    "separator",
+    "start",
+    EVERYTHING,
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Neighbouring blocks that are cut together; `label` as shown: `all`, `2`, `0-1`."""
+
+    label: str
+    blocks: tuple[int, ...]
+
+
+def make_windows(n_blocks: int, width: int | None = None) -> tuple[Window, ...]:
+    """All blocks, then every `width` neighbouring ones (default: a third of the depth, at least one)."""
+    width = max(1, n_blocks // 3) if width is None else width
+    if not 1 <= width <= n_blocks:
+        raise WorkbenchError(f"A window of {width} blocks does not fit; the model has {n_blocks}: give 1 to {n_blocks}.")
+    windows = [Window("all", tuple(range(n_blocks)))]
+    if width < n_blocks:
+        for first in range(n_blocks - width + 1):
+            blocks = tuple(range(first, first + width))
+            windows.append(Window(f"{first}" if width == 1 else f"{first}-{blocks[-1]}", blocks))
+    return tuple(windows)
+
+
+def check_cuts(names: Sequence[str]) -> tuple[str, ...]:
+    """Roles, sums of roles or groups that can be cut; an unknown one is refused with the nearest."""
+    known = list(dict.fromkeys([*CUTS, *GROUPS, *ROLES, "template"]))
+    for name in names:
+        if name not in known:
+            raise WorkbenchError(f"There is no role {name!r}{nearest(name, known)} (there are {', '.join(known)}).")
+    return tuple(names)
+
+
+def measure_knockout(
+    model: "PreTrainedModel",
+    examples: AttentionExamples,
+    *,
+    roles: Sequence[str] = CUTS,
+    windows: Sequence[Window] | None = None,
+    heads: Sequence[int] | None = None,
+    seed: int = 0,
+    batch_tokens: int = BATCH_TOKENS,
+) -> "xr.Dataset":
+    """Accuracy and probability of the next value's first token with each role cut, per (position, attribute).
+
+    Variables over (role, window, position, attribute): accuracy (with the cut), ci_low, ci_high, n,
+    accuracy_clean, probability, probability_clean, loss = probability_clean - probability with loss_se, and
+    loss_control, accuracy_control (as many random tokens cut). Only entries in which the position sees the role
+    count, so an entry without it never dilutes a loss; cells without any are NaN with n = 0. chance (attribute).
+
+    heads: cut only these heads of each block of a window.
+    Raises WorkbenchError for a role no entry has, a head or block out of range.
+    """
+    from workbench.attention.queries import QueryPass
+
+    parts = open_parts(model)
+    names = check_cuts(roles)
+    windows = make_windows(parts.n_blocks) if windows is None else tuple(windows)
+    for window in windows:
+        parts.check_blocks(window.blocks)
+    parts.check_heads(heads)
+    measures = ("right", "probability", "clean_right", "clean", "loss", "loss2", "loss_control", "right_control")
+    sums = CellSums(measures, len(names) * len(windows), examples.positions.shape[1])
+    import torch
+
+    generator = torch.Generator().manual_seed(hash_to_int(seed, "knock-out control") % 2**63)
+    with written_out(model):
+        for batch in examples.batches(str(model.device), batch_tokens):
+            queries = QueryPass(parts, batch)
+            clean = read_tokens(parts, queries.run(), batch.answers_BP)
+            draws_BPK = torch.rand(queries.visible_BPK.shape, generator=generator).to(batch.ids_BT.device)
+            for number, name in enumerate(names):
+                cut_BPK = find_cut(queries, name) & queries.visible_BPK
+                seen_BP = cut_BPK.any(-1)
+                if not bool((seen_BP & batch.present_BP).any()):
+                    continue
+                control_BPK = draw_control(queries.visible_BPK, cut_BPK, draws_BPK)
+                for place, window in enumerate(windows):
+
+                    def read(cut: "torch.Tensor", blocks: tuple[int, ...] = window.blocks) -> Readout:
+                        states = queries.run(cut, blocks=blocks, heads=heads)
+                        return read_tokens(parts, states, batch.answers_BP)
+
+                    with_cut, random = read(cut_BPK), read(control_BPK)
+                    loss_BP = (clean.probability_BP - with_cut.probability_BP).double()
+                    sums.add(
+                        number * len(windows) + place,
+                        batch,
+                        seen_BP,
+                        right=with_cut.right_BP,
+                        probability=with_cut.probability_BP,
+                        clean_right=clean.right_BP,
+                        clean=clean.probability_BP,
+                        loss=loss_BP,
+                        loss2=loss_BP**2,
+                        loss_control=clean.probability_BP - random.probability_BP,
+                        right_control=random.right_BP,
+                    )
+    absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
+    if absent and tuple(roles) != CUTS:
+        raise WorkbenchError(f"No entry has the role {absent[0]!r} before a position; choose among other roles.")
+    return _to_dataset(sums, names, windows, examples)
+
+
+def find_cut(queries: "QueryPass", name: str) -> "torch.Tensor":
+    """bool [B, P, K]: the keys of a role; `own_template` and `other_template` depend on what comes next."""
+    import torch
+
+    roles_BK = queries.roles_BK.clamp(min=0)
+    inside_B1K = (queries.roles_BK >= 0)[:, None, :]
+    if name in GROUPS and name not in ("name", "values"):
+        groups_ARG = torch.from_numpy(group_matrix()).to(roles_BK.device).bool()
+        member_AR = groups_ARG[:, :, GROUPS.index(name)]
+        member_BPR = member_AR[queries.batch.attribute_BP]
+        found_BPK = member_BPR.gather(-1, roles_BK[:, None, :].expand(-1, member_BPR.shape[1], -1))
+        return found_BPK & inside_B1K
+    chosen = torch.tensor(expand_role(name), device=roles_BK.device)
+    found_BK = torch.isin(queries.roles_BK, chosen)
+    return found_BK[:, None, :].expand(-1, queries.visible_BPK.shape[1], -1)
+
+
+def draw_control(
+    visible_BPK: "torch.Tensor", cut_BPK: "torch.Tensor", draws_BPK: "torch.Tensor"
+) -> "torch.Tensor":
+    """bool [B, P, K]: as many visible keys as are cut, those with the smallest draws."""
+    number_BP1 = cut_BPK.sum(-1, keepdim=True)
+    order_BPK = draws_BPK.masked_fill(~visible_BPK, 2.0).argsort(-1).argsort(-1)
+    return (order_BPK < number_BP1) & visible_BPK
+
+
+def _to_dataset(
+    sums: CellSums, names: tuple[str, ...], windows: Sequence[Window], examples: AttentionExamples
+) -> "xr.Dataset":
+    import xarray as xr
+
+    shape = (len(names), len(windows))
+    dims = ("role", "window", "position", "attribute")
+
+    def unfold(values: np.ndarray) -> Any:
+        return dims, values.reshape(*shape, *sums.shape[1:])
+
+    variables: dict[str, Any] = {key: (dims, values) for key, values in sums.accuracy("right", shape).items()}
+    for key, name in (
+        ("accuracy_clean", "clean_right"),
+        ("probability", "probability"),
+        ("probability_clean", "clean"),
+        ("loss", "loss"),
+        ("loss_control", "loss_control"),
+        ("accuracy_control", "right_control"),
+    ):
+        variables[key] = unfold(sums.mean(name))
+    variables["loss_se"] = unfold(sums.standard_error("loss", "loss2"))
+    variables["chance"] = ("attribute", examples.chance())
+    return xr.Dataset(
+        variables,
+        coords={
+            "role": list(names),
+            "window": [window.label for window in windows],
+            "position": np.arange(sums.shape[1]),
+            "attribute": list(ATTRIBUTES),
+        },
+    )

@@ -1,0 +1,169 @@
+"""The parts of a network that attention analyses hook: blocks, attention, head outputs, feed-forward, output head.
+
+Shapes: B batch, T tokens, D width, H heads, V vocabulary.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench_models import ModelError, is_bidirectional, locate, parse_site
+
+from workbench.activations.capture import find_module
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger("workbench")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Modules by block, from the table of sites.
+
+    attention: its output is (what it adds, pattern); writers: their input is every head's output, [.., H · width];
+    mlp: its output is what it adds; norm: the final norm; head: from the width to the vocabulary.
+    """
+
+    model: "PreTrainedModel"
+    blocks: "list[nn.Module]"
+    attention: "list[nn.Module]"
+    writers: "list[nn.Module]"
+    values: "list[nn.Module]"
+    mlp: "list[nn.Module]"
+    norm: "nn.Module"
+    head: "nn.Module"
+    n_heads: int
+
+    @property
+    def n_blocks(self) -> int:
+        return len(self.blocks)
+
+    def head_outputs(self, flow: "torch.Tensor") -> "torch.Tensor":
+        """[…, H · width] → […, H, width]."""
+        return flow.reshape(*flow.shape[:-1], self.n_heads, -1)
+
+    def writer_weights(self, block: int) -> "torch.Tensor":
+        """[H, width, D]: how each head's output is written into the residual stream."""
+        weight: Any = self.writers[block].weight
+        into = weight if type(self.writers[block]).__name__ == "Conv1D" else weight.T  # Conv1D is [in, out]
+        return into.reshape(self.n_heads, -1, into.shape[-1])  # type: ignore[no-any-return]
+
+    def states(self, ids_BT: "torch.Tensor", **inputs: Any) -> "torch.Tensor":
+        """[B, T, D] after the final norm: one forward pass without the output head."""
+        return self.model.base_model(input_ids=ids_BT, **inputs).last_hidden_state  # type: ignore[no-any-return]
+
+    def check_blocks(self, blocks: Iterable[int]) -> tuple[int, ...]:
+        """The blocks themselves; one the model does not have is refused."""
+        chosen = tuple(blocks)
+        if wrong := [block for block in chosen if not 0 <= block < self.n_blocks]:
+            raise WorkbenchError(
+                f"block {wrong[0]} does not exist; the model has {self.n_blocks}, numbered 0 to {self.n_blocks - 1}."
+            )
+        return chosen
+
+    def check_heads(self, heads: Iterable[int] | None) -> tuple[int, ...]:
+        """The heads themselves, all of them for None; one the model does not have is refused."""
+        chosen = tuple(range(self.n_heads)) if heads is None else tuple(heads)
+        if wrong := [head for head in chosen if not 0 <= head < self.n_heads]:
+            raise WorkbenchError(
+                f"head {wrong[0]} does not exist; each block has {self.n_heads}, numbered 0 to {self.n_heads - 1}."
+            )
+        return chosen
+
+
+def open_parts(model: "PreTrainedModel") -> Parts:
+    """Find the parts of a causal model of a known architecture.
+
+    Raises WorkbenchError for a bidirectional one (what comes next is then no question) or an unknown one.
+    """
+    config: Any = model.config
+    if is_bidirectional(config):
+        raise WorkbenchError(
+            "This model is bidirectional: it sees the value it would be asked for. Attention analyses need a causal "
+            "one (gpt2, gpt2-rotary, llama)."
+        )
+    n_blocks = int(config.num_hidden_layers)
+
+    def modules(kind: str) -> "list[nn.Module]":
+        sites = [parse_site(f"{kind}.{block}") for block in range(n_blocks)]
+        return [find_module(model, site, locate(site, config)) for site in sites]
+
+    try:
+        final = parse_site("ln_final")
+        untyped: Any = model
+        return Parts(
+            model,
+            modules("resid_post"),
+            modules("pattern"),
+            modules("z"),
+            modules("v"),
+            modules("mlp_out"),
+            find_module(model, final, locate(final, config)),
+            untyped.get_output_embeddings(),
+            int(config.num_attention_heads),
+        )
+    except ModelError as error:
+        raise WorkbenchError(f"{error}.") from error
+
+
+@contextlib.contextmanager
+def written_out(model: "PreTrainedModel") -> Iterator[None]:
+    """Run a model with written-out (eager) attention, the only one that has a pattern; put its own back."""
+    import torch
+
+    before = model.config._attn_implementation
+    untyped: Any = model
+    was_training = model.training
+    if before != "eager":
+        logger.info("attention is switched from %s to eager for the analysis", before)
+        model.set_attn_implementation("eager")
+    untyped.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        untyped.train(was_training)
+        if before != "eager":
+            model.set_attn_implementation(before)
+
+
+@contextlib.contextmanager
+def hooks(*handles: Any) -> Iterator[None]:
+    """Hooks for the length of a `with` block; they are removed however it ends."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def on_output(module: "nn.Module", change: "Callable[[Any], Any]") -> Any:
+    """Hook a module's output; what `change` returns takes its place (None leaves it)."""
+    return module.register_forward_hook(lambda _module, _args, output: change(output))
+
+
+def on_input(module: "nn.Module", change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Any:
+    """Hook a module's first input; what `change` returns takes its place (None leaves it)."""
+
+    def hook(_module: "nn.Module", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            new = change(args[0])
+            return None if new is None else ((new, *args[1:]), kwargs)
+        name = next(iter(kwargs))
+        new = change(kwargs[name])
+        return None if new is None else (args, {**kwargs, name: new})
+
+    return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def on_layer(parts: Parts, layer: int, change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Any:
+    """Hook the residual stream at a layer: 0 before the first block, l after block l - 1 (`resid_post.{l-1}`)."""
+    if not 0 <= layer <= parts.n_blocks:
+        raise WorkbenchError(f"layer {layer} does not exist; expected 0 to {parts.n_blocks}.")
+    return on_input(parts.blocks[0], change) if layer == 0 else on_output(parts.blocks[layer - 1], change)

@@ -1,0 +1,246 @@
+"""Asking a model questions: what it says, whether that is right, and what kind of mistake it is otherwise.
+
+An answer is right when the tokens said, up to and with the final full stop, are the value's tokens and the full
+stop. A bidirectional model cannot go on from a prompt: it is given as many mask tokens as the answer has, with
+the full stop after them, and fills them in at once.
+
+Shapes: N questions, B batch, T tokens, M answer tokens, V vocabulary.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from workbench_models import is_bidirectional
+
+from workbench.errors import WorkbenchError
+from workbench.extraction.generation import TOKENS_PER_BATCH, generate
+from workbench.people.attributes import ATTRIBUTES
+from workbench.people.people import Person
+from workbench.seeds import make_rng
+from workbench.tokens.encoding import EncodedQuestions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+RIGHT, OTHER_PERSON, MAJORITY, OTHER_ATTRIBUTE, MALFORMED = ANSWER_KINDS = (
+    "right",
+    "another person's value",
+    "the commonest value",
+    "a value of another attribute",
+    "malformed",
+)
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AskableQuestions:
+    """Encoded questions and what is known of their people.
+
+    train_N: whether the person belongs to the train half; group_N: index into `groups`.
+    """
+
+    encoded: EncodedQuestions
+    train_N: np.ndarray
+    group_N: np.ndarray
+    groups: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def answer(self, n: int) -> Tokens:
+        """The ids of question n's answer with its full stop."""
+        return tuple(self.encoded.text_ids(n)[self.encoded.answer_start[n] :].tolist())
+
+    def prompt(self, n: int) -> np.ndarray:
+        """The ids of question n before its answer."""
+        return self.encoded.text_ids(n)[: self.encoded.answer_start[n]]
+
+    def choose(
+        self, *, train: bool | None = None, group: str | None = None, people: int | None = None, seed: int = 0
+    ) -> np.ndarray:
+        """Indices of the questions of a half and a group; of `people` people of them, drawn by the seed."""
+        keep_N = np.ones(len(self), bool)
+        if train is not None:
+            keep_N &= self.train_N == train
+        if group is not None:
+            keep_N &= self.group_N == self.groups.index(group)
+        ids = np.unique(self.encoded.people[keep_N])
+        if people is not None and people < len(ids):
+            ids = make_rng(seed, "people asked").permutation(ids)[:people]
+            keep_N &= np.isin(self.encoded.people, ids)
+        return np.flatnonzero(keep_N)
+
+
+def make_askable(encoded: EncodedQuestions, people: Sequence[Person]) -> AskableQuestions:
+    """Questions with their people's half and group."""
+    groups = tuple(dict.fromkeys(person.group for person in people))
+    train = np.array([person.split == "train" for person in people], bool)
+    group = np.array([groups.index(person.group) for person in people], int)
+    return AskableQuestions(encoded, train[encoded.people], group[encoded.people], groups)
+
+
+@dataclass(frozen=True)
+class AnswerBook:
+    """Every answer the run's people have, as tokens: what a model could have meant.
+
+    known: answer (with its full stop) → the attributes that have it. commonest: attribute → the answer most of
+    the train people have. ends: the ids that end an answer.
+    """
+
+    known: dict[Tokens, set[int]]
+    commonest: dict[int, Tokens]
+    ends: tuple[int, ...]
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest answer, full stop included."""
+        return max(map(len, self.known))
+
+    @cached_property
+    def date_shapes(self) -> dict[int, list[set[int]]]:
+        """Length → which ids stand at each place of a date; a date nobody has is a date all the same."""
+        shapes: dict[int, list[set[int]]] = {}
+        for answer, attributes in self.known.items():
+            if ATTRIBUTES.index("birth_date") in attributes:
+                places = shapes.setdefault(len(answer), [set() for _ in answer])
+                for place, token in zip(places, answer, strict=True):
+                    place.add(token)
+        return shapes
+
+    def read(self, said_M: np.ndarray) -> Tokens | None:
+        """The longest known answer (or well-formed date) that these tokens begin with."""
+        said = [token for token in said_M.tolist() if token >= 0]
+        for length in range(min(len(said), self.longest), 0, -1):
+            answer = tuple(said[:length])
+            if answer in self.known or self._is_date(answer):
+                return answer
+        return None
+
+    def classify(self, attribute: int, answer: Tokens, said: Tokens | None) -> str:
+        """Which of ANSWER_KINDS it is to say `said` where `answer` is right."""
+        if said is None:
+            return MALFORMED
+        if said == answer:
+            return RIGHT
+        if attribute in self.known.get(said, ()) or (attribute == 0 and said not in self.known):
+            return MAJORITY if said == self.commonest.get(attribute) else OTHER_PERSON
+        return OTHER_ATTRIBUTE
+
+    def _is_date(self, answer: Tokens) -> bool:
+        places = self.date_shapes.get(len(answer))
+        return bool(places) and all(token in place for token, place in zip(answer, places or [], strict=True))
+
+
+def make_answer_book(questions: AskableQuestions, end_id: int) -> AnswerBook:
+    """Collect the answers. The full stop ends an answer, unless one has it inside (`St. Louis`)."""
+    known: dict[Tokens, set[int]] = {}
+    counts: dict[int, Counter[Tokens]] = {}
+    for n in range(len(questions)):
+        answer, attribute = questions.answer(n), int(questions.encoded.attribute[n])
+        known.setdefault(answer, set()).add(attribute)
+        if questions.train_N[n]:
+            counts.setdefault(attribute, Counter())[answer] += 1
+    stops = {answer[-1] for answer in known}
+    inside = {token for answer in known for token in answer[:-1]}
+    ends = (end_id, *sorted(stops)) if not stops & inside else (end_id,)
+    commonest = {attribute: counter.most_common(1)[0][0] for attribute, counter in counts.items()}
+    return AnswerBook(known, commonest, ends)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said to some questions. first_N: whether its likeliest first token is right."""
+
+    kinds: list[str]
+    said: list[Tokens]
+    first_N: np.ndarray
+
+    @property
+    def right_N(self) -> np.ndarray:
+        """Whether the whole answer is right."""
+        return np.array([kind == RIGHT for kind in self.kinds], bool)
+
+
+def ask(
+    model: "PreTrainedModel",
+    questions: AskableQuestions,
+    chosen: np.ndarray,
+    book: AnswerBook,
+    *,
+    beams: int = 1,
+    mask_id: int | None = None,
+) -> Answers:
+    """Ask the chosen questions (indices); `mask_id` is what a bidirectional model fills in."""
+    require_context(model, questions, chosen)
+    if is_bidirectional(model.config):
+        if beams > 1:
+            raise WorkbenchError(
+                f"A bidirectional model fills all its mask tokens at once, so {beams} beams mean nothing; use 1."
+            )
+        if mask_id is None:
+            raise WorkbenchError("A bidirectional model needs a mask token, and this tokenizer has none.")
+        tokens_NM, first_token_N = _fill_masks(model, questions, chosen, mask_id, book.longest)
+    else:
+        prompts = [questions.prompt(n) for n in chosen]
+        generated = generate(model, prompts, stop_ids=book.ends, max_new=book.longest, beams=beams)
+        tokens_NM, first_token_N = generated.tokens_NM, generated.first_N
+    kinds, said, first_N = [], [], np.zeros(len(chosen), bool)
+    for i, n in enumerate(chosen):
+        answer, heard = questions.answer(n), book.read(tokens_NM[i])
+        kinds.append(book.classify(int(questions.encoded.attribute[n]), answer, heard))
+        said.append(heard or tuple(token for token in tokens_NM[i].tolist() if token >= 0))
+        first_N[i] = first_token_N[i] == answer[0]
+    return Answers(kinds, said, first_N)
+
+
+def require_context(model: "PreTrainedModel", questions: AskableQuestions, chosen: np.ndarray) -> None:
+    """Refuse questions that do not fit the model's context together with their answers."""
+    if not len(chosen):
+        return
+    context = int(model.config.max_position_embeddings)
+    longest = int(chosen[np.argmax(questions.encoded.lengths[chosen])])
+    length = int(questions.encoded.lengths[longest])
+    if length > context:
+        raise WorkbenchError(
+            f"A question about person {questions.encoded.people[longest]} has {length} tokens with its answer, "
+            f"but the model reads {context}; shorten it or train with a larger model.max_length."
+        )
+
+
+def text_of(tokenizer: "PreTrainedTokenizerFast", said: Tokens) -> str:
+    """What was said, as text."""
+    return str(tokenizer.decode(list(said))).strip()
+
+
+@torch.inference_mode()
+def _fill_masks(
+    model: "PreTrainedModel", questions: AskableQuestions, chosen: np.ndarray, mask_id: int, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a bidirectional model puts in place of each answer: tokens [N, M] with the full stop, first [N]."""
+    encoded = questions.encoded
+    tokens_NM = np.full((len(chosen), longest), -1, np.int64)
+    was_training = model.training
+    model.eval()
+    lengths_N = encoded.lengths[chosen]
+    for length in np.unique(lengths_N):  # rows of one length need no padding, which this model would see
+        alike = np.flatnonzero(lengths_N == length)
+        size = max(1, TOKENS_PER_BATCH // int(length))
+        for here in np.split(alike, np.arange(size, len(alike), size)):
+            ids_BT = np.stack([encoded.text_ids(n) for n in chosen[here]]).astype(np.int64)
+            places_T = np.arange(length)
+            start_B1 = encoded.answer_start[chosen[here]][:, None]
+            end_B1 = encoded.answer_end[chosen[here]][:, None]
+            masked_BT = (places_T >= start_B1) & (places_T < end_B1)
+            ids_BT[masked_BT] = mask_id
+            hidden_BTD = model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state
+            hidden_ND = hidden_BTD[torch.from_numpy(masked_BT).to(model.device)]
+            ids_BT[masked_BT] = model.get_output_embeddings()(hidden_ND).argmax(-1).cpu().numpy()
+            for row, n, start in zip(ids_BT, here, start_B1[:, 0], strict=True):
+                tokens_NM[n, : length - start] = row[start:]
+    model.train(was_training)
+    return tokens_NM, tokens_NM[:, 0]

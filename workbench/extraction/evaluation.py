@@ -1,0 +1,226 @@
+"""How well a model answers, and recites: accuracies per half and attribute, chance beside them, and what it says
+where it is wrong.
+
+Shapes: S halves (train, test), A attributes, N questions.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from workbench_models import is_bidirectional
+
+from workbench.checkpoints import Checkpoint, load_model
+from workbench.errors import WorkbenchError
+from workbench.extraction.asking import ANSWER_KINDS, Answers, AskableQuestions, ask, make_answer_book, make_askable
+from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
+from workbench.extraction.recall import recite
+from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
+from workbench.people.attributes import ATTRIBUTES
+from workbench.questions import Question
+from workbench.results import load_result, make_attrs, result_path, save_result, weights_digests
+from workbench.runs import Run
+from workbench.statistics import wilson_interval
+from workbench.tokens.encoding import encode_entries, encode_questions
+from workbench.training.devices import choose_device
+from workbench.training.evaluation import biography_statements
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+SPLITS = ("train", "test")
+BY_CELL = ("split", "attribute")
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is asked of whom. adapter: a finetune's name, or None for the checkpoint itself; which: its `last` or
+    `best` state; checkpoint: by step, default the finetune's own, or the last. people: at most so many of each
+    half, drawn by the recipe's seed.
+    """
+
+    adapter: str | None = None
+    which: str = "last"
+    checkpoint: str | None = None
+    beams: int = 1
+    group: str | None = None
+    people: int | None = None
+    again: bool = False
+
+    @property
+    def variant(self) -> str:
+        """What tells this result's folder from the plain one."""
+        parts = [self.adapter.replace("/", "_")] if self.adapter else []
+        parts += ["best"] if self.adapter and self.which == "best" else []
+        parts += [f"group-{self.group}"] if self.group else []
+        parts += [f"beams{self.beams}"] if self.beams > 1 else []
+        parts += [f"people{self.people}"] if self.people is not None else []
+        return "+".join(parts)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """dataset: see `make_qa_dataset`. wrong: examples of wrong answers, none where the result was read from disk."""
+
+    dataset: xr.Dataset
+    wrong: list[WrongAnswer]
+
+
+def evaluate(
+    run: Run,
+    request: EvaluationRequest,
+    *,
+    questions: list[Question] | None = None,
+    device: str | None = None,
+) -> Evaluation:
+    """Ask every question (or of a sample of people), recite biographies, and keep the result of the run's own
+    questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice.
+    """
+    tuned = None if request.adapter is None else open_finetune(run, request.adapter)
+    checkpoint = run.checkpoint(request.checkpoint or "last")
+    if tuned is not None:
+        checkpoint = base_checkpoint(run, tuned, request.checkpoint)
+    known = sorted({person.group for person in run.corpus.people})
+    if request.group is not None and request.group not in known:
+        raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
+    family = "none" if tuned is None else str(tuned.settings["method"])
+    settings = _describe(request, tuned)
+    path = result_path(run.path, "qa", family, checkpoint.step, request.variant)
+    if questions is None and not request.again and path.is_file():
+        found = load_result(path)
+        same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
+        if same and json.loads(found.attrs["settings"]) == settings:
+            return Evaluation(found, [])
+    chosen_device = choose_device(device)
+    if tuned is None:
+        model = load_model(checkpoint, device=chosen_device)
+    else:
+        model = load_finetuned(run, tuned, which=request.which, device=chosen_device)
+    attrs = make_attrs(
+        kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=request.variant
+    )
+    evaluation = _measure(run, model, request, questions or run.corpus.questions, attrs)
+    evaluation = Evaluation(evaluation.dataset.assign_coords(checkpoint=checkpoint.step), evaluation.wrong)
+    if questions is None:
+        save_result(path, evaluation.dataset)
+    return evaluation
+
+
+def make_qa_dataset(
+    asked: AskableQuestions,
+    chosen: np.ndarray,
+    answers: Answers,
+    recited: dict[str, np.ndarray],
+    attrs: dict[str, str],
+) -> xr.Dataset:
+    """The labelled array of one evaluation, dims (split, attribute) and, for `said`, answer_kind.
+
+    Variables: accuracy, n, ci_low, ci_high of whole answers; chance, what the commonest value of the half's
+    people scores; first_accuracy, first_ci_low, first_ci_high, first_chance of first tokens; said, how many
+    answers were of which kind; recall_first, recall_whole, recall_n of biographies.
+    """
+    right_SA, first_SA, n_SA = (np.zeros((len(SPLITS), len(ATTRIBUTES)), int) for _ in range(3))
+    chance_SA, first_chance_SA = (np.full(n_SA.shape, np.nan) for _ in range(2))
+    said_SAK = np.zeros((*n_SA.shape, len(ANSWER_KINDS)), int)
+    kinds_N = np.array([ANSWER_KINDS.index(kind) for kind in answers.kinds], int)
+    for s, split in enumerate(SPLITS):
+        for a in range(len(ATTRIBUTES)):
+            in_half = asked.train_N[chosen] == (split == "train")
+            here = np.flatnonzero(in_half & (asked.encoded.attribute[chosen] == a))
+            n_SA[s, a] = len(here)
+            if not len(here):
+                continue
+            right_SA[s, a], first_SA[s, a] = answers.right_N[here].sum(), answers.first_N[here].sum()
+            said_SAK[s, a] = np.bincount(kinds_N[here], minlength=len(ANSWER_KINDS))
+            true = [asked.answer(n) for n in chosen[here]]
+            chance_SA[s, a] = _commonest_share(true)
+            first_chance_SA[s, a] = _commonest_share([answer[:1] for answer in true])
+    (low_SA, high_SA), (first_low_SA, first_high_SA) = (
+        wilson_interval(right_SA, n_SA),
+        wilson_interval(first_SA, n_SA),
+    )
+    with np.errstate(invalid="ignore"):
+        accuracy_SA, first_accuracy_SA = right_SA / n_SA, first_SA / n_SA
+    variables: dict[str, Any] = {
+        "accuracy": (BY_CELL, accuracy_SA),
+        "n": (BY_CELL, n_SA),
+        "ci_low": (BY_CELL, low_SA),
+        "ci_high": (BY_CELL, high_SA),
+        "chance": (BY_CELL, chance_SA),
+        "first_accuracy": (BY_CELL, first_accuracy_SA),
+        "first_ci_low": (BY_CELL, first_low_SA),
+        "first_ci_high": (BY_CELL, first_high_SA),
+        "first_chance": (BY_CELL, first_chance_SA),
+        "said": ((*BY_CELL, "answer_kind"), said_SAK),
+        **{name: (BY_CELL, values_SA) for name, values_SA in recited.items()},
+    }
+    coords = {"split": list(SPLITS), "attribute": list(ATTRIBUTES), "answer_kind": list(ANSWER_KINDS)}
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _measure(
+    run: Run,
+    model: "PreTrainedModel",
+    request: EvaluationRequest,
+    questions: Sequence[Question],
+    attrs: dict[str, str],
+) -> Evaluation:
+    tokenizer, people = run.tokenizer, run.corpus.people
+    mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
+    asked = make_askable(encode_questions(tokenizer, questions), people)
+    # The book holds the run's own answers, so a question of the user's is judged by the same values.
+    own = make_askable(encode_questions(tokenizer, run.corpus.questions), people)
+    book = make_answer_book(own, tokenizer.eos_token_id)
+    in_halves = [
+        asked.choose(train=split == "train", group=request.group, people=request.people, seed=run.recipe.seed)
+        for split in SPLITS
+    ]
+    chosen = np.concatenate(in_halves)
+    answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
+    recited = _recite_people(run, model, np.unique(asked.encoded.people[chosen]), mask_id)
+    dataset = make_qa_dataset(asked, chosen, answers, recited, attrs)
+    return Evaluation(dataset, list_wrong_answers(tokenizer, people, asked, chosen, answers))
+
+
+def _recite_people(
+    run: Run, model: "PreTrainedModel", ids: np.ndarray, mask_id: int | None
+) -> dict[str, np.ndarray]:
+    """recall_first, recall_whole, recall_n [S, A] on one entry of each of these people."""
+    entries = encode_entries(run.tokenizer, run.corpus.entries)
+    statements = biography_statements(entries, run.corpus.people, ids, run.recipe.seed)
+    first_N, whole_N = recite(model, statements, mask_id)
+    shape = (len(SPLITS), len(ATTRIBUTES))
+    half_N = np.where(statements.train, 0, 1)
+    cell_N = half_N * shape[1] + statements.attributes
+    n_SA, first_SA, whole_SA = (
+        np.bincount(cell_N, weights, minlength=shape[0] * shape[1]).reshape(shape)
+        for weights in (None, first_N, whole_N)
+    )
+    with np.errstate(invalid="ignore"):
+        return {"recall_first": first_SA / n_SA, "recall_whole": whole_SA / n_SA, "recall_n": n_SA}
+
+
+def _commonest_share(answers: Sequence[tuple[int, ...]]) -> float:
+    """What always giving the commonest of these answers would score."""
+    counts: dict[tuple[int, ...], int] = {}
+    for answer in answers:
+        counts[answer] = counts.get(answer, 0) + 1
+    return max(counts.values()) / len(answers)
+
+
+def _describe(request: EvaluationRequest, tuned: Finetune | None) -> dict[str, Any]:
+    """What determines the numbers besides the base's weights."""
+    asked = {key: value for key, value in asdict(request).items() if key in ("beams", "group", "people")}
+    if tuned is None:
+        return asked
+    return {
+        **asked,
+        "finetune": tuned.name,
+        "which": request.which,
+        "step": tuned.step(request.which),
+        "files": tuned.info["sha256"],
+        "finetuning": tuned.settings,
+    }

@@ -1,0 +1,191 @@
+"""Finetunes on disk: an adapter, or finetuned checkpoints, beside the run they were made from.
+
+    runs/<run>/finetunes/<name>/
+        finetune.json                      what it is: settings, base, measurements; written last
+        adapters/step-00001500.safetensors         method `lora`: the last adapter, and the best where it differs
+        checkpoints/step-00001500/                 method `full`, or after merging: ordinary checkpoints
+        run.json recipe.toml biographies→ tokenizer→   with checkpoints: the folder is a run like any other
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, load_model, save_checkpoint
+from workbench.errors import WorkbenchError, nearest
+from workbench.extraction.lora import Adapter, merge
+from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.runs import RUN_FILE, Run
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+INFO_FILE = "finetune.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """A finished finetuning. `info` is the content of finetune.json."""
+
+    path: Path
+    info: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.info["settings"])
+
+    @property
+    def base_step(self) -> int:
+        """The step of the checkpoint it started from."""
+        return int(self.info["base_step"])
+
+    @property
+    def base_digest(self) -> str:
+        """The digest of that checkpoint's weights."""
+        return str(self.info["base_weights_digest"])
+
+    def step(self, which: str) -> int:
+        """The finetuning step of the `best` or the `last` state."""
+        if which not in ("best", "last"):
+            raise WorkbenchError(f"A finetune keeps its 'best' and its 'last' state, not {which!r}.")
+        return int(self.info[f"{which}_step"])
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Its ordinary checkpoints: always for method `full`, after merging for `lora`."""
+        return list_checkpoints(self.path / "checkpoints")
+
+
+def finetunes_folder(run: Run) -> Path:
+    """Where a run's finetunes lie."""
+    return run.path / "finetunes"
+
+
+def list_finetunes(run: Run) -> list[Finetune]:
+    """The finished finetunes of a run by name."""
+    files = sorted(finetunes_folder(run).glob(f"*/{INFO_FILE}"))
+    return [Finetune(file.parent, read_json(file)) for file in files if not file.parent.name.startswith(".")]
+
+
+def open_finetune(run: Run, name: str | Path) -> Finetune:
+    """A finetune by its name in this run, or by its folder; an unknown one is refused with the known ones."""
+    for folder in (finetunes_folder(run) / name, Path(name)):
+        if (folder / INFO_FILE).is_file():
+            return Finetune(folder, read_json(folder / INFO_FILE))
+    known = [finetune.name for finetune in list_finetunes(run)]
+    have = f"it has {', '.join(known)}" if known else f"make one with `workbench finetune {run.path}`"
+    raise WorkbenchError(f"{run.path} has no finetune {str(name)!r}{nearest(str(name), known)} ({have}).")
+
+
+def base_checkpoint(run: Run, finetune: Finetune, which: str | None = None) -> Checkpoint:
+    """The run's checkpoint a finetune belongs to; with `which`, that one, refused where its weights are others."""
+    checkpoint = run.checkpoint(finetune.base_step if which is None else which)
+    if checkpoint.weights_digest != finetune.base_digest:
+        raise WorkbenchError(
+            f"The finetune {finetune.path} belongs to the weights {finetune.base_digest[:12]}… but step "
+            f"{checkpoint.step} of {run.path} has {checkpoint.weights_digest[:12]}…; finetune that checkpoint itself."
+        )
+    return checkpoint
+
+
+def load_finetuned(
+    run: Run, finetune: Finetune, *, which: str = "last", base: str | None = None, device: str = "cpu"
+) -> "PreTrainedModel":
+    """The finetuned model in float32 and evaluation mode, adapters merged into the weights."""
+    checkpoint = base_checkpoint(run, finetune, base)
+    step = finetune.step(which)
+    if finetune.settings["method"] == "full":
+        return load_model(next(c for c in finetune.checkpoints if c.step == step), device=device)
+    model = load_model(checkpoint, device="cpu")
+    return merge(model, load_adapter(finetune, model, step)).to(device)  # type: ignore[arg-type]
+
+
+def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Adapter:
+    """A saved adapter for its base model; a damaged file is refused by name."""
+    from safetensors.torch import load_file
+
+    file = finetune.path / "adapters" / f"{checkpoint_name(step)}.safetensors"
+    if not file.is_file() or sha256_file(file) != finetune.info["sha256"].get(file.name):
+        raise WorkbenchError(f"The adapter {file} is missing, truncated or altered; finetune again with --again.")
+    adapter = Adapter(model, finetune.settings["rank"], finetune.settings["embedding_rank"])
+    adapter.load_tensors(load_file(file))
+    return adapter
+
+
+def save_finetune(
+    run: Run,
+    checkpoint: Checkpoint,
+    name: str,
+    info: Mapping[str, Any],
+    states: "Mapping[int, Mapping[str, torch.Tensor]]",
+    model: "PreTrainedModel",
+) -> Finetune:
+    """Write a finetune, all of it or nothing. `states`: step → adapter tensors, or weights for method `full`."""
+    from safetensors.torch import save_file
+
+    path = finetunes_folder(run) / name
+    with folder_atomically(path) as partial:
+        content = {
+            "schema": SCHEMA,
+            **info,
+            "base_run": run.name,
+            "base_step": checkpoint.step,
+            "base_weights_digest": checkpoint.weights_digest,
+            "recipe_digest": run.recipe.digest,
+        }
+        digests = {}
+        if info["settings"]["method"] == "lora":
+            (partial / "adapters").mkdir()
+            for step, tensors in states.items():
+                file = partial / "adapters" / f"{checkpoint_name(step)}.safetensors"
+                save_file(dict(tensors), file, metadata={"base_weights_digest": checkpoint.weights_digest})
+                digests[file.name] = sha256_file(file)
+        else:
+            _make_run(run, partial)
+            for step, weights in states.items():
+                model.load_state_dict(dict(weights))
+                _save_model(run, checkpoint, partial, model, step, name)
+        write_json(partial / INFO_FILE, {**content, "sha256": digests})
+    return open_finetune(run, path)
+
+
+def merge_finetune(run: Run, finetune: Finetune) -> list[Checkpoint]:
+    """Write an adapter's merged checkpoints, which open in transformers alone; those that exist are kept.
+
+    Afterwards the finetune's folder is a run: it can be cached, probed and looked at like any other.
+    """
+    present = {checkpoint.step for checkpoint in finetune.checkpoints}
+    for which in ("best", "last"):
+        step = finetune.step(which)
+        if step not in present:
+            model = load_finetuned(run, finetune, which=which)
+            _save_model(run, base_checkpoint(run, finetune), finetune.path, model, step, finetune.name)
+            present.add(step)
+    if not (finetune.path / RUN_FILE).is_file():
+        _make_run(run, finetune.path)
+    return finetune.checkpoints
+
+
+def _save_model(
+    run: Run, base: Checkpoint, folder: Path, model: "PreTrainedModel", step: int, name: str
+) -> None:
+    origin = {"run": run.name, "step": base.step, "weights_digest": base.weights_digest, "name": name}
+    inherited = {key: base.info[key] for key in ("exposures", "recipe_digest", "precision") if key in base.info}
+    info = {**inherited, "reason": "finetuned", "device": "cpu", "finetuned_from": origin}
+    save_checkpoint(folder / "checkpoints", model, run.tokenizer, step, info)
+
+
+def _make_run(run: Run, folder: Path) -> None:
+    """The files that make a folder a run; the texts are the base's own, by a link that moves with both."""
+    for name in ("biographies", "tokenizer"):
+        (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)
+    shutil.copyfile(run.path / "recipe.toml", folder / "recipe.toml")
+    write_json(folder / RUN_FILE, {**run.status, "state": "finished", "finetuned_from": run.name})

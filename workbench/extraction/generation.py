@@ -1,0 +1,157 @@
+"""Answers, token by token: greedy or beam search with a key-value cache, prompts of one length at a time.
+
+Prompts of equal length need no padding and no attention mask, so thousands of them share each forward pass;
+rows that have ended leave the batch. Beam search follows transformers' own (length penalty 1, no early stopping),
+and both give the tokens `transformers.generate` gives for each prompt alone.
+
+Shapes: N prompts, B batch, T tokens, D width, V vocabulary, M new tokens, W beams.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TOKENS_PER_BATCH = 32_768
+NOTHING = -1  # fills rows after their end
+LOWEST = -1e9
+
+
+@dataclass(frozen=True)
+class Generated:
+    """tokens_NM: int64, each row up to and with its stop token, then -1. first_N: the likeliest first token."""
+
+    tokens_NM: np.ndarray
+    first_N: np.ndarray
+
+
+def generate(
+    model: "PreTrainedModel",
+    prompts: Sequence[np.ndarray],
+    *,
+    stop_ids: Sequence[int],
+    max_new: int,
+    beams: int = 1,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> Generated:
+    """Continue every prompt (its ids) until one of `stop_ids`, `max_new` tokens, or the end of the context."""
+    tokens_NM = np.full((len(prompts), max_new), NOTHING, np.int64)
+    first_N = np.full(len(prompts), NOTHING, np.int64)
+    lengths_N = np.array([len(prompt) for prompt in prompts], int)
+    context = int(model.config.max_position_embeddings)
+    was_training = model.training
+    model.eval()
+    device = model.device
+    with torch.inference_mode():
+        stop = torch.tensor(sorted(set(stop_ids)), device=device)
+        for length in np.unique(lengths_N):
+            alike = np.flatnonzero(lengths_N == length)
+            room = min(max_new, context - int(length))
+            size = max(1, tokens_per_batch // ((int(length) + room) * beams))
+            for start in range(0, len(alike), size):
+                here = alike[start : start + size]
+                ids_BT = torch.from_numpy(np.stack([prompts[n] for n in here]).astype(np.int64)).to(device)
+                reader = _Reader(model)
+                logits_BV = reader.read(ids_BT)
+                first_N[here] = logits_BV.argmax(-1).cpu().numpy()
+                said_BM = (
+                    _say_greedily(reader, logits_BV, stop, room)
+                    if beams == 1
+                    else _search_beams(reader, logits_BV, stop, room, beams)
+                )
+                tokens_NM[here, :room] = said_BM.cpu().numpy()
+    model.train(was_training)
+    return Generated(tokens_NM, first_N)
+
+
+class _Reader:
+    """The model and what it has read so far of a batch."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        from transformers import DynamicCache
+
+        self.model = model
+        self.cache: Any = DynamicCache(config=model.config)
+
+    def read(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """Read further tokens; the logits after the last: float32 [B, V]."""
+        hidden_BTD = self.model.base_model(
+            input_ids=ids_BT, past_key_values=self.cache, use_cache=True
+        ).last_hidden_state
+        logits_BV: torch.Tensor = self.model.get_output_embeddings()(hidden_BTD[:, -1])
+        return logits_BV.float()
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with these rows (indices, repeats allowed)."""
+        self.cache.batch_select_indices(rows)
+
+
+def _say_greedily(reader: _Reader, logits_BV: torch.Tensor, stop: torch.Tensor, max_new: int) -> torch.Tensor:
+    """The likeliest token at each step: int64 [B, M]."""
+    said_BM = torch.full((len(logits_BV), max_new), NOTHING, device=logits_BV.device)
+    speaking = torch.arange(len(logits_BV), device=logits_BV.device)  # rows that have not ended
+    for step in range(max_new):
+        next_S = logits_BV.argmax(-1)
+        said_BM[speaking, step] = next_S
+        going = ~torch.isin(next_S, stop)
+        if step + 1 == max_new or not going.any():
+            break
+        if not going.all():
+            reader.keep(torch.nonzero(going)[:, 0])
+            speaking, next_S = speaking[going], next_S[going]
+        logits_BV = reader.read(next_S[:, None])
+    return said_BM
+
+
+def _search_beams(
+    reader: _Reader, logits_BV: torch.Tensor, stop: torch.Tensor, max_new: int, beams: int
+) -> torch.Tensor:
+    """The best of `beams` continuations by mean log-probability per token: int64 [B, M].
+
+    At each step the best (stop tokens + 1) · W continuations are looked at. Those among the best W that end
+    compete for the answer; the best W that do not end go on. A row is done when the best one going on is worse
+    than the worst of W finished ones.
+    """
+    n_rows, n_ids = logits_BV.shape
+    device = logits_BV.device
+    width = max(2, 1 + len(stop)) * beams
+    row_B1 = torch.arange(n_rows, device=device)[:, None]
+    live_BWM = torch.full((n_rows, beams, max_new), NOTHING, device=device)
+    done_BWM = live_BWM.clone()
+    live_score_BW = torch.full((n_rows, beams), LOWEST, device=device)
+    live_score_BW[:, 0] = 0.0  # all beams are equal at first: only one may branch
+    done_score_BW = torch.full((n_rows, beams), LOWEST, device=device)
+    is_done_BW = torch.zeros(n_rows, beams, dtype=torch.bool, device=device)
+    open_B1 = torch.ones(n_rows, 1, dtype=torch.bool, device=device)
+    reader.keep(torch.arange(n_rows, device=device).repeat_interleave(beams))
+    logits_XV = logits_BV.repeat_interleave(beams, 0)  # X = B · W
+    for step in range(max_new):
+        scores_BWV = logits_XV.log_softmax(-1).view(n_rows, beams, n_ids) + live_score_BW[:, :, None]
+        score_BK, flat_BK = scores_BWV.flatten(1).topk(min(width, beams * n_ids))
+        parent_BK, token_BK = flat_BK // n_ids, flat_BK % n_ids
+        candidate_BKM = live_BWM[row_B1, parent_BK]
+        candidate_BKM[:, :, step] = token_BK
+        ends_BK = torch.isin(token_BK, stop) if step + 1 < max_new else torch.ones_like(token_BK, dtype=torch.bool)
+
+        going_BK = score_BK + ends_BK * LOWEST
+        live_score_BW, chosen_BW = going_BK.topk(beams)
+        live_BWM, parent_BW = candidate_BKM[row_B1, chosen_BW], parent_BK[row_B1, chosen_BW]
+
+        finishes_BK = ends_BK & (torch.arange(ends_BK.shape[1], device=device) < beams)
+        final_BK = score_BK / (step + 1) + ~open_B1 * LOWEST + ~finishes_BK * LOWEST
+        done_score_BW, best_BW = torch.cat([done_score_BW, final_BK], 1).topk(beams)
+        done_BWM = torch.cat([done_BWM, candidate_BKM], 1)[row_B1, best_BW]
+        is_done_BW = torch.cat([is_done_BW, finishes_BK], 1)[row_B1, best_BW]
+
+        worst_B1 = torch.where(is_done_BW, done_score_BW.min(1, keepdim=True).values, LOWEST)
+        open_B1 &= (live_score_BW[:, :1] / (step + 1) > worst_B1).any(1, keepdim=True)
+        if step + 1 == max_new or not open_B1.any():
+            break
+        reader.keep((parent_BW + row_B1 * beams).flatten())
+        logits_XV = reader.read(live_BWM[:, :, step].reshape(-1, 1))
+    return done_BWM[:, 0]

@@ -1,0 +1,48 @@
+"""Wrong answers, one by one: what was asked, what was said instead, and what kind of mistake that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
+from workbench.people.attributes import ATTRIBUTES, Attribute
+from workbench.people.people import Person, Split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """One answer that is not the person's; `kind` is one of ANSWER_KINDS."""
+
+    split: Split
+    attribute: Attribute
+    full_name: str
+    answer: str
+    said: str
+    kind: str
+
+
+def list_wrong_answers(
+    tokenizer: "PreTrainedTokenizerFast",
+    people: Sequence[Person],
+    asked: AskableQuestions,
+    chosen: np.ndarray,
+    answers: Answers,
+) -> list[WrongAnswer]:
+    """Every wrong answer, in the order asked."""
+    wrong = []
+    for n, kind, said in zip(chosen, answers.kinds, answers.said, strict=True):
+        if kind != RIGHT:
+            person = people[asked.encoded.people[n]]
+            attribute = ATTRIBUTES[int(asked.encoded.attribute[n])]
+            answer = text_of(tokenizer, asked.answer(n))
+            wrong.append(
+                WrongAnswer(
+                    person.split, attribute, person.full_name, answer, text_of(tokenizer, said), kind
+                )
+            )
+    return wrong

@@ -1,0 +1,161 @@
+"""P- and Q-probing on activations, without the network in the loop: every layer of a checkpoint in seconds.
+
+Layer 0 is the output of the embedding, layer ℓ the residual stream after block ℓ, `final` what the embedding
+probe reads: the state after the final norm.
+
+Shapes: L layers, P positions, N texts, D width, T targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from workbench.activations import iterate_activations, read_biographies, read_names
+from workbench.activations.reading import Reading
+from workbench.activations.sources import as_source
+from workbench.checkpoints import Checkpoint
+from workbench.people.attributes import ATTRIBUTES
+from workbench.probing.linear.fit import fit_probes
+from workbench.probing.p_probe import PProbeData
+from workbench.probing.q_probe import QProbeData
+from workbench.results import make_attrs
+from workbench.runs import Run
+from workbench.training.devices import choose_device
+
+MEMORY_LIMIT = 8 * 2**30
+
+
+@dataclass(frozen=True)
+class CachedProbeTask:
+    """What probes on activations read and predict, for biographies (kind `p`) or bare names (kind `q`).
+
+    reading: the texts of train and test people. labels_NT: int [N, T], all targets. present, next_value:
+    bool [P, N, T], the cells a text belongs to, and those where the attribute is the very next value.
+    """
+
+    kind: Literal["p", "q"]
+    reading: Reading
+    targets: list[str]
+    labels_NT: np.ndarray
+    people_N: np.ndarray
+    train_N: np.ndarray
+    present: np.ndarray
+    next_value: np.ndarray
+
+
+def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask:
+    """The same texts, people, targets and cells as the embedding probe's, for probes on activations."""
+    chosen = np.sort(np.concatenate([data.train, data.test]))
+    in_train = np.isin(chosen, data.train)
+    people = run.corpus.people
+    names = [target.name for target in data.targets]
+    if isinstance(data, QProbeData):
+        reading = read_names(data.names, people).take(chosen)
+        labels_NT = np.stack([target.labels_N[chosen] for target in data.targets], axis=1)
+        everywhere = np.ones((1, len(chosen), len(names)), bool)
+        return CachedProbeTask("q", reading, names, labels_NT, chosen, in_train, everywhere, ~everywhere)
+    entries = data.entries
+    reading = read_biographies(entries, people).take(chosen)
+    who = entries.people[chosen]
+    labels_NT = np.stack([target.labels_N[who] for target in data.targets], axis=1)
+    columns = [ATTRIBUTES.index(target.attribute) for target in data.targets]
+    rank_1NT = entries.rank[chosen][:, columns][None]
+    positions_P11 = np.arange(len(ATTRIBUTES))[:, None, None]
+    present = (rank_1NT >= positions_P11) & (rank_1NT < len(ATTRIBUTES))
+    return CachedProbeTask("p", reading, names, labels_NT, who, in_train, present, rank_1NT == positions_P11)
+
+
+def run_cached_probe(
+    run: Run,
+    checkpoint: Checkpoint,
+    task: CachedProbeTask,
+    *,
+    probe: Any = "logistic",
+    family: str | None = None,
+    layers: Sequence[int | str] | None = None,
+    seeds: Sequence[int] = (0,),
+    device: str | None = None,
+) -> xr.Dataset:
+    """Probe a checkpoint's activations; dims (layer, position, target[, seed]).
+
+    probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), anything with `fit` and
+    `predict`, or `package.module:factory`. family: its name in results; default: the probe's own.
+    layers: 0, 1, …, `final`; default: all. For the variables see docs/probing-linear.md.
+    """
+    device = choose_device(device)
+    features, names = capture_layers(checkpoint, task.reading, layers, device)
+    result = fit_probes(
+        features,
+        task.labels_NT,
+        task.people_N,
+        task.train_N,
+        probe=probe,
+        cells={"layer": names, "position": list(range(features.shape[1]))},
+        targets=task.targets,
+        present=task.present[None],
+        next_value=task.next_value[None],
+        seeds=list(seeds),
+        device=device,
+    )
+    attrs = make_attrs(
+        kind=task.kind,
+        family=family or (probe if isinstance(probe, str) else type(probe).__name__),
+        run=run,
+        checkpoint=checkpoint,
+        settings={"probe": str(probe), "seeds": list(seeds), "layers": names},
+        notes={"train_texts": int(task.train_N.sum()), "test_texts": int((~task.train_N).sum())},
+    )
+    result = result.assign_coords(checkpoint=checkpoint.step)
+    result.attrs = {**attrs, "warnings": result.attrs.get("warnings", "[]")}
+    return result
+
+
+def capture_layers(
+    checkpoint: Checkpoint, reading: Reading, layers: Sequence[int | str] | None, device: str
+) -> tuple[np.ndarray, list[str]]:
+    """Activations [L, P, N, D], float32, and the names of their layers; states a text lacks are 0.
+
+    Raises WorkbenchError where they would not fit into memory.
+    """
+    sites, names = _layer_sites(layers)
+    features: np.ndarray | None = None
+    found: list[str] = []
+    for batch in iterate_activations(as_source(checkpoint), reading, sites, device=device):
+        if features is None:
+            found = list(batch.vectors)
+            width = next(iter(batch.vectors.values())).shape[-1]
+            shape = (len(found), reading.positions.shape[1], len(reading), width)
+            _require_memory(shape)
+            features = np.zeros(shape, np.float32)
+        for layer, vectors_BPD in enumerate(batch.vectors.values()):
+            features[layer][:, batch.rows] = vectors_BPD.transpose(0, 1).float().cpu().numpy()
+    assert features is not None  # a reading holds at least one text
+    return features, names or [*(str(layer) for layer in range(len(found) - 1)), "final"]
+
+
+def _layer_sites(layers: Sequence[int | str] | None) -> tuple[list[str] | str, list[str]]:
+    """Site names in short form for chosen layers, and the layers' names (empty: all of them)."""
+    if layers is None:
+        return "layers", []
+    sites = ["ln_final" if str(layer) == "final" else _residual(int(layer)) for layer in layers]
+    return sites, [str(layer) for layer in layers]
+
+
+def _residual(layer: int) -> str:
+    return "resid_pre.0" if layer == 0 else f"resid_post.{layer - 1}"
+
+
+def _require_memory(shape: tuple[int, ...]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.files import format_bytes
+
+    needed = 4 * int(np.prod(shape))
+    if needed > MEMORY_LIMIT:
+        raise WorkbenchError(
+            f"The activations [layers, positions, texts, width] = {list(shape)} need {format_bytes(needed)} of memory, "
+            f"more than {format_bytes(MEMORY_LIMIT)}; choose fewer layers (--layers final), or cache them with "
+            "`workbench cache-acts` and probe the store from Python."
+        )
