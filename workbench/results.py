@@ -6,12 +6,10 @@ A result is an `xarray.Dataset`. Dimensions of a P-probe: `position` 0…5 and `
 where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, the first three always:
 
     accuracy          share of the test people's entries the probe gets right, 0…1
-    n                 entries behind it; n = 0 with accuracy NaN is an *empty* cell (the attribute had already
-                      appeared in every entry), which is not the same as an accuracy of zero
+    n                 entries behind it; 0 with accuracy NaN is an *empty* cell (already said everywhere), no zero
     chance            accuracy of the majority class on the test people; may depend on the target alone
     accuracy_not_next, n_not_next   the same without entries in which the attribute is the very next value
-    ci_low, ci_high   95 % interval of `accuracy`
-    train_accuracy, converged, control, selectivity, top5, macro_f1
+    ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged, control, selectivity, top5
 
 Attributes (text) say what made it: kind, family, variant, run, recipe_digest, weights_digest, created (ISO
 8601, UTC), schema, and as JSON settings, notes, versions. An altered or truncated file is refused by name.
@@ -47,7 +45,9 @@ TARGETS = tuple(
     if (attribute, level) != ("birth_date", "whole")  # the paper probes the month alone
 )
 REQUIRED_VARIABLES = ("accuracy", "n", "chance")
+REQUIRED_BY_KIND = {"attention": ("n",)}  # shares of attention and scores of heads are no accuracies
 REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
+REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
 RECORDED_PACKAGES = ("probing-workbench", "torch", "transformers", "numpy", "scikit-learn", "xarray")
 
 
@@ -124,7 +124,7 @@ def load_result(path: Path) -> xr.Dataset:
     return dataset.drop_encoding()
 
 
-def load_results(run_path: Path, kind: str, family: str, variant: str = "") -> xr.Dataset:
+def load_results(run_path: Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
     """All results of a kind and family, joined along `checkpoint` (the step) in order.
 
     The weights' digests become the coordinate `weights_digest` [checkpoint]; other attributes are the newest
@@ -144,10 +144,10 @@ def load_results(run_path: Path, kind: str, family: str, variant: str = "") -> x
     return xr.concat(parts, dim="checkpoint", combine_attrs="override", **merge).assign_attrs(parts[-1].attrs)
 
 
-def list_results(run_path: Path) -> list[ResultSet]:
+def list_results(run_path: Path | str) -> list[ResultSet]:
     """What has been probed, by name: kind, family, steps. Something that is no result is refused by name."""
     found = []
-    root = run_path / "results"
+    root = Path(run_path) / "results"
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.name.startswith(PARTIAL_PREFIX):
             continue
@@ -226,8 +226,8 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _folder(run_path: Path, kind: str, family: str, variant: str) -> Path:
-    return run_path / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
+def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
+    return Path(run_path) / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
 
 
 def _step_of(file: Path) -> int:
@@ -240,10 +240,9 @@ def _step_of(file: Path) -> int:
 def _along_checkpoint(dataset: xr.Dataset, step: int) -> xr.Dataset:
     if "checkpoint" not in dataset.coords:
         dataset = dataset.assign_coords(checkpoint=step)
-    digest = weights_digests(dataset)
     if "checkpoint" not in dataset.dims:
         dataset = dataset.expand_dims("checkpoint")
-    return dataset.assign_coords(weights_digest=("checkpoint", list(digest.values())))
+    return dataset.assign_coords(weights_digest=("checkpoint", list(weights_digests(dataset).values())))
 
 
 def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, file: Path) -> None:
@@ -252,7 +251,7 @@ def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, 
         for part in (other, newest)
     )
     for name in {**there, **here}:
-        if there.get(name) != here.get(name):
+        if name not in REPORTED_SETTINGS and there.get(name) != here.get(name):
             detail = f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
             raise WorkbenchError(
                 f"{file} and {newest_file.name} cannot be joined: {detail}; probe one again."
@@ -260,13 +259,15 @@ def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, 
 
 
 def _require_valid(dataset: xr.Dataset, label: str) -> None:
-    missing = [name for name in REQUIRED_VARIABLES if name not in dataset.data_vars]
+    required = REQUIRED_BY_KIND.get(str(dataset.attrs.get("kind")), REQUIRED_VARIABLES)
+    missing = [name for name in required if name not in dataset.data_vars]
     missing += [f"attribute {name}" for name in REQUIRED_ATTRS if name not in dataset.attrs]
     if "weights_digest" not in dataset.attrs and "weights_digest" not in dataset.coords:
         missing.append("attribute weights_digest")
     if missing:
         raise WorkbenchError(f"The result {label} lacks {', '.join(missing)}; see make_attrs.")
-    accuracy, n = dataset["accuracy"], dataset["n"]
+    n = dataset["n"]
+    accuracy = dataset.get("accuracy", xr.zeros_like(n).where(n > 0))
     if bool((accuracy.notnull() & (n == 0)).any()) or bool((accuracy.isnull() & (n > 0)).any()):
         raise WorkbenchError(
             f"The result {label} contradicts itself: accuracy is to be NaN exactly where n is 0."

@@ -21,11 +21,13 @@ PLAIN_WIDTH = 100
 
 
 def print_result(dataset: xr.Dataset, console: "Console | None" = None, *, explain: bool = False) -> None:
-    """Print a result on stdout: its table and, with `explain`, what it means in two sentences."""
+    """Print a result on stdout: its (newest checkpoint's) table and, with `explain`, what it means."""
     from rich.console import Console
     from rich.padding import Padding
 
     console = console or Console()
+    if "checkpoint" in dataset.dims:
+        dataset = dataset.isel(checkpoint=-1)
     if "layer" in dataset.dims:
         _print(make_layer_table(dataset), console)
         console.print()
@@ -54,7 +56,7 @@ def table_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
 
 def make_table(dataset: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> "Table":
     """A rich table of one checkpoint: P-probes by position, Q-probes with interval and train accuracy."""
-    if "position" in dataset.dims:
+    if dataset.sizes.get("position", 0) > 1:
         return _position_table(select_cells(dataset, step), variable)
     return _target_table(select_cells(dataset, step, dims=("target",)))
 

@@ -42,22 +42,23 @@ def add_callbacks(app: Dash, index: RunIndex, library: ResultLibrary, *, prefix:
         return View(selection, entries, chosen, library, theme == "dark", prefix, writable, str(index.folder))
 
     @app.callback(
-        Output("main", "children"), Output("frames", "data"), Output("resolved", "data"),
-        Input("selection", "data"), Input("version", "data"), State("step", "data"), State("theme", "data"),
+        Output("main", "children"), Output("frames", "data"), Output("resolved", "data"), Output("seen", "data"),
+        Input("selection", "data"), Input("changed", "data"), State("step", "data"), State("theme", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
-    def draw_page(address: str | None, _version: str, step: int | None, theme: str | None) -> tuple[Any, Any, Any]:
+    def draw_page(address: str | None, _changed: str, step: int | None, theme: str | None) -> tuple[Any, ...]:
         view = make_view(address, step, theme)
+        seen = {"address": address, "version": version_of(view.selection, view.runs, library, len(view.entries))}
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw(view, key)
         resolved = {"runs": list(view.selection.runs), **page.resolved}
         told = cards.faults(view.selection.told, "Not found")
         steps = page.steps
-        return [told, *page.children], {"key": key, "panels": page.panels, "steps": steps}, resolved
+        return [told, *page.children], {"key": key, "panels": page.panels, "steps": steps}, resolved, seen
 
     @app.callback(
         Output("detail", "children"),
-        Input("cell", "data"), Input("step", "data"), Input("selection", "data"), Input("version", "data"),
+        Input("cell", "data"), Input("step", "data"), Input("selection", "data"), Input("changed", "data"),
         State("theme", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
@@ -74,14 +75,16 @@ def add_callbacks(app: Dash, index: RunIndex, library: ResultLibrary, *, prefix:
             return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
     @app.callback(
-        Output("version", "data"),
-        Input("tick", "n_intervals"), Input("selection", "data"), State("version", "data"),
+        Output("changed", "data"),
+        Input("tick", "n_intervals"), State("selection", "data"), State("seen", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
-    def look(_tick: int, address: str | None, known: str | None) -> Any:
+    def look(_tick: int, address: str | None, seen: dict[str, str] | None) -> Any:
+        if not isinstance(seen, dict) or seen.get("address") != address:
+            return no_update
         selection, chosen = resolve_runs(read_address(address, None, prefix), index.entries())
         version = version_of(selection, chosen, library, len(index.entries()))
-        return no_update if version == known else version
+        return no_update if version == seen.get("version") else version
 
     @app.callback(
         Output("runs-grid", "rowData"),

@@ -43,7 +43,7 @@ def make_layout(prefix: str) -> Component:
     return dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
-            *[dcc.Store(id=name) for name in ("selection", "step", "cell", "frames", "resolved", "version", "drawn")],
+            *[dcc.Store(id=name) for name in ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")],
             dcc.Store(id="theme", storage_type="memory"),
             dcc.Store(id="templates", data={name: _template(name == "dark") for name in ("light", "dark")}),
             dcc.Store(id="prefix", data=prefix),

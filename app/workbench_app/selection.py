@@ -43,6 +43,7 @@ class Selection:
     position: int | None = None
     person: int | None = None
     form: str = ""
+    arm: str = ""
     cell: str = ""
     told: tuple[str, ...] = field(default=())
 
@@ -63,7 +64,7 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
     runs = tuple(dict.fromkeys(part for part in text.get("runs", "").split(",") if part))
     if len(runs) > MOST_RUNS:
         told.append(f"At most {MOST_RUNS} runs are shown side by side; these are the first of {len(runs)}.")
-    plain = {name: text.get(name, "") for name in ("metric", "set", "baseline", "layer", "target", "form", "cell")}
+    plain = {name: text.get(name, "") for name in ("metric", "set", "baseline", "layer", "target", "form", "arm", "cell")}
     numbers = {name: _number(text.get(name)) for name in ("step", "position", "person")}
     return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), **plain, **numbers)
 

@@ -65,6 +65,8 @@ def union_of_steps(panels: Sequence[Mapping[str, Any]]) -> list[int]:
     """Every step that some panel has: where the slider can stop."""
     steps: set[int] = set()
     for panel in panels:
+        if panel.get("still"):
+            continue
         steps.update(panel.get("steps", ()))
         for part in panel.get("parts", ()):
             steps.update(part["steps"])

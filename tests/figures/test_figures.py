@@ -92,6 +92,12 @@ def test_q_bars_show_accuracy_interval_and_chance():
     np.testing.assert_array_equal(chance.y, ours["chance"].values)
 
 
+def test_a_q_probe_with_one_position_is_drawn_like_one_without():
+    plain = paper_q_probe("single")
+    (bars, _) = plot_q_bars(plain.expand_dims(position=[0], checkpoint=[512])).data
+    np.testing.assert_array_equal(bars.y, plain["accuracy"].values)
+
+
 def test_the_papers_numbers_are_the_printed_ones():
     single, permuted = paper_p_probe("single"), paper_p_probe("multi5+permute")
     assert single["target"].values.tolist() == list(TARGETS)

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import xarray as xr
 from rich.console import Console
 
 from workbench.figures import paper_q_probe
@@ -55,7 +56,9 @@ def test_a_q_probe_has_a_row_a_target():
         ci_low=("target", np.full(11, 0.61)),
         ci_high=("target", np.full(11, 0.66)),
     )
-    assert row_of(table_text(result), "birth date · first") == ["8", "63", "61–66", "1,000"]
+    expected = ["8", "63", "61–66", "1,000"]
+    assert row_of(table_text(result), "birth date · first") == expected
+    assert row_of(table_text(result.expand_dims(position=[0])), "birth date · first") == expected
 
 
 def test_rows_for_json_have_none_where_a_cell_is_empty(p_result):
@@ -64,3 +67,25 @@ def test_rows_for_json_have_none_where_a_cell_is_empty(p_result):
     by_cell = {(row["position"], row["target"]): row["accuracy"] for row in rows}
     assert by_cell[1, "birth_city/first"] == pytest.approx(0.9)
     assert by_cell[2, "birth_city/first"] is None
+
+
+def test_several_checkpoints_and_layers_print_the_newest_by_layer_first(p_result):
+    layers = [
+        xr.concat(
+            [p_result("flat", step=step, known=k) for k in (0.2, 0.8)],
+            "layer",
+            data_vars="all",
+            combine_attrs="override",
+        )
+        for step in (0, 512)
+    ]
+    result = xr.concat(layers, "checkpoint", data_vars="all", combine_attrs="override").assign_coords(
+        layer=["0", "final"]
+    )
+    buffer = io.StringIO()
+    print_result(result, Console(file=buffer, width=100, color_system=None))
+    text = buffer.getvalue()
+    assert row_of(text, "0 ") == ["20"] * 6
+    assert row_of(text, "final ") == ["80"] * 6
+    assert row_of(text, "major · first") == ["10", *["80"] * 6, "1,000"]
+    assert "step 512 · layer final" in text

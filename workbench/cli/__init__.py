@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workbench.cli import data, probe, quickstart, recipes, report, train
+from workbench.cli import attention, data, evaluate, finetune, probe, quickstart, recipes, report, train
 
 app = typer.Typer(
     name="workbench",
@@ -16,7 +16,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (quickstart.quickstart, data.data, train.train, probe.probe, report.report, recipes.recipes):
+for command in (
+    quickstart.quickstart,
+    data.data,
+    train.train,
+    probe.probe,
+    attention.attention,
+    finetune.finetune,
+    evaluate.evaluate,
+    report.report,
+    recipes.recipes,
+):
     app.command()(command)
 
 

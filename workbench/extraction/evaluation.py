@@ -7,6 +7,7 @@ Shapes: S halves (train, test), A attributes, N questions.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class EvaluationRequest:
     @property
     def variant(self) -> str:
         """What tells this result's folder from the plain one."""
-        parts = [self.adapter.replace("/", "_")] if self.adapter else []
+        parts = [Path(self.adapter).name] if self.adapter else []
         parts += ["best"] if self.adapter and self.which == "best" else []
         parts += [f"group-{self.group}"] if self.group else []
         parts += [f"beams{self.beams}"] if self.beams > 1 else []

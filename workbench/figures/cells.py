@@ -12,9 +12,9 @@ WHY_EMPTY = "empty: the attribute has already been said in every entry"
 
 
 def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
-    """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds.
+    """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds, the only layer.
 
-    Anything else that is left over (a layer, a site) is for the caller to choose; the refusal says how.
+    Anything that is left over (one of several layers, a site) is for the caller; the refusal says how.
     """
     if "checkpoint" in dataset.dims and "checkpoint" not in dims:
         steps = dataset["checkpoint"].values.tolist()
@@ -32,6 +32,8 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
         ]
         total = dataset[counts].sum("seed")
         dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign(total)
+    lone = [name for name in dataset["accuracy"].dims if name not in dims and dataset.sizes[name] == 1]
+    dataset = dataset.squeeze(lone)
     left = [str(name) for name in dataset["accuracy"].dims if name not in dims]
     missing = [name for name in dims if name not in dataset["accuracy"].dims]
     if left:

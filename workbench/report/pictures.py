@@ -134,7 +134,7 @@ def _legend(extra: str = "") -> str:
     return (
         f'<div class="legend">{extra}<span>0 %<span class="bar"></span>100 %</span>'
         '<span><span class="hatch"></span>nothing to read: already stated in every entry</span>'
-        "<span>in brackets: chance</span></div>"
+        '<span class="narrow">in brackets: chance</span></div>'
     )
 
 

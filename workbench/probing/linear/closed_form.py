@@ -52,8 +52,7 @@ def fit_lda(
     """
     shrinkage = shrinkages[0]
     if held_out is not None and len(shrinkages) > 1:
-        model = _Gaussians(held_out[0])
-        shrinkage = max(shrinkages, key=lambda s: model.log_likelihood(s, held_out[1]))
+        shrinkage = max(shrinkages, key=_log_likelihoods(*held_out, shrinkages).__getitem__)
     weights_CD, bias_C = _Gaussians(sums).discriminant(shrinkage)
     return _unstandardise(sums, weights_CD, _switch_off(bias_C, sums), shrinkage)
 
@@ -142,29 +141,34 @@ class _Gaussians:
         )
         self.values_D = values_D.clamp_min(0)
 
-    def _inverse(self, shrinkage: float) -> torch.Tensor:
-        """Inverse eigenvalues of the shrunk covariance [D]; directions without any variance are left out."""
+    def inverse(self, shrinkage: float) -> torch.Tensor:
+        """Inverse eigenvalues of the shrunk covariance [D]; zero for a direction without any variance."""
         shrunk_D = (1 - shrinkage) * self.values_D + shrinkage * self.values_D.mean()
         return torch.where(shrunk_D > 1e-9 * self.values_D.max(), 1 / shrunk_D, 0.0)
 
     def discriminant(self, shrinkage: float) -> tuple[torch.Tensor, torch.Tensor]:
         """(weights [C, D], bias [C]) on standardised features."""
         means_CD = self.sums.class_means_CD
-        weights_CD = (means_CD @ self.vectors_DD) * self._inverse(shrinkage) @ self.vectors_DD.T
+        weights_CD = (means_CD @ self.vectors_DD) * self.inverse(shrinkage) @ self.vectors_DD.T
         log_prior_C = (self.sums.counts_C / self.sums.texts.n).clamp_min(1e-300).log()
         return weights_CD, log_prior_C - (weights_CD * means_CD).sum(1) / 2
 
-    def log_likelihood(self, shrinkage: float, others: ColumnSums) -> float:
-        """Of other texts around the means of their classes, up to a constant; -inf for a singular covariance."""
-        inverse_D = self._inverse(shrinkage)
-        if bool((inverse_D == 0).any()):
-            return float("-inf")
-        means_CD = self.sums.class_means_CD
-        cross_DD = self.sums.class_sums_of(others).T @ means_CD
-        means_DD = (means_CD * others.counts_C[:, None]).T @ means_CD
-        scatter_DD = self.sums.texts.gram_of(others.texts) - cross_DD - cross_DD.T + means_DD
-        scatter_D = ((self.vectors_DD.T @ scatter_DD) * self.vectors_DD.T).sum(1)
-        return float((others.texts.n * inverse_D.log() - scatter_D * inverse_D).sum() / 2)
+
+def _log_likelihoods(sums: ColumnSums, others: ColumnSums, shrinkages: Sequence[float]) -> dict[float, float]:
+    """For each shrinkage that of other texts around the means of their classes, up to a constant.
+
+    A covariance without an inverse has none: -inf.
+    """
+    model, means_CD = _Gaussians(sums), sums.class_means_CD
+    cross_DD = sums.class_sums_of(others).T @ means_CD
+    means_DD = (means_CD * others.counts_C[:, None]).T @ means_CD
+    scatter_DD = sums.texts.gram_of(others.texts) - cross_DD - cross_DD.T + means_DD
+    scatter_D = ((model.vectors_DD.T @ scatter_DD) * model.vectors_DD.T).sum(1)
+    likelihoods = {}
+    for shrinkage in shrinkages:
+        inverse_D = model.inverse(shrinkage)  # log 0 = -inf is what a singular covariance deserves
+        likelihoods[shrinkage] = float((others.texts.n * inverse_D.log() - scatter_D * inverse_D).sum() / 2)
+    return likelihoods
 
 
 def _switch_off(bias_C: torch.Tensor, sums: ColumnSums) -> torch.Tensor:

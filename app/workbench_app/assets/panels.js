@@ -1,0 +1,255 @@
+/* Draws every panel of a page at a step from the arrays the page has preloaded (workbench_app/frames.py). */
+(function () {
+  "use strict";
+  const wb = (window.workbench = window.workbench || {});
+  const client = (window.dash_clientside = window.dash_clientside || {});
+  const ns = (client.workbench = client.workbench || {});
+  const UNIT = 10000;
+  const WHY_EMPTY = "empty: the attribute has already been said in every entry";
+  const page = { key: null, panels: [], theme: null, template: null, step: null };
+
+  /* The newest of the steps not after the wanted one (the first, where all are later): index into `steps`. */
+  const place_of = (steps, step) => {
+    let found = 0;
+    steps.forEach((known, i) => { if (known <= step) found = i; });
+    return found;
+  };
+  const percent = (value, digits) => (value / (UNIT / 100)).toFixed(digits);
+  const points = (value) => {
+    const rounded = Math.round(value / (UNIT / 100));
+    return rounded === 0 ? "0" : rounded > 0 ? `+${rounded}` : `−${-rounded}`;
+  };
+  const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
+
+  /* [row][column] of a variable over all parts of a panel (each part brings its positions as columns). */
+  function table(panel, variable, step) {
+    const rows = panel.parts[0].targets.length;
+    return Array.from({ length: rows }, (_, row) =>
+      panel.parts.flatMap((part) => {
+        const width = part.positions.length;
+        const values = (part.values[variable] || [])[place_of(part.steps, step)];
+        return values ? values.slice(row * width, (row + 1) * width) : Array(width).fill(null);
+      })
+    );
+  }
+  function columns(panel) {
+    return panel.parts.flatMap((part) =>
+      part.positions.map((position) => ({ part, position, word: part.column || `position ${position}` }))
+    );
+  }
+
+  /* The words of `describe_cell` (workbench/figures/cells.py). */
+  function describe(panel, read, row, column, place) {
+    const shown = (name) => { const t = read(name); const v = t && t[row][column]; return v === undefined ? null : v; };
+    const lines = [`<b>${place}</b>`];
+    const accuracy = shown("accuracy");
+    if (accuracy === null) return [...lines, WHY_EMPTY].join("<br>");
+    let interval = "";
+    if (shown("ci_low") !== null) interval = `  (95 %: ${percent(shown("ci_low"), 1)}–${percent(shown("ci_high"), 1)})`;
+    lines.push(`accuracy ${percent(accuracy, 1)} %${interval}`, `chance ${percent(shown("chance"), 1)} %`);
+    const extra = { accuracy_not_next: "where it is not the next value", control: "shuffled labels", train_accuracy: "train people" };
+    for (const [name, words] of Object.entries(extra)) {
+      if (shown(name) !== null) lines.push(`${words} ${percent(shown(name), 1)} %`);
+    }
+    if (shown("n") !== null) lines.push(`n = ${shown("n").toLocaleString("en-US")}`);
+    if (shown("converged") === 0) lines.push("the probe had not converged");
+    return lines.join("<br>");
+  }
+
+  /* What a heatmap shows at a step: z in shares, the text of its cells, the words over them. */
+  wb.cells_at = function (panel, step) {
+    const cache = {};
+    const read = (name) => {
+      if (!(name in cache)) cache[name] = panel.parts.some((p) => name in p.values) ? table(panel, name, step) : null;
+      return cache[name];
+    };
+    const minus = panel.parts[0].minus;
+    const ours = read("shown");
+    const theirs = minus && minus.shown[place_of(minus.steps, step)];
+    const width = panel.parts[0].positions.length;
+    const value = (v, row, column) => {
+      if (v === null) return null;
+      if (!theirs) return v;
+      const other = theirs[row * width + column];
+      return other === null ? null : v - other;
+    };
+    const z = ours.map((line, row) => line.map((v, column) => value(v, row, column)));
+    const heads = columns(panel);
+    const labels = panel.parts[0].labels;
+    return {
+      z: z.map((line) => line.map((v) => (v === null ? null : v / UNIT))),
+      text: z.map((line) => line.map((v) => (v === null ? "" : minus ? points(v) : Math.round(v / (UNIT / 100)).toString()))),
+      hover: z.map((line, row) =>
+        line.map((v, column) => {
+          const place = `${labels[row]}, ${heads[column].word}`;
+          if (!minus) return describe(panel, read, row, column, place);
+          if (v === null) return WHY_EMPTY;
+          return `<b>${place}</b><br>ours ${percent(ours[row][column], 1)} %, theirs ${percent(ours[row][column] - v, 1)} %`;
+        })
+      ),
+    };
+  };
+
+  const DRAW = {
+    heat(panel, graph, step) {
+      const cells = wb.cells_at(panel, step);
+      panel.cells = cells;
+      const update = { z: [cells.z], text: [cells.text], hovertext: [cells.hover] };
+      const hatch = hatched(cells.z);
+      const bars = graph.data.findIndex((trace) => trace.type === "bar");
+      window.Plotly.restyle(graph, update, [0]);
+      if (bars > 0 && hatch !== panel.hatch) {
+        const flat = cells.z.flatMap((line, y) => line.flatMap((v, x) => (v === null ? [[x, y]] : [])));
+        window.Plotly.restyle(
+          graph,
+          {
+            y: [flat.map((c) => c[1])], base: [flat.map((c) => c[0] - 0.47)], x: [flat.map(() => 0.94)],
+            hovertext: [flat.map(([x, y]) => cells.hover[y][x])],
+          },
+          [bars]
+        );
+      }
+      panel.hatch = hatch;
+      const twin = document.getElementById(`${panel.id}-twin`);
+      if (twin && twin.parentElement.open) fill_twin(panel, twin, cells);
+    },
+    bars(panel, graph, step) {
+      panel.parts.forEach((part, i) => {
+        const at = place_of(part.steps, step);
+        const pick = (name) => (part.values[name] || [])[at] || part.targets.map(() => null);
+        const y = pick("shown").map((v) => (v === null ? null : v / UNIT));
+        const up = pick("ci_high").map((v, k) => (v === null ? 0 : v / UNIT - y[k]));
+        const down = pick("ci_low").map((v, k) => (v === null ? 0 : y[k] - v / UNIT));
+        window.Plotly.restyle(graph, { y: [y], "error_y.array": [up], "error_y.arrayminus": [down] }, [2 * i]);
+      });
+    },
+    points(panel, graph, step) {
+      panel.parts.forEach((part, i) => {
+        const at = place_of(part.steps, step);
+        window.Plotly.restyle(graph, { x: [part.x[at]], y: [part.y[at]] }, [i]);
+      });
+    },
+    line(panel, graph, step) {
+      const at = panel.at ? panel.at[place_of(panel.steps, step)] : step;
+      if (!panel.shapes) panel.shapes = (graph.layout.shapes || []).filter((shape) => shape.name !== "now");
+      const now = {
+        name: "now", type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1,
+        line: { color: "#d9731f", width: 2 }, layer: panel.layer || "below",
+      };
+      window.Plotly.relayout(graph, { shapes: [...panel.shapes, now] });
+    },
+  };
+  const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
+
+  function fill_twin(panel, twin, cells) {
+    const table_ = document.createElement("table");
+    const caption = table_.createCaption();
+    caption.textContent = `${panel.parts[0].name}, ${panel.parts[0].minus ? "points" : "percent"}; each value opens its detail`;
+    const head = table_.createTHead().insertRow();
+    const th = (row, text, scope) => {
+      const cell = document.createElement("th");
+      cell.textContent = text;
+      cell.scope = scope;
+      row.append(cell);
+    };
+    const heads = columns(panel);
+    th(head, panel.corner || "target", "col");
+    heads.forEach((column) => th(head, column.word, "col"));
+    const body = table_.createTBody();
+    panel.parts[0].labels.forEach((label, row) => {
+      const line = body.insertRow();
+      th(line, label, "row");
+      heads.forEach((_, column) => {
+        const text = cells.text[row][column];
+        const cell = line.insertCell();
+        if (!text) { cell.textContent = "–"; return; }
+        if (panel.closed) { cell.textContent = text; return; }
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = text;
+        button.addEventListener("click", () => open(panel, row, column));
+        cell.append(button);
+      });
+    });
+    twin.replaceChildren(table_);
+  }
+
+  function open(panel, row, column) {
+    if (panel.closed) return;
+    const { part, position } = columns(panel)[column];
+    if (panel.opens) wb.go({ cell: `${part.run}:${position}:${panel.opens}`, layer: part.targets[row] });
+    else wb.go({ cell: `${part.run}:${position}:${part.targets[row]}` });
+  }
+  wb.open_panel_cell = open;
+  wb.panel_by_id = (id) => page.panels.find((panel) => panel.id === id);
+
+  /* Every panel at a step, and the words that tell the step. */
+  wb.draw_step = function (step) {
+    page.step = step;
+    for (const panel of page.panels) {
+      const graph = graph_of(panel);
+      if (graph && graph._fullLayout && panel.ready) DRAW[panel.kind](panel, graph, step);
+      const word = document.getElementById(`${panel.id}-step`);
+      const steps = panel.parts ? panel.parts[0].steps : panel.steps;
+      if (word && steps) word.textContent = `step ${steps[place_of(steps, step)].toLocaleString("en-US")}`;
+    }
+  };
+
+  function prepare(panel, graph) {
+    panel.ready = true;
+    panel.shapes = null;
+    if (panel.kind !== "heat") return;
+    panel.hatch = hatched(graph.data[0].z ? Array.from(graph.data[0].z, (line) => Array.from(line, (v) => (Number.isNaN(v) ? null : v))) : []);
+    graph.removeAllListeners("plotly_click");
+    graph.on("plotly_click", (event) => {
+      const point = event.points[0];
+      if (point && point.data.type === "heatmap") open(panel, point.y, point.x);
+    });
+    const twin = document.getElementById(`${panel.id}-twin`);
+    if (twin) {
+      twin.parentElement.ontoggle = () => {
+        if (twin.parentElement.open) fill_twin(panel, twin, panel.cells || wb.cells_at(panel, page.step));
+      };
+    }
+  }
+
+  /* Plotly draws asynchronously: wait until each graph of this rendering is there, then bring it to the step. */
+  function settle(key, tries) {
+    if (page.key !== key) return;
+    let waiting = 0;
+    for (const panel of page.panels) {
+      const graph = graph_of(panel);
+      if (panel.ready) continue;
+      const fresh = graph && graph._fullLayout && graph.layout && graph.layout.meta && graph.layout.meta.key === key;
+      if (!fresh) { waiting += 1; continue; }
+      prepare(panel, graph);
+      DRAW[panel.kind](panel, graph, page.step);
+    }
+    if (waiting && tries > 0) setTimeout(() => settle(key, tries - 1), 25);
+    else if (!waiting) document.body.dataset.drawn = key;
+  }
+
+  ns.draw = function (frames, step, theme, templates) {
+    if (!frames) return client.no_update;
+    if (theme !== page.theme) {
+      const first = page.theme === null;
+      page.theme = theme;
+      page.template = templates[theme];
+      if (!first) {
+        document.querySelectorAll(".js-plotly-plot").forEach((graph) => {
+          if (graph._fullLayout) window.Plotly.relayout(graph, { template: page.template });
+        });
+      }
+    }
+    if (frames.key !== page.key) {
+      page.key = frames.key;
+      page.panels = frames.panels;
+      page.step = wb.set_timeline(frames.steps, step);
+      settle(frames.key, 400);
+      return frames.key;
+    }
+    const shown = wb.set_timeline(frames.steps, step);
+    if (shown !== page.step) wb.draw_step(shown);
+    return client.no_update;
+  };
+})();

@@ -1,0 +1,81 @@
+/* The address holds the selection. Controls write it; everything else follows from it. */
+(function () {
+  "use strict";
+  const wb = (window.workbench = window.workbench || {});
+  const client = (window.dash_clientside = window.dash_clientside || {});
+  const ns = (client.workbench = client.workbench || {});
+  const none = () => client.no_update;
+  const LIVE = ["step", "cell"]; // what changes without a new page
+  const DEFAULTS = { baseline: "none", form: "all", metric: "accuracy", arm: "own" };
+
+  /* Set some keys of the address (null removes one); a step of the browser's history unless `quiet`. */
+  wb.with_params = function (changes) {
+    const params = new URLSearchParams(window.location.search);
+    for (const [key, value] of Object.entries(changes)) {
+      if (value === null || value === undefined || value === "" || DEFAULTS[key] === value) params.delete(key);
+      else params.set(key, value);
+    }
+    const text = params.toString().replace(/%2C/g, ",").replace(/%3A/g, ":").replace(/%2F/g, "/");
+    return text ? "?" + text : "";
+  };
+  wb.go = function (changes) {
+    const search = wb.with_params(changes);
+    if (search !== window.location.search) client.set_props("url", { search: search });
+  };
+
+  ns.read_address = function (pathname, search, selection, step, cell) {
+    const params = new URLSearchParams(search || "");
+    const number = params.get("step");
+    const next_step = /^\d{1,11}$/.test(number || "") ? Number(number) : null;
+    const next_cell = params.get("cell") || null;
+    LIVE.forEach((key) => params.delete(key));
+    const rest = params.toString();
+    const next = (pathname || "/") + (rest ? "?" + rest : "");
+    return [
+      next === selection ? none() : next,
+      next_step === step ? none() : next_step,
+      next_cell === cell ? none() : next_cell,
+    ];
+  };
+
+  ns.write_control = function (values, ids, resolved) {
+    const changes = {};
+    const known = resolved || {};
+    const triggered = client.callback_context.triggered.map((item) => item.prop_id);
+    ids.forEach((id, i) => {
+      const own = triggered.some((prop) => prop.includes('"key":"' + id.key + '"'));
+      const now = Array.isArray(values[i]) ? values[i].join(",") : values[i];
+      const was = Array.isArray(known[id.key]) ? known[id.key].join(",") : known[id.key];
+      if (own && String(now ?? "") !== String(was ?? "")) changes[id.key] = now;
+    });
+    if (!Object.keys(changes).length) return none();
+    if ("set" in changes) changes.cell = null;
+    const search = wb.with_params(changes);
+    return search === window.location.search ? none() : search;
+  };
+
+  ns.set_links = function (search, pathname, ids, prefix) {
+    const params = new URLSearchParams(search || "");
+    ["cell", "set"].forEach((key) => params.delete(key));
+    const rest = params.toString() ? "?" + params.toString() : "";
+    const page = (pathname || "/").slice(prefix.length).replace(/\/+$/, "") || "runs";
+    document.querySelectorAll("#nav a").forEach((link, i) => {
+      if (!ids[i]) return;
+      if (ids[i].page === page) {
+        link.setAttribute("aria-current", "page");
+        document.title = link.textContent + " · Knowledge Probing Workbench";
+        link.scrollIntoView({ block: "nearest", inline: "center" });
+      } else link.removeAttribute("aria-current");
+    });
+    return ids.map((id) => prefix + id.page + rest);
+  };
+
+  ns.select_rows = function (rows, resolved) {
+    const ids = (rows || []).map((row) => row.id);
+    const was = ((resolved || {}).runs || []).join(",");
+    if (!ids.length || ids.slice().sort().join(",") === was.split(",").sort().join(",")) return none();
+    const kept = was.split(",").filter((id) => ids.includes(id));
+    return wb.with_params({ runs: kept.concat(ids.filter((id) => !kept.includes(id))).join(",") });
+  };
+  ns.filter_rows = (text, options) => ({ ...options, quickFilterText: text || "" });
+})();

@@ -1,0 +1,87 @@
+"""What the bare name gives away: targets × runs, and Q-probe accuracy against question answering."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from workbench.figures.cells import describe_cell, format_percent, target_label
+from workbench.figures.theme import COLOURS, apply_theme
+
+ROW_PIXELS = 30
+
+
+def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
+    """Targets × runs: one column a run. cells: name → dims (target), with the same targets."""
+    targets = [str(target) for target in next(iter(cells.values()))["target"].values.tolist()]
+    z = np.array([[float(cell[metric].sel(target=target)) for cell in cells.values()] for target in targets])
+    hover = [
+        [describe_cell(cell.sel(target=target), f"{target_label(target)}, {name}") for name, cell in cells.items()]
+        for target in targets
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x=list(range(len(cells))),
+            y=list(range(len(targets))),
+            text=[[format_percent(value) for value in row] for row in z],
+            texttemplate="%{text}",
+            textfont={"size": 13},
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            coloraxis="coloraxis",
+            xgap=2,
+            ygap=2,
+            hoverongaps=False,
+        )
+    )
+    figure.update_xaxes(
+        tickvals=list(range(len(cells))), ticktext=[_short(name) for name in cells], showgrid=False, fixedrange=True, side="top"
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(targets))),
+        ticktext=[target_label(target) for target in targets],
+        range=[len(targets) - 0.5, -0.5],
+        showgrid=False,
+        fixedrange=True,
+    )
+    figure.update_layout(
+        coloraxis={"cmin": 0, "cmax": 1, "autocolorscale": True, "showscale": False},
+        height=ROW_PIXELS * len(targets) + 60,
+        margin={"t": 6, "b": 6, "l": 6, "r": 6},
+    )
+    return apply_theme(figure)
+
+
+def plot_against_answers(points: Mapping[str, tuple[Sequence[float | None], Sequence[float | None], Sequence[str]]]) -> go.Figure:
+    """Q-probe accuracy (x) against accuracy of answers about people whose questions were never trained on (y).
+
+    points: run → (x, y, words), one point an attribute. On the diagonal, what the probe reads the model can say.
+    """
+    figure = go.Figure()
+    for number, (name, (x, y, words)) in enumerate(points.items()):
+        figure.add_trace(
+            go.Scatter(
+                x=list(x),
+                y=list(y),
+                name=name,
+                mode="markers",
+                marker={"size": 10, "color": COLOURS[number % len(COLOURS)], "line": {"width": 1, "color": "rgba(255,255,255,.7)"}},
+                text=list(words),
+                hovertemplate="<b>%{text}</b><br>Q-probe %{x:.1%}<br>answers %{y:.1%}<extra>" + name + "</extra>",
+            )
+        )
+    figure.add_shape(
+        type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "rgba(128,134,145,.5)", "width": 1, "dash": "dot"}, layer="below"
+    )
+    figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%", title={"text": "Q-probe, from the name alone"}, fixedrange=True)
+    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title={"text": "answers, test people"}, fixedrange=True)
+    figure.update_layout(
+        height=390, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"}, showlegend=True
+    )
+    return apply_theme(figure)
+
+
+def _short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -1,0 +1,86 @@
+"""Training: loss and recitation, where the checkpoints lie, and when each fact arrives."""
+
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.figures import plot_probe_over_training, plot_training_curves
+from workbench_app import cards, controls
+from workbench_app.index import RunEntry
+from workbench_app.pages.p_probe import probe_command
+from workbench_app.selection import choose
+from workbench_app.view import Component, Page, View, union_of_steps
+
+HOW_TO_READ = (
+    "How well each model says the first token of a value, in biographies it has read and in answers to questions, for "
+    "the two halves of people the probes use; below, what a probe reads at the checkpoints (dotted lines)."
+)
+
+
+def render(view: View, key: str) -> Page:
+    """Training curves of every selected run, and the P-probe over the checkpoints at a position."""
+    set_names = sorted({name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n))
+    chosen = choose(view.selection.set, set_names)
+    position = view.selection.position if view.selection.position in range(6) else 0
+    form = choose(view.selection.form, ["first", "whole"], "whole")
+    boxes, panels = [], []
+    for number, entry in enumerate(view.runs):
+        for box, panel in (_curves(view, entry, f"curves-{number}", key), _probe(view, entry, chosen, position or 0, form, f"over-{number}", key)):
+            boxes.append(box)
+            panels += [panel] if panel else []
+    children = [
+        cards.heading("Training", HOW_TO_READ),
+        controls.bar(
+            controls.runs_control(view),
+            controls.position_control(range(6), position or 0),
+            controls.segmented("form", "Probed", (("first", "First token"), ("whole", "Whole value")), form),
+            controls.set_control(set_names, chosen),
+        ),
+        cards.grid(boxes),
+    ]
+    resolved = {"position": str(position or 0), "form": form, "set": chosen}
+    return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:
+    rows = entry.metrics()
+    if not rows:
+        command = probe_command(entry) if not entry.steps else ("workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume")
+        return cards.empty("Nothing has been measured while training yet.", *command, card_title=entry.id), None
+    figure = plot_training_curves(rows, entry.steps)
+    figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6})
+    words = {"training": "training now", "interrupted": "interrupted; `workbench train … --resume` continues"}
+    sub = " · ".join(part for part in (entry.augmentation, words.get(entry.state, "")) if part)
+    box = cards.card(
+        entry.id,
+        cards.graph(id, view.themed(figure), key, f"Loss and accuracies while training {entry.id}"),
+        sub=sub,
+        actions=[cards.downloads(id)],
+    )
+    return box, {"id": id, "kind": "line", "steps": entry.steps, "at": None}
+
+
+def _probe(
+    view: View, entry: RunEntry, set_name: str, position: int, form: str, id: str, key: str
+) -> tuple[Component, dict[str, Any] | None]:
+    title = f"{entry.id}: probed at position {position}"
+    if set_name not in entry.result_sets:
+        return cards.empty("This run has not been probed yet.", *probe_command(entry, set_name), card_title=title), None
+    data, found = view.cells(entry, set_name)
+    wrong = cards.faults(found.faults)
+    if data is None:
+        return cards.card(title, wrong), None
+    try:
+        figure = plot_probe_over_training(data, position=position, form=form)
+    except (WorkbenchError, KeyError):
+        text = "Only one checkpoint has been probed; a curve needs several."
+        return cards.card(title, wrong, cards.empty(text, *probe_command(entry, set_name))), None
+    figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6})
+    steps = [int(step) for step in data["checkpoint"].values.tolist()]
+    box = cards.card(
+        title,
+        cards.graph(id, view.themed(figure), key, f"P-probe of {entry.id} over training at position {position}"),
+        wrong,
+        sub="Accuracy with its 95 % interval, one line an attribute.",
+        actions=[cards.downloads(id)],
+    )
+    return box, {"id": id, "kind": "line", "steps": steps, "at": list(range(len(steps)))}

@@ -1,0 +1,170 @@
+"""Analyse several checkpoints of a run and keep the results; nothing that exists is made twice."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
+from workbench.checkpoints import Checkpoint, load_model
+from workbench.errors import WorkbenchError, nearest
+from workbench.results import load_result, make_attrs, result_path, save_result, weights_digests
+from workbench.runs import Run
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from transformers import PreTrainedModel
+
+What = Literal["shares", "knockout", "ablation", "interchange", "lens", "heads"]
+ANALYSES: tuple[What, ...] = get_args(What)
+KIND = "attention"
+ENTRIES = 300
+
+Show = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AttentionRequest:
+    """Which analysis, on how many test people's entries; what is None has its default.
+
+    roles, window, heads: knock-out (roles also interchange); packed: other entries ahead of each in its row.
+    """
+
+    what: str = "shares"
+    entries: int = ENTRIES
+    group: str | None = None
+    roles: tuple[str, ...] | None = None
+    window: int | None = None
+    heads: tuple[int, ...] | None = None
+    packed: int = 0
+    seed: int = 0
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        if self.what not in ANALYSES:
+            raise WorkbenchError(
+                f"There is no analysis {self.what!r}{nearest(self.what, ANALYSES)} (there are {', '.join(ANALYSES)})."
+            )
+        if self.entries < 1:
+            raise WorkbenchError(f"entries is {self.entries}; expected at least one.")
+        for name in ("roles", "window", "heads"):
+            allowed = ("knockout", "interchange") if name == "roles" else ("knockout",)
+            if getattr(self, name) is not None and self.what not in allowed:
+                raise WorkbenchError(f"--{name} belongs to {' and '.join(allowed)}, not to {self.what}; leave it out.")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What determines the numbers beside the weights."""
+        settings = {"entries": self.entries, "group": self.group, "packed": self.packed, "seed": self.seed}
+        settings |= {"roles": self.roles, "window": self.window, "heads": self.heads}
+        return json.loads(json.dumps(settings))  # type: ignore[no-any-return]
+
+    @property
+    def variant(self) -> str:
+        """What tells this result's folder from the plain one."""
+        parts = [f"group-{self.group}"] if self.group else []
+        parts += [f"window{self.window}"] if self.window is not None else []
+        parts += ["heads" + "-".join(map(str, self.heads))] if self.heads is not None else []
+        parts += ["roles-" + "-".join(self.roles).replace(":", "=")] if self.roles is not None else []
+        parts += [f"packed{self.packed}"] if self.packed else []
+        parts += [f"seed{self.seed}"] if self.seed else []
+        return "+".join(parts)
+
+
+def run_attention(
+    run: Run,
+    checkpoints: Sequence[Checkpoint],
+    request: AttentionRequest,
+    *,
+    device: str | None = None,
+    show: Show | None = None,
+) -> "list[xr.Dataset]":
+    """Analyse each checkpoint, or load its result where one of the same weights and settings exists.
+
+    `show(what, done, checkpoints)` follows the work. Entries are made once, whatever the number of checkpoints.
+    """
+    from workbench.training.devices import choose_device
+
+    examples: AttentionExamples | None = None
+    datasets = []
+    for number, checkpoint in enumerate(checkpoints):
+        if show:
+            show(f"{request.what}, step {checkpoint.step}", number, len(checkpoints))
+        path = result_path(run.path, KIND, request.what, checkpoint.step, request.variant)
+        if path.is_file() and not request.again:
+            found = load_result(path)
+            same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
+            if same and json.loads(found.attrs["settings"]) == request.settings:
+                datasets.append(found)
+                continue
+        examples = examples or load_examples(run, request)
+        started = time.perf_counter()
+        model = load_model(checkpoint, device=choose_device(device), attention="eager")
+        dataset = analyse(model, examples, request, run)
+        notes = {"seconds": round(time.perf_counter() - started, 2), "entries": len(examples), "attention": "eager"}
+        attrs = make_attrs(
+            kind=KIND,
+            family=request.what,
+            run=run,
+            checkpoint=checkpoint,
+            settings=request.settings,
+            variant=request.variant,
+            notes=notes,
+        )
+        dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
+        save_result(path, dataset)
+        datasets.append(dataset)
+    return datasets
+
+
+def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
+    """The entries a request is about: one of each test person, as the P-probe tests on."""
+    known = sorted({person.group for person in run.corpus.people})
+    if request.group is not None and request.group not in known:
+        raise WorkbenchError(
+            f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}."
+        )
+    entries = choose_entries(run, request.entries, group=request.group)
+    before = choose_entries(run, split="train") if request.packed else []
+    return make_examples(run.tokenizer, entries, before=before, packed=request.packed)
+
+
+def analyse(
+    model: "PreTrainedModel", examples: AttentionExamples, request: AttentionRequest, run: Run
+) -> "xr.Dataset":
+    """One analysis of one model in memory; the labelled result without its provenance."""
+    match request.what:
+        case "shares":
+            from workbench.attention.shares import measure_shares
+
+            return measure_shares(model, examples)
+        case "knockout":
+            from workbench.attention.knockout import CUTS, make_windows, measure_knockout
+
+            windows = make_windows(int(model.config.num_hidden_layers), request.window)
+            return measure_knockout(
+                model,
+                examples,
+                roles=request.roles or CUTS,
+                windows=windows,
+                heads=request.heads,
+                seed=request.seed,
+            )
+        case "ablation":
+            from workbench.attention.ablation import measure_ablation
+
+            return measure_ablation(model, examples)
+        case "interchange":
+            from workbench.attention.interchange import PLACES, make_pairs, measure_interchange
+
+            pairs = make_pairs(run.tokenizer, examples, run.corpus.people, seed=request.seed)
+            return measure_interchange(model, pairs, roles=request.roles or PLACES)
+        case "lens":
+            from workbench.attention.logit_lens import measure_lens
+
+            return measure_lens(model, examples)
+        case _:
+            from workbench.attention.head_scores import measure_heads
+
+            return measure_heads(model, examples, seed=request.seed)

@@ -1,0 +1,155 @@
+"""Attention results as text for the terminal."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.attention.head_scores import SCORES
+from workbench.attention.readout import pool_cells
+from workbench.attention.roles import GROUPS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EMPTY = "·"
+CELLS = ("position", "attribute")
+
+
+def make_attention_table(dataset: xr.Dataset) -> "Table":
+    """The table of one checkpoint's attention result, by what it measured."""
+    makers: dict[str, Callable[[xr.Dataset], Table]] = {
+        "shares": _shares,
+        "knockout": _knockout,
+        "ablation": _ablation,
+        "interchange": _interchange,
+        "lens": _lens,
+        "heads": _heads,
+    }
+    return makers[dataset.attrs["family"]](dataset)
+
+
+def mean_over_positions(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable of role shares averaged over positions, weighted by entries."""
+    return dataset[name].weighted(dataset["n"].fillna(0)).mean("position")
+
+
+def _shares(dataset: xr.Dataset) -> "Table":
+    table = _table(dataset, "head", *map(_words, GROUPS), "entropy", "distance")
+    share, even = (mean_over_positions(dataset, name) for name in ("group_share", "group_uniform"))
+    entropy, distance = (mean_over_positions(dataset, name) for name in ("entropy", "distance"))
+    for block in dataset["block"].values:
+        for head in dataset["head"].values:
+            at = {"block": block, "head": head}
+            cells = [*map(_percent, share.sel(at).values)]
+            table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
+    table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
+    table.caption = "attention from positions 0…5 by role, %; entropy in nats, distance in tokens"
+    return table
+
+
+def _knockout(dataset: xr.Dataset) -> "Table":
+    attributes = dataset["attribute"].values.tolist()
+    window = dataset["window"].values[0]
+    table = _table(dataset, "cut", *map(_words, attributes), "loss", "control", "worst window")
+    accuracy = pool_cells(dataset["accuracy"], dataset["n"], "position").sel(window=window)
+    clean = pool_cells(dataset["accuracy_clean"], dataset["n"], "position").sel(window=window)
+    loss, control = (pool_cells(dataset[name], dataset["n"], CELLS) for name in ("loss", "loss_control"))
+    table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", style="dim")
+    for role in dataset["role"].values:
+        parts = loss.sel(role=role).values[1:]
+        worst = ""
+        if len(parts) and not np.isnan(parts).all():
+            at = int(np.nanargmax(parts)) + 1
+            worst = f"{dataset['window'].values[at]} ({parts[at - 1]:.2f})"
+        cell = {"role": role, "window": window}
+        numbers = [_number(float(values.sel(cell))) for values in (loss, control)]
+        table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
+    table.caption = (
+        f"first-token accuracy in % with the look at a role cut in blocks {window}; loss of the right token's "
+        "probability; control: as many random tokens cut"
+    )
+    return table
+
+
+def _ablation(dataset: xr.Dataset) -> "Table":
+    attributes = dataset["attribute"].values.tolist()
+    table = _table(dataset, "without", "mode", *map(_words, attributes), "loss")
+    accuracy = pool_cells(dataset["accuracy"], dataset["n"], "position")
+    loss = pool_cells(dataset["loss"], dataset["n"], CELLS)
+    for part in dataset["part"].values:
+        for mode in dataset["mode"].values:
+            at = {"part": part, "mode": mode}
+            table.add_row(
+                part, mode, *map(_percent, accuracy.sel(at).values), _number(float(loss.sel(at)))
+            )
+    table.caption = "first-token accuracy in % without a head or feed-forward part, at every token"
+    return table
+
+
+def _interchange(dataset: xr.Dataset) -> "Table":
+    roles = dataset["role"].values.tolist()
+    table = _table(dataset, "layer", *map(_words, roles))
+    other = pool_cells(dataset["accuracy"], dataset["n"], CELLS)
+    for layer in dataset["layer"].values[::-1]:
+        table.add_row(str(layer), *map(_percent, other.sel(layer=layer).transpose("role").values))
+    first = dataset["layer"].values[0]
+    ceiling = pool_cells(dataset["ceiling"], dataset["n"], CELLS).sel(layer=first)
+    table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
+    table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
+    table.caption = (
+        "% of entries in which the model states the other person's value once a role's residual is the other's; "
+        "ceiling: it reads the other's whole entry; refused: other number of tokens"
+    )
+    return table
+
+
+def _lens(dataset: xr.Dataset) -> "Table":
+    attributes = dataset["attribute"].values.tolist()
+    table = _table(dataset, "layer", *map(_words, attributes), "all", "settles here")
+    right = pool_cells(dataset["accuracy"], dataset["n"], "position")
+    everything, first = (pool_cells(dataset[name], dataset["n"], CELLS) for name in ("accuracy", "first_top1"))
+    for layer in dataset["layer"].values[::-1]:
+        cells = map(_percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)])
+        table.add_row(str(layer), *cells)
+    table.caption = "% top-1 of the value's first token, each layer read through the final norm and output head"
+    return table
+
+
+def _heads(dataset: xr.Dataset) -> "Table":
+    names = (*SCORES, "direct", "direct_control", "name_mover", "name_mover_control")
+    table = _table(dataset, "head", *map(_words, names))
+    means = {
+        name: dataset[name].weighted(dataset["n"]).mean("attribute") if "attribute" in dataset[name].dims else dataset[name]
+        for name in names
+    }
+    for block in dataset["block"].values:
+        for head in dataset["head"].values:
+            values = [float(means[name].sel(block=block, head=head)) for name in names]
+            table.add_row(f"{block}.{head}", *map(_number, values))
+    table.caption = "shares of attention on a text said twice; then logits towards the right value, and a random one"
+    return table
+
+
+def _table(dataset: xr.Dataset, *columns: str) -> "Table":
+    from rich.table import Table
+
+    step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
+    title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}"
+    table = Table(title=title, title_justify="left", caption_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    return table
+
+
+def _words(name: Any) -> str:
+    return str(name).replace("_", " ").replace(":", ": ")
+
+
+def _percent(value: Any) -> str:
+    return EMPTY if np.isnan(value) else f"{100 * float(value):.0f}"
+
+
+def _number(value: float) -> str:
+    return EMPTY if np.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,121 @@
+"""`workbench attention`: where a position that is about to state a fact looks, and whether that look is used."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import (
+    CheckpointsOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    ThreadsOption,
+    use_threads,
+)
+from workbench.cli.progress import step_bar
+
+
+class Analysis(StrEnum):
+    """Which analysis."""
+
+    shares = "shares"
+    knockout = "knockout"
+    ablation = "ablation"
+    interchange = "interchange"
+    lens = "lens"
+    heads = "heads"
+
+
+def attention(
+    run: RunArgument,
+    what: Annotated[
+        Analysis,
+        typer.Option(
+            help="`shares` of attention by role; `knockout`: cut the look at a role; `ablation` of heads and "
+            "feed-forward parts; `interchange` of residuals between people; logit `lens`; `heads`: scores."
+        ),
+    ] = Analysis.shares,
+    checkpoints: CheckpointsOption = "last",
+    entries: Annotated[int, typer.Option(min=1, help="Entries, one of each test person.")] = 300,
+    group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Roles to cut or interchange, e.g. `name,values,value:company`."),
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Neighbouring blocks cut together; default: a third of them.")
+    ] = None,
+    heads: Annotated[
+        str | None, typer.Option(metavar="0,3", help="Cut only these heads of each block.")
+    ] = None,
+    packed: Annotated[
+        int, typer.Option(min=0, help="Other people's entries ahead of each in its row, as in packed training.")
+    ] = 0,
+    control: Annotated[
+        bool, typer.Option(help="Also analyse the untrained checkpoint, step 0, as a control.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: controls, other people.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Analyse even where a result exists.")] = False,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse the attention of checkpoints, head by head, on the test people's entries.
+
+    Results are kept under the run's results folder as attention-WHAT. Attention is written out (eager) for the
+    analysis, since no other kernel has a pattern.
+    """
+    import json
+
+    from workbench.attention.runner import AttentionRequest, run_attention
+    from workbench.results import to_rows
+    from workbench.runs import open_run, select_checkpoints
+
+    use_threads(threads)
+    opened = open_run(run)
+    request = AttentionRequest(
+        what.value,
+        entries,
+        group=group,
+        roles=tuple(part.strip() for part in roles.split(",")) if roles else None,
+        window=window,
+        heads=_numbers(heads),
+        packed=packed,
+        seed=seed,
+        again=again,
+    )
+    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
+    first = opened.checkpoints[0]
+    if control and first.step == 0 and first not in chosen:
+        chosen = [first, *chosen]
+    with step_bar(what.value, quiet) as show:
+        datasets = run_attention(
+            opened,
+            chosen,
+            request,
+            device=device,
+            show=None if show is None else lambda name, done, total: show(name, done, total, float("nan")),
+        )
+    if as_json:
+        typer.echo(json.dumps([row for dataset in datasets for row in to_rows(dataset)]))
+        return
+    from rich.console import Console
+
+    from workbench.attention.tables import make_attention_table
+
+    for dataset in datasets:
+        Console().print(make_attention_table(dataset), "")
+
+
+def _numbers(text: str | None) -> tuple[int, ...] | None:
+    from workbench.errors import WorkbenchError
+
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise WorkbenchError(f"--heads is {text!r}; expected whole numbers such as 0,3.")
+    return tuple(int(part) for part in parts)

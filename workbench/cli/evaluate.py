@@ -1,0 +1,76 @@
+"""`workbench evaluate`: how well a model answers questions, and recites."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import DeviceOption, JsonOption, RunArgument, ThreadsOption, use_threads
+
+
+class State(StrEnum):
+    """Which state of a finetune."""
+
+    last = "last"
+    best = "best"
+
+
+def evaluate(
+    run: RunArgument,
+    adapter: Annotated[
+        str | None, typer.Option(help="A finetune of this run by name; default: the checkpoint itself.")
+    ] = None,
+    which: Annotated[
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+    ] = State.last,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", "--step", help="Default: the finetune's own, or the last.")
+    ] = None,
+    beams: Annotated[int, typer.Option(min=1, help="1 is greedy; the paper uses 4.")] = 1,
+    group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
+    people: Annotated[
+        int | None, typer.Option(min=1, help="At most so many people of each half; default: all.")
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Your own questions (JSONL); the result is printed, not kept.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="How many wrong answers to print.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Ask even where a result exists.")] = False,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a model every question and print accuracies of train and test people, chance beside them.
+
+    An answer is right when all its tokens up to the full stop are. Results are kept under the run's results
+    folder (kind `qa`); one that exists for the same weights is not made twice.
+    """
+    import json
+    from dataclasses import asdict
+
+    from workbench.extraction.evaluation import EvaluationRequest
+    from workbench.extraction.evaluation import evaluate as evaluate_run
+    from workbench.extraction.own_questions import load_own_questions
+    from workbench.extraction.text_tables import print_evaluation
+    from workbench.results import to_rows
+    from workbench.runs import open_run
+
+    use_threads(threads)
+    opened = open_run(run)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.people)
+    request = EvaluationRequest(
+        adapter, which.value, checkpoint, beams=beams, group=group, people=people, again=again or examples > 0
+    )
+    evaluation = evaluate_run(opened, request, questions=own, device=device)
+    if as_json:
+        plain = evaluation.dataset.drop_vars(["said", "answer_kind"])
+        said = evaluation.dataset[["said"]]
+        wrong = [asdict(item) for item in evaluation.wrong[:examples]]
+        typer.echo(
+            json.dumps(
+                {"cells": to_rows(plain), "said": to_rows(said), "wrong": wrong}, ensure_ascii=False
+            )
+        )
+        return
+    print_evaluation(evaluation.dataset, evaluation.wrong, examples)
