@@ -269,12 +269,9 @@ def _print_results(arms: Sequence[Arm], console: "Console") -> None:
 
     for arm in arms:
         run = open_run(arm.path)
+        result = load_result(result_path(run.path, "p", "embedding", run.checkpoints[-1].step))
         console.print()
-        print_result(
-            load_result(result_path(run.path, "p", "embedding", run.checkpoints[-1].step)),
-            console,
-            explain=True,
-        )
+        print_result(result, console, explain=True)
         recited = recitation(run.metrics())
         if recited:
             shares = ", ".join(f"{name} {share:.3f}" for name, share in recited.items() if name != "mean")
@@ -287,9 +284,8 @@ def _print_end(
     console.print()
     console.print(f"Report   {report}", style="bold")
     note = f" ({kept} of {2 * len(arms)} parts were there already)" if kept else ""
-    console.print(
-        f"Took     {_clock(seconds)}{note}" + (f", at most {format_bytes(peak)} of memory" if peak else "")
-    )
+    memory = f", at most {format_bytes(peak)} of memory" if peak else ""
+    console.print(f"Took     {_clock(seconds)}{note}{memory}")
     richest = arms[-1].path
     console.print("Next     " + line_of("workbench", "ui", report.parent))
     console.print("         " + line_of("workbench", "probe", richest, "--checkpoints", "all"))

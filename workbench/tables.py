@@ -56,6 +56,8 @@ def table_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
 
 def make_table(dataset: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> "Table":
     """A rich table of one checkpoint: P-probes by position, Q-probes with interval and train accuracy."""
+    if "seen" in dataset.dims:
+        return _seen_table(dataset)
     if dataset.sizes.get("position", 0) > 1:
         return _position_table(select_cells(dataset, step), variable)
     return _target_table(select_cells(dataset, step, dims=("target",)))
@@ -121,6 +123,25 @@ def _position_table(cells: xr.Dataset, variable: str) -> "Table":
     if bool(cells[variable].isnull().any()):
         table.caption += f"; {EMPTY} already said in every entry"
     table.caption_justify = "left"
+    return table
+
+
+def _seen_table(dataset: xr.Dataset) -> "Table":
+    """P-probes by the set of attributes already said: sets downwards, targets across."""
+    from rich.table import Table
+
+    table = Table(title=_title(dataset), box=None, pad_edge=False, padding=(0, 0))
+    table.add_column("said before  ", no_wrap=True)
+    for target in dataset["target"].values.tolist():
+        attribute, form = target.split("/")
+        table.add_column(f"{attribute.replace('_', ' ')}\n{form} ", justify="right")
+    table.add_column("  n", justify="right", style="dim")
+    for seen in dataset["seen"].values.tolist():
+        row = dataset.sel(seen=seen)
+        table.add_row(f"{seen}  ", *map(_cell, np.asarray(row["accuracy"].values, float)), "  " + _count(row))
+    table.caption = (
+        "accuracy in %; d birth date, b birth city, u university, m major, n company, c company city"
+    )
     return table
 
 

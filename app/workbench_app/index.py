@@ -26,7 +26,7 @@ QUIET_SECONDS = 120  # a `training` run whose progress has not moved for so long
 Stamp = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunEntry:
     """What the index knows of a run. `fault` is the sentence to show where its recipe or run.json is broken.
 

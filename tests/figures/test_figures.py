@@ -125,6 +125,8 @@ def test_the_two_patterns_are_told_apart_and_agree_with_the_paper(p_result):
     assert read_heatmap(p_result("staircase")).pattern == "staircase"
     assert read_heatmap(p_result("flat")).pattern == "flat"
     assert read_heatmap(p_result("flat", known=0.25)).pattern == "between"
+    assert read_heatmap(p_result("flat", known=0.12)).pattern == "nothing"
+    assert read_heatmap(p_result("staircase", known=0.2)).pattern == "nothing"
     assert read_heatmap(paper_p_probe("single")).pattern == "staircase"
     assert read_heatmap(paper_p_probe("multi5+permute")).pattern == "flat"
 

@@ -189,7 +189,9 @@ def test_a_full_disk_at_the_end_leaves_a_run_to_resume(
 ) -> None:
     with monkeypatch.context() as patch:
         fill_disk_at(patch, {STEPS}, full)
-        with pytest.raises(WorkbenchError, match=rf"the last checkpoint \(step {STEPS}\) could not be saved; free"):
+        with pytest.raises(
+            WorkbenchError, match=rf"the last checkpoint \(step {STEPS}\) could not be saved; free"
+        ):
             train(micro_recipe(), tmp_path / "run", device="cpu")
     run = Run(tmp_path / "run", micro_recipe())
     assert run.status["state"] == "interrupted"
@@ -202,7 +204,9 @@ def test_an_interruption_that_cannot_be_saved_does_not_claim_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_disk_at(monkeypatch, {10}, FULL[0])
-    with pytest.raises(WorkbenchError, match=r"\(step 10\) could not be saved; .* from the newest saved one with"):
+    with pytest.raises(
+        WorkbenchError, match=r"\(step 10\) could not be saved; .* from the newest saved one with"
+    ):
         interrupt(micro_recipe(), tmp_path / "run", 10)
 
 
@@ -245,7 +249,9 @@ def test_metrics_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest
     assert path.read_text() == '{"step": 0}\n'  # the torn tails are gone
     disk.full = False
     written.append({"step": 3})
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": step} for step in range(4)]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"step": step} for step in range(4)
+    ]
     assert disk.refusals == 3
 
 
@@ -256,7 +262,9 @@ def test_no_checkpoint_without_the_metrics_before_it(
     folder = tmp_path / "run"
     disk = _FullDisk()
     monkeypatch.setattr(Path, "open", disk.open_for(folder / "metrics.jsonl"))
-    monkeypatch.setattr(metrics.ProgressMeter, "update", lambda self, step, *_: setattr(disk, "full", 6 <= step < 16))
+    monkeypatch.setattr(
+        metrics.ProgressMeter, "update", lambda self, step, *_: setattr(disk, "full", 6 <= step < 16)
+    )
     run = train(micro_recipe(), folder, device="cpu")
     assert disk.refusals == 3
     assert [checkpoint.step for checkpoint in run.checkpoints] == [0, 4, 16, STEPS]

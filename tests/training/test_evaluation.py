@@ -45,9 +45,7 @@ class Oracle(nn.Module):
 
 def make_people() -> list[Person]:
     """Four people, two of each half."""
-    return [
-        Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 2 == 0 else "test") for i in range(4)
-    ]
+    return [Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 2 == 0 else "test") for i in range(4)]
 
 
 def make_entries() -> EncodedEntries:
@@ -141,9 +139,7 @@ def test_the_model_comes_back_in_the_mode_it_was_in() -> None:
 
 
 def test_the_same_people_are_sampled_every_time() -> None:
-    people = [
-        Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 3 else "test") for i in range(60)
-    ]
+    people = [Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 3 else "test") for i in range(60)]
     chosen = sample_people(people, 10, seed=0)
     assert (chosen == sample_people(people, 10, seed=0)).all()
     assert [sum(people[i].split == split for i in chosen) for split in ("train", "test")] == [10, 10]

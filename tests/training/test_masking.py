@@ -48,7 +48,7 @@ def word_numbers(tokenizer: PreTrainedTokenizerFast, rows: Rows) -> np.ndarray:
     for b, ids in enumerate(rows.ids_BT):
         pieces = [tokenizer.convert_ids_to_tokens(int(i)) for i in ids]
         if any(piece.startswith("Ġ") for piece in pieces):
-            begins = [piece.startswith("Ġ") or piece.startswith("<|") for piece in pieces]
+            begins = [piece.startswith(("Ġ", "<|")) for piece in pieces]
         else:
             begins = [True] * len(pieces)
         words[b] = np.cumsum(begins)

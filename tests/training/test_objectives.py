@@ -40,7 +40,9 @@ def test_the_loss_is_hugging_faces_own(architecture: str, tmp_path: Path) -> Non
     n = int((rows.targets_BT >= 0).sum())
     ids = torch.from_numpy(rows.ids_BT)
     labels = torch.from_numpy(rows.targets_BT)
-    theirs = model(input_ids=ids, attention_mask=(ids != pad_id).long(), labels=labels, shift_labels=labels).loss
+    theirs = model(
+        input_ids=ids, attention_mask=(ids != pad_id).long(), labels=labels, shift_labels=labels
+    ).loss
     torch.testing.assert_close(summed / n, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -85,7 +87,10 @@ def test_the_masked_objective_trains(tmp_path: Path) -> None:
 @pytest.fixture(scope="module", params=["entry-per-row", "resampled"])
 def mixed_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     recipe = micro_recipe(
-        training__objective="mixed", training__qa_ratio=0.4, tokens__packing=request.param, tokens__row_length=128
+        training__objective="mixed",
+        training__qa_ratio=0.4,
+        tokens__packing=request.param,
+        tokens__row_length=128,
     )
     return create_run(recipe, tmp_path_factory.mktemp("mixed") / "run")
 

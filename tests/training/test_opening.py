@@ -39,7 +39,9 @@ def test_logits_are_equal_after_opening(architecture: str, attention: str, tmp_p
 
 def test_step_0_is_the_untrained_model(trained_run: Run) -> None:
     tokenizer = trained_run.tokenizer
-    fresh = make_fresh_model(trained_run.recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
+    fresh = make_fresh_model(
+        trained_run.recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id
+    )
     saved = load_model(trained_run.checkpoint(0))
     for (name, ours), (_, theirs) in zip(fresh.named_parameters(), saved.named_parameters(), strict=True):
         assert torch.equal(ours, theirs), name

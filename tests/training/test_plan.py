@@ -33,7 +33,14 @@ STEPS_BY_HAND: list[tuple[int, float, int, list[int], dict[str, Any], int]] = [
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.5}, 45),  # questions come on top
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.8}, 113),  # 1800 / 16 = 112.5
     (60, 6, 16, [40, 60], {"tokens.packing": "resampled", "tokens.row_length": 100}, 12),  # two entries a row
-    (100_000, 540, 96, [75], {"tokens.packing": "resampled", "tokens.row_length": 512}, 82_398),  # the paper: 80,000
+    (
+        100_000,
+        540,
+        96,
+        [75],
+        {"tokens.packing": "resampled", "tokens.row_length": 512},
+        82_398,
+    ),  # the paper: 80,000
 ]
 
 
@@ -95,7 +102,9 @@ def test_every_evaluation_wrote_the_curves_of_figure_1(trained_run: Run) -> None
     assert [row["step"] for row in rows] == sorted(plan_evaluations(4, STEPS))
     assert rows[0]["loss"] is None
     assert all(row["loss"] > 0 for row in rows[1:])
-    assert [row["exposures"] for row in rows] == pytest.approx([6 * row["step"] / STEPS for row in rows], abs=1e-3)
+    assert [row["exposures"] for row in rows] == pytest.approx(
+        [6 * row["step"] / STEPS for row in rows], abs=1e-3
+    )
     for row in rows:
         for kind in ("biographies", "answers"):
             for split in ("train", "test"):

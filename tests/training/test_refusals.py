@@ -44,7 +44,10 @@ def test_what_does_not_change_the_weights_does_not_make_another_recipe(
     [
         ({"training__lr": 0.5}, "training.lr is 0.004 there and 0.5 here"),
         ({"seed": 7}, "seed is 0 there and 7 here"),
-        ({"biographies__augmentation": "multi5"}, "biographies.augmentation is 'single' there and 'multi5' here"),
+        (
+            {"biographies__augmentation": "multi5"},
+            "biographies.augmentation is 'single' there and 'multi5' here",
+        ),
         ({"people__pool_sizes": {"major": 9}}, "people.pool_sizes.first_name is 50 there and None here"),
         ({"training__checkpoints": "last"}, "training.checkpoints is [0, 4, 8, 16] there and 'last' here"),
     ],
@@ -64,7 +67,9 @@ def test_a_changed_recipe_never_lands_in_an_old_folder(
 
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(WorkbenchError, match=r"exists and is not a run \(it has no run.json\); give --out another"):
+    with pytest.raises(
+        WorkbenchError, match=r"exists and is not a run \(it has no run.json\); give --out another"
+    ):
         train(micro_recipe(), tmp_path, device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -77,14 +82,19 @@ def test_an_empty_folder_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_an_unfinished_run_wants_resume(tmp_path: Path) -> None:
     interrupt(micro_recipe(), tmp_path / "run", 6)
-    with pytest.raises(WorkbenchError, match=r"holds an unfinished run \(step 6\); add --resume to continue it, or"):
+    with pytest.raises(
+        WorkbenchError, match=r"holds an unfinished run \(step 6\); add --resume to continue it, or"
+    ):
         train(micro_recipe(), tmp_path / "run", device="cpu")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model__max_length": 16}, r"The longest row has \d+ tokens but the model reads 16; set model.max_length to"),
+        (
+            {"model__max_length": 16},
+            r"The longest row has \d+ tokens but the model reads 16; set model.max_length to",
+        ),
         (
             {"tokens__packing": "resampled", "tokens__row_length": 512},
             "The longest row has 512 tokens but the model reads 128; set model.max_length to at least 512",
@@ -93,7 +103,10 @@ def test_an_unfinished_run_wants_resume(tmp_path: Path) -> None:
             {"tokens__packing": "resampled", "tokens__row_length": 24},
             r"Text \d+ has \d+ tokens but a row holds 24; raise tokens.row_length and model.max_length",
         ),
-        ({"people__number": 200_000}, r"200000 people need at least 400000 possible full names, but the pools give"),
+        (
+            {"people__number": 200_000},
+            r"200000 people need at least 400000 possible full names, but the pools give",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(
@@ -105,12 +118,16 @@ def test_what_cannot_be_trained_is_refused_before_training(
 
 
 def test_an_absent_device_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match=r"The device 'cuda:99' is not available here; leave --device out"):
+    with pytest.raises(
+        WorkbenchError, match=r"The device 'cuda:99' is not available here; leave --device out"
+    ):
         train(micro_recipe(), tmp_path / "run", device="cuda:99")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("lr", [1e9])
 def test_a_diverged_run_stops_with_advice(lr: float, tmp_path: Path) -> None:
-    with pytest.raises(WorkbenchError, match=r"The loss is (nan|inf) at step \d+; lower training.lr \(now 1000000000"):
+    with pytest.raises(
+        WorkbenchError, match=r"The loss is (nan|inf) at step \d+; lower training.lr \(now 1000000000"
+    ):
         train(micro_recipe(training__lr=lr, training__optimizer="adamw"), tmp_path / "run", device="cpu")

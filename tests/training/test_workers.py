@@ -106,5 +106,3 @@ def test_shares_cover_every_row_once(rows: int, size: int) -> None:
     shares = [list(range(rows))[Workers(rank, size).share(rows)] for rank in range(size)]
     assert [row for share in shares for row in share] == list(range(rows))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-

@@ -6,7 +6,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workbench.cli import attention, data, evaluate, finetune, probe, quickstart, recipes, report, train
+from workbench.cli import (
+    attention,
+    cache_acts,
+    data,
+    evaluate,
+    finetune,
+    probe,
+    quickstart,
+    recipes,
+    report,
+    sites,
+    train,
+    ui,
+    verify,
+)
 
 app = typer.Typer(
     name="workbench",
@@ -20,12 +34,16 @@ for command in (
     quickstart.quickstart,
     data.data,
     train.train,
+    cache_acts.cache_acts,
     probe.probe,
     attention.attention,
     finetune.finetune,
     evaluate.evaluate,
     report.report,
     recipes.recipes,
+    ui.ui,
+    sites.sites,
+    verify.verify,
 ):
     app.command()(command)
 

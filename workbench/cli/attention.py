@@ -51,7 +51,8 @@ def attention(
         str | None, typer.Option(metavar="0,3", help="Cut only these heads of each block.")
     ] = None,
     packed: Annotated[
-        int, typer.Option(min=0, help="Other people's entries ahead of each in its row, as in packed training.")
+        int,
+        typer.Option(min=0, help="Other people's entries ahead of each in its row, as in packed training."),
     ] = 0,
     control: Annotated[
         bool, typer.Option(help="Also analyse the untrained checkpoint, step 0, as a control.")

@@ -68,9 +68,7 @@ def evaluate(
         said = evaluation.dataset[["said"]]
         wrong = [asdict(item) for item in evaluation.wrong[:examples]]
         typer.echo(
-            json.dumps(
-                {"cells": to_rows(plain), "said": to_rows(said), "wrong": wrong}, ensure_ascii=False
-            )
+            json.dumps({"cells": to_rows(plain), "said": to_rows(said), "wrong": wrong}, ensure_ascii=False)
         )
         return
     print_evaluation(evaluation.dataset, evaluation.wrong, examples)

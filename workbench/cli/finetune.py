@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import DeviceOption, JsonOption, QuietOption, RunArgument, ThreadsOption, use_threads
+from workbench.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    ThreadsOption,
+    use_threads,
+)
 from workbench.cli.progress import step_bar
 
 

@@ -22,12 +22,16 @@ class Kind(StrEnum):
 
     p = "p"
     q = "q"
+    seen = "seen"
 
 
 def probe(
     run: RunArgument,
     kind: Annotated[
-        Kind, typer.Option(help="`p`: positions of biographies; `q`: the bare full name.")
+        Kind,
+        typer.Option(
+            help="`p`: positions of biographies; `q`: the bare full name; `seen`: `p` by what has been said before."
+        ),
     ] = Kind.p,
     family: Annotated[
         str,

@@ -25,10 +25,9 @@ def sites(
         rows = [{"name": s.name, "short": s.short, "axes": s.axes, "shape": s.shape} for s in found]
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("short form", "TransformerLens hook name", "vector at one token", box=None, pad_edge=False)
-    for site in found:
-        table.add_row(site.short, site.name if site.name != site.short else "", site.text)
-    Console().print(table)
+    # Plain lines: names are there to be copied, and a table would fold the long ones.
+    rows = [("short form", "TransformerLens hook name", "vector at one token")]
+    rows += [(site.short, site.name if site.name != site.short else "", site.text) for site in found]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for short, name, text in rows:
+        typer.echo(f"{short:<{widths[0]}}  {name:<{widths[1]}}  {text}")

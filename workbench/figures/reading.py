@@ -33,10 +33,10 @@ class Reading:
 
     @property
     def pattern(self) -> str:
-        """`staircase`, `flat`, or `between`."""
+        """`staircase`, `flat`, `between`, or `nothing` where hardly a cell rises above chance."""
         above = self.others_at_start - self.others_chance
-        if above <= NEAR_CHANCE and self.own_sentence > self.others_chance + KNOWN:
-            return "staircase"
+        if above <= NEAR_CHANCE:
+            return "staircase" if self.own_sentence > self.others_chance + KNOWN else "nothing"
         return "flat" if above >= KNOWN else "between"
 
     @property
@@ -59,6 +59,10 @@ class Reading:
             "between": (
                 f"Between the two patterns{own}: some is stored with the person, some only appears later. "
                 "More training, more people per value, or more augmentation moves it."
+            ),
+            "nothing": (
+                f"Hardly anything is read{own}. Before concluding that nothing is stored, give the probe more people "
+                "per value and more steps, and see whether the model recites."
             ),
         }
         return [start, meaning[self.pattern]]

@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings, run_p_probe
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
+from workbench.probing.seen_probe import run_seen_probe
 from workbench.results import load_result, result_path, save_result, weights_digests
 from workbench.runs import Run
 
@@ -29,6 +30,7 @@ EMBEDDING = "embedding"
 class ProbeRequest:
     """Which probe to run; what is None comes from the recipe.
 
+    kind: `p`, `q`, or `seen` (P-probes scored by the set of attributes already said).
     family: `embedding` (the paper's, through the frozen network), or a probe on activations: a built-in name or
     `package.module:factory`. rank and steps belong to the first, layers to the second.
     """
@@ -43,6 +45,10 @@ class ProbeRequest:
     again: bool = False
 
     def __post_init__(self) -> None:
+        if self.kind == "seen" and self.family != EMBEDDING:
+            raise WorkbenchError(
+                f"Kind `seen` is scored with the family `embedding` only, not {self.family!r}."
+            )
         wrong = ("layers",) if self.family == EMBEDDING else ("rank", "steps")
         for name in wrong:
             if getattr(self, name) is not None:
@@ -53,7 +59,7 @@ class ProbeRequest:
 
     def settings(self, run: Run) -> ProbeSettings:
         """The settings this request means for a run's embedding probe."""
-        base = (p_probe_settings if self.kind == "p" else q_probe_settings)(run.recipe.probing, self.seed)
+        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.recipe.probing, self.seed)
         changes = {key: value for key in ("rank", "steps") if (value := getattr(self, key)) is not None}
         return replace(base, **changes)
 
@@ -112,7 +118,7 @@ class _Prober:
 
     @cached_property
     def data(self) -> PProbeData | QProbeData:
-        make = make_p_probe_data if self.request.kind == "p" else make_q_probe_data
+        make = make_q_probe_data if self.request.kind == "q" else make_p_probe_data
         return make(self.run, self.request.group)
 
     @cached_property
@@ -149,6 +155,8 @@ class _Prober:
 
         options: Any = {"settings": settings, "device": self.device, "observer": observer}
         if isinstance(self.data, PProbeData):
+            if self.request.kind == "seen":
+                return run_seen_probe(self.run, checkpoint, self.data, **options)
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
 

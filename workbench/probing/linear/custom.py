@@ -54,7 +54,7 @@ def find_probe(probe: Any) -> BatchedProbe | CellProbe:
         if probe in BUILT_IN:
             return BUILT_IN[probe]()
         return _from_factory(_load_factory(probe), probe)
-    if isinstance(probe, BatchedProbe):
+    if isinstance(probe, BatchedProbe) and not isinstance(probe, type):
         return probe
     if not isinstance(probe, type) and _can(probe, "fit", "predict"):
         return CellProbe(type(probe).__name__, lambda seed: _fresh(probe))

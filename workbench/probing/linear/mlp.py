@@ -17,6 +17,7 @@ from workbench.probing.linear.features import choose_precision, standardise
 from workbench.seeds import hash_to_int
 
 CHECK_EVERY = 10  # steps between two looks at the validation people
+GAIN = 1e-3  # nats per text by which the held-out loss must fall to count
 TEXTS_PER_STEP = 2048
 MASKED = -1e4
 
@@ -32,7 +33,7 @@ class MlpProbe:
 
     hidden: int = 64
     lr: float = 1e-2
-    weight_decay: float = 3.0
+    weight_decay: float = 5.0
     max_steps: int = 600
     patience: int = 4
     precision: str = "auto"
@@ -67,9 +68,9 @@ class MlpProbe:
             if step % CHECK_EVERY == 0:
                 with torch.no_grad():
                     loss_MK = layers.mean_loss(inputs_MNE, held_out_MKN)
-                gained_MK = loss_MK < best_MK
+                gained_MK = loss_MK < best_MK - GAIN
                 layers.keep(best, gained_MK)
-                best_MK = torch.minimum(best_MK, loss_MK)
+                best_MK = torch.where(gained_MK, loss_MK, best_MK)
                 checks_MK = (checks_MK + 1).masked_fill(gained_MK, 0)
                 if bool((checks_MK >= self.patience).all()):
                     break
@@ -107,14 +108,16 @@ class _Layers(torch.nn.Module):
         dtype, (k, u) = inputs_MNE.dtype, self.first_MKUE.shape[1:3]
         hidden_MXN = self.first_MKUE.flatten(1, 2).to(dtype) @ inputs_MNE.transpose(1, 2)  # X = K·U
         hidden_MKUN = hidden_MXN.relu_().unflatten(1, (k, u))
-        return (self.second_MKCU.to(dtype) @ hidden_MKUN).float() + self.bias_MKC1
+        logits_MKCN: torch.Tensor = (self.second_MKCU.to(dtype) @ hidden_MKUN).float() + self.bias_MKC1
+        return logits_MKCN
 
     def mean_loss(self, inputs_MNE: torch.Tensor, labels_MKN: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy per feature set and column [M, K]; a label of -1 leaves its text out."""
         present_MKN = labels_MKN >= 0
         log_shares_MKCN = self(inputs_MNE).log_softmax(2)
         right_MKN = log_shares_MKCN.gather(2, labels_MKN[:, :, None].clamp_min(0))[:, :, 0]
-        return -(right_MKN * present_MKN).sum(-1) / present_MKN.sum(-1).clamp_min(1)
+        loss_MK: torch.Tensor = -(right_MKN * present_MKN).sum(-1) / present_MKN.sum(-1).clamp_min(1)
+        return loss_MK
 
     def keep(self, best: "_Layers", gained_MK: torch.Tensor) -> None:
         """Copy the weights of the columns that gained into `best`."""

@@ -1,0 +1,157 @@
+"""Runs: all there are as one table, what tells the selected ones apart, and notes."""
+
+import time
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import html
+
+from workbench_app import cards, controls
+from workbench_app.index import RunEntry
+from workbench_app.pages.recipes import difference_table
+from workbench_app.selection import choose
+from workbench_app.view import Page, View
+
+HOW_TO_READ = "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder."
+GROUPS = (("none", "Not grouped"), ("augmentation", "Augmentation"), ("model", "Model"), ("state", "State"), ("tags", "Tags"))
+COLUMNS: list[dict[str, Any]] = [
+    {"field": "id", "headerName": "Run", "minWidth": 190, "flex": 2, "pinned": None},
+    {"field": "state", "headerName": "State", "minWidth": 150, "flex": 1, "tooltipField": "fault",
+     "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
+    {"field": "augmentation", "headerName": "Augmentation", "minWidth": 160, "flex": 2},
+    {"field": "model", "headerName": "Model", "minWidth": 120, "flex": 1},
+    {"field": "people", "headerName": "People", "width": 100, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "exposures", "headerName": "Exposures", "width": 118, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "seed", "headerName": "Seed", "width": 88, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "checkpoints", "headerName": "Checkpoints", "width": 122, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "probed", "headerName": "Probed", "minWidth": 160, "flex": 1},
+    {"field": "loss", "headerName": "Loss", "width": 92, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "recited", "headerName": "Recited %", "width": 112, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "changed", "headerName": "Changed", "width": 150, "sort": None},
+    {"field": "tags", "headerName": "Tags", "minWidth": 120, "flex": 1, "editable": True, "singleClickEdit": False},
+    {"field": "note", "headerName": "Note", "minWidth": 160, "flex": 2, "editable": True, "cellEditor": "agLargeTextCellEditor", "cellEditorPopup": True},
+]  # fmt: skip
+STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}
+
+
+def render(view: View, key: str) -> Page:
+    """The table of runs, and the recipes of the selected ones side by side."""
+    if not view.entries:
+        text = f"There are no runs in {view.folder} yet. The first two, with their probes, take minutes:"
+        return Page([cards.heading("Runs", HOW_TO_READ), cards.empty(text, "workbench", "quickstart", "--out", view.folder)])
+    group = choose(view.selection.form, [name for name, _ in GROUPS], "none")
+    rows = [make_row(entry) for entry in view.entries.values()]
+    faults = [f"{entry.id}: {entry.fault}" for entry in view.entries.values() if entry.fault]
+    faults += [f"{entry.id}: {name!r} in its results is no result." for entry in view.entries.values() for name in entry.strays]
+    children = [
+        cards.heading("Runs", HOW_TO_READ),
+        html.Div(
+            [
+                dmc.TextInput(id="runs-search", label="Search", placeholder="name, augmentation, tag …", size="sm", className="control", w=280),
+                controls.segmented("form", "Group by", GROUPS, group),
+                html.Div(id="runs-message", role="status"),
+            ],
+            className="controls",
+        ),
+        cards.faults(faults, "Broken"),
+        _grid(view, rows, group),
+        _groups(rows, group) if group != "none" else None,
+        difference_table(view),
+    ]
+    return Page(children, [], [], {"form": group})
+
+
+def make_row(entry: RunEntry) -> dict[str, Any]:
+    """What the table tells of a run, as plain values."""
+    recipe = entry.recipe
+    rows = entry.metrics()
+    last = rows[-1] if rows else {}
+    recited = ((last.get("biographies") or {}).get("test") or {}).get("mean")
+    state, live = _state(entry)
+    return {
+        "id": entry.id,
+        "state": state,
+        "live": live,
+        "fault": entry.fault or "",
+        "augmentation": entry.augmentation,
+        "model": f"{recipe.model.architecture} {recipe.model.preset}" if recipe else "",
+        "people": sum(group.people for group in recipe.groups) if recipe else None,
+        "exposures": recipe.training.exposures if recipe else None,
+        "seed": recipe.seed if recipe else None,
+        "checkpoints": len(entry.steps),
+        "probed": ", ".join(f"{name} ({len(steps)})" for name, steps in entry.result_sets.items()),
+        "loss": round(last["loss"], 3) if isinstance(last.get("loss"), int | float) else None,
+        "recited": round(100 * recited, 1) if isinstance(recited, int | float) else None,
+        "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.changed)),
+        "tags": ", ".join(entry.notes.tags),
+        "note": entry.notes.note,
+    }
+
+
+def _state(entry: RunEntry) -> tuple[str, bool]:
+    """The state in words, and whether the run is training right now."""
+    if entry.fault:
+        return "broken", False
+    if entry.state != "training":
+        return STATES.get(entry.state, entry.state), False
+    progress = entry.progress()
+    if progress is None:
+        return "training", True
+    if progress["quiet"]:
+        return f"stopped at step {progress.get('step', 0):,}", False
+    done = progress.get("step", 0) / max(progress.get("steps", 1), 1)
+    left = round(float(progress.get("seconds_left", 0)))
+    return f"training {done:.0%}, {left // 60}:{left % 60:02d} left", True
+
+
+def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
+    columns = [dict(column) for column in COLUMNS]
+    if group != "none":
+        columns.sort(key=lambda column: column["field"] != group)
+        columns[0] |= {"sort": "asc", "pinned": "left"}
+    return dag.AgGrid(
+        id="runs-grid",
+        rowData=rows,
+        columnDefs=columns,
+        getRowId="params.data.id",
+        selectedRows={"ids": list(view.selection.runs)},
+        defaultColDef={"sortable": True, "filter": True, "resizable": True, "suppressHeaderMenuButton": False},
+        dashGridOptions={
+            "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
+            "domLayout": "autoHeight" if len(rows) <= 12 else "normal",
+            "animateRows": False,
+            "tooltipShowDelay": 300,
+            "stopEditingWhenCellsLoseFocus": True,
+            "suppressColumnVirtualisation": False,
+        },
+        style={"height": None if len(rows) <= 12 else "480px"},
+        className="ag-theme-quartz",
+    )
+
+
+def _groups(rows: list[dict[str, Any]], group: str) -> Any:
+    """How many runs each group has, and the range of what they recite."""
+    members: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        for name in str(row[group]).split(", ") if group == "tags" else [str(row[group])]:
+            members.setdefault(name or "none", []).append(row)
+
+    def spread(found: list[dict[str, Any]], key: str, digits: int) -> str:
+        values = [row[key] for row in found if row[key] is not None]
+        return f"{sum(values) / len(values):.{digits}f}  ({min(values):.{digits}f} to {max(values):.{digits}f})" if values else "–"
+
+    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in (group, "runs", "loss: mean (range)", "recited %: mean (range)", "")]))
+    body = [
+        html.Tr(
+            [
+                html.Th(name, scope="row"),
+                html.Td(len(found)),
+                html.Td(spread(found, "loss", 3)),
+                html.Td(spread(found, "recited", 1)),
+                html.Td(html.Button("Select", type="button", className="quiet", **{"data-runs": ",".join(row["id"] for row in found[:12])})),
+            ]
+        )
+        for name, found in sorted(members.items())
+    ]
+    return html.Div(cards.card(f"By {group}", html.Div(html.Table([head, html.Tbody(body)]), className="scroll")), style={"marginTop": "16px"})

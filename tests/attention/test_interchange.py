@@ -1,0 +1,86 @@
+"""Pairs read as they should, a person in their own place changes nothing, lengths that differ are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.attention.small_models import ARCHITECTURES, planted, random_model, small_corpus, small_examples
+from workbench.attention.donors import align_roles, choose_donors, rewrite_entry
+from workbench.attention.interchange import PLACES, _PairPass, make_pairs, measure_interchange
+from workbench.attention.parts import open_parts, written_out
+from workbench.attention.roles import ROLES, expand_role
+from workbench.errors import WorkbenchError
+
+
+@pytest.mark.parametrize("augmentation", ["single", "multi2+permute+fullname"])
+def test_a_rewritten_entry_reads_back(augmentation: str) -> None:
+    corpus, _ = small_corpus(augmentation)
+    for entry in corpus.entries[:8]:
+        own, other = corpus.people[entry.person], corpus.people[(entry.person + 1) % len(corpus.people)]
+        new = rewrite_entry(entry, other, own)
+        assert list(new.values) == list(entry.values)
+        for attribute, (start, end) in new.values.items():
+            assert new.text[start:end] == other.values[attribute]
+        assert [new.text[s:e] for s, e in new.names] == [other.full_name] * len(entry.names)
+        read = [[t.text[s:e] for s, e in t.pronouns] for t in (new, entry)]
+        assert read[0] == read[1]
+        assert rewrite_entry(new, own, other) == entry
+        assert rewrite_entry(entry, own, own) == entry
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_person_in_their_own_place_changes_nothing(architecture: str) -> None:
+    model, examples = random_model(architecture), small_examples()
+    corpus, tokenizer = small_corpus()
+    themselves = [corpus.people[entry.person] for entry in examples.entries]
+    pairs = make_pairs(tokenizer, examples, corpus.people, donors=themselves)
+    rows = np.arange(len(examples))
+    parts = open_parts(model)
+    with written_out(model):
+        pair = _PairPass(parts, pairs.own.batch(rows), pairs.other.batch(rows))
+        for role in PLACES:
+            tokens = None if role == "position" else pair.find(expand_role(role))[0]
+            for layer in range(parts.n_blocks + 1):
+                own, _ = pair.run(layer, tokens)
+                torch.testing.assert_close(
+                    own.probability_BP, pair.clean[0].probability_BP, rtol=1e-3, atol=1e-6
+                )
+    assert not pair.comparable_BP.any()  # and no such position counts
+
+
+def test_layer_zero_of_all_roles_at_once_is_reading_the_other_entry() -> None:
+    """With every token's embedding exchanged, nothing of the own entry is left."""
+    case = planted()
+    pairs = make_pairs(case.tokenizer, case.examples, case.people, seed=1)
+    result = measure_interchange(case.model, pairs, roles=["everything"], layers=[0])
+    cell = result.sel(position=0, attribute="company")
+    assert cell["accuracy"].item() == cell["ceiling"].item() == 1.0
+    assert cell["own"].item() == 0.0
+
+
+def test_roles_of_other_lengths_are_refused_with_the_reason() -> None:
+    own = np.array([ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major", "value:major")])
+    other = np.array([ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major")])
+    found, refused = align_roles(own, other)
+    assert found.tolist() == [0, 1, 2, -1, -1]
+    assert refused == ["value:major has 2 tokens here and 1 in the other entry"]
+
+
+def test_refused_pairs_are_counted_and_left_out() -> None:
+    corpus, tokenizer = small_corpus()
+    pairs = make_pairs(tokenizer, small_examples(), corpus.people, seed=3)
+    result = measure_interchange(random_model("gpt2"), pairs, layers=[0])
+    assert result["refused"].sel(role="name_last").item() == 0
+    assert result["refused"].sel(role="values").item() > 0  # cities of one and of two words
+    assert result["n"].sel(role="values").sum() < result["n"].sel(role="name_last").sum()
+
+
+def test_mistakes() -> None:
+    case = planted()
+    pairs = make_pairs(case.tokenizer, case.examples, case.people)
+    with pytest.raises(WorkbenchError, match="layer 3 does not exist; expected 0 to 2"):
+        measure_interchange(case.model, pairs, layers=[3])
+    with pytest.raises(WorkbenchError, match="There is no role 'nam'"):
+        measure_interchange(case.model, pairs, roles=["nam"])
+    with pytest.raises(WorkbenchError, match="entries of at least two people"):
+        choose_donors(case.examples.entries[:1], case.people, 0)

@@ -1,0 +1,158 @@
+"""Bad input: one sentence each. Good input: any kind of array."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.probing.linear import LogisticProbe, fit_probes, learning_curve
+
+QUICK = LogisticProbe(l2=10.0)
+
+
+@pytest.fixture(scope="module")
+def data(planted: Callable[..., Any]) -> Any:
+    return planted({(1, 0): 4.0}, people=200, width=6)
+
+
+def bad(data: Any, **changes: Any) -> dict[str, Any]:
+    arrays = {"features": data.features, "labels": data.labels, "people": data.people, "train": data.train}
+    return arrays | {"probe": QUICK} | changes
+
+
+def with_nan(features: np.ndarray) -> np.ndarray:
+    broken = features.copy()
+    broken[1, 17, 3] = np.nan
+    return broken
+
+
+CASES: list[tuple[str, Callable[[Any], dict[str, Any]], str]] = [
+    (
+        "one class",
+        lambda d: bad(d, labels=np.zeros_like(d.labels), targets=["city"]),
+        r"Target 'city' has only one class among the train people",
+    ),
+    (
+        "no label",
+        lambda d: bad(d, labels=np.full_like(d.labels, -1)),
+        r"Target 'target 0' has no label among the train people",
+    ),
+    (
+        "fewer people than classes",
+        lambda d: bad(
+            d, labels=np.arange(200)[:, None] % 90, people=np.where(d.train, d.people % 40, 1000 + d.people)
+        ),
+        r"has \d+ classes but only \d+ train people",
+    ),
+    (
+        "not a number",
+        lambda d: bad(d, features=with_nan(d.features), cells={"layer": [4, 9]}),
+        r"The features of layer=9 hold a value that is not finite in row 17",
+    ),
+    (
+        "person in both halves",
+        lambda d: bad(d, people=np.zeros(200, int)),
+        r"Person 0 is in both halves of the split \(1 people are\)",
+    ),
+    ("no test people", lambda d: bad(d, train=np.ones(200, bool)), r"There is no test text"),
+    (
+        "labels too short",
+        lambda d: bad(d, labels=d.labels[:-1]),
+        r"labels has the shape \(199, 1\), but the features",
+    ),
+    ("people too short", lambda d: bad(d, people=d.people[:-1]), r"people has the shape \(199,\)"),
+    (
+        "labels are real numbers",
+        lambda d: bad(d, labels=d.labels * 1.0),
+        r"Labels are float64 \(200, 1\); expected integers",
+    ),
+    ("flat features", lambda d: bad(d, features=d.features[0, :, 0]), r"Features have the shape \(200,\)"),
+    (
+        "wrong cells",
+        lambda d: bad(d, cells={"layer": range(3)}),
+        r"cell dimensions \(2,\), but the names given are layer 3",
+    ),
+    ("wrong targets", lambda d: bad(d, targets=["a", "b"]), r"2 target names were given for 1 label columns"),
+    ("wrong mask", lambda d: bad(d, present=np.ones((3, 200, 1))), r"present has the shape \(3, 200, 1\)"),
+    (
+        "sets of different width",
+        lambda d: bad(d, features=[d.features[0], d.features[1, :, :5]]),
+        r"different shapes, \[\(200, 5\), \(200, 6\)\]",
+    ),
+    (
+        "wrong precision",
+        lambda d: bad(d, probe=LogisticProbe(precision="fp8")),
+        r"precision is 'fp8'; expected one of auto",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_bad_input(data: Any, make: Callable[[Any], dict[str, Any]], message: str) -> None:
+    with pytest.raises(WorkbenchError, match=message):
+        fit_probes(**make(data))
+
+
+def test_a_learning_curve_of_too_many_people(data: Any) -> None:
+    with pytest.raises(
+        WorkbenchError, match=r"asks for \[50, 500\] train people; give numbers from 2 to the 100"
+    ):
+        learning_curve(*data.arrays, numbers=[500, 50])
+
+
+def test_few_people_per_class_are_warned_of(planted: Callable[..., Any]) -> None:
+    data = planted({}, people=100, classes=10)
+    result = fit_probes(*data.arrays, probe=QUICK, targets=["university/whole"])
+    assert (
+        "university/whole: 50 train people for 10 classes (5.0 per class, fewer than 20)"
+        in result.attrs["warnings"]
+    )
+
+
+def test_any_kind_of_array_gives_the_same_result(data: Any, tmp_path: Path) -> None:
+    expected = fit_probes(*data.arrays, probe=QUICK)
+    np.save(tmp_path / "features.npy", data.features)
+    kinds = [
+        np.load(tmp_path / "features.npy", mmap_mode="r"),
+        torch.from_numpy(data.features),
+        list(data.features),
+        data.features.astype(np.float64),
+    ]
+    for features in kinds:
+        found = fit_probes(features, *data.arrays[1:], probe=QUICK)
+        np.testing.assert_array_equal(found.accuracy, expected.accuracy)
+
+
+def test_half_precision_features_are_read(data: Any) -> None:
+    expected = fit_probes(*data.arrays, probe=QUICK)
+    for features in (data.features.astype(np.float16), torch.from_numpy(data.features).bfloat16()):
+        found = fit_probes(features, *data.arrays[1:], probe=QUICK)
+        assert float(abs(found.accuracy - expected.accuracy).max()) < 0.06
+
+
+def test_cells_of_several_dimensions_become_dimensions(planted: Callable[..., Any]) -> None:
+    data = planted({(5, 0): 4.0}, sets=6, people=200, width=6)
+    features = data.features.reshape(2, 3, 200, 6)
+    cells = {"layer": [0, "final"], "position": range(3)}
+    result = fit_probes(features, *data.arrays[1:], probe=QUICK, cells=cells, targets=["city"], seeds=(0, 5))
+    assert result.accuracy.dims == ("layer", "position", "target", "seed")
+    assert float(result.accuracy.sel(layer="final", position=2, target="city", seed=5)) > 0.8
+    assert float(result.accuracy.mean()) < 0.5
+
+
+def test_the_results_of_one_thread_are_those_of_two(planted: Callable[..., Any]) -> None:
+    data = planted({(5, 0): 2.0}, sets=8)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = fit_probes(*data.arrays, probe=QUICK)
+        torch.set_num_threads(2)
+        two = fit_probes(*data.arrays, probe=QUICK)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.011)

@@ -1,0 +1,74 @@
+"""How a probe's accuracy grows with the number of train people: a weak probe still rises, absent knowledge does not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.probing.linear.fit import fit_probes
+from workbench.probing.linear.inputs import Features
+from workbench.seeds import make_rng
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+
+
+def learning_curve(
+    features: Features | Sequence[Any],
+    labels: Any,
+    people: Any,
+    train: Any,
+    test: Any = None,
+    *,
+    numbers: Sequence[int] | None = None,
+    probe: Any = "logistic",
+    cells: Mapping[str, Sequence[Any]] | None = None,
+    targets: Sequence[str] | None = None,
+    present: Any = None,
+    next_value: Any = None,
+    seeds: Sequence[int] = (0,),
+    controls: bool = False,
+    device: str = "cpu",
+) -> xr.Dataset:
+    """Fit the probes of `fit_probes` to growing numbers of train people; the test people stay the same.
+
+    numbers: how many train people, by default an eighth, a quarter, half and all. Each set of people holds the
+    smaller ones. Every seed draws its own people, so the spread over seeds is that of the people too.
+
+    Returns the Dataset of `fit_probes` with the dimension `train_people` in front.
+    """
+    people, train = np.asarray(people), np.asarray(train, bool)
+    test = ~train if test is None else np.asarray(test, bool)
+    ids = np.unique(people[train])
+    if numbers is None:
+        most = np.asarray(labels).max() + 1  # never fewer people than classes
+        numbers = [n for n in (round(share * len(ids)) for share in SHARES) if n >= most] or [len(ids)]
+    numbers = sorted(set(numbers))
+    if numbers[0] < 2 or numbers[-1] > len(ids):
+        raise WorkbenchError(
+            f"The learning curve asks for {numbers} train people; give numbers from 2 to the {len(ids)} there are."
+        )
+    points = []
+    for number in numbers:
+        by_seed = []
+        for seed in seeds:
+            chosen = make_rng(seed, "learning curve").permutation(ids)[:number]
+            result = fit_probes(
+                features,
+                labels,
+                people,
+                train & np.isin(people, chosen),
+                test,
+                probe=probe,
+                cells=cells,
+                targets=targets,
+                present=present,
+                next_value=next_value,
+                seeds=[seed],
+                controls=controls,
+                device=device,
+            )
+            by_seed.append(result.assign_coords(seed=seed))
+        points.append(by_seed[0].drop_vars("seed") if len(seeds) == 1 else xr.concat(by_seed, dim="seed"))
+    return xr.concat(points, dim=xr.Variable("train_people", numbers), combine_attrs="override")
