@@ -24,9 +24,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
 import numpy as np
 import torch
 from workbench_models import is_bidirectional, load_preset, make_model, parse_sites
@@ -209,7 +206,7 @@ def cache_at_scale(texts: int, options: argparse.Namespace) -> dict[str, float]:
 
 
 def alone(texts: int, options: argparse.Namespace) -> dict[str, float]:
-    """What `cache_at_scale` runs: only the caching itself is timed, and its own growth of memory measured."""
+    """What `cache_at_scale` runs: only the caching is timed, and its own growth of memory measured."""
     reading, vocabulary, end = make_reading(texts)
     model: Any = make_model(
         load_preset("tiny"), vocab_size=vocabulary, seed=0, eos_token_id=end, pad_token_id=end
@@ -237,7 +234,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny", help="a preset: tiny, small, paper")
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--scale", type=int, nargs="*", default=[], help="numbers of texts to cache to disk")
@@ -252,9 +249,8 @@ def main() -> None:
     if options.scale:
         return
     found = compare(options)
-    print(
-        f"{options.model}, {options.dtype}, {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+    where = f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{options.model}, {options.dtype}, batches of {options.batch_tokens} tokens, {where}")
     for name, speed in found["tokens per second"].items():
         print(f"  {name:<30} {speed:>12,.0f} tokens/s   peak {found['peak MiB'][name]:>8,.0f} MiB")
     for name, value in found["ratios"].items():

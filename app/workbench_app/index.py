@@ -56,6 +56,15 @@ class RunEntry:
         return ", ".join(group.augmentation for group in self.recipe.groups)
 
     @property
+    def about(self) -> str:
+        """The run in a few words: augmentation (where the name does not say it), model, people."""
+        if self.recipe is None:
+            return ""
+        people = sum(group.people for group in self.recipe.groups)
+        parts = [] if self.augmentation == self.id else [self.augmentation]
+        return " · ".join([*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{people:,} people"])
+
+    @property
     def changed(self) -> float:
         """When anything about the run last changed, in seconds since 1970."""
         return max((stamp[0] for stamp in self.stamps.values()), default=0) / 1e9

@@ -19,7 +19,9 @@ ARCHITECTURES = ("gpt2", "gpt2-rotary", "llama")
 
 
 @lru_cache
-def small_corpus(augmentation: str = "multi2+permute", people: int = 12) -> tuple[Corpus, PreTrainedTokenizerFast]:
+def small_corpus(
+    augmentation: str = "multi2+permute", people: int = 12
+) -> tuple[Corpus, PreTrainedTokenizerFast]:
     changes = {"people.number": people, "biographies.augmentation": augmentation}
     corpus = make_corpus(load_recipe("tiny", changes))
     return corpus, make_tokenizer(TokensRecipe(), corpus.texts)

@@ -59,7 +59,9 @@ def test_layer_zero_of_all_roles_at_once_is_reading_the_other_entry() -> None:
 
 
 def test_roles_of_other_lengths_are_refused_with_the_reason() -> None:
-    own = np.array([ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major", "value:major")])
+    own = np.array(
+        [ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major", "value:major")]
+    )
     other = np.array([ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major")])
     found, refused = align_roles(own, other)
     assert found.tolist() == [0, 1, 2, -1, -1]
@@ -68,7 +70,11 @@ def test_roles_of_other_lengths_are_refused_with_the_reason() -> None:
 
 def test_refused_pairs_are_counted_and_left_out() -> None:
     corpus, tokenizer = small_corpus()
-    pairs = make_pairs(tokenizer, small_examples(), corpus.people, seed=3)
+    examples = small_examples()
+    longest = max(corpus.people, key=lambda person: len(" ".join(person.values.values()).split()))
+    shortest = min(corpus.people, key=lambda person: len(" ".join(person.values.values()).split()))
+    donors = [shortest if entry.person == longest.id else longest for entry in examples.entries]
+    pairs = make_pairs(tokenizer, examples, corpus.people, donors=donors)
     result = measure_interchange(random_model("gpt2"), pairs, layers=[0])
     assert result["refused"].sel(role="name_last").item() == 0
     assert result["refused"].sel(role="values").item() > 0  # cities of one and of two words

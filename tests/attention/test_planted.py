@@ -40,7 +40,7 @@ def test_knockout_names_the_block_the_head_and_the_role() -> None:
 def test_ablation_names_the_head() -> None:
     result = measure_ablation(planted().model, planted().examples).sel(CELL)
     loss = result["loss"]
-    assert result["part"].values[loss.sel(mode="mean").argmax()] == "1.1"
+    assert result["part"].values[int(np.argmax(loss.sel(mode="mean").values))] == "1.1"
     assert result["accuracy"].sel(part="1.1", mode="zero").item() == 0
     idle = loss.drop_sel(part=["1.1", "0.0"])
     assert abs(idle).max() < 1e-6

@@ -7,7 +7,7 @@ import torch
 from tests.extraction.tiny_networks import CAUSAL, PAD, VOCABULARY, make_network
 from workbench.extraction.generation import NOTHING, generate
 
-STOPS = [0, 7, 9]
+STOPS = [0, 7, 9, 12, 18, 23, 28, 33, 38]
 NEW = 7
 
 

@@ -108,11 +108,15 @@ def test_tensors_come_back_under_the_same_names_everywhere(architecture: str) ->
 
 def test_impossible_adapters_are_refused() -> None:
     model = make_network("gpt2")
-    with pytest.raises(WorkbenchError, match=r"rank 33 is larger than the matrix it updates \(32 × 32\); .* 32"):
+    with pytest.raises(
+        WorkbenchError, match=r"rank 33 is larger than the matrix it updates \(32 × 32\); .* 32"
+    ):
         Adapter(model, rank=33, embedding_rank=0)
     with pytest.raises(WorkbenchError, match=r"embedding rank 33 is larger than the matrix .* \(40 × 32\)"):
         Adapter(model, rank=0, embedding_rank=33)
     with pytest.raises(WorkbenchError, match="nothing to train"):
         Adapter(model, rank=0, embedding_rank=0)
-    with pytest.raises(WorkbenchError, match=r"blocks\.0\.q\.down has shape \(4, 32\) but this model needs \(2, 32\)"):
+    with pytest.raises(
+        WorkbenchError, match=r"blocks\.0\.q\.down has shape \(4, 32\) but this model needs \(2, 32\)"
+    ):
         Adapter(model, 2, 0).load_tensors(Adapter(model, 4, 0).tensors())

@@ -6,15 +6,23 @@ Shapes: K targets, N texts, P = 2 places, V vocabulary.
 from typing import Any
 
 import numpy as np
+import torch
 from workbench_models import Architecture, ModelShape, make_model
 
-from workbench.probing.embedding_probe import ProbeSettings, Readings
+from workbench.probing.embedding_probe import (
+    FittedProbes,
+    ProbeSettings,
+    Readings,
+    fit_embedding_probes,
+)
 from workbench.tokens.encoding import EncodedTexts
 from workbench.training.devices import Execution
 
 VOCABULARY = 42
 CLASSES = (3, 4)  # of the two targets
 LENGTH = 16
+N = 300
+TRAIN, TEST = np.arange(0, 200), np.arange(200, N)
 CPU = Execution("cpu", bf16=False, attention="sdpa", compile=False)
 AnyModel = Any  # transformers leaves its models' attributes untyped
 
@@ -50,3 +58,18 @@ def probe_settings(**changes: Any) -> ProbeSettings:
         "weight_decay": 0.0, "dropout": False, "seed": 0,
     }  # fmt: skip
     return ProbeSettings(**(settings | changes))
+
+
+def fit(
+    model: AnyModel, readings: Readings, settings: ProbeSettings, classes: tuple[int, ...] = CLASSES
+) -> FittedProbes:
+    return fit_embedding_probes(model, readings, TRAIN, list(classes), settings, CPU)
+
+
+def parameters_of(fitted: FittedProbes) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in fitted.probes.state_dict().items()}
+
+
+def same_bits(one: FittedProbes, other: FittedProbes) -> bool:
+    pairs = zip(parameters_of(one).values(), parameters_of(other).values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs) and bool((one.losses == other.losses).all())

@@ -1,6 +1,5 @@
-"""The embedding probe finds what is planted, invents nothing, and leaves the network as it was."""
+"""The embedding probe finds what is planted and invents nothing; what must not matter to it does not."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,44 +11,24 @@ from tests.probing.planted import (
     CLASSES,
     CPU,
     LENGTH,
+    TEST,
     AnyModel,
+    N,
+    fit,
     planted_readings,
     probe_settings,
+    same_bits,
     tiny_model,
 )
 from workbench.probing import embedding_probe
-from workbench.probing.embedding_probe import (
-    FittedProbes,
-    ProbeSettings,
-    Readings,
-    _Probes,
-    fit_embedding_probes,
-)
+from workbench.probing.embedding_probe import FittedProbes, Readings, _Probes
 from workbench.tokens.encoding import EncodedTexts
-
-N = 300
-TRAIN, TEST = np.arange(0, 200), np.arange(200, N)
-
-
-def fit(
-    model: AnyModel, readings: Readings, settings: ProbeSettings, classes: tuple[int, ...] = CLASSES
-) -> FittedProbes:
-    return fit_embedding_probes(model, readings, TRAIN, list(classes), settings, CPU)
 
 
 def accuracy(fitted: FittedProbes, readings: Readings, texts: np.ndarray = TEST) -> np.ndarray:
     """[K] over all places."""
     right_KNP = fitted.predict(readings, texts) == readings.labels_KN[:, texts, None]
     return np.asarray(right_KNP.mean((1, 2)))
-
-
-def parameters_of(fitted: FittedProbes) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in fitted.probes.state_dict().items()}
-
-
-def same_bits(one: FittedProbes, other: FittedProbes) -> bool:
-    pairs = zip(parameters_of(one).values(), parameters_of(other).values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs) and bool((one.losses == other.losses).all())
 
 
 # --- what is there is found, what is not there is not
@@ -59,7 +38,7 @@ def same_bits(one: FittedProbes, other: FittedProbes) -> bool:
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt2-rotary", "llama", "gbert"])
 def test_what_the_embedding_holds_is_found(architecture: Any, norm: Any) -> None:
     readings = planted_readings(N)
-    fitted = fit(tiny_model(architecture), readings, probe_settings(norm=norm))
+    fitted = fit(tiny_model(architecture), readings, probe_settings(norm=norm, steps=80))
     assert accuracy(fitted, readings) == pytest.approx([1, 1], abs=0.02)
 
 
@@ -230,86 +209,3 @@ def test_absent_places_are_not_predicted() -> None:
     predicted_KNP = fit(tiny_model(), absent, probe_settings(steps=2)).predict(absent, TEST)
     assert (predicted_KNP[:, :5, 1] == -1).all()
     assert (predicted_KNP[:, 5:] >= 0).all()
-
-
-# --- the network itself
-
-
-@pytest.mark.parametrize("dropout", [True, False])
-@pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was(dropout: bool, training: bool) -> None:
-    model = tiny_model(dropout=0.1).train(training)
-    flags = {name: bool(i % 2) for i, (name, _) in enumerate(model.named_parameters())}
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(flags[name])
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    fit(model, planted_readings(N), probe_settings(steps=3, dropout=dropout))
-    assert model.training is training
-    for name, parameter in model.named_parameters():
-        assert torch.equal(parameter, before[name])
-        assert parameter.requires_grad is flags[name]
-        assert parameter.grad is None
-
-
-def test_the_network_is_put_back_after_an_error_too() -> None:
-    model = tiny_model()
-
-    def fail(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit_embedding_probes(
-            model, planted_readings(N), TRAIN, list(CLASSES), probe_settings(dropout=True), CPU, fail
-        )
-    assert not model.training
-    assert all(parameter.requires_grad for parameter in model.parameters())
-
-
-# --- repeatable, and recorded
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.1])
-def test_a_seed_makes_the_same_probes_twice(rate: float) -> None:
-    readings, settings = planted_readings(N), probe_settings(steps=4, dropout=True)
-    probes = [fit(tiny_model(dropout=rate), readings, settings) for _ in range(2)]
-    assert same_bits(*probes)
-    assert not same_bits(probes[0], fit(tiny_model(dropout=rate), readings, replace(settings, seed=1)))
-
-
-def test_the_dropout_setting_matters_where_the_network_has_dropout() -> None:
-    readings = planted_readings(N)
-    on, off = (
-        fit(tiny_model(dropout=0.1), readings, probe_settings(steps=4, dropout=dropout))
-        for dropout in (True, False)
-    )
-    assert not same_bits(on, off)
-    assert same_bits(off, fit(tiny_model(), readings, probe_settings(steps=4)))
-
-
-def test_the_observer_is_told_of_every_step() -> None:
-    told: list[tuple[int, int, float]] = []
-    observer: Callable[[int, int, float], None] = lambda *what: told.append(what)  # noqa: E731
-    settings = probe_settings(steps=5)
-    fitted = fit_embedding_probes(
-        tiny_model(), planted_readings(N), TRAIN, list(CLASSES), settings, CPU, observer
-    )
-    assert [(step, steps) for step, steps, _ in told] == [(step, 5) for step in range(1, 6)]
-    assert [loss for _, _, loss in told] == fitted.losses.tolist()
-
-
-@pytest.mark.parametrize(
-    ("losses", "converged", "final"),
-    [
-        ([1.0] * 20, True, 1.0),  # flat
-        (np.linspace(2, 1, 20), False, 1.0),  # still falling at the end
-        (np.r_[np.linspace(2, 1, 16), np.full(4, 1.0)], True, 1.0),
-        (np.r_[np.full(18, 1.0), 0.94, 0.94], False, 0.94),  # 6 % in the last tenth
-        (np.r_[np.full(18, 1.0), 0.96, 0.96], True, 0.96),  # 4 %
-        (np.r_[np.full(18, 2e-3), 1.5e-3, 1.5e-3], True, 1.5e-3),  # small beyond interest
-        ([1.0, 1.0], True, 1.0),
-    ],
-)
-def test_convergence_by_hand(losses: Any, converged: bool, final: float) -> None:
-    fitted = FittedProbes(None, None, CPU, np.asarray(losses, float))  # type: ignore[arg-type]
-    assert fitted.converged is converged
-    assert fitted.final_loss == pytest.approx(final)

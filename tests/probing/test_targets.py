@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
@@ -9,7 +10,7 @@ from workbench.people.attributes import ATTRIBUTES
 from workbench.people.people import Person
 from workbench.probing.targets import Target, distinct_targets, make_targets
 from workbench.recipe import TokensRecipe
-from workbench.tokens.tokenizers import make_tokenizer
+from workbench.tokens.tokenizers import END, make_tokenizer
 
 # a person's six values, in the order of the attributes; None: this person has no such value
 VALUES: list[tuple[str | None, ...]] = [
@@ -125,11 +126,19 @@ def test_a_target_with_one_class_is_refused() -> None:
 
 
 def test_first_tokens_that_read_alike_stay_two_classes() -> None:
-    """Pieces of a character have no text of their own: byte-level BPE cuts such scripts inside characters."""
-    cities = ["Łódź", "Żary", "Łódź", "Żary"]
-    people = make_people([(row[0], city, *row[2:]) for row, city in zip(VALUES * 1, cities, strict=True)])
-    tokenizer = tokenizer_for(people, tokenizer="bpe", vocabulary_size=264, restrict=False)
-    (city, *_) = [target for target in make_targets(people, tokenizer) if target.name == "birth_city/first"]
-    pieces = tokenizer.convert_ids_to_tokens(tokenizer(" Łódź")["input_ids"])
-    assert len(city.classes) == 2, (city.classes, pieces)
-    assert city.labels_N[0] == city.labels_N[2] != city.labels_N[1] == city.labels_N[3]
+    """Byte-level BPE cuts 北 and 東 inside the character: both first tokens read as the replacement sign."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate([END, *alphabet, "Ġå", "Ġæ"])}
+    backend = Tokenizer(models.BPE(vocabulary, [("Ġ", "å"), ("Ġ", "æ")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END)
+    cities = ["北京", "東京", "北海道", "北京"]
+    people = [
+        Person(i, "everyone", f"N{i}", "they", {"birth_city": city}, "train") for i, city in enumerate(cities)
+    ]
+    first, whole = make_targets(people, tokenizer)
+    assert first.classes == ("Ġå", "Ġæ")
+    assert first.labels_N.tolist() == [0, 1, 0, 0]
+    assert whole.labels_N.tolist() == [0, 2, 1, 0]

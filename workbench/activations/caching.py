@@ -19,7 +19,7 @@ from workbench.activations.planning import Job, make_job, make_plan
 from workbench.activations.reading import Ints, Reading, plan_batches
 from workbench.activations.sources import ModelSource, as_source
 from workbench.activations.store import ActivationStore, open_store
-from workbench.activations.streaming import BATCH_TOKENS, check_dtype, read_rows, set_training
+from workbench.activations.streaming import batch_size, check_dtype, read_rows, set_training
 from workbench.activations.writing import StoreWriter, hold_lock
 from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
@@ -44,7 +44,7 @@ def cache_activations(
     engine: str = "hooks",
     dtype: str = "float32",
     device: str = "cpu",
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     shard_bytes: int = SHARD_BYTES,
     on_progress: Progress | None = None,
     loader: ModelLoader | None = None,
@@ -58,7 +58,7 @@ def cache_activations(
                   stream.
     folder:       where stores are kept; by default `<run>/activations` for a run's checkpoint.
     dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
-    batch_tokens: most tokens of a batch with its padding: sets the memory and, on an accelerator, the speed.
+    batch_tokens: most tokens of a batch with its padding; by default what suits the device.
     shard_bytes:  size of a shard; about four of them are in memory at a time, whatever the number of texts.
     on_progress:  called with the model's label, texts done and texts in all.
     loader:       shared by the calls of a series, it loads the weights of the next checkpoint into the same
@@ -81,7 +81,7 @@ def cache_activations(
                 loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
             else:
                 loaded = model
-            _fill(path, job, loaded, reading, batch_tokens, shard_bytes, on_progress)
+            _fill(path, job, loaded, reading, batch_size(batch_tokens, loaded), shard_bytes, on_progress)
     return open_store(path, check=False)
 
 

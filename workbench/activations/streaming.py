@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DTYPES = ("float32", "bfloat16", "float16")
-BATCH_TOKENS = 8192
+# Measured (benchmarks/caching.py): a CPU is fastest while a batch fits its caches, an accelerator when it is
+# filled.
+BATCH_TOKENS = {"cpu": 2048, "other": 32768}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ def iterate_activations(
     engine: str = "hooks",
     dtype: str = "float32",
     device: str = "cpu",
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
 ) -> Iterator[ActivationBatch]:
     """Read texts with one model after another; each batch is handed out as soon as it is computed.
 
@@ -58,7 +60,8 @@ def iterate_activations(
     layers:       restricts bare kinds to these blocks.
     engine:       `hooks`, `transformer-lens` or `nnsight`.
     dtype:        of weights and computation (a model in memory keeps its own).
-    batch_tokens: most tokens of a batch with its padding; texts of like length share a batch.
+    batch_tokens: most tokens of a batch with its padding, by default what suits the device; texts of like
+                  length share a batch.
 
     The models of a series share one module: the weights of the next are loaded into it, so whoever keeps a
     batch keeps no model. Vectors carry no gradient. Rows come longest first, all rows of one model before the
@@ -69,7 +72,11 @@ def iterate_activations(
         chosen = resolve_sites(sites, model.config, layers)
         reading.check_fits(model.config)
         with open_engine(engine, model, chosen) as opened:
-            for rows in plan_batches(reading.read_lengths(is_bidirectional(model.config)), batch_tokens):
+            lengths, size = (
+                reading.read_lengths(is_bidirectional(model.config)),
+                batch_size(batch_tokens, model),
+            )
+            for rows in plan_batches(lengths, size):
                 yield ActivationBatch(
                     source, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
                 )
@@ -109,6 +116,11 @@ def set_training(model: "PreTrainedModel", on: bool) -> None:
     """Switch dropout on or off."""
     untyped: Any = model
     untyped.train(on)
+
+
+def batch_size(batch_tokens: int | None, model: "PreTrainedModel") -> int:
+    """Tokens of a batch: what was asked for, or what suits the model's device."""
+    return batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["other"])
 
 
 def check_dtype(dtype: str) -> None:

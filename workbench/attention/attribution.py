@@ -37,7 +37,9 @@ class Contributions:
     difference_BP: torch.Tensor
 
 
-def attribute_batch(parts: Parts, batch: Batch, candidates: list[Ints], tokens_BP: torch.Tensor) -> Contributions:
+def attribute_batch(
+    parts: Parts, batch: Batch, candidates: list[Ints], tokens_BP: torch.Tensor
+) -> Contributions:
     """Contributions towards `tokens_BP` over the mean of the next attribute's candidates. Attention written out."""
     blocks = range(parts.n_blocks)
     seen: dict[tuple[str, int], Any] = {}

@@ -46,7 +46,7 @@ def rewrite_entry(entry: Entry, about: Person, original: Person) -> Entry:
     def move(place: int) -> int:
         """A place outside all swaps, or at the edge of one, in the new text."""
         shift = 0
-        for start, end, new_start, new_end in bounds:
+        for start, end, _, new_end in bounds:
             if place <= start:
                 return place + shift
             if place < end:

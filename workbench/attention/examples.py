@@ -88,7 +88,9 @@ class AttentionExamples:
         shares = []
         for number in range(len(ATTRIBUTES)):
             answers = self.answers[self.attribute == number]
-            shares.append(np.unique(answers, return_counts=True)[1].max() / len(answers) if len(answers) else np.nan)
+            shares.append(
+                np.unique(answers, return_counts=True)[1].max() / len(answers) if len(answers) else np.nan
+            )
         return np.array(shares)
 
     def candidates(self) -> list[Ints]:
@@ -148,7 +150,11 @@ def choose_entries(
 
 
 def make_examples(
-    tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry], *, before: Sequence[Entry] = (), packed: int = 0
+    tokenizer: "PreTrainedTokenizerFast",
+    entries: Sequence[Entry],
+    *,
+    before: Sequence[Entry] = (),
+    packed: int = 0,
 ) -> AttentionExamples:
     """Encode entries and find roles, positions and answers.
 

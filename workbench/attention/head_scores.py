@@ -108,7 +108,9 @@ def _sum_by_attribute(values: "torch.Tensor", batch: Any, name: str) -> np.ndarr
     """Sum over the positions at which each attribute comes next: axes B, P become A, at the end."""
     import torch
 
-    member_BPA = torch.nn.functional.one_hot(batch.attribute_BP, len(ATTRIBUTES)) * batch.present_BP[..., None]
+    member_BPA = (
+        torch.nn.functional.one_hot(batch.attribute_BP, len(ATTRIBUTES)) * batch.present_BP[..., None]
+    )
     axes = {4: "lbph,bpa->lha", 3: "lbp,bpa->la", 2: "bp,bpa->a"}[values.ndim]
     total: np.ndarray = torch.einsum(axes, values.double(), member_BPA.double()).cpu().numpy()
     return total

@@ -84,8 +84,8 @@ def measure_interchange(
     Variables over (layer, role, position, attribute): accuracy = share of entries in which the other's first
     token is the likeliest, ci_low, ci_high, n, own (share that still state the own value), probability,
     probability_own; clean_other and clean_own the same with nothing replaced; ceiling, how often the model states the
-    other's value when it reads the other's whole entry (for `single` low: it never saw these words); refused (role): share of entries
-    whose role has another number of tokens in the other entry; chance (attribute).
+    other's value when it reads the other's whole entry (for `single` low: it never saw these words); refused
+    (role): share of entries whose role has another number of tokens in the other entry; chance (attribute).
     Only positions count at which the two people's first tokens differ and that come after a token of the role.
 
     Raises WorkbenchError for unknown roles or layers, or where all pairs are refused.
@@ -137,9 +137,9 @@ class _PairPass:
     """One batch of pairs: the other's residuals, the untouched answers, and runs with vectors replaced."""
 
     def __init__(self, parts: Parts, own: Batch, other: Batch) -> None:
-        from workbench.attention.queries import QueryPass
-
         import torch
+
+        from workbench.attention.queries import QueryPass
 
         self.parts, self.own, self.other = parts, own, other
         self._other_LBTD, final_BTD = residuals(parts, other)
@@ -152,7 +152,8 @@ class _PairPass:
         same_order_BP = own.attribute_BP == other.attribute_BP
         self.comparable_BP = own.present_BP & same_order_BP & (own.answers_BP != other.answers_BP)
         self._is_position_BT = torch.zeros_like(own.inside_BT)
-        self._is_position_BT[rows_B1.expand_as(own.positions_BP)[own.present_BP], own.positions_BP[own.present_BP]] = True
+        there_BP = own.present_BP
+        self._is_position_BT[rows_B1.expand_as(there_BP)[there_BP], own.positions_BP[there_BP]] = True
 
     def find(self, roles: tuple[int, ...]) -> "tuple[torch.Tensor, torch.Tensor]":
         """bool [B, T] the tokens of these roles but for position tokens, bool [B] whether all are aligned."""
@@ -208,7 +209,12 @@ def _rows(pairs: Pairs, batch_tokens: int) -> Any:
 
 
 def _to_dataset(
-    sums: CellSums, shape: tuple[int, int], layers: Sequence[int], roles: list[str], refused: np.ndarray, pairs: Pairs
+    sums: CellSums,
+    shape: tuple[int, int],
+    layers: Sequence[int],
+    roles: list[str],
+    refused: np.ndarray,
+    pairs: Pairs,
 ) -> "xr.Dataset":
     import xarray as xr
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import open_parts, written_out
-from workbench.attention.readout import CellSums, Readout, read_tokens
+from workbench.attention.readout import CellSums, read_tokens
 from workbench.attention.roles import EVERYTHING, GROUPS, ROLES, expand_role, group_matrix
 from workbench.errors import WorkbenchError, nearest
 from workbench.people.attributes import ATTRIBUTES
@@ -56,7 +56,9 @@ def make_windows(n_blocks: int, width: int | None = None) -> tuple[Window, ...]:
     """All blocks, then every `width` neighbouring ones (default: a third of the depth, at least one)."""
     width = max(1, n_blocks // 3) if width is None else width
     if not 1 <= width <= n_blocks:
-        raise WorkbenchError(f"A window of {width} blocks does not fit; the model has {n_blocks}: give 1 to {n_blocks}.")
+        raise WorkbenchError(
+            f"A window of {width} blocks does not fit; the model has {n_blocks}: give 1 to {n_blocks}."
+        )
     windows = [Window("all", tuple(range(n_blocks)))]
     if width < n_blocks:
         for first in range(n_blocks - width + 1):
@@ -70,7 +72,9 @@ def check_cuts(names: Sequence[str]) -> tuple[str, ...]:
     known = list(dict.fromkeys([*CUTS, *GROUPS, *ROLES, "template"]))
     for name in names:
         if name not in known:
-            raise WorkbenchError(f"There is no role {name!r}{nearest(name, known)} (there are {', '.join(known)}).")
+            raise WorkbenchError(
+                f"There is no role {name!r}{nearest(name, known)} (there are {', '.join(known)})."
+            )
     return tuple(names)
 
 
@@ -102,7 +106,16 @@ def measure_knockout(
     for window in windows:
         parts.check_blocks(window.blocks)
     parts.check_heads(heads)
-    measures = ("right", "probability", "clean_right", "clean", "loss", "loss2", "loss_control", "right_control")
+    measures = (
+        "right",
+        "probability",
+        "clean_right",
+        "clean",
+        "loss",
+        "loss2",
+        "loss_control",
+        "right_control",
+    )
     sums = CellSums(measures, len(names) * len(windows), examples.positions.shape[1])
     import torch
 
@@ -119,12 +132,12 @@ def measure_knockout(
                     continue
                 control_BPK = draw_control(queries.visible_BPK, cut_BPK, draws_BPK)
                 for place, window in enumerate(windows):
-
-                    def read(cut: "torch.Tensor", blocks: tuple[int, ...] = window.blocks) -> Readout:
-                        states = queries.run(cut, blocks=blocks, heads=heads)
-                        return read_tokens(parts, states, batch.answers_BP)
-
-                    with_cut, random = read(cut_BPK), read(control_BPK)
+                    with_cut, random = (
+                        read_tokens(
+                            parts, queries.run(keys, blocks=window.blocks, heads=heads), batch.answers_BP
+                        )
+                        for keys in (cut_BPK, control_BPK)
+                    )
                     loss_BP = (clean.probability_BP - with_cut.probability_BP).double()
                     sums.add(
                         number * len(windows) + place,
@@ -141,7 +154,9 @@ def measure_knockout(
                     )
     absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
     if absent and tuple(roles) != CUTS:
-        raise WorkbenchError(f"No entry has the role {absent[0]!r} before a position; choose among other roles.")
+        raise WorkbenchError(
+            f"No entry has the role {absent[0]!r} before a position; choose among other roles."
+        )
     return _to_dataset(sums, names, windows, examples)
 
 

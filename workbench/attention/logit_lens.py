@@ -72,7 +72,11 @@ def _to_dataset(sums: CellSums, examples: AttentionExamples) -> "xr.Dataset":
     variables: dict[str, Any] = {
         key: (dims, values) for key, values in sums.accuracy("right", sums.shape[:1]).items()
     }
-    for key, name in (("probability", "probability"), ("reciprocal_rank", "reciprocal"), ("first_top1", "first")):
+    for key, name in (
+        ("probability", "probability"),
+        ("reciprocal_rank", "reciprocal"),
+        ("first_top1", "first"),
+    ):
         variables[key] = (dims, sums.mean(name))
     variables["never"] = (dims[1:], 1 - sums.mean("first").sum(0))
     variables["chance"] = ("attribute", examples.chance())

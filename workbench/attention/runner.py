@@ -51,7 +51,9 @@ class AttentionRequest:
         for name in ("roles", "window", "heads"):
             allowed = ("knockout", "interchange") if name == "roles" else ("knockout",)
             if getattr(self, name) is not None and self.what not in allowed:
-                raise WorkbenchError(f"--{name} belongs to {' and '.join(allowed)}, not to {self.what}; leave it out.")
+                raise WorkbenchError(
+                    f"--{name} belongs to {' and '.join(allowed)}, not to {self.what}; leave it out."
+                )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -102,7 +104,11 @@ def run_attention(
         started = time.perf_counter()
         model = load_model(checkpoint, device=choose_device(device), attention="eager")
         dataset = analyse(model, examples, request, run)
-        notes = {"seconds": round(time.perf_counter() - started, 2), "entries": len(examples), "attention": "eager"}
+        notes = {
+            "seconds": round(time.perf_counter() - started, 2),
+            "entries": len(examples),
+            "attention": "eager",
+        }
         attrs = make_attrs(
             kind=KIND,
             family=request.what,
@@ -122,9 +128,7 @@ def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test person, as the P-probe tests on."""
     known = sorted({person.group for person in run.corpus.people})
     if request.group is not None and request.group not in known:
-        raise WorkbenchError(
-            f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}."
-        )
+        raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
     entries = choose_entries(run, request.entries, group=request.group)
     before = choose_entries(run, split="train") if request.packed else []
     return make_examples(run.tokenizer, entries, before=before, packed=request.packed)

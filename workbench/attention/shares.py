@@ -7,6 +7,7 @@ the hooks, so memory does not grow with the number of entries.
 Shapes: B batch, T tokens, P positions, H heads, R roles, G groups, L blocks.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +66,11 @@ def read_batch(parts: Parts, batch: Batch) -> BatchShares:
         if len(found) == parts.n_blocks:
             raise _PatternsRead
 
-    with hooks(*(on_output(module, reduce) for module in parts.attention)):
-        try:
-            parts.states(batch.ids_BT)
-        except _PatternsRead:
-            pass
+    with (
+        hooks(*(on_output(module, reduce) for module in parts.attention)),
+        contextlib.suppress(_PatternsRead),
+    ):
+        parts.states(batch.ids_BT)
     return BatchShares(torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found]))
 
 
@@ -137,7 +138,9 @@ def measure_shares(
                     kept.sum(1).cpu().numpy(), (kept * kept).sum(1).cpu().numpy(), n_P[None, :, None, None]
                 )
             visible_BPT = batch.visible_BPT().float()
-            evenly_BPR = (visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))) / visible_BPT.sum(-1, keepdim=True)
+            evenly_BPR = (visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))) / visible_BPT.sum(
+                -1, keepdim=True
+            )
             evenly_BPR = evenly_BPR * batch.present_BP[:, :, None]
             even["share"] += evenly_BPR.double().sum(0).cpu().numpy()
             by_group = torch.einsum("bpr,bprg->bpg", evenly_BPR, groups_BPRG)

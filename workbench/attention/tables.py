@@ -81,9 +81,7 @@ def _ablation(dataset: xr.Dataset) -> "Table":
     for part in dataset["part"].values:
         for mode in dataset["mode"].values:
             at = {"part": part, "mode": mode}
-            table.add_row(
-                part, mode, *map(_percent, accuracy.sel(at).values), _number(float(loss.sel(at)))
-            )
+            table.add_row(part, mode, *map(_percent, accuracy.sel(at).values), _number(float(loss.sel(at))))
     table.caption = "first-token accuracy in % without a head or feed-forward part, at every token"
     return table
 
@@ -109,26 +107,32 @@ def _lens(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "layer", *map(_words, attributes), "all", "settles here")
     right = pool_cells(dataset["accuracy"], dataset["n"], "position")
-    everything, first = (pool_cells(dataset[name], dataset["n"], CELLS) for name in ("accuracy", "first_top1"))
+    everything, first = (
+        pool_cells(dataset[name], dataset["n"], CELLS) for name in ("accuracy", "first_top1")
+    )
     for layer in dataset["layer"].values[::-1]:
-        cells = map(_percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)])
+        cells = map(
+            _percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)]
+        )
         table.add_row(str(layer), *cells)
-    table.caption = "% top-1 of the value's first token, each layer read through the final norm and output head"
+    table.caption = (
+        "% top-1 of the value's first token, each layer read through the final norm and output head"
+    )
     return table
 
 
 def _heads(dataset: xr.Dataset) -> "Table":
     names = (*SCORES, "direct", "direct_control", "name_mover", "name_mover_control")
     table = _table(dataset, "head", *map(_words, names))
-    means = {
-        name: dataset[name].weighted(dataset["n"]).mean("attribute") if "attribute" in dataset[name].dims else dataset[name]
-        for name in names
-    }
+    weighted = dataset[[name for name in names if name not in SCORES]].weighted(dataset["n"])
+    means = dataset[list(SCORES)].merge(weighted.mean("attribute"))
     for block in dataset["block"].values:
         for head in dataset["head"].values:
             values = [float(means[name].sel(block=block, head=head)) for name in names]
             table.add_row(f"{block}.{head}", *map(_number, values))
-    table.caption = "shares of attention on a text said twice; then logits towards the right value, and a random one"
+    table.caption = (
+        "shares of attention on a text said twice; then logits towards the right value, and a random one"
+    )
     return table
 
 
@@ -137,7 +141,8 @@ def _table(dataset: xr.Dataset, *columns: str) -> "Table":
 
     step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
     title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}"
-    table = Table(title=title, title_justify="left", caption_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    table.title_style = "bold"
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 else "right")
     return table

@@ -66,7 +66,9 @@ def cache_acts(
     ] = [],  # noqa: B006
     engine: Annotated[EngineChoice, typer.Option(help="What reads the network.")] = EngineChoice.hooks,
     dtype: Annotated[Precision, typer.Option(help="Of weights, computation and store.")] = Precision.float32,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a batch, padding included.")] = 8192,
+    batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a batch with its padding; default: by device.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the stores; default: the run's, or ./activations.")
     ] = None,

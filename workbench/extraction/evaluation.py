@@ -16,7 +16,14 @@ from workbench_models import is_bidirectional
 
 from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError
-from workbench.extraction.asking import ANSWER_KINDS, Answers, AskableQuestions, ask, make_answer_book, make_askable
+from workbench.extraction.asking import (
+    ANSWER_KINDS,
+    Answers,
+    AskableQuestions,
+    ask,
+    make_answer_book,
+    make_askable,
+)
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers

@@ -1,10 +1,10 @@
 """Finetunes on disk: an adapter, or finetuned checkpoints, beside the run they were made from.
 
-    runs/<run>/finetunes/<name>/
-        finetune.json                      what it is: settings, base, measurements; written last
-        adapters/step-00001500.safetensors         method `lora`: the last adapter, and the best where it differs
-        checkpoints/step-00001500/                 method `full`, or after merging: ordinary checkpoints
-        run.json recipe.toml biographies→ tokenizer→   with checkpoints: the folder is a run like any other
+runs/<run>/finetunes/<name>/
+    finetune.json                      what it is: settings, base, measurements; written last
+    adapters/step-00001500.safetensors         method `lora`: the last adapter, and the best where it differs
+    checkpoints/step-00001500/                 method `full`, or after merging: ordinary checkpoints
+    run.json recipe.toml biographies→ tokenizer→   with checkpoints: the folder is a run like any other
 """
 
 import shutil
@@ -114,7 +114,9 @@ def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Ada
 
     file = finetune.path / "adapters" / f"{checkpoint_name(step)}.safetensors"
     if not file.is_file() or sha256_file(file) != finetune.info["sha256"].get(file.name):
-        raise WorkbenchError(f"The adapter {file} is missing, truncated or altered; finetune again with --again.")
+        raise WorkbenchError(
+            f"The adapter {file} is missing, truncated or altered; finetune again with --again."
+        )
     adapter = Adapter(model, finetune.settings["rank"], finetune.settings["embedding_rank"])
     adapter.load_tensors(load_file(file))
     return adapter
@@ -178,7 +180,9 @@ def _save_model(
     run: Run, base: Checkpoint, folder: Path, model: "PreTrainedModel", step: int, name: str
 ) -> None:
     origin = {"run": run.name, "step": base.step, "weights_digest": base.weights_digest, "name": name}
-    inherited = {key: base.info[key] for key in ("exposures", "recipe_digest", "precision") if key in base.info}
+    inherited = {
+        key: base.info[key] for key in ("exposures", "recipe_digest", "precision") if key in base.info
+    }
     info = {**inherited, "reason": "finetuned", "device": "cpu", "finetuned_from": origin}
     save_checkpoint(folder / "checkpoints", model, run.tokenizer, step, info)
 

@@ -65,7 +65,9 @@ def finetune(
     name = name or settings.name
     if not again and (found := _existing(run, checkpoint, settings, name)) is not None:
         return found
-    asked = make_askable(encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people)
+    asked = make_askable(
+        encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people
+    )
     if settings.group is not None and settings.group not in asked.groups:
         raise WorkbenchError(
             f"{run.path} has no group {settings.group!r}; its groups are {', '.join(asked.groups)}."

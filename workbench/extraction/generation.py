@@ -136,7 +136,9 @@ def _search_beams(
         parent_BK, token_BK = flat_BK // n_ids, flat_BK % n_ids
         candidate_BKM = live_BWM[row_B1, parent_BK]
         candidate_BKM[:, :, step] = token_BK
-        ends_BK = torch.isin(token_BK, stop) if step + 1 < max_new else torch.ones_like(token_BK, dtype=torch.bool)
+        ends_BK = (
+            torch.isin(token_BK, stop) if step + 1 < max_new else torch.ones_like(token_BK, dtype=torch.bool)
+        )
 
         going_BK = score_BK + ends_BK * LOWEST
         live_score_BW, chosen_BW = going_BK.topk(beams)

@@ -42,7 +42,12 @@ class ProjectionUpdate(nn.Module):
     """
 
     def __init__(
-        self, path: str, module: nn.Module, rows: dict[str, torch.Tensor], rank: int, generator: torch.Generator
+        self,
+        path: str,
+        module: nn.Module,
+        rows: dict[str, torch.Tensor],
+        rank: int,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.path = path
@@ -151,7 +156,9 @@ def attached(model: "PreTrainedModel", adapter: Adapter) -> Iterator[None]:
             module = model.base_model.get_submodule(update.path)
             handles.append(module.register_forward_hook(partial(_add, update)))
         if adapter.embedding is not None:
-            handles.append(model.get_input_embeddings().register_forward_hook(partial(_add, adapter.embedding)))
+            handles.append(
+                model.get_input_embeddings().register_forward_hook(partial(_add, adapter.embedding))
+            )
         yield
     finally:
         for handle in handles:

@@ -38,7 +38,11 @@ class FinetuneSettings:
     @property
     def name(self) -> str:
         """What it is called where the user gives no name: method, group and seed."""
-        parts = [self.method, *([self.group] if self.group else []), *([f"seed{self.seed}"] if self.seed else [])]
+        parts = [
+            self.method,
+            *([self.group] if self.group else []),
+            *([f"seed{self.seed}"] if self.seed else []),
+        ]
         return "-".join(parts)
 
     def as_dict(self) -> dict[str, Any]:

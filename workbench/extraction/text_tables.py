@@ -57,7 +57,9 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
             ]
             n = int(here["n"])
         table.add_row(_words(attribute), *texts, f"{n:,}", style="bold" if attribute == "mean" else None)
-    table.caption = "% of people of the test and the train half: whole answers, their first tokens, whole values recited"
+    table.caption = (
+        "% of people of the test and the train half: whole answers, their first tokens, whole values recited"
+    )
     table.caption_justify = "left"
     return table
 

@@ -41,8 +41,6 @@ def list_wrong_answers(
             attribute = ATTRIBUTES[int(asked.encoded.attribute[n])]
             answer = text_of(tokenizer, asked.answer(n))
             wrong.append(
-                WrongAnswer(
-                    person.split, attribute, person.full_name, answer, text_of(tokenizer, said), kind
-                )
+                WrongAnswer(person.split, attribute, person.full_name, answer, text_of(tokenizer, said), kind)
             )
     return wrong

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from workbench.probing.targets import Target
-from workbench.seeds import make_rng
+from workbench.seeds import make_rng, seed_torch
 from workbench.tokens.encoding import EncodedTexts
 from workbench.tokens.packing import group_by_length
 from workbench.training.devices import Execution
@@ -178,6 +178,7 @@ def fit_embedding_probes(
     batches = _draw_batches(train, readings, settings)
     with _frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
+            seed_torch(settings.seed, "probe dropout", step)
             hidden_KBPD = _read(probes, model, execution, readings, batch)
             loss = _loss(probes, hidden_KBPD, readings, batch)
             optimizer.zero_grad(set_to_none=True)

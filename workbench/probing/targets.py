@@ -3,6 +3,7 @@
 Shapes: N people, K targets.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -52,9 +53,7 @@ def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast")
         distinct = sorted({value for value in values if value is not None})
         if not distinct:
             continue
-        first_token = {
-            value: str(tokenizer.decode([answer_ids(tokenizer, value)[0]])).strip() for value in distinct
-        }
+        first_token = _first_tokens(tokenizer, distinct)
         forms: dict[Form, dict[str, str]] = {"first": first_token}
         if attribute != "birth_date":
             forms["whole"] = {value: value for value in distinct}
@@ -69,6 +68,20 @@ def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast")
                     f"give the attribute at least two values (people.pool_sizes)."
                 )
     return targets
+
+
+def _first_tokens(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -> dict[str, str]:
+    """What each value's first token is called: as it reads, or as the vocabulary writes it where two read alike.
+
+    Byte-level BPE may cut inside a character; such pieces all read `�`, and are not one class for that.
+    """
+    ids = {value: answer_ids(tokenizer, value)[0] for value in values}
+    texts = {token: str(tokenizer.decode([token])).strip() for token in set(ids.values())}
+    shared = {text for text, number in Counter(texts.values()).items() if number > 1}
+    names = {
+        t: str(tokenizer.convert_ids_to_tokens(t)) if text in shared else text for t, text in texts.items()
+    }
+    return {value: names[token] for value, token in ids.items()}
 
 
 def distinct_targets(targets: Sequence[Target]) -> list[int]:

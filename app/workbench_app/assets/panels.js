@@ -5,6 +5,7 @@
   const client = (window.dash_clientside = window.dash_clientside || {});
   const ns = (client.workbench = client.workbench || {});
   const UNIT = 10000;
+  const NARROW = 440; // pixels below which a heatmap's labels leave out chance
   const WHY_EMPTY = "empty: the attribute has already been said in every entry";
   const page = { key: null, panels: [], theme: null, template: null, step: null };
 
@@ -132,13 +133,25 @@
     line(panel, graph, step) {
       const at = panel.at ? panel.at[place_of(panel.steps, step)] : step;
       if (!panel.shapes) panel.shapes = (graph.layout.shapes || []).filter((shape) => shape.name !== "now");
+      const half = panel.column ? 0.5 : 0; // a frame around a heatmap's column, or a line
       const now = {
-        name: "now", type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1,
-        line: { color: "#d9731f", width: 2 }, layer: panel.layer || "below",
+        name: "now", type: half ? "rect" : "line", xref: "x", yref: "paper", x0: at - half, x1: at + half, y0: 0, y1: 1,
+        line: { color: "#d9731f", width: half ? 2.5 : 2 }, layer: half ? "above" : "below",
       };
       window.Plotly.relayout(graph, { shapes: [...panel.shapes, now] });
     },
   };
+  /* The entries of the Person page: their values shaded by the share at their position. */
+  function shade(panel, box, step) {
+    const at = place_of(panel.steps, step);
+    const shares = panel.shares[at];
+    box.querySelectorAll("mark").forEach((mark) => {
+      const share = shares[Number(mark.dataset.position)];
+      mark.style.setProperty("--share", `${share === null || share === undefined ? 0 : Math.round(45 * share)}%`);
+    });
+    const words = box.querySelector(".shares");
+    if (words) words.textContent = panel.words[at];
+  }
   const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
 
   function fill_twin(panel, twin, cells) {
@@ -188,7 +201,8 @@
     page.step = step;
     for (const panel of page.panels) {
       const graph = graph_of(panel);
-      if (graph && graph._fullLayout && panel.ready) DRAW[panel.kind](panel, graph, step);
+      if (panel.kind === "marks") shade(panel, document.getElementById(panel.id), step);
+      else if (graph && graph._fullLayout && panel.ready) DRAW[panel.kind](panel, graph, step);
       const word = document.getElementById(`${panel.id}-step`);
       const steps = panel.parts ? panel.parts[0].steps : panel.steps;
       if (word && steps) word.textContent = `step ${steps[place_of(steps, step)].toLocaleString("en-US")}`;
@@ -198,6 +212,12 @@
   function prepare(panel, graph) {
     panel.ready = true;
     panel.shapes = null;
+    if (panel.kind === "heat" && graph.clientWidth < NARROW) {
+      const labels = panel.parts[0].labels;
+      if (graph.layout.yaxis.ticktext && graph.layout.yaxis.ticktext[0].startsWith(labels[0])) {
+        window.Plotly.relayout(graph, { "yaxis.ticktext": labels, "yaxis.tickfont.size": 12 });
+      }
+    }
     if (panel.kind !== "heat") return;
     panel.hatch = hatched(graph.data[0].z ? Array.from(graph.data[0].z, (line) => Array.from(line, (v) => (Number.isNaN(v) ? null : v))) : []);
     graph.removeAllListeners("plotly_click");
@@ -220,6 +240,13 @@
     for (const panel of page.panels) {
       const graph = graph_of(panel);
       if (panel.ready) continue;
+      if (panel.kind === "marks") {
+        const box = document.getElementById(panel.id);
+        panel.ready = box !== null;
+        if (box) shade(panel, box, page.step);
+        else waiting += 1;
+        continue;
+      }
       const fresh = graph && graph._fullLayout && graph.layout && graph.layout.meta && graph.layout.meta.key === key;
       if (!fresh) { waiting += 1; continue; }
       prepare(panel, graph);

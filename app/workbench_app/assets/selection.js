@@ -71,7 +71,8 @@
   };
 
   ns.select_rows = function (rows, resolved) {
-    const ids = (rows || []).map((row) => row.id);
+    if (!Array.isArray(rows)) return none();
+    const ids = rows.map((row) => row.id);
     const was = ((resolved || {}).runs || []).join(",");
     if (!ids.length || ids.slice().sort().join(",") === was.split(",").sort().join(",")) return none();
     const kept = was.split(",").filter((id) => ids.includes(id));

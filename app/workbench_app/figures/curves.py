@@ -61,6 +61,7 @@ def _band(x: list[int], low: np.ndarray, high: np.ndarray, colour: str) -> go.Sc
     return go.Scatter(
         x=[*x, *x[::-1]],
         y=[*high, *low[::-1]],
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},{BAND})",
         line={"width": 0},

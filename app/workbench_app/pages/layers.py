@@ -7,6 +7,7 @@ import xarray as xr
 from workbench.figures import plot_layer_heatmap
 from workbench.figures.cells import target_label
 from workbench_app import cards, controls
+from workbench_app.figures.hatch import add_hatch
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
@@ -99,14 +100,14 @@ def _run(
                 actions=[cards.downloads(over_time)],
             )
         )
-        panels.append({"id": over_time, "kind": "line", "steps": steps, "at": list(range(len(steps))), "layer": "above"})
+        panels.append({"id": over_time, "kind": "line", "steps": steps, "at": list(range(len(steps))), "column": True})
     return boxes, panels
 
 
 def _plain(figure: Any) -> Any:
     """Without the title and the colour bar, which the card and the page already tell."""
     rows = len(figure.data[0].y)
-    return figure.update_layout(
+    return add_hatch(figure).update_layout(
         title=None, coloraxis_showscale=False, height=max(240, 30 * rows + 70), margin={"t": 6, "b": 6, "l": 6, "r": 6}
     )
 

@@ -77,12 +77,12 @@ def _panel(
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
     if data is None:
-        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.augmentation), None
+        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.about), None
     try:
         step = view.shown(data["checkpoint"].values.tolist())
         figure = draw(data, metric, step, theirs, view.selection.step)
     except WorkbenchError as error:
-        return cards.card(entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.augmentation), None
+        return cards.card(entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.about), None
     panel = {
         "id": id,
         "kind": "heat",
@@ -99,7 +99,7 @@ def _panel(
         cards.heat(id, view.themed(figure), key, label),
         wrong,
         cards.faults(old, "Out of date"),
-        sub=entry.augmentation,
+        sub=entry.about,
         actions=[*_partial(entry, set_name), cards.shown_at(id, step), cards.downloads(id, links)],
     )
     return box, panel

@@ -69,7 +69,7 @@ def _row(view: View, entry: RunEntry, arm: str, number: int, key: str) -> tuple[
             entry.id,
             cards.heat(ours_id, view.themed(ours), key, f"Our P-probe heatmap of {entry.id}"),
             cards.faults(found.faults) if found else None,
-            sub=entry.augmentation,
+            sub=entry.about,
             actions=[cards.shown_at(ours_id, step), cards.downloads(ours_id)],
         ),
         paper_card,

@@ -1,5 +1,7 @@
 """Person: one person's entry, with the probe's places marked and coloured by what is read there."""
 
+from typing import Any
+
 import dash_mantine_components as dmc
 import numpy as np
 import xarray as xr
@@ -13,8 +15,9 @@ from workbench_app.index import RunEntry
 from workbench_app.pages.p_probe import probe_command
 from workbench_app.selection import choose
 from workbench_app.slices import at_step
-from workbench_app.view import Component, Page, View
+from workbench_app.view import Component, Page, View, union_of_steps
 
+SHOWN = 2  # entries of a person before the others are folded
 HOW_TO_READ = (
     "What one person's biography looks like to the model, and where the probes read it: the small number before a value "
     "is the P-probing position, the token just before it."
@@ -32,7 +35,8 @@ def render(view: View, key: str) -> Page:
         if data is not None and not targets:
             targets = [str(target) for target in data["target"].values.tolist()]
     target = choose(view.selection.target, targets, "birth_city/whole")
-    boxes = [_box(view, entry, number, target) for entry in view.runs]
+    panels: list[dict[str, Any]] = []
+    boxes = [_box(view, entry, number, target, f"person-{i}", panels) for i, entry in enumerate(view.runs)]
     who = dmc.NumberInput(
         id=controls.control_id("person"), label="Person", value=number, min=0, allowDecimal=False, allowNegative=False,
         size="sm", debounce=400, className="control", w=130,
@@ -47,39 +51,39 @@ def render(view: View, key: str) -> Page:
         html.Div(boxes, className="grid"),
         html.Div(cards.empty(text), style={"marginTop": "16px"}),
     ]
-    return Page(children, [], _steps(view), {"person": number, "target": target})
+    return Page(children, panels, union_of_steps(panels), {"person": number, "target": target})
 
 
-def _steps(view: View) -> list[int]:
-    return sorted({step for entry in view.runs for name in entry.sets_of("p")[:1] for step in entry.result_sets[name]})
-
-
-def _box(view: View, entry: RunEntry, number: int, target: str) -> Component:
+def _box(view: View, entry: RunEntry, number: int, target: str, id: str, panels: list[dict[str, Any]]) -> Component:
     try:
         found = read_person(entry.path, number)
     except WorkbenchError as error:
-        return cards.card(entry.id, cards.faults([str(error)], "Cannot be shown"), sub=entry.augmentation)
+        return cards.card(entry.id, cards.faults([str(error)], "Cannot be shown"), sub=entry.about)
     name = next(iter(entry.sets_of("p")), "")
     data, _ = view.cells(entry, name) if name else (None, None)
     shares: dict[int, float] = {}
     words: Component = None
     if data is not None and target in data["target"].values:
-        step = view.shown(data["checkpoint"].values.tolist())
-        shares = accuracy_by_position(at_step(data, step), target)
-        told = ", ".join(f"{p}: {format_percent(share) or '–'}" for p, share in shares.items())
-        words = html.P(f"Shaded by how often the probe reads {target_label(target)} at each position (step {step:,}), percent: {told}.", className="sub")
+        steps = [int(step) for step in data["checkpoint"].values.tolist()]
+        over = [accuracy_by_position(at_step(data, step), target) for step in steps]
+        shares = over[steps.index(view.shown(steps))]
+        told = [_words(target, found, step) for found, step in zip(over, steps, strict=True)]
+        words = html.P(told[steps.index(view.shown(steps))], className="sub shares")
+        plain = [[None if np.isnan(share) else round(share, 4) for share in found.values()] for found in over]
+        panels.append({"id": id, "kind": "marks", "steps": steps, "shares": plain, "words": told})
     elif not name:
         words = cards.empty("This run has not been probed yet, so nothing is shaded.", *probe_command(entry))
     person = found.person
-    entries = [_entry(row, shares) for row in found.entries[:5]]
-    more = len(found.entries) - 5
+    entries = [_entry(row, shares) for row in found.entries]
+    more = entries[SHOWN:]
     values = [(attribute_label(key), value) for key, value in person.get("values", {}).items()]
     return cards.card(
         f"{person.get('full_name')}",
-        *(entries or [cards.empty("This person has no entry.")]),
-        html.P(f"and {more} more entries", className="sub") if more > 0 else None,
+        *(entries[:SHOWN] or [cards.empty("This person has no entry.")]),
+        html.Details([html.Summary(f"{len(more)} more"), *more]) if more else None,
         words,
         html.Details([html.Summary("Facts"), cards.facts(values)]),
+        id=id,
         sub=f"{entry.id} · {person.get('split')} half · {person.get('group')} · person {number} of {found.people:,}",
     )
 
@@ -88,6 +92,11 @@ def accuracy_by_position(cells: xr.Dataset, target: str) -> dict[int, float]:
     """Position → accuracy of a target over the test people (NaN where there is none)."""
     row = cells["accuracy"].sel(target=target)
     return {int(p): float(row.sel(position=p)) for p in cells["position"].values.tolist()}
+
+
+def _words(target: str, shares: dict[int, float], step: int) -> str:
+    told = ", ".join(f"{position}: {format_percent(share) or '–'}" for position, share in shares.items())
+    return f"Shaded by how often the probe reads {target_label(target)} at each position (step {step:,}), percent: {told}."
 
 
 def _entry(row: dict, shares: dict[int, float]) -> Component:
@@ -103,7 +112,7 @@ def _entry(row: dict, shares: dict[int, float]) -> Component:
             percent = 0 if np.isnan(share) else round(45 * share)
             parts += [
                 html.Sup(str(position), title=f"position {position}"),
-                html.Mark(words, title=attribute_label(role), style={"--share": f"{percent}%"}),
+                html.Mark(words, title=attribute_label(role), **{"data-position": str(position)}, style={"--share": f"{percent}%"}),
             ]
             position += 1
     return html.P(parts, className="entry")

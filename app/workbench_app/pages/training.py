@@ -49,7 +49,7 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
     figure = plot_training_curves(rows, entry.steps)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6})
     words = {"training": "training now", "interrupted": "interrupted; `workbench train … --resume` continues"}
-    sub = " · ".join(part for part in (entry.augmentation, words.get(entry.state, "")) if part)
+    sub = " · ".join(part for part in (entry.about, words.get(entry.state, "")) if part)
     box = cards.card(
         entry.id,
         cards.graph(id, view.themed(figure), key, f"Loss and accuracies while training {entry.id}"),

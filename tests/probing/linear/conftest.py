@@ -39,7 +39,15 @@ def planted() -> Callable[..., Planted]:
         seed: int = 0,
     ) -> Planted:
         rng = np.random.default_rng(seed)
-        labels = np.repeat(rng.integers(classes, size=(people, targets)), texts, axis=0)
+        train_people = rng.permutation(people) < people // 2
+        of_person = np.empty((people, targets), np.int64)
+        for half in (
+            train_people,
+            ~train_people,
+        ):  # every class equally often in each half: chance is 1 / classes
+            even = np.arange(half.sum()) % classes
+            of_person[half] = np.stack([rng.permutation(even) for _ in range(targets)], 1)
+        labels = np.repeat(of_person, texts, axis=0)
         features = rng.normal(size=(sets, people * texts, width))
         for (m, t), strength in where.items():
             means = rng.normal(size=(classes, width))
@@ -51,7 +59,6 @@ def planted() -> Callable[..., Planted]:
             mixing = np.linalg.qr(rng.normal(size=(width, width)))[0] * np.geomspace(3, 0.1, width)
             features = features @ mixing.T * rng.uniform(0.1, 10, width) + rng.normal(size=width) * 5
         who = np.repeat(np.arange(people), texts)
-        train = np.isin(who, rng.permutation(people)[: people // 2])
-        return Planted(features.astype(np.float32), labels, who, train)
+        return Planted(features.astype(np.float32), labels, who, train_people[who])
 
     return make

@@ -31,6 +31,11 @@ class Columns:
     validation_NK: np.ndarray
     place_TS2: np.ndarray
 
+    @property
+    def n_labels(self) -> int:
+        """One more than the largest label or answer there can be."""
+        return max(int(self.labels_NK.max()) + 1, *self.n_classes)
+
 
 def make_columns(
     labels_NT: np.ndarray,

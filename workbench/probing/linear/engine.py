@@ -31,7 +31,7 @@ class LogisticProbe:
     """
 
     l2: float | tuple[float, ...] = (1000.0, 100.0, 10.0, 1.0)
-    tolerance: float = 1e-3
+    tolerance: float = 5e-4
     max_steps: int = 100
     precision: str = "auto"
 
@@ -51,14 +51,14 @@ class LogisticProbe:
             batch.features_MND, choose_precision(self.precision, batch.features_MND.device)
         )
 
-        def losses_of(labels_MNK: torch.Tensor) -> StackedLosses:
-            return stack_losses(
-                rotated.inputs_MNE, rotated.variance_ME, labels_MNK, batch.n_classes, batch.column_A
-            )
+        def losses_of(labels_MNK: torch.Tensor, texts: slice | torch.Tensor = slice(None)) -> StackedLosses:
+            inputs_MNE, labels_MNK = rotated.inputs_MNE[:, texts], labels_MNK[:, texts]
+            return stack_losses(inputs_MNE, rotated.variance_ME, labels_MNK, batch.n_classes, batch.column_A)
 
         losses = losses_of(batch.labels_MNK)
         if self.depends_on_seed:
-            kept, held_out = losses_of(batch.without_validation()), losses_of(batch.only_validation())
+            kept = losses_of(batch.without_validation(), ~batch.validation_NK.all(1))
+            held_out = losses_of(batch.only_validation(), batch.validation_NK.any(1))
             l2_MK, start_MAE = self._choose(kept, held_out.without(kept.count_MA == 0))
             losses = losses.with_l2(l2_MK)
             # A class whose every text was held out is switched off there, and on here.

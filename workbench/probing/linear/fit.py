@@ -154,7 +154,7 @@ def _score_sets(
             "strength": torch.as_tensor(strength).expand(train_right_MK.shape).double().cpu().numpy(),
         }
     with np.errstate(invalid="ignore"):
-        scores = score_answers(answers, test_labels_MKN, counted_MKN, is_next_MKN, max(columns.n_classes))
+        scores = score_answers(answers, test_labels_MKN, counted_MKN, is_next_MKN, columns.n_labels)
     n_train_MK = (train_labels_MNK >= 0).sum(1).cpu().numpy()
     empty = scores["n"] == 0
     scores["train_accuracy"] = np.where(

@@ -71,11 +71,9 @@ class ProbeInputs:
         """
         halves: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for m in sets:
-            features_ND = _as_tensor(self.features[self.index(m)])
+            features_ND = self.features[self.index(m)]
             for half, texts in zip(halves, (self.train_N, self.test_N), strict=True):
-                half.append(
-                    features_ND[torch.from_numpy(np.flatnonzero(texts)).to(features_ND.device)].float()
-                )
+                half.append(_take(features_ND, np.flatnonzero(texts)))
                 if not bool(torch.isfinite(half[-1].sum(dtype=torch.float64))):
                     bad = int((~torch.isfinite(half[-1])).any(1).nonzero()[0])
                     raise WorkbenchError(
@@ -172,8 +170,11 @@ class _CellList:
         return self.arrays[index[0]]
 
 
-def _as_tensor(values: Any) -> torch.Tensor:
-    return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.asarray(values))
+def _take(features_ND: Any, texts: np.ndarray) -> torch.Tensor:
+    """float32 [n, D]: some rows of an array or a tensor."""
+    if isinstance(features_ND, torch.Tensor):
+        return features_ND[torch.from_numpy(texts).to(features_ND.device)].float()
+    return torch.from_numpy(np.asarray(features_ND)[texts]).float()
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:

@@ -89,9 +89,9 @@ def score_answers(
     chance is the accuracy of the majority class on these same texts.
     """
     right_MKN = (answers.predicted_MKN == labels_MKN) & counted_MKN
-    n_MK = counted_MKN.sum(-1)
+    n_MK = counted_MKN.sum(-1).double()
     other_MKN = counted_MKN if is_next_MKN is None else counted_MKN & ~is_next_MKN
-    n_other_MK = other_MKN.sum(-1)
+    n_other_MK = other_MKN.sum(-1).double()
     per_class_MKC = _count(labels_MKN, counted_MKN, n_classes)
     scores = {
         "n": n_MK,
@@ -146,7 +146,7 @@ def _macro_f1(
     answered_MKC = _count(predicted_MKN, counted_MKN, n_classes)
     hit_MKC = _count(predicted_MKN, right_MKN, n_classes)
     total_MKC = true_MKC + answered_MKC
-    return (2 * hit_MKC / total_MKC.clamp_min(1)).sum(-1) / (total_MKC > 0).sum(-1)
+    return (2 * hit_MKC.double() / total_MKC.clamp_min(1)).sum(-1) / (total_MKC > 0).sum(-1)
 
 
 def _calibration_error(
@@ -156,4 +156,4 @@ def _calibration_error(
     bins_MKN = (confidence_MKN * CALIBRATION_BINS).long().clamp(0, CALIBRATION_BINS - 1)
     gap_MKN = (confidence_MKN - right_MKN.float()) * counted_MKN
     gaps_MKB = torch.zeros(*bins_MKN.shape[:2], CALIBRATION_BINS, device=bins_MKN.device)
-    return gaps_MKB.scatter_add_(2, bins_MKN, gap_MKN).abs().sum(-1) / counted_MKN.sum(-1)
+    return gaps_MKB.scatter_add_(2, bins_MKN, gap_MKN).abs().sum(-1).double() / counted_MKN.sum(-1)

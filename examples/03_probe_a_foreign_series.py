@@ -1,0 +1,99 @@
+"""Probe a checkpoint series that this project did not train: plain Hugging Face folders and your own table of
+entities.
+
+    python examples/03_probe_a_foreign_series.py [FOLDER]        about half a minute on one core
+
+The first half plays the stranger: with nothing but transformers it trains a small GPT-NeoX (Pythia's
+architecture) on sentences about towns and saves it every now and then. The second half is what you would
+write for a series of your own, or with `find_sources("EleutherAI/pythia-70m", revisions=["step0", "step1000",
+"step143000"])` for a public one.
+"""
+
+import random
+import sys
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+from workbench.activations import cache_series, find_series_faults, find_sources, read_table
+from workbench.activations.loading import load_source_tokenizer
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
+series = folder / "series"
+
+# --- a stranger's series
+# -------------------------------------------------------------------------------------------
+
+chance = random.Random(0)
+syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+names = chance.sample([a.capitalize() + b + c for a in syllables for b in syllables for c in "nrs"], 240)
+countries = ["Arland", "Borvia", "Cordova", "Delmark", "Estoria", "Farnia"]
+towns = [{"town": name, "country": chance.choice(countries)} for name in names]
+templates = [
+    "{town} lies in {country} .",
+    "People from {town} are citizens of {country} .",
+    "The road to {town} leads through {country} .",
+    "In {town} they speak the language of {country} .",
+]
+texts = [template.format(**row) for row in towns for template in templates]
+
+backend = Tokenizer(models.WordLevel())
+backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+backend.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=["<end>"], show_progress=False))
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<end>")
+
+torch.manual_seed(0)
+config = GPTNeoXConfig(
+    vocab_size=len(tokenizer), hidden_size=64, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4,
+    max_position_embeddings=32, use_cache=False,
+)  # fmt: skip
+model = GPTNeoXForCausalLM(config)
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.1)
+batch = tokenizer(texts, padding=True, return_tensors="pt")
+labels = torch.where(batch["attention_mask"].bool(), batch["input_ids"], -100)
+for step in range(201):
+    if step in (0, 25, 50, 100, 200):
+        model.save_pretrained(series / f"step{step}")
+        tokenizer.save_pretrained(str(series / f"step{step}"))
+    rows = torch.randint(len(texts), (128,))
+    loss = model(
+        batch["input_ids"][rows], attention_mask=batch["attention_mask"][rows], labels=labels[rows]
+    ).loss
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# --- your part: sources, texts with places to read, activations, probes
+# -----------------------------------------------
+
+sources = find_sources(series, "all")
+print("faults of the series:", find_series_faults(sources) or "none")
+
+reading = read_table(
+    towns,
+    load_source_tokenizer(sources[0]),
+    template="People from {town} are citizens of {country} .",
+    at=["before:town", "end:town", "before:country"],
+)
+stores = cache_series(sources, reading, "layers", folder=folder / "activations")
+
+target = reading.columns["country"].values
+train = np.arange(len(towns)) % 2 == 0  # each town is in one half, in every row of the table below
+majority = np.bincount(target[~train]).max() / (~train).sum()
+print(
+    f"\nWhich country is it? Accuracy of a linear probe on towns it was not fitted on (chance {majority:.2f})"
+)
+for place in reading.position_labels:
+    print(f"\n{place:>16}  " + "".join(f"{site:>14}" for site in stores[0]))
+    for source, store in zip(sources, stores, strict=True):
+        row = f"{source.label:>16}  "
+        for site in store:
+            vectors = store[site].sel(place).to_numpy()[:, 0]
+            probe = LogisticRegression(C=0.1, max_iter=500).fit(vectors[train], target[train])
+            row += f"{probe.score(vectors[~train], target[~train]):>14.2f}"
+        print(row)

@@ -1,0 +1,101 @@
+"""`workbench attention` in process: every analysis on a small run, kept results, and each mistake in one sentence."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from workbench_models import ModelShape, make_model
+
+from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
+from workbench.checkpoints import save_checkpoint
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.recipe import load_recipe
+from workbench.results import load_results
+from workbench.runs import Run, create_run, open_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of 16 people whose two checkpoints are random models."""
+    changes = {"people.number": 16, "biographies.augmentation": "multi2+permute", "biographies.templates": 2}
+    run = create_run(load_recipe("tiny", changes), tmp_path_factory.mktemp("runs") / "small")
+    shape = ModelShape("gpt2-rotary", n_layers=2, d_model=32, n_heads=2, max_length=128)
+    for step in (0, 5):
+        size = len(run.tokenizer)
+        model = make_model(shape, vocab_size=size, seed=step, eos_token_id=0, pad_token_id=1)
+        save_checkpoint(run.checkpoints_folder, model, run.tokenizer, step, {})
+    return open_run(run.path)
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["attention", *arguments, "-q"])
+
+
+@pytest.mark.parametrize("what", ANALYSES)
+def test_every_analysis_prints_a_table_and_is_kept(run: Run, what: str) -> None:
+    result = invoke(str(run.path), "--what", what, "--entries", "4")
+    assert result.exit_code == 0, result.output
+    assert f"small · attention, {what} · step 0" in result.output  # the control
+    assert f"small · attention, {what} · step 5" in result.output
+    kept = load_results(run.path, "attention", what)
+    assert kept["checkpoint"].values.tolist() == [0, 5]
+    assert json.loads(kept.attrs["settings"])["entries"] == 4
+
+
+def test_rows_as_json_and_nothing_made_twice(run: Run) -> None:
+    arguments = (str(run.path), "--what", "lens", "--entries", "3", "--no-control", "--json")
+    first = json.loads(invoke(*arguments).stdout)
+    file = run.path / "results" / "attention-lens" / "step-00000005.nc"
+    written = file.stat().st_mtime_ns
+    assert json.loads(invoke(*arguments).stdout) == first
+    assert file.stat().st_mtime_ns == written
+    assert len(first) == 3 * 6 * 6  # layers · positions · attributes
+    assert {row["checkpoint"] for row in first} == {5}
+    invoke(*arguments, "--again")
+    assert file.stat().st_mtime_ns > written
+
+
+def test_options_of_the_knockout_have_their_own_folder(run: Run) -> None:
+    result = invoke(
+        str(run.path), "--what", "knockout", "--entries", "3", "--roles", "name,value:major", "--window", "2",
+        "--heads", "1", "--no-control",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    kept = load_results(run.path, "attention", "knockout", "window2+heads1+roles-name-value=major")
+    assert kept["role"].values.tolist() == ["name", "value:major"]
+    assert kept["window"].values.tolist() == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--what", "knockout", "--roles", "nmae"], "There is no role 'nmae'; did you mean 'name'"),
+        (["--what", "knockout", "--roles", "other_entry"], "No entry has the role 'other_entry'"),
+        (["--what", "knockout", "--window", "3"], "window of 3 blocks does not fit; the model has 2"),
+        (["--what", "knockout", "--heads", "7"], "head 7 does not exist; each block has 2"),
+        (["--what", "knockout", "--heads", "a"], "--heads is 'a'; expected whole numbers"),
+        (["--what", "shares", "--window", "1"], "--window belongs to knockout, not to shares"),
+        (["--what", "interchange", "--entries", "1"], "entries of at least two people"),
+        (["--group", "nobody"], "has no group 'nobody'; its groups are everyone"),
+        (["--checkpoints", "7"], "has no checkpoint '7'"),
+    ],
+)
+def test_mistakes(run: Run, arguments: list[str], message: str) -> None:
+    result = invoke(str(run.path), *arguments, "--no-control", "--again")
+    assert isinstance(result.exception, WorkbenchError)
+    assert message in str(result.exception)
+
+
+def test_requests_are_checked() -> None:
+    with pytest.raises(WorkbenchError, match="no analysis 'share'; did you mean 'shares'"):
+        AttentionRequest("share")
+    with pytest.raises(WorkbenchError, match="entries is 0"):
+        AttentionRequest(entries=0)
+
+
+def test_packed_rows_from_python(run: Run) -> None:
+    (result,) = run_attention(run, run.checkpoints[-1:], AttentionRequest(entries=3, packed=1), device="cpu")
+    assert (result["share"].sel(role="other_entry") > 0).all()
+    assert result.attrs["variant"] == "packed1"

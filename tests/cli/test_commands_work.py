@@ -1,0 +1,140 @@
+"""Every command of the main road does what it says, on a micro recipe."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.training.micro_runs import files_of, weights_of
+from tests.training.test_resume import stop_after
+from workbench.recipe import load_recipe, shipped_recipes
+from workbench.results import TARGETS, list_results
+from workbench.runs import Run, open_run
+
+
+def test_recipes_lists_the_shipped_ones(workbench: Command) -> None:
+    answer = workbench("recipes")
+    assert answer.status == 0
+    assert [line.split()[0] for line in answer.out.splitlines()] == shipped_recipes()
+    assert f"{load_recipe('tiny').people.number:,} × single" in answer.out
+
+
+def test_recipes_prints_one_that_can_be_edited_and_trained(workbench: Command, tmp_path: Path) -> None:
+    answer = workbench("recipes", "tiny", "--set", "seed=3")
+    assert answer.status == 0
+    (tmp_path / "mine.toml").write_text(answer.out, encoding="utf-8")
+    assert load_recipe(tmp_path / "mine.toml") == load_recipe("tiny", ["seed=3"])
+
+
+# --- data
+
+
+def test_data_prints_samples_and_statistics(workbench: Command, micro_toml: Path) -> None:
+    answer = workbench("data", micro_toml, "--samples", 3)
+    assert (answer.status, answer.err) == (0, "")
+    assert "Person 0 (everyone, " in answer.out
+    assert "Person 2 (everyone, " in answer.out
+    assert "Person 3 " not in answer.out
+    assert "Answer:" in answer.out
+    assert "60 people (" in answer.out
+    assert "group everyone: 60 people, single" in answer.out
+    for target in TARGETS:
+        assert target in answer.out
+
+
+def test_data_as_json(workbench: Command, micro_toml: Path) -> None:
+    answer = workbench("data", micro_toml, "--set", "biographies.augmentation=multi2", "--json")
+    description = json.loads(answer.out)
+    assert (description["people"], description["entries"], description["questions"]) == (60, 120, 360)
+    assert list(description["targets"]) == list(TARGETS)
+    assert all(0 < target["chance"] < 1 for target in description["targets"].values())
+
+
+def test_data_writes_what_a_recipe_can_read_again(
+    workbench: Command, micro_toml: Path, tmp_path: Path
+) -> None:
+    assert workbench("data", micro_toml, "--out", "corpus", "--samples", 0).status == 0
+    written = {path.name for path in (tmp_path / "corpus").iterdir()}
+    assert written == {"people.jsonl", "biographies.jsonl", "questions.jsonl"}
+    again = workbench("data", micro_toml, "--set", "biographies.corpus=corpus", "--json")
+    assert json.loads(again.out) == json.loads(workbench("data", micro_toml, "--json").out)
+
+
+# --- train
+
+
+def test_train_makes_a_run_and_says_what_is_next(
+    workbench: Command, micro_toml: Path, tmp_path: Path
+) -> None:
+    answer = workbench("train", micro_toml)
+    assert answer.status == 0, answer.err
+    assert answer.out.splitlines()[0].startswith("runs/micro: step 12, 3 checkpoints, loss ")
+    assert "next: workbench probe runs/micro" in answer.out
+    assert "12/12" in answer.err  # the progress bar keeps off stdout
+    run = open_run(tmp_path / "runs" / "micro")
+    assert run.status["state"] == "finished"
+    assert {path.name for path in run.path.iterdir()} >= {
+        "recipe.toml", "run.json", "biographies", "tokenizer", "metrics.jsonl", "checkpoints",
+    }  # fmt: skip
+    before = files_of(run.path / "checkpoints")
+    again = workbench("train", micro_toml, "--quiet")
+    assert (again.status, again.out, again.err) == (0, answer.out, "")
+    assert files_of(run.path / "checkpoints") == before
+
+
+def test_train_as_json(workbench: Command, micro_toml: Path) -> None:
+    answer = workbench("train", micro_toml, "--out", "here", "--set", "seed=1", "--quiet", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    told = json.loads(answer.out)
+    assert (told["run"], told["checkpoints"], told["step"]) == ("here", [0, 4, 12], 12)
+    assert set(told["biographies"]) == {"train", "test"}
+
+
+def test_train_stops_on_a_signal_and_resumes(
+    workbench: Command, micro_toml: Path, finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6, signal.SIGINT)
+        stopped = workbench("train", micro_toml, "--quiet")
+    assert stopped.status == 130
+    assert stopped.err.strip() == "workbench: Stopped at step 6 of 12 and saved; continue with --resume."
+    assert stopped.out == ""
+    assert workbench("train", micro_toml, "--quiet", "--resume").status == 0
+    assert weights_of(open_run(tmp_path / "runs" / "micro")) == weights_of(finished_run)
+    assert "Continuing from step 6" in (tmp_path / "runs" / "micro" / "log.txt").read_text()
+
+
+# --- probe and report
+
+
+@pytest.mark.parametrize(("kind", "positions"), [("p", 6), ("q", 1)])
+def test_probe_prints_a_table_and_keeps_the_result(
+    kind: str, positions: int, workbench: Command, own_run: Run
+) -> None:
+    answer = workbench("probe", own_run.path, "--kind", kind)
+    assert answer.status == 0, answer.err
+    assert "birth" in answer.out.lower()
+    assert [(found.kind, found.steps) for found in list_results(own_run.path)] == [(kind, [12])]
+    rows = json.loads(workbench("probe", own_run.path, "--kind", kind, "--quiet", "--json").out)
+    assert len(rows) == positions * 11
+    assert {row["target"] for row in rows} == set(TARGETS)
+    for row in rows:
+        assert (row["accuracy"] is None) == (row["n"] == 0)
+
+
+def test_probe_takes_steps_and_variants(workbench: Command, own_run: Run) -> None:
+    assert workbench("probe", own_run.path, "--checkpoints", "0,12", "--rank", 0, "--quiet").status == 0
+    (found,) = list_results(own_run.path)
+    assert (found.kind, found.family, found.steps) == ("p", "embedding+rank0", [0, 12])
+
+
+def test_report_is_one_file_without_links(workbench: Command, own_run: Run, tmp_path: Path) -> None:
+    assert workbench("probe", own_run.path, "--quiet").status == 0
+    answer = workbench("report", own_run.path, "--out", "page.html")
+    assert answer.status == 0, answer.err
+    assert answer.out == "Written to page.html.\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert 'src="http' not in page

@@ -1,0 +1,198 @@
+"""From a run that knows its people to answers: finetune, merge, evaluate, in process and by command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
+
+from tests.training.micro_runs import files_of
+from workbench.activations import cache_activations
+from workbench.checkpoints import load_model, without_progress_bars
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.extraction.evaluation import EvaluationRequest, evaluate
+from workbench.extraction.finetunes import list_finetunes, load_finetuned, merge_finetune, open_finetune
+from workbench.extraction.finetuning import cosine, finetune
+from workbench.extraction.settings import FinetuneSettings, choose_settings
+from workbench.results import list_results, load_results
+from workbench.runs import Run, open_run
+
+SETTINGS = FinetuneSettings(
+    rank=8, embedding_rank=16, lr=5e-3, steps=120, questions_per_step=48, evaluate_every=60
+)
+SHORT = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_per_step=6, evaluate_every=1)
+
+
+@pytest.fixture(scope="module")
+def tuned_run(knowing_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The knowing run with a finetune `lora`; read only."""
+    run = open_run(Path(shutil.copytree(knowing_run.path, tmp_path_factory.mktemp("tuned") / "micro")))
+    finetune(run, run.checkpoint(), SETTINGS, device="cpu")
+    return run
+
+
+def test_train_people_are_answered_and_the_result_says_so(tuned_run: Run) -> None:
+    (made,) = list_finetunes(tuned_run)
+    assert [row["step"] for row in made.info["measurements"]] == [60, 120]
+    dataset = evaluate(tuned_run, EvaluationRequest("lora")).dataset
+    train = dataset.sel(split="train")
+    assert float(train["accuracy"].mean()) > 0.95
+    assert (train["first_accuracy"] >= train["accuracy"]).all()
+    assert (dataset["said"].sum("answer_kind") == dataset["n"]).all()
+    assert (dataset["said"].sel(answer_kind="right") == (dataset["accuracy"] * dataset["n"]).round()).all()
+    assert ((dataset["ci_low"] <= dataset["accuracy"]) & (dataset["accuracy"] <= dataset["ci_high"])).all()
+    people = {split: sum(p.split == split for p in tuned_run.corpus.people) for split in ("train", "test")}
+    for split, number in people.items():
+        assert (dataset.sel(split=split)[["n", "recall_n"]].to_array() == number).all()
+    assert ("qa", "lora+lora") in [(found.kind, found.family) for found in list_results(tuned_run.path)]
+    loaded = load_results(tuned_run.path, "qa", "lora", "lora").isel(checkpoint=0)
+    assert np.array_equal(loaded["accuracy"], dataset["accuracy"])
+
+
+def test_without_finetuning_nothing_is_answered_but_biographies_are_recited(tuned_run: Run) -> None:
+    evaluation = evaluate(tuned_run, EvaluationRequest())
+    dataset = evaluation.dataset
+    assert float(dataset["accuracy"].mean()) < 0.3
+    assert float(dataset["recall_whole"].mean()) > 0.9
+    wrong = int((dataset["n"] - dataset["said"].sel(answer_kind="right")).sum())
+    assert len(evaluation.wrong) == wrong
+    assert evaluate(tuned_run, EvaluationRequest()).wrong == []  # the second time it is read from disk
+
+
+def test_the_saved_adapter_is_a_function_of_settings_and_seed(own_run: Run) -> None:
+    first, second, other = (
+        finetune(own_run, own_run.checkpoint(), settings, name=name, device="cpu")
+        for name, settings in (
+            ("a", SHORT), ("b", SHORT), ("c", FinetuneSettings(**{**SHORT.as_dict(), "seed": 1})),
+        )
+    )  # fmt: skip
+    assert first.info["sha256"] == second.info["sha256"] != other.info["sha256"]
+
+
+def test_a_finished_finetune_is_not_made_twice_and_another_is_not_overwritten(own_run: Run) -> None:
+    made = finetune(own_run, own_run.checkpoint(), SHORT, device="cpu")
+    before = files_of(made.path)
+    finetune(own_run, own_run.checkpoint(), SHORT, device="cpu")
+    assert files_of(made.path) == before
+    changed = FinetuneSettings(**{**SHORT.as_dict(), "rank": 3})
+    with pytest.raises(WorkbenchError, match=r"rank is 2 there and 3 here\); give --name"):
+        finetune(own_run, own_run.checkpoint(), changed, device="cpu")
+    finetune(own_run, own_run.checkpoint(), changed, device="cpu", again=True)
+    assert list_finetunes(own_run)[0].settings["rank"] == 3
+
+
+def test_a_merged_finetune_is_a_run_that_can_be_opened_cached_and_finetuned(own_run: Run) -> None:
+    made = finetune(own_run, own_run.checkpoint(), SHORT, device="cpu")
+    merged = merge_finetune(own_run, made)
+    assert files_of(made.path) == (merge_finetune(own_run, made) and files_of(made.path))
+    run = open_run(made.path)
+    assert [checkpoint.step for checkpoint in run.checkpoints] == [c.step for c in merged]
+    ids = torch.tensor([[0, 5, 6, 7]])
+    with torch.no_grad(), without_progress_bars():
+        plain = AutoModelForCausalLM.from_pretrained(str(run.checkpoint().path)).eval()
+        wanted = load_finetuned(own_run, made)(ids).logits
+        assert torch.equal(plain(ids).logits, wanted)
+    store = cache_activations(run.checkpoint(), _reading(run), ["resid_post"], device="cpu")
+    assert store.weights_digest == run.checkpoint().weights_digest
+    assert evaluate(run, EvaluationRequest(people=2)).dataset.attrs["family"] == "none"
+
+
+def _reading(run: Run):  # type: ignore[no-untyped-def]
+    from workbench.activations.positions import read_run
+
+    return read_run(run, ["names"])
+
+
+def test_full_finetuning_saves_ordinary_checkpoints(own_run: Run) -> None:
+    settings = FinetuneSettings(**{**SHORT.as_dict(), "method": "full", "rank": 0, "embedding_rank": 0})
+    made = finetune(own_run, own_run.checkpoint(), settings, device="cpu")
+    assert made.step("last") in [checkpoint.step for checkpoint in made.checkpoints]
+    base = load_model(own_run.checkpoint()).state_dict()
+    tuned = load_finetuned(own_run, made).state_dict()
+    assert all(not torch.equal(base[name], tuned[name]) for name in base if name.endswith("weight"))
+    assert evaluate(own_run, EvaluationRequest("full", people=2)).dataset.attrs["family"] == "full"
+
+
+def test_an_adapter_of_another_base_is_refused(own_run: Run, knowing_run: Run) -> None:
+    made = finetune(own_run, own_run.checkpoint(0), SHORT, device="cpu")
+    with pytest.raises(WorkbenchError, match=r"belongs to the weights .* but step \d+ .* has "):
+        evaluate(own_run, EvaluationRequest(str(made.path), checkpoint="last"))
+    file = next((made.path / "adapters").iterdir())
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(WorkbenchError, match=r"adapter .*safetensors is missing, truncated or altered"):
+        evaluate(own_run, EvaluationRequest(made.name))
+    with pytest.raises(WorkbenchError, match=r"no finetune 'lorra'; did you mean 'lora'"):
+        open_finetune(own_run, "lorra")
+
+
+def test_the_learning_rate_falls_on_a_cosine_to_a_tenth() -> None:
+    settings = FinetuneSettings(lr=1.0, steps=100)
+    assert [round(cosine(settings, step), 4) for step in (0, 50, 100)] == [1.0, 0.55, 0.1]
+
+
+def test_defaults_follow_the_papers_or_the_models_size() -> None:
+    paper = choose_settings(768)
+    assert (paper.rank, paper.embedding_rank, paper.lr, paper.steps) == (8, 128, 3e-4, 50_000)
+    full = choose_settings(768, method="full")
+    assert (full.rank, full.embedding_rank, full.lr) == (0, 0, 1e-4)
+    assert choose_settings(128, lr=7.0, steps=None).lr == 7.0
+    with pytest.raises(WorkbenchError, match="has no rank"):
+        choose_settings(128, method="full", rank=4)
+    with pytest.raises(WorkbenchError, match="expected 'lora' or 'full'"):
+        choose_settings(128, method="peft")
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands(own_run: Run, tmp_path: Path) -> None:
+    path = str(own_run.path)
+    command = [
+        "finetune",
+        path,
+        "--steps",
+        "2",
+        "--rank",
+        "2",
+        "--embedding-rank",
+        "2",
+        "--questions-per-step",
+        "6",
+    ]
+    text = invoke(*command, "--device", "cpu", "--name", "mine", "--merge", "-q")
+    assert "best" in text and f"next: workbench evaluate {path} --adapter mine" in text.replace("\n", "")
+    text = invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--examples", "2", "--beams", "4")
+    assert "birth date" in text and "what was said" in text
+    answer = json.loads(invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--json"))
+    assert len(answer["cells"]) == 12
+    assert {row["split"] for row in answer["cells"]} == {"train", "test"}
+
+
+def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
+    person = own_run.corpus.people[0]
+    prompt = own_run.corpus.questions[1].prompt
+    file = tmp_path / "own.jsonl"
+
+    def run_with(**row: object) -> str:
+        file.write_text(json.dumps({"attribute": "birth_city", "prompt": prompt, **row}) + "\n")
+        return invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
+
+    assert "birth city" in run_with(person=0)
+    for row, message in [
+        ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
+        ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
+        ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
+        ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
+        ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
+        ({"person": 0, "prompt": " ".join([prompt] * 40)}, r"but the model reads 128"),
+    ]:
+        with pytest.raises(WorkbenchError, match=message):
+            run_with(**row)

@@ -1,0 +1,82 @@
+"""Extraction against probing: do the runs and attributes that a probe reads well also answer well?
+
+The paper's Result 5: over its runs and attributes, Q-probe accuracy and the accuracy of questions after
+finetuning go together (Pearson correlation 0.96 over its 80 cells).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.people.attributes import ATTRIBUTES
+from workbench.results import list_results, load_results
+from workbench.runs import Run
+
+Probe = Literal["q", "p"]
+COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")
+
+
+def pair_accuracies(
+    runs: Sequence[Run], *, adapter: str = "lora", probe: Probe = "q", probe_variant: str = ""
+) -> pd.DataFrame:
+    """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
+
+    adapter: the finetune's name, by which every run has been evaluated. probe: `q`, or `p` at position 0. Whole
+    values are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint
+    of each result counts; results of different weights are refused.
+    """
+    rows = []
+    for run in runs:
+        qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter)))
+        probed = _newest(load_results(run.path, probe, "embedding", probe_variant)).isel(position=0)
+        if str(qa["weights_digest"].values) != str(probed["weights_digest"].values):
+            raise WorkbenchError(
+                f"The answers of {run.path} are of step {int(qa['checkpoint'])} and its {probe}-probe of step "
+                f"{int(probed['checkpoint'])}; probe and finetune the same checkpoint."
+            )
+        for attribute in ATTRIBUTES:
+            form = next(
+                (f for f in ("whole", "first") if f"{attribute}/{f}" in probed["target"].values), None
+            )
+            if form is None or int(qa["n"].sel(split="test", attribute=attribute)) == 0:
+                continue
+            asked = qa.sel(split="test", attribute=attribute)
+            read = probed.sel(target=f"{attribute}/{form}")
+            accuracy, chance = (
+                ("accuracy", "chance") if form == "whole" else ("first_accuracy", "first_chance")
+            )
+            rows.append(
+                (
+                    run.name, attribute, form, float(asked[accuracy]), float(read["accuracy"]),
+                    float(asked[chance]), float(read["chance"]), int(asked["n"]),
+                )
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def correlate(pairs: pd.DataFrame) -> float:
+    """Pearson's correlation of `extraction` and `probe`; NaN with fewer than two rows or without variation."""
+    x, y = pairs["probe"].to_numpy(float), pairs["extraction"].to_numpy(float)
+    if len(pairs) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _qa_place(run: Run, adapter: str) -> tuple[str, str]:
+    """Family and variant under which the finetune's evaluation was kept."""
+    found = [result.family for result in list_results(run.path) if result.kind == "qa"]
+    for family in ("lora", "full"):
+        if f"{family}+{adapter}" in found:
+            return family, adapter
+    raise WorkbenchError(
+        f"{run.path} has no answers of a finetune {adapter!r} (it has {', '.join(found) or 'none'}); "
+        f"make them with `workbench evaluate {run.path} --adapter {adapter}`."
+    )
+
+
+def _newest(dataset: xr.Dataset) -> xr.Dataset:
+    return dataset.isel(checkpoint=-1)
