@@ -45,7 +45,7 @@ def make_arrays(folder: Path, checkpoints: int, distinct: bool) -> None:
     sizes /= np.sqrt((sizes**2).mean())
     for m in range(cells):
         turn = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0]
-        signal = rng.uniform(0.9, 2.7, size=attributes.shape[1])
+        signal = rng.uniform(0.4, 1.3, size=attributes.shape[1])
         means = (
             rng.normal(size=(attributes.shape[1], CLASSES, WIDTH)) * signal[:, None, None] / np.sqrt(WIDTH)
         )

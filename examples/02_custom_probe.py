@@ -1,6 +1,6 @@
 """A probe of your own, from activations to a heatmap: anything with `fit` and `predict` will do.
 
-    python examples/02_custom_probe.py [FOLDER]
+python examples/02_custom_probe.py [FOLDER]
 """
 
 import sys
@@ -20,13 +20,17 @@ from workbench.tables import print_result
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 few = dict.fromkeys(["birth_city", "university", "major", "company"], 4)
 toy = {"people.number": 200, "people.pool_sizes": few, "biographies.templates": 4, "model.n_layers": 2}
-run = train(load_recipe("tiny", {**toy, "training.rows_per_step": 32, "training.exposures": 40}), folder / "toy")
+run = train(
+    load_recipe("tiny", {**toy, "training.rows_per_step": 32, "training.exposures": 40}), folder / "toy"
+)
 
 # How many directions of the hidden state does a fact need? Probe its 8 largest principal components only.
 my_probe = make_pipeline(PCA(n_components=8), LogisticRegression(max_iter=200))
 
 task = make_cached_task(run, make_p_probe_data(run))
-result = run_cached_probe(run, run.checkpoint("last"), task, probe=my_probe, family="pca8", layers=[0, 2, "final"])
+result = run_cached_probe(
+    run, run.checkpoint("last"), task, probe=my_probe, family="pca8", layers=[0, 2, "final"]
+)
 print_result(result)
 plot_layer_heatmap(result, "company/whole").write_html(folder / "layers.html", include_plotlyjs=True)
 print("layer × position for the company is in", folder / "layers.html")

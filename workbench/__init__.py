@@ -10,7 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.activations import bridge, cache_activations, capture, iterate_activations, open_store, trace
+    from workbench.activations import (
+        bridge,
+        cache_activations,
+        capture,
+        iterate_activations,
+        open_store,
+        trace,
+    )
     from workbench.checkpoints import Checkpoint, load_model
     from workbench.corpus import Corpus, load_corpus, make_corpus
     from workbench.errors import WorkbenchError

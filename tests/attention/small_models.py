@@ -112,5 +112,4 @@ def _planted_model(tokenizer: PreTrainedTokenizerFast) -> Any:
         first = model.transformer.h[0].attn
         first.c_attn.bias[128] = 1.0
         first.c_proj.weight[0, CONSTANT] = 0.5
-        model.transformer.ln_f.weight.fill_(4.0)
     return model

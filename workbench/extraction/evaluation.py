@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from workbench_models import is_bidirectional
 
-from workbench.checkpoints import Checkpoint, load_model
+from workbench.checkpoints import load_model
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import (
     ANSWER_KINDS,

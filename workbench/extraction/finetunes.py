@@ -104,8 +104,10 @@ def load_finetuned(
     step = finetune.step(which)
     if finetune.settings["method"] == "full":
         return load_model(next(c for c in finetune.checkpoints if c.step == step), device=device)
-    model = load_model(checkpoint, device="cpu")
-    return merge(model, load_adapter(finetune, model, step)).to(device)  # type: ignore[arg-type]
+    model = load_model(checkpoint)
+    merged: Any = merge(model, load_adapter(finetune, model, step))
+    moved: PreTrainedModel = merged.to(device)
+    return moved
 
 
 def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Adapter:

@@ -20,8 +20,8 @@ from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import (
     AnswerBook,
-    AskableQuestions,
     Answers,
+    AskableQuestions,
     ask,
     make_answer_book,
     make_askable,
@@ -99,7 +99,7 @@ def summarise(answers: Answers, attributes: np.ndarray) -> dict[str, dict[str, f
     """`exact` and `first` → attribute (and `mean`, over attributes) → share of right answers."""
     shares = {}
     for key, right_N in (("exact", answers.right_N), ("first", answers.first_N)):
-        by_attribute = {
+        by_attribute: dict[str, float] = {
             attribute: float(right_N[attributes == i].mean())
             for i, attribute in enumerate(ATTRIBUTES)
             if (attributes == i).any()

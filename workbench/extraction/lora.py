@@ -107,8 +107,8 @@ class Adapter(nn.Module):
         self.rank, self.embedding_rank = rank, embedding_rank
         self.embedding = None
         if embedding_rank:
-            size = model.get_input_embeddings().weight.shape
-            self.embedding = EmbeddingUpdate(*size, embedding_rank, generator)
+            weight: Any = model.get_input_embeddings().weight
+            self.embedding = EmbeddingUpdate(weight.shape[0], weight.shape[1], embedding_rank, generator)
         self.blocks = nn.ModuleList()
         for block in range(model.config.num_hidden_layers if rank else 0):
             self.blocks.append(nn.ModuleList(_block_updates(model, block, rank, generator)))

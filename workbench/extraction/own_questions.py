@@ -55,12 +55,14 @@ def _person_of(
         number = row["person"]
         if not isinstance(number, int) or not 0 <= number < len(people):
             raise WorkbenchError(
-                f"{where} is about person {number!r}, whom the run does not know; its people are 0 to {len(people) - 1}."
+                f"{where} is about person {number!r}, whom the run does not know; "
+                f"its people are 0 to {len(people) - 1}."
             )
         return people[number]
     name = row.get("full_name")
     if name not in by_name:
         raise WorkbenchError(
-            f"{where} is about {name!r}, whom the run does not know; give person (an id) or a full_name of its people.jsonl."
+            f"{where} is about {name!r}, whom the run does not know; "
+            "give person (an id) or a full_name of its people.jsonl."
         )
     return by_name[name]

@@ -24,10 +24,8 @@ def print_evaluation(dataset: xr.Dataset, wrong: Sequence[WrongAnswer] = (), exa
     console.print()
     console.print(make_kind_table(dataset))
     for item in wrong[:examples]:
-        console.print(
-            f"{item.full_name}, {_words(item.attribute)} ({item.split}): {item.answer!r}, said {item.said!r}: {item.kind}",
-            highlight=False,
-        )
+        about = f"{item.full_name}, {_words(item.attribute)} ({item.split})"
+        console.print(f"{about}: {item.answer!r}, said {item.said!r}: {item.kind}", highlight=False)
     console.print()
 
 
@@ -57,9 +55,7 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
             ]
             n = int(here["n"])
         table.add_row(_words(attribute), *texts, f"{n:,}", style="bold" if attribute == "mean" else None)
-    table.caption = (
-        "% of people of the test and the train half: whole answers, their first tokens, whole values recited"
-    )
+    table.caption = "% of each half's people: whole answers, their first tokens, whole values recited"
     table.caption_justify = "left"
     return table
 

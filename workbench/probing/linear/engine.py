@@ -26,12 +26,12 @@ class LogisticProbe:
 
     l2: strength of the penalty. Of several, each column's is chosen on its validation people, strongest first
     until the held-out loss rises; then it is fitted to all train people.
-    tolerance: stop when the loss of a text is within about this many nats of its minimum; smaller is slower.
+    tolerance: stop when the penalised loss can fall by no more than about this share; smaller is slower.
     precision: `auto` multiplies in bfloat16 where the processor is built for it (weights and sums stay float32).
     """
 
     l2: float | tuple[float, ...] = (1000.0, 100.0, 10.0, 1.0)
-    tolerance: float = 5e-4
+    tolerance: float = 1e-3
     max_steps: int = 100
     precision: str = "auto"
 
@@ -63,10 +63,12 @@ class LogisticProbe:
             losses = losses.with_l2(l2_MK)
             # A class whose every text was held out is switched off there, and on here.
             start_MAE = torch.where(kept.count_MA[..., None] > 0, start_MAE, losses.start()[0])
-            weights_MAE, converged_MK = self._fit(losses, start_MAE, losses.gradient(start_MAE))
+            start = (start_MAE, *losses.gradient(start_MAE))
         else:
             losses = losses.with_l2(torch.full_like(losses.count_MK, self.strengths[0]))
-            weights_MAE, converged_MK = self._fit(losses, *losses.start())
+            start = losses.start()
+        found = minimise(losses, start, self.tolerance, self.max_steps)
+        weights_MAE, converged_MK = found.weights_MAE, torch.from_numpy(found.converged_MK)
         weights_MAD = weights_MAE[..., :-1] @ rotated.rotation_MDD.transpose(1, 2)
         bias_MA = weights_MAE[..., -1] - torch.linalg.vecdot(weights_MAD, rotated.mean_MD[:, None])
         return FittedBatch(LinearMap(weights_MAD, bias_MA), converged_MK, losses.l2_MK)
@@ -79,15 +81,14 @@ class LogisticProbe:
         best_loss_MK = torch.full_like(losses.count_MK, torch.inf)
         best_l2_MK = torch.full_like(losses.count_MK, self.strengths[0])
         falling_MK = torch.ones_like(best_l2_MK, dtype=torch.bool)
-        weights_MAE, gradient_MAE = losses.start()
-        best_weights_MAE = weights_MAE
+        start = losses.start()
+        weights_MAE = best_weights_MAE = start[0]
         for l2 in self.strengths:
             losses = losses.with_l2(torch.full_like(best_l2_MK, l2))
             if l2 != self.strengths[0]:
-                gradient_MAE = losses.gradient(weights_MAE)
-            tolerance_MK = (ROUGHLY * self._tolerance(losses)).masked_fill(~falling_MK, torch.inf)
+                start = (weights_MAE, *losses.gradient(weights_MAE))
             weights_MAE = minimise(
-                losses, weights_MAE, gradient_MAE, tolerance_MK, self.max_steps
+                losses, start, ROUGHLY * self.tolerance, self.max_steps, falling_MK
             ).weights_MAE
             loss_MK = held_out.mean_loss(weights_MAE)
             falling_MK &= loss_MK < best_loss_MK
@@ -97,16 +98,3 @@ class LogisticProbe:
             best_l2_MK = best_l2_MK.masked_fill(falling_MK, l2)
             best_weights_MAE = torch.where(losses.spread(falling_MK), weights_MAE, best_weights_MAE)
         return best_l2_MK, best_weights_MAE
-
-    def _fit(
-        self, losses: StackedLosses, start_MAE: torch.Tensor, gradient_MAE: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Minimise the losses: (weights [M, A, E], converged [M, K])."""
-        tolerance_MK = self._tolerance(losses)
-        found = minimise(losses, start_MAE, gradient_MAE, tolerance_MK, self.max_steps)
-        converged = found.decrement_MK <= tolerance_MK.cpu().numpy()
-        return found.weights_MAE, torch.from_numpy(converged).to(start_MAE.device)
-
-    def _tolerance(self, losses: StackedLosses) -> torch.Tensor:
-        """How far above its minimum each loss may end [M, K]."""
-        return self.tolerance * losses.count_MK.clamp_min(1)

@@ -28,6 +28,7 @@ class StackedLosses:
     column_A: torch.Tensor
     inputs_MNE: torch.Tensor
     variance_ME: torch.Tensor
+    labels_MK1N: torch.Tensor
     present_MKN: torch.Tensor | None
     count_MA: torch.Tensor
     count_MK: torch.Tensor
@@ -49,6 +50,7 @@ class StackedLosses:
             self,
             inputs_MNE=self.inputs_MNE[sets],
             variance_ME=self.variance_ME[sets],
+            labels_MK1N=self.labels_MK1N[sets],
             present_MKN=None if present_MKN is None else present_MKN[sets],
             count_MA=self.count_MA[sets],
             count_MK=self.count_MK[sets],
@@ -64,10 +66,10 @@ class StackedLosses:
         """Sum over each column's classes [M, K]."""
         return values_MA.new_zeros(self.count_MK.shape).index_add_(1, self.column_A, values_MA)
 
-    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Zero weights with the intercepts that give the classes' frequencies, and the gradient there.
+    def start(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Zero weights with the intercepts that give the classes' frequencies, the gradient and the losses there.
 
-        A class without a text is switched off. Both are [M, A, E] and cost no pass over the data.
+        A class without a text is switched off. [M, A, E] twice and [M, K]; they cost no pass over the data.
         """
 
         share_MA1 = self.count_MA[..., None] / self.spread(self.count_MK.clamp_min(1))
@@ -75,7 +77,8 @@ class StackedLosses:
         weights_MAE[..., -1:] = share_MA1.clamp_min(1e-9).log().masked_fill(share_MA1 == 0, OFF)
         sums_MKE = torch.zeros_like(self.target_sums_MAE[:, : self.count_MK.shape[1]])
         sums_MKE.index_add_(1, self.column_A, self.target_sums_MAE)
-        return weights_MAE, share_MA1 * sums_MKE[:, self.column_A] - self.target_sums_MAE
+        gradient_MAE = share_MA1 * sums_MKE[:, self.column_A] - self.target_sums_MAE
+        return weights_MAE, gradient_MAE, -self.per_column(self.count_MA * weights_MAE[..., -1])
 
     def inverse_hessian(self) -> torch.Tensor:
         """Diagonal of the inverse Hessian at zero weights, as if all classes were equally frequent [M, A, E]."""
@@ -84,23 +87,32 @@ class StackedLosses:
         hessian_MAE[..., :-1] += self.spread(self.l2_MK)
         return 1 / hessian_MAE.clamp_min(1e-6)
 
-    def gradient(self, weights_MAE: torch.Tensor) -> torch.Tensor:
-        """Gradient of the penalised losses [M, A, E]."""
-
-        result_MAE = self.target_sums_MAE
+    def gradient(self, weights_MAE: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradient of the penalised losses [M, A, E], and the losses themselves [M, K] to about a percent."""
+        gradient_MAE, loss_MK = self.target_sums_MAE, self.penalty(weights_MAE)
         for texts in self._blocks():
             logits_MAN = self._logits(weights_MAE, texts)
-            parts = []
+            parts, right = [], []
             for run in self.runs:
-                part = logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).softmax(2)
+                part_MKCN = logits_MAN[:, run.classes].unflatten(1, (-1, run.size)).softmax(2)
+                right.append(part_MKCN.gather(2, self.labels_MK1N[:, run.columns, :, texts])[:, :, 0])
                 if self.present_MKN is not None:
-                    part *= self.present_MKN[:, run.columns, None, texts]
-                parts.append(part.flatten(1, 2))
+                    part_MKCN *= self.present_MKN[:, run.columns, None, texts]
+                parts.append(part_MKCN.flatten(1, 2))
+            log_share_MKN = torch.cat(right, 1).clamp_min_(1e-30).log_()
+            if self.present_MKN is not None:
+                log_share_MKN *= self.present_MKN[..., texts]
+            loss_MK = loss_MK - log_share_MKN.sum(-1, dtype=torch.float32)
             probabilities_MAN = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
             part_MAE = probabilities_MAN @ self.inputs_MNE[:, texts]
-            result_MAE = part_MAE - result_MAE if texts.start == 0 else result_MAE.add_(part_MAE)
-        result_MAE[..., :-1].addcmul_(self.spread(self.l2_MK), weights_MAE[..., :-1])
-        return result_MAE
+            gradient_MAE = part_MAE - gradient_MAE if texts.start == 0 else gradient_MAE.add_(part_MAE)
+        gradient_MAE[..., :-1].addcmul_(self.spread(self.l2_MK), weights_MAE[..., :-1])
+        return gradient_MAE, loss_MK
+
+    def penalty(self, weights_MAE: torch.Tensor) -> torch.Tensor:
+        """`l2 / 2 · |weights|²` per column, the intercept left out [M, K]."""
+        weights_MAD = weights_MAE[..., :-1]
+        return self.l2_MK / 2 * self.per_column(torch.linalg.vecdot(weights_MAD, weights_MAD))
 
     def mean_loss(self, weights_MAE: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy per column, without the penalty [M, K], in nats."""
@@ -136,17 +148,14 @@ def stack_losses(
     """Losses without a penalty; a label of -1 leaves the text out of its column."""
 
     labels_MKN = labels_MNK.transpose(1, 2)
-    present = labels_MKN >= 0
+    present, labels_MK1N = labels_MKN >= 0, labels_MKN[:, :, None].clamp_min(0)
     present_MKN = present.to(inputs_MNE.dtype)
     m, n, e = inputs_MNE.shape
     counts, sums = [], []
     runs = equal_runs(n_classes)
     for run in runs:
         k = run.columns.stop - run.columns.start
-        where_MK1N, one_MK1N = (
-            labels_MKN[:, run.columns, None].clamp_min(0),
-            present_MKN[:, run.columns, None],
-        )
+        where_MK1N, one_MK1N = labels_MK1N[:, run.columns], present_MKN[:, run.columns, None]
         count_MKC = torch.zeros(m, k, run.size, device=present.device)
         counts.append(count_MKC.scatter_add_(2, where_MK1N[:, :, 0], one_MK1N[:, :, 0].float()).flatten(1))
         sums_MCE = torch.zeros(m, k * run.size, e, device=present.device)
@@ -160,6 +169,7 @@ def stack_losses(
         column_A=column_A,
         inputs_MNE=inputs_MNE,
         variance_ME=variance_ME,
+        labels_MK1N=labels_MK1N,
         present_MKN=None if bool(present.all()) else present_MKN,
         count_MA=torch.cat(counts, 1),
         count_MK=present.sum(-1).float(),

@@ -25,8 +25,8 @@ class Losses(Protocol):
         """int64 [A]: the column of each class."""
         ...
 
-    def gradient(self, weights_MAE: torch.Tensor) -> torch.Tensor:
-        """[M, A, E]."""
+    def gradient(self, weights_MAE: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The gradient [M, A, E], and roughly the losses [M, K]: they only set the scale of the tolerance."""
         ...
 
     def inverse_hessian(self) -> torch.Tensor:
@@ -42,31 +42,32 @@ class Losses(Protocol):
 class Minimum:
     """Where the search ended.
 
-    weights_MAE: the weights. decrement_MK: half the squared gradient in the preconditioner's norm, an estimate of
-    how far each loss still is above its minimum. steps_M: how many gradients each feature set took.
+    weights_MAE: the weights. converged_MK: whether the stopping rule was reached. steps_M: how many gradients each
+    feature set took.
     """
 
     weights_MAE: torch.Tensor
-    decrement_MK: np.ndarray
+    converged_MK: np.ndarray
     steps_M: np.ndarray
 
 
 def minimise(
     losses: Losses,
-    start_MAE: torch.Tensor,
-    gradient_MAE: torch.Tensor,
-    tolerance_MK: torch.Tensor,
+    start: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    tolerance: float,
     max_steps: int,
+    wanted_MK: torch.Tensor | None = None,
 ) -> Minimum:
     """Preconditioned memoryless BFGS for all columns at once, by gradients alone.
 
-    `gradient_MAE` is the gradient at the start. A column stands still once its decrement is below its tolerance;
-    the search ends when all do, when none has gained for a while, or after `max_steps` gradients.
+    start: weights, and gradient and losses there. A column stands still once its loss can fall by no more than the
+    share `tolerance`, as its gradient tells; the search ends when all do, when none has gained for a while, or after
+    `max_steps` gradients. wanted_MK: the columns to minimise, the others stay where they are.
 
     The direction is the BFGS update of the preconditioner with the last step (Nocedal & Wright, *Numerical
     Optimization*, section 7.2; conjugate gradients in Shanno's form, 1978). A step has length one unless the slope
-    at its end shows that it went past the minimum: then it is shortened to where the slope would vanish. No loss is
-    ever computed, so a step costs one gradient and no rounding error of a loss can stop it.
+    at its end shows that it went past the minimum: then it is shortened to where the slope would vanish. Steps are
+    never judged by the loss, so its rounding errors, large beside the last gains, cannot stop the search.
     """
 
     def dots(*pairs: tuple[torch.Tensor, torch.Tensor]) -> np.ndarray:
@@ -77,33 +78,41 @@ def minimise(
 
     def spread(*values_MK: np.ndarray) -> torch.Tensor:
         """Host values per column → [values, M, A, 1]."""
-        stacked = torch.from_numpy(np.stack(values_MK).astype(np.float32)).to(start_MAE.device)
+        stacked = torch.from_numpy(np.stack(values_MK).astype(np.float32)).to(w.device)
         return stacked[:, :, column_A, None]
 
-    column_A, n_columns = losses.column_A, tolerance_MK.shape[1]
+    def length_of(gain: np.ndarray, loss: torch.Tensor) -> np.ndarray:
+        """One where a column moves on: its loss can still fall by more than the tolerance."""
+        return np.where(wanted & (gain > 2 * tolerance * loss.cpu().numpy()), 1.0, 0.0)
+
+    w, g, loss = start
+    column_A, n_columns = losses.column_A, loss.shape[1]
+    wanted = np.ones(loss.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
     # w weights, g gradient, u the preconditioned gradient, d direction; gu, slope, … are inner products per column.
     inverse = losses.inverse_hessian()
-    w, g, u = start_MAE, gradient_MAE, inverse * gradient_MAE
-    d, limit = -u, 2 * tolerance_MK.cpu().numpy().astype(np.float64)
+    u = inverse * g
+    d = -u
     (gu,) = dots((g, u))
-    slope, least, length = -gu, gu, np.where(gu > limit, 1.0, 0.0)
-    steps, idle, sets = 0, 0, torch.arange(len(w), device=w.device)
-    end_w, end_gu, end_steps = w.clone(), np.empty_like(gu), np.zeros(len(gu), np.int64)
+    slope, least, length = -gu, gu, length_of(gu, loss)
+    steps, idle, sets = 0, 0, np.arange(len(w))
+    end_w, end_moving, end_steps = w.clone(), length > 0, np.zeros(len(w), np.int64)
     while True:
         moving = length.any(1)
         last = steps == max_steps or idle == PATIENCE or not moving.any()
         if last or moving.mean() <= NARROW:
-            end_w[sets] = w
-            end_gu[sets.cpu()], end_steps[sets.cpu()] = gu, steps
+            end_w[torch.from_numpy(sets).to(w.device)] = w
+            end_moving[sets], end_steps[sets] = length > 0, steps
             if last:
-                return Minimum(end_w, end_gu / 2, end_steps)
+                return Minimum(end_w, ~end_moving, end_steps)
             kept = torch.from_numpy(np.flatnonzero(moving)).to(w.device)
-            losses, sets = losses.take(kept), sets[kept]
-            inverse, w, g, u, d = inverse[kept], w[kept], g[kept], u[kept], d[kept]
-            gu, slope, length, limit, least = (x[moving] for x in (gu, slope, length, limit, least))
+            losses, inverse = losses.take(kept), inverse[kept]
+            w, g, u, d = w[kept], g[kept], u[kept], d[kept]
+            sets, wanted, gu, slope, length, least = (
+                x[moving] for x in (sets, wanted, gu, slope, length, least)
+            )
 
         new_w = torch.addcmul(w, spread(length)[0], d)
-        new_g = losses.gradient(new_w)
+        new_g, loss = losses.gradient(new_w)
         steps += 1
         new_u = inverse * new_g
         end_slope, new_gu, cross = dots((new_g, d), (new_g, new_u), (new_g, u))
@@ -125,7 +134,7 @@ def minimise(
         new_slope = np.where(plain, -new_gu, new_slope)
         c_u, c_old_u, c_d = spread(on_u, on_old_u, on_d)
         new_d = (c_u * new_u).addcmul_(c_old_u, u).addcmul_(c_d, d)
-        new_length = np.where(new_gu > limit, 1.0, 0.0)
+        new_length = length_of(new_gu * np.where(usable, np.maximum(gamma, 1.0), 1.0), loss)
 
         if too_long.any():  # those stay where they were and try a shorter step
             stay = torch.from_numpy(too_long).to(w.device)[:, column_A, None]
@@ -134,6 +143,7 @@ def minimise(
             shorter = length * np.clip(slope / np.where(too_long, slope - end_slope, 1.0), 0.1, 0.9)
             new_gu, new_slope = np.where(too_long, gu, new_gu), np.where(too_long, slope, new_slope)
             new_length = np.where(too_long, shorter, new_length)
+        new_length = np.where(length > 0, new_length, 0.0)  # what stood still once stays
         idle = 0 if (too_long | ((new_gu < least) & (new_length > 0))).any() else idle + 1
         w, g, u, d, gu, slope, length = new_w, new_g, new_u, new_d, new_gu, new_slope, new_length
         least = np.minimum(least, gu)
