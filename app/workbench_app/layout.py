@@ -94,7 +94,7 @@ def _header(prefix: str) -> Component:
     ]
     return html.Header(
         [
-            html.A("Knowledge Probing Workbench", href=prefix, className="brand"),
+            html.A([html.Span("Knowledge "), "Probing Workbench"], href=prefix, className="brand"),
             html.Nav(links, id="nav", **{"aria-label": "Pages"}),
             html.Div(
                 [

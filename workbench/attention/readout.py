@@ -69,12 +69,3 @@ class CellSums:
         low, high = wilson_interval(self.total[name], self.n)
         values: dict[str, Any] = {"accuracy": self.mean(name), "ci_low": low, "ci_high": high, "n": self.n}
         return {key: value.reshape(*shape, *self.shape[1:]) for key, value in values.items()}
-
-
-def pool_cells(values: Any, weights: Any, over: str | tuple[str, ...]) -> Any:
-    """Mean of a variable over cells weighted by their examples; empty cells take no part, NaN if all are empty.
-
-    values, weights: xarray DataArrays (a variable and its `n`).
-    """
-    total = weights.where(values.notnull(), 0).sum(over)
-    return (values.fillna(0) * weights).sum(over) / total.where(total > 0)

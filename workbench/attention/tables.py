@@ -7,14 +7,13 @@ import numpy as np
 import xarray as xr
 
 from workbench.attention.head_scores import SCORES
-from workbench.attention.readout import pool_cells
+from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.attention.roles import GROUPS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 EMPTY = "·"
-CELLS = ("position", "attribute")
 
 
 def make_attention_table(dataset: xr.Dataset) -> "Table":
@@ -28,11 +27,6 @@ def make_attention_table(dataset: xr.Dataset) -> "Table":
         "heads": _heads,
     }
     return makers[dataset.attrs["family"]](dataset)
-
-
-def mean_over_positions(dataset: xr.Dataset, name: str) -> xr.DataArray:
-    """A variable of role shares averaged over positions, weighted by entries."""
-    return dataset[name].weighted(dataset["n"].fillna(0)).mean("position")
 
 
 def _shares(dataset: xr.Dataset) -> "Table":
@@ -53,9 +47,9 @@ def _knockout(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     window = dataset["window"].values[0]
     table = _table(dataset, "cut", *map(_words, attributes), "loss", "control", "worst window")
-    accuracy = pool_cells(dataset["accuracy"], dataset["n"], "position").sel(window=window)
-    clean = pool_cells(dataset["accuracy_clean"], dataset["n"], "position").sel(window=window)
-    loss, control = (pool_cells(dataset[name], dataset["n"], CELLS) for name in ("loss", "loss_control"))
+    accuracy = pool_cells(dataset, "accuracy", "position").sel(window=window)
+    clean = pool_cells(dataset, "accuracy_clean", "position").sel(window=window)
+    loss, control = (pool_cells(dataset, name) for name in ("loss", "loss_control"))
     table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", style="dim")
     for role in dataset["role"].values:
         parts = loss.sel(role=role).values[1:]
@@ -76,8 +70,8 @@ def _knockout(dataset: xr.Dataset) -> "Table":
 def _ablation(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "without", "mode", *map(_words, attributes), "loss")
-    accuracy = pool_cells(dataset["accuracy"], dataset["n"], "position")
-    loss = pool_cells(dataset["loss"], dataset["n"], CELLS)
+    accuracy = pool_cells(dataset, "accuracy", "position")
+    loss = pool_cells(dataset, "loss")
     for part in dataset["part"].values:
         for mode in dataset["mode"].values:
             at = {"part": part, "mode": mode}
@@ -89,11 +83,11 @@ def _ablation(dataset: xr.Dataset) -> "Table":
 def _interchange(dataset: xr.Dataset) -> "Table":
     roles = dataset["role"].values.tolist()
     table = _table(dataset, "layer", *map(_words, roles))
-    other = pool_cells(dataset["accuracy"], dataset["n"], CELLS)
+    other = pool_cells(dataset, "accuracy")
     for layer in dataset["layer"].values[::-1]:
         table.add_row(str(layer), *map(_percent, other.sel(layer=layer).transpose("role").values))
     first = dataset["layer"].values[0]
-    ceiling = pool_cells(dataset["ceiling"], dataset["n"], CELLS).sel(layer=first)
+    ceiling = pool_cells(dataset, "ceiling").sel(layer=first)
     table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
     table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
     table.caption = (
@@ -106,10 +100,8 @@ def _interchange(dataset: xr.Dataset) -> "Table":
 def _lens(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "layer", *map(_words, attributes), "all", "settles here")
-    right = pool_cells(dataset["accuracy"], dataset["n"], "position")
-    everything, first = (
-        pool_cells(dataset[name], dataset["n"], CELLS) for name in ("accuracy", "first_top1")
-    )
+    right = pool_cells(dataset, "accuracy", "position")
+    everything, first = (pool_cells(dataset, name) for name in ("accuracy", "first_top1"))
     for layer in dataset["layer"].values[::-1]:
         cells = map(
             _percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)]

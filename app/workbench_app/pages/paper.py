@@ -74,9 +74,9 @@ def _row(view: View, entry: RunEntry, arm: str, number: int, key: str) -> tuple[
         ),
         paper_card,
         cards.card(
-            "Ours minus the paper's",
+            "Ours minus paper",
             cards.heat(minus_id, view.themed(minus), key, f"{entry.id} minus the paper, in points"),
-            sub="percentage points; blue: ours reads more",
+            sub="points; blue: ours reads more",
             actions=[cards.shown_at(minus_id, step), cards.downloads(minus_id)],
         ),
     ]

@@ -121,6 +121,7 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
             "domLayout": "autoHeight" if len(rows) <= 12 else "normal",
             "animateRows": False,
+            "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
             "tooltipShowDelay": 300,
             "stopEditingWhenCellsLoseFocus": True,
             "suppressColumnVirtualisation": False,

@@ -1,0 +1,90 @@
+"""What happens on disk while the app looks: new results appear, damaged ones are told, the app stays up."""
+
+import re
+import threading
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from conftest import serving
+from made_runs import add_checkpoint, add_results, make_run
+
+from workbench.results import load_result, result_path
+from workbench.runs import open_run
+
+
+@pytest.fixture
+def live(own_runs):
+    with serving(own_runs) as address:
+        yield own_runs, address
+
+
+def test_a_new_result_and_a_new_run_appear_without_a_reload(visit, live):
+    folder, address = live
+    page = visit(at=address).open("p-probe?runs=young")
+    assert "1 of 2 checkpoints probed" in page.text_content("#main")
+    add_results(open_run(folder / "young"), "p", steps=(16,))
+    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 16'")
+    assert "checkpoints probed" not in page.text_content("#main")
+    grid = visit(at=address).open("runs")
+    make_run(folder, "fresh", steps=(0,))
+    grid.wait_for_selector(".ag-row >> text=fresh")
+
+
+def test_a_result_truncated_or_deleted_while_it_is_shown(visit, live):
+    folder, address = live
+    page = visit(at=address).open("p-probe?runs=single")
+    file = result_path(folder / "single", "p", "embedding", 1018)
+    file.write_bytes(file.read_bytes()[:3000])
+    page.wait_for_selector(".faults >> text=truncated or damaged")
+    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 256'")
+    file.unlink()
+    page.wait_for_selector(".faults", state="detached")
+    for left in (folder / "single" / "results" / "p-embedding").iterdir():
+        left.unlink()
+    page.wait_for_selector("#main .empty .command")
+    broken = visit(at=address).open("runs")
+    assert "The recipe cannot be read" in broken.text_content("#main .faults")
+
+
+def test_ten_clients_at_once(live):
+    folder, address = live
+    answers: list[int] = []
+
+    def ask(number: int) -> None:
+        for path in ("p-probe", "_dash-layout", "download/single/p-embedding.csv", f"nothing-{number}"):
+            with urlopen(address + path, timeout=120) as answer:
+                answers.append(answer.status)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 40
+
+
+def test_notes_and_tags_are_kept_and_nothing_else_can_be_written(visit, live):
+    folder, address = live
+    page = visit(at=address).open("runs")
+    cell = page.locator('[row-id="single"] [col-id="tags"]')
+    cell.scroll_into_view_if_needed()
+    cell.dblclick()
+    page.keyboard.type("good, figure 5")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#runs-message >> text=Kept")
+    assert re.search(r'"good",\s*"figure 5"', (folder / "single" / "notes.json").read_text())
+
+
+def test_a_file_half_written_does_not_exist_yet(live):
+    folder, address = live
+    path = result_path(folder / "young", "p", "embedding", 16)
+    partial = path.with_name(".partial-xyz")
+    partial.write_bytes(b"half")
+    with urlopen(Request(address + "download/young/p-embedding.csv"), timeout=60) as answer:
+        assert answer.status == 200
+    add_checkpoint(folder / "young", 64)
+    path.write_bytes(b"not a result")
+    with pytest.raises(HTTPError, match="409"):
+        urlopen(address + "download/young/p-embedding.csv", timeout=60)
+    assert load_result(result_path(folder / "young", "p", "embedding", 0)).sizes["target"] == 11

@@ -1,0 +1,66 @@
+"""Each page in a real browser: no console error, no external request, no serious accessibility fault."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+PAGES = {
+    "runs": "Runs",
+    "p-probe": "P-probe",
+    "q-probe": "Q-probe",
+    "layers": "Layers",
+    "attention": "Attention",
+    "training": "Training",
+    "person": "Person",
+    "paper": "Paper",
+}
+GRAPHS = {"p-probe": 3, "q-probe": 3, "layers": 4, "training": 5, "paper": 9}
+SERIOUS = ("serious", "critical")
+
+
+def find_faults(page) -> list[str]:
+    """What axe-core finds serious, one line each."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{fault['id']}: {fault['help']} at {node['target']}"
+        for fault in found
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_without_a_fault(visit, name):
+    seen = visit()
+    page = seen.open(name)
+    assert page.text_content("#main h1") == PAGES[name]
+    assert page.locator(".js-plotly-plot").count() == GRAPHS.get(name, 0)
+    assert page.locator("#nav [aria-current=page]").text_content() == PAGES[name]
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert find_faults(page) == []
+
+
+@pytest.mark.parametrize("name", ["runs", "p-probe"])
+def test_a_page_opens_on_a_phone_in_the_dark(visit, name):
+    seen = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = seen.open(f"{name}?cell=single:1:birth_city/first" if name == "p-probe" else name)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert find_faults(page) == []
+
+
+def test_light_and_dark_change_the_pictures_without_a_reload(visit):
+    page = visit().open("p-probe?runs=single")
+    colour = "document.querySelector('#heat-0 .js-plotly-plot')._fullLayout.font.color"
+    light = page.evaluate(colour)
+    page.click("#theme-toggle")
+    page.wait_for_selector("html[data-theme=dark]", state="attached")
+    page.wait_for_timeout(200)
+    assert page.evaluate(colour) != light
+
+
+def test_empty_states_name_the_command_that_fills_them(visit):
+    page = visit().open("q-probe?runs=young")
+    assert "workbench probe" in page.text_content(".empty .command")
+    assert "--kind q" in page.text_content(".empty .command")
+    page = visit().open("layers?runs=young")
+    assert "--family linear" in page.text_content(".empty .command")

@@ -1,0 +1,64 @@
+"""Figures hold the results' numbers, and say what they cannot show."""
+
+import numpy as np
+import pytest
+
+from tests.attention.small_models import planted
+from workbench.attention.interchange import make_pairs, measure_interchange
+from workbench.attention.knockout import measure_knockout
+from workbench.attention.logit_lens import measure_lens
+from workbench.attention.person import make_person_view
+from workbench.attention.shares import measure_shares
+from workbench.errors import WorkbenchError
+from workbench.figures import attention as figures
+
+
+def test_shares_have_a_panel_a_role_and_a_line_over_training() -> None:
+    shares = measure_shares(planted().model, planted().examples)
+    figure = figures.plot_role_shares(shares, position=0)
+    panels = {
+        title.text.split("  ")[0]: np.asarray(trace.z)
+        for title, trace in zip(figure.layout.annotations, figure.data, strict=True)
+    }
+    assert panels["name"][1, 1] == pytest.approx(1)
+    assert panels["name"][0, 0] == pytest.approx(3 / 11)
+    series = shares.expand_dims(checkpoint=[0, 7])
+    lines = figures.plot_shares_over_training(series)
+    assert [line.name for line in lines.data][:2] == ["name, block 0", "name, block 1"]
+    assert lines.data[1].y[0] == pytest.approx((1 + 3 / 11) / 2)
+    with pytest.raises(WorkbenchError, match="needs results of several checkpoints"):
+        figures.plot_shares_over_training(shares)
+    with pytest.raises(WorkbenchError, match="no result of step 3; there are 0, 7"):
+        figures.plot_role_shares(series, step=3)
+
+
+def test_knockout_interchange_and_lens() -> None:
+    case = planted()
+    cut = figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["name_last", "start"]))
+    assert cut.data[0].z[0][4] > 0.5
+    assert abs(cut.data[0].z[1][4]) < 0.01
+    assert list(cut.layout.yaxis.ticktext) == ["name last", "start"]
+    pairs = make_pairs(case.tokenizer, case.examples, case.people)
+    swapped = figures.plot_interchange(measure_interchange(case.model, pairs, roles=["name_last"]))
+    assert [row[0] for row in swapped.data[0].z] == [1, 1, 0]
+    lens = figures.plot_lens(measure_lens(case.model, case.examples))
+    assert [row[4] for row in lens.data[0].z] == [0, 0, 1]
+    with pytest.raises(WorkbenchError, match="There is no window '9'; there are all, 0, 1"):
+        figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["start"]), window="9")
+
+
+def test_one_person_token_by_token() -> None:
+    case = planted()
+    view = make_person_view(case.model, case.tokenizer, case.examples, 2)
+    assert view["token"].values.tolist()[:4] == ["<|endoftext|>", "Ann", "Bo", "Crane"]
+    assert view.attrs["positions"] == [10]
+    figure = figures.plot_pattern(view, block=1, head=1)
+    assert figure.data[0].z[10][3] == pytest.approx(1)
+    assert figure.layout.yaxis.ticktext[10] == "<b>for ▸</b>"
+    flow = figures.plot_flow(view)
+    column = list(flow.layout.xaxis.ticktext).index("name last")
+    assert flow.data[0].z[3][column] == pytest.approx(1)
+    with pytest.raises(WorkbenchError, match="There is no head 2; there are 0 to 1"):
+        figures.plot_pattern(view, block=0, head=2)
+    with pytest.raises(WorkbenchError, match="no entry 6; there are 6"):
+        make_person_view(case.model, case.tokenizer, case.examples, 6)

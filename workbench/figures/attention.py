@@ -1,0 +1,230 @@
+"""Attention in pictures: shares by role, what cutting a role costs, interchange, and one person's pattern."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from workbench.attention.pooling import mean_over_positions, pool_cells
+from workbench.errors import WorkbenchError
+from workbench.figures.cells import format_percent, format_points
+from workbench.figures.theme import COLOURS, apply_theme
+
+ROW_PIXELS = 30
+
+
+def plot_role_shares(
+    result: xr.Dataset, *, position: int | None = None, step: int | None = None
+) -> go.Figure:
+    """A panel a role, blocks (rows, the deepest on top) × heads, on one fixed 0–1 scale.
+
+    position: one of the six, or their mean. The panel's title says what a head that looks everywhere alike gives.
+    """
+    cells = _at_step(result, step)
+    share, even = (
+        mean_over_positions(cells, name) if position is None else cells[name].sel(position=position)
+        for name in ("group_share", "group_uniform")
+    )
+    groups = [g for g in cells["group"].values.tolist() if float(share.sel(group=g).max()) > 0]
+    columns = min(4, len(groups))
+    titles = [f"{_words(g)}  <i>(even {100 * float(even.sel(group=g)):.0f} %)</i>" for g in groups]
+    rows = -(-len(groups) // columns)
+    figure = make_subplots(rows=rows, cols=columns, subplot_titles=titles, shared_yaxes=True)
+    for number, group in enumerate(groups):
+        z = share.sel(group=group).transpose("block", "head").values
+        hover = [
+            [f"head {b}.{h}<br>{_words(group)} {100 * v:.1f} %" for h, v in enumerate(row)]
+            for b, row in enumerate(z)
+        ]
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        figure.add_trace(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]), **place)
+        figure.update_xaxes(tickvals=list(range(z.shape[1])), title={"text": "head"}, showgrid=False, **place)
+        figure.update_yaxes(tickvals=list(range(z.shape[0])), showgrid=False, **place)
+    figure.update_yaxes(title={"text": "block"}, col=1)
+    figure.update_layout(coloraxis=_shares_axis(), height=rows * (cells.sizes["block"] * ROW_PIXELS + 110))
+    return apply_theme(figure)
+
+
+def plot_shares_over_training(results: xr.Dataset, groups: Sequence[str] = ("name", "values")) -> go.Figure:
+    """Share of attention by checkpoint, mean over heads, a line a role and block (deeper blocks are more solid)."""
+    if "checkpoint" not in results.dims:
+        raise WorkbenchError("This figure needs results of several checkpoints; run with --checkpoints all.")
+    share = (results["group_share"] * results["n"]).sum("position") / results["n"].sum("position")
+    figure = go.Figure()
+    blocks = results["block"].values.tolist()
+    for number, group in enumerate(groups):
+        for block in blocks:
+            y = share.sel(group=group, block=block).mean("head").values
+            figure.add_trace(
+                go.Scatter(
+                    x=results["checkpoint"].values.tolist(),
+                    y=y,
+                    mode="lines+markers",
+                    name=f"{_words(group)}, block {block}",
+                    line={"color": COLOURS[number % len(COLOURS)]},
+                    opacity=0.35 + 0.65 * (block + 1) / len(blocks),
+                )
+            )
+    figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title={"text": "share of attention"})
+    figure.update_xaxes(title={"text": "step"})
+    figure.update_layout(height=400)
+    return apply_theme(figure)
+
+
+def plot_knockout(
+    result: xr.Dataset, *, window: str = "all", variable: str = "loss", step: int | None = None
+) -> go.Figure:
+    """Roles × attributes: points of probability (`loss`) lost, or `accuracy` left, once the look at a role is cut."""
+    cells = _at_step(result, step)
+    if window not in cells["window"].values:
+        raise WorkbenchError(f"There is no window {window!r}; there are {', '.join(cells['window'].values)}.")
+    values = pool_cells(cells, variable, "position").sel(window=window)
+    number = cells["n"].sum("position").sel(window=window)
+    control = pool_cells(cells, "loss_control", "position").sel(window=window)
+    roles = [role for role in cells["role"].values.tolist() if bool(values.sel(role=role).notnull().any())]
+    attributes = cells["attribute"].values.tolist()
+    z = values.sel(role=roles).transpose("role", "attribute").values
+    hover = [
+        [
+            f"cut {_words(role)}, {_words(a)}<br>{variable} {100 * float(values.sel(role=role, attribute=a)):.1f}<br>"
+            f"as many random tokens: loss {100 * float(control.sel(role=role, attribute=a)):.1f}<br>"
+            f"n = {int(number.sel(role=role, attribute=a))}"
+            for a in attributes
+        ]
+        for role in roles
+    ]
+    signed = variable.startswith("loss")
+    words = [[(format_points if signed else format_percent)(v) for v in row] for row in z]
+    figure = go.Figure(_heatmap(z, hover, words))
+    axis = (
+        _shares_axis()
+        if not signed
+        else {"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
+    )
+    return _labelled(figure, attributes, roles, axis, downwards=True)
+
+
+def plot_interchange(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
+    """Layers (the deepest on top) × roles: how often the model states the other person's value."""
+    cells = _at_step(result, step)
+    values, number = pool_cells(cells, variable), cells["n"].sum(("position", "attribute"))
+    roles, layers = cells["role"].values.tolist(), cells["layer"].values.tolist()
+    z = values.transpose("layer", "role").values
+    hover = [
+        [
+            f"layer {layer}, {_words(role)}<br>states the other's value {100 * z[i, j]:.1f} %<br>"
+            f"n = {int(number.sel(layer=layer, role=role))}, refused {100 * float(cells['refused'].sel(role=role)):.0f} %"
+            for j, role in enumerate(roles)
+        ]
+        for i, layer in enumerate(layers)
+    ]
+    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return _labelled(figure, roles, layers, _shares_axis(), y_title="layer")
+
+
+def plot_lens(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
+    """Layers (the deepest on top) × attributes: top-1 share (or `probability`) of the value's first token."""
+    values = pool_cells(_at_step(result, step), variable, "position").transpose("layer", "attribute")
+    attributes, layers = values["attribute"].values.tolist(), values["layer"].values.tolist()
+    z = values.values
+    hover = [
+        [f"layer {layer}, {_words(a)}<br>{variable} {100 * z[i, j]:.1f} %" for j, a in enumerate(attributes)]
+        for i, layer in enumerate(layers)
+    ]
+    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return _labelled(figure, attributes, layers, _shares_axis(), y_title="layer")
+
+
+def plot_pattern(view: xr.Dataset, *, block: int, head: int) -> go.Figure:
+    """One head's pattern on one entry, tokens × tokens; the rows of positions are marked on the axis."""
+    for name, value in (("block", block), ("head", head)):
+        if value not in view[name].values:
+            raise WorkbenchError(f"There is no {name} {value}; there are 0 to {view.sizes[name] - 1}.")
+    z = view["pattern"].sel(block=block, head=head).values
+    tokens, roles = view["token"].values.tolist(), view["token_role"].values.tolist()
+    z = np.where(np.tril(np.ones_like(z)) > 0, z, np.nan)
+    hover = [
+        [f"{q} looks at {k} ({_words(roles[j])})<br>{100 * z[i, j]:.1f} %" for j, k in enumerate(tokens)]
+        for i, q in enumerate(tokens)
+    ]
+    figure = go.Figure(_heatmap(z, hover, None))
+    marked = set(view.attrs["positions"])
+    rows = [f"<b>{token} ▸</b>" if i in marked else token for i, token in enumerate(tokens)]
+    _labelled(figure, tokens, rows, _shares_axis(), downwards=True, pixels=16)
+    figure.update_xaxes(tickangle=-90)
+    return figure
+
+
+def plot_flow(view: xr.Dataset) -> go.Figure:
+    """Where each head looks from the entry's positions: heads (rows) × roles, mean over the positions."""
+    share = view["share"].sel(query=view.attrs["positions"]).mean("query")
+    roles = [role for role in view["role"].values.tolist() if float(share.sel(role=role).max()) > 0]
+    z = share.sel(role=roles).transpose("block", "head", "role").values
+    heads = [f"{b}.{h}" for b in view["block"].values for h in view["head"].values]
+    z = z.reshape(len(heads), len(roles))
+    hover = [
+        [f"head {name}, {_words(r)} {100 * z[i, j]:.1f} %" for j, r in enumerate(roles)]
+        for i, name in enumerate(heads)
+    ]
+    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return _labelled(figure, roles, heads, _shares_axis(), y_title="head", downwards=True)
+
+
+def _at_step(result: xr.Dataset, step: int | None) -> xr.Dataset:
+    """The given or newest checkpoint of a result."""
+    if "checkpoint" not in result.dims:
+        return result
+    steps = result["checkpoint"].values.tolist()
+    if step is not None and step not in steps:
+        raise WorkbenchError(f"There is no result of step {step}; there are {', '.join(map(str, steps))}.")
+    return result.sel(checkpoint=steps[-1] if step is None else step)
+
+
+def _heatmap(z: np.ndarray, hover: list[list[str]], text: list[list[str]] | None) -> go.Heatmap:
+    words: dict[str, Any] = {} if text is None else {"text": text, "texttemplate": "%{text}"}
+    return go.Heatmap(
+        z=z,
+        x=list(range(z.shape[1])),
+        y=list(range(z.shape[0])),
+        hovertext=hover,
+        hovertemplate="%{hovertext}<extra></extra>",
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hoverongaps=False,
+        **words,
+    )
+
+
+def _shares_axis() -> dict[str, Any]:
+    return {"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}}
+
+
+def _labelled(
+    figure: go.Figure,
+    columns: Sequence[Any],
+    rows: Sequence[Any],
+    axis: dict[str, Any],
+    *,
+    y_title: str = "",
+    downwards: bool = False,
+    pixels: int = ROW_PIXELS,
+) -> go.Figure:
+    texts = [[_words(item) for item in items] for items in (columns, rows)]
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=texts[0], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=texts[1],
+        showgrid=False,
+        title={"text": y_title},
+        autorange="reversed" if downwards else True,
+    )
+    figure.update_layout(coloraxis=axis, height=max(240, len(rows) * pixels + 120))
+    return apply_theme(figure)
+
+
+def _words(name: Any) -> str:
+    return str(name).replace("_", " ").replace(":", ": ")
