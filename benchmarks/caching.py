@@ -6,9 +6,9 @@
     python benchmarks/caching.py --scale 10000 100000    caching to disk: minutes and peak memory
 
 All contenders run the same model on the same batches of biographies, in turns; a figure is the median of the
-rounds. Own hooks keep all `resid_post` at the six positions; so does what is taken from the toolkits' caches.
-Peak memory is the growth of the resident set (on a GPU of the allocated memory) over what the model itself
-takes.
+rounds. Own hooks keep all `resid_post` at the six positions; so does what is taken from the toolkits' caches. Peak
+memory is what a contender takes beside model and batches: on a CPU the growth of the resident set of a process of
+its own.
 """
 
 import argparse
@@ -137,29 +137,64 @@ def _status(key: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
-@torch.no_grad()
-def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Tokens a second and peak memory of each contender, and the ratios the issue names."""
+def prepare(options: argparse.Namespace) -> tuple[Reading, dict[str, Callable[[], None]]]:
+    """The texts, and the contenders over one model and one list of batches."""
     reading, vocabulary, end = make_reading(options.texts)
     shape = load_preset(options.model)
     model: Any = make_model(shape, vocab_size=vocabulary, seed=0, eos_token_id=end, pad_token_id=end)
     model = model.to(options.device, getattr(torch, options.dtype)).eval()
     batches = make_batches(reading, model, options.batch_tokens)
+    return reading, contenders(model, batches, reading, options)
+
+
+def peak_of(name: str, options: argparse.Namespace) -> float:
+    """MiB a contender takes, in a process of its own."""
+    program = [
+        sys.executable,
+        __file__,
+        "--peak",
+        name,
+        "--model",
+        options.model,
+        "--texts",
+        str(options.texts),
+    ]
+    program += [
+        "--batch-tokens",
+        str(options.batch_tokens),
+        "--device",
+        options.device,
+        "--dtype",
+        options.dtype,
+    ]
+    return float(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
+
+
+@torch.no_grad()
+def measure_peak(name: str, options: argparse.Namespace) -> float:
+    """What `peak_of` runs."""
+    _, runs = prepare(options)
+    with peak_memory(options.device) as peak:
+        runs[name]()
+    return peak[0]
+
+
+@torch.no_grad()
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Tokens a second and peak memory of each contender, and the ratios the issue names."""
+    reading, runs = prepare(options)
     tokens = int(reading.read_lengths(False).sum())
     times: dict[str, list[float]] = {}
-    peaks: dict[str, float] = {}
-    runs = contenders(model, batches, reading, options)
+    clock = {"wall": time.perf_counter, "cpu": time.process_time}[options.clock]
     for round_number in range(options.rounds + 1):
         for name, run in runs.items():
-            with peak_memory(options.device) as peak:
-                started = time.perf_counter()
-                run()
-                if options.device.startswith("cuda"):
-                    torch.cuda.synchronize()
-                seconds = time.perf_counter() - started
+            started = clock()
+            run()
+            if options.device.startswith("cuda"):
+                torch.cuda.synchronize()
             if round_number:  # the first round warms up
-                times.setdefault(name, []).append(seconds)
-                peaks[name] = max(peaks.get(name, 0.0), peak[0])
+                times.setdefault(name, []).append(clock() - started)
+    peaks = {name: peak_of(name, options) for name in runs}
     speed = {name: tokens / statistics.median(seconds) for name, seconds in times.items()}
 
     def ratio(name: str, other: str) -> float:
@@ -236,10 +271,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine others use too"
+    )
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--scale", type=int, nargs="*", default=[], help="numbers of texts to cache to disk")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peak:
+        print(measure_peak(options.peak, options))
+        return
     if options.alone:
         print(json.dumps(alone(options.alone, options)))
         return
@@ -250,7 +292,9 @@ def main() -> None:
         return
     found = compare(options)
     where = f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"{options.model}, {options.dtype}, batches of {options.batch_tokens} tokens, {where}")
+    print(
+        f"{options.model}, {options.dtype}, batches of {options.batch_tokens} tokens, {where}, {options.clock} time"
+    )
     for name, speed in found["tokens per second"].items():
         print(f"  {name:<30} {speed:>12,.0f} tokens/s   peak {found['peak MiB'][name]:>8,.0f} MiB")
     for name, value in found["ratios"].items():

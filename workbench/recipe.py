@@ -245,7 +245,7 @@ def _recipe_text(source: str | Path) -> tuple[str, str]:
     names = shipped_recipes()
     raise WorkbenchError(
         f"There is no recipe {str(source)!r} (give a TOML file or one of {', '.join(names)})"
-        f"{nearest(str(source), names)}"
+        f"{nearest(str(source), names) or '.'}"
     )
 
 

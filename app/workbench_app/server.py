@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dash import Dash
+from dash.exceptions import DashException
 from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -79,6 +80,10 @@ def _answer_errors(app: Dash) -> None:
     @app.server.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
         return Response(f"{error.description}\n", error.code or 500, mimetype="text/plain")
+
+    @app.server.errorhandler(DashException)
+    def misused(error: DashException) -> Response:
+        return Response("There is no such thing here.\n", 404, mimetype="text/plain")
 
     @app.server.errorhandler(Exception)
     def failed(error: Exception) -> Response:

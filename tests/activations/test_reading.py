@@ -34,6 +34,7 @@ POSITIONS = np.array([[2], [0]], np.int32)
             {"columns": {"city": Column(np.zeros(3, np.int32))}},
             r"Column 'city' has the shape \(3,\); expected \(2,\)",
         ),
+        ({"positions": np.zeros((2, 0), int), "position_labels": ()}, "There is no position to read"),
         ({"positions": np.zeros((2, 2), int), "position_labels": ("a", "a")}, "labels .* repeat"),
     ],
 )

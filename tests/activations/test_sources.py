@@ -141,6 +141,12 @@ def test_folders_that_are_no_models_are_refused(tmp_path: Path) -> None:
         find_sources(tmp_path / "missing")
 
 
+def test_an_unreadable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may read everything
+    with pytest.raises(WorkbenchError, match="may not be read by this user; change its permissions"):
+        find_sources(tmp_path)
+
+
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     make_tiny("gpt2").save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")

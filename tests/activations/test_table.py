@@ -161,6 +161,7 @@ TEXT = {"text": "Oslo lies in Norway, and Oslo is large."}
         ([{**TEXT, "spans": {"city": [1, 4]}}], {"at": ["end:city"]}, "the span [1, 4] ('slo') falls"),
         ([{**TEXT, "spans": {"city": [4, 5]}}], {"at": ["end:city"]}, "falls between tokens"),
         ([{**TEXT, "spans": {"city": [0, 4]}}], {"at": ["before:city"]}, "no token comes before 'Oslo'"),
+        ([TEXT], {"at": []}, "There is no place to read"),
         ([TEXT], {"targets": ["country"]}, "has no column 'country'"),
     ],
 )  # fmt: skip
@@ -181,6 +182,16 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "table.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(WorkbenchError, match=r"table\.jsonl, line 2, is not valid JSON"):
         read_table(tmp_path / "table.jsonl", BPE)
+    (tmp_path / "table.csv").write_text("text\nOslo, in Norway\n")
+    with pytest.raises(WorkbenchError, match="row 1 has more cells than the header; quote texts with commas"):
+        read_table(tmp_path / "table.csv", BPE)
+    (tmp_path / "table.csv").write_bytes("text\nÅlesund\n".encode("latin-1"))
+    with pytest.raises(WorkbenchError, match="is not UTF-8 text"):
+        read_table(tmp_path / "table.csv", BPE)
+    (tmp_path / "table.parquet").write_text("no parquet")
+    pytest.importorskip("pyarrow")
+    with pytest.raises(WorkbenchError, match="cannot be read as Parquet"):
+        read_table(tmp_path / "table.parquet", BPE)
 
 
 def test_a_word_outside_a_closed_vocabulary_is_named() -> None:

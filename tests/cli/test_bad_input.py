@@ -182,7 +182,7 @@ def test_a_value_that_does_not_tokenize_alike(workbench: Command, micro_toml: Pa
         "--set",
         "tokens.tokenizer=bpe",
         "--set",
-        "tokens.vocabulary_size=300",
+        "tokens.vocabulary_size=400",
     ]
     answer = workbench("train", micro_toml, *overrides, "--quiet")
     require_one_sentence(answer, "The value 'Oslo' tokenizes as ")

@@ -22,7 +22,7 @@ def knowing_recipe() -> Recipe:
         "model__d_model": 64,
         "training__optimizer": "muon",
         "training__lr": 5e-3,
-        "training__exposures": 60,
+        "training__exposures": 200,
         "training__checkpoints": "last",
         "training__evaluations": 1,
     }  # fmt: skip

@@ -78,7 +78,7 @@ def test_the_masked_objective_trains(tmp_path: Path) -> None:
         training__lr=1e-2,
     )
     losses = [row["loss"] for row in train(recipe, tmp_path / "run", device="cpu").metrics()[1:]]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.92 * losses[0]
 
 
 # --- mixed rows

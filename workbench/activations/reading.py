@@ -63,6 +63,10 @@ class Reading:
         n = len(self.offsets) - 1
         if n < 1:
             raise WorkbenchError("There is no text to read; expected at least one.")
+        if not self.position_labels:
+            raise WorkbenchError(
+                "There is no position to read; expected at least one, such as the last token."
+            )
         if self.positions.shape != (n, len(self.position_labels)):
             raise WorkbenchError(
                 f"The positions have the shape {self.positions.shape}; "

@@ -4,6 +4,7 @@ Everything becomes a list of `ModelSource`: a local folder whose weights are saf
 at which it stands in its series.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ def find_sources(
         )
     if not path.is_dir():
         raise WorkbenchError(f"{model} is a file; expected the folder of a run or of a Hugging Face model.")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise WorkbenchError(f"{path} may not be read by this user; change its permissions.")
     if (path / RUN_FILE).is_file():
         chosen = select_checkpoints(list_checkpoints(path / "checkpoints"), checkpoints, path)
         return [ModelSource(checkpoint.path, checkpoint.path.name, checkpoint.step) for checkpoint in chosen]

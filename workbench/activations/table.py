@@ -64,6 +64,8 @@ def read_table(
         raise WorkbenchError(f"{where} holds no rows; expected one text a row.")
     texts, spans = _make_texts(rows, template, text, where)
     encoded = encode_texts(tokenizer, texts, start, where)
+    if not at:
+        raise WorkbenchError("There is no place to read; name at least one, such as 'last'.")
     parts = [_positions(place, encoded, texts, spans, rows, where) for place in at]
     labels = tuple(label for names, _ in parts for label in names)
     positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
@@ -80,8 +82,17 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".csv":
         import csv
 
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [dict(row) for row in csv.DictReader(file)]
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                read = [dict(row) for row in csv.DictReader(file)]
+        except UnicodeDecodeError as error:
+            raise WorkbenchError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
+        for number, row in enumerate(read, 1):
+            if None in row:
+                raise WorkbenchError(
+                    f"{path}, row {number} has more cells than the header; quote texts with commas."
+                )
+        return read
     if path.suffix == ".parquet":
         try:
             from pyarrow import parquet
@@ -89,7 +100,10 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
             raise WorkbenchError(
                 f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
             ) from error
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        try:
+            rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        except (OSError, ValueError) as error:
+            raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
         return rows
     raise WorkbenchError(
         f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."

@@ -48,7 +48,7 @@ def measure_ablation(
                         edit = replace_head(parts, block, head, value)
                     else:
                         value = mlps_LD[block] * (mode == "mean")
-                        edit = on_output(parts.mlp[block], lambda flow, v=value: v.expand_as(flow))
+                        edit = replace_mlp(parts, block, value)
                     with hooks(edit):
                         states_BPD = batch.at_positions(parts.states(batch.ids_BT))
                     without = read_tokens(parts, states_BPD, batch.answers_BP)
@@ -84,6 +84,15 @@ def replace_head(parts: Parts, block: int, head: int, value: "torch.Tensor") -> 
         return outputs.reshape(flow.shape)
 
     return on_input(parts.writers[block], change)
+
+
+def replace_mlp(parts: Parts, block: int, value: "torch.Tensor") -> Any:
+    """Hook that puts one vector in the place of a feed-forward part's output at every token."""
+
+    def change(flow: "torch.Tensor") -> "torch.Tensor":
+        return value.to(flow.dtype).expand_as(flow)
+
+    return on_output(parts.mlp[block], change)
 
 
 def mean_outputs(

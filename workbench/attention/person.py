@@ -44,7 +44,7 @@ def make_person_view(
     pattern_LHTT = torch.stack(found).float().cpu().numpy()
     roles_T = batch.roles_BT[0].cpu().numpy()
     member_TR = (roles_T[:, None] == np.arange(len(ROLES))).astype(np.float32)
-    tokens = [tokenizer.decode([token]).strip() for token in batch.ids_BT[0].tolist()]
+    tokens = [str(tokenizer.decode([token])).strip() for token in batch.ids_BT[0].tolist()]
     places = np.arange(len(tokens))
     return xr.Dataset(
         {

@@ -58,7 +58,12 @@ class AttentionRequest:
     @property
     def settings(self) -> dict[str, Any]:
         """What determines the numbers beside the weights."""
-        settings = {"entries": self.entries, "group": self.group, "packed": self.packed, "seed": self.seed}
+        settings: dict[str, Any] = {
+            "entries": self.entries,
+            "group": self.group,
+            "packed": self.packed,
+            "seed": self.seed,
+        }
         settings |= {"roles": self.roles, "window": self.window, "heads": self.heads}
         return json.loads(json.dumps(settings))  # type: ignore[no-any-return]
 

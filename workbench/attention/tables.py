@@ -133,7 +133,7 @@ def _table(dataset: xr.Dataset, *columns: str) -> "Table":
 
     step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
     title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}"
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.title_style = "bold"
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 else "right")

@@ -112,11 +112,11 @@ def plot_interchange(result: xr.Dataset, *, variable: str = "accuracy", step: in
     cells = _at_step(result, step)
     values, number = pool_cells(cells, variable), cells["n"].sum(("position", "attribute"))
     roles, layers = cells["role"].values.tolist(), cells["layer"].values.tolist()
-    z = values.transpose("layer", "role").values
+    z, refused = values.transpose("layer", "role").values, cells["refused"].values
     hover = [
         [
             f"layer {layer}, {_words(role)}<br>states the other's value {100 * z[i, j]:.1f} %<br>"
-            f"n = {int(number.sel(layer=layer, role=role))}, refused {100 * float(cells['refused'].sel(role=role)):.0f} %"
+            f"n = {int(number.sel(layer=layer, role=role))}, refused {100 * refused[j]:.0f} %"
             for j, role in enumerate(roles)
         ]
         for i, layer in enumerate(layers)

@@ -13,6 +13,7 @@ import torch
 from workbench.probing.linear.batch import Run, equal_runs
 
 OFF = -1e4  # the intercept of a class without a train text: its probability is exactly zero
+LEAST_LOSS = 0.05  # nats a text: of a loss below this no share is worth a step
 BLOCK_BYTES = 64 << 20  # probabilities held at once; longer data are read in blocks of texts
 
 
@@ -43,20 +44,38 @@ class StackedLosses:
         """The same losses, where a text of a switched-off class costs no more than any other."""
         return replace(self, target_sums_MAE=self.target_sums_MAE.masked_fill(switched_off_MA[..., None], 0))
 
-    def take(self, sets: torch.Tensor) -> Self:
-        """The losses of some of the feature sets (int64 indices)."""
-        present_MKN = self.present_MKN
+    def take(self, sets: torch.Tensor, columns_MK: torch.Tensor) -> Self:
+        """The losses of some of the feature sets, and of some columns of each (int64 indices)."""
+        first, rows_MA = sets[:, None], self.rows(columns_MK)
+        runs, column_A = self.runs, self.column_A
+        if columns_MK.shape[1] < self.count_MK.shape[1]:
+            runs = equal_runs([self.runs[0].size] * columns_MK.shape[1])
+            column_A = column_A[: rows_MA.shape[1]]
         return replace(
             self,
-            inputs_MNE=self.inputs_MNE[sets],
+            runs=runs,
+            column_A=column_A,
+            inputs_MNE=self.inputs_MNE[sets] if len(sets) < len(self.inputs_MNE) else self.inputs_MNE,
             variance_ME=self.variance_ME[sets],
-            labels_MK1N=self.labels_MK1N[sets],
-            present_MKN=None if present_MKN is None else present_MKN[sets],
-            count_MA=self.count_MA[sets],
-            count_MK=self.count_MK[sets],
-            target_sums_MAE=self.target_sums_MAE[sets],
-            l2_MK=self.l2_MK[sets],
+            labels_MK1N=self.labels_MK1N[first, columns_MK],
+            present_MKN=None if self.present_MKN is None else self.present_MKN[first, columns_MK],
+            count_MA=self.count_MA[first, rows_MA],
+            count_MK=self.count_MK[first, columns_MK],
+            target_sums_MAE=self.target_sums_MAE[first, rows_MA],
+            l2_MK=self.l2_MK[first, columns_MK],
         )
+
+    def rows(self, columns_MK: torch.Tensor) -> torch.Tensor:
+        """The classes of some columns of each feature set: indices along A [M, A]."""
+        if columns_MK.shape[1] == self.count_MK.shape[1]:
+            return torch.arange(len(self.column_A), device=columns_MK.device).expand(len(columns_MK), -1)
+        classes_C = torch.arange(self.runs[0].size, device=columns_MK.device)
+        return (columns_MK[..., None] * self.runs[0].size + classes_C).flatten(1)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all columns have equally many classes, so that any of them can be taken."""
+        return len(self.runs) == 1
 
     def spread(self, values_MK: torch.Tensor) -> torch.Tensor:
         """One value per column → one per class [M, A, 1]."""
@@ -67,7 +86,7 @@ class StackedLosses:
         return values_MA.new_zeros(self.count_MK.shape).index_add_(1, self.column_A, values_MA)
 
     def start(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Zero weights with the intercepts that give the classes' frequencies, the gradient and the losses there.
+        """Zero weights with the intercepts that give the classes' frequencies; gradient and losses there.
 
         A class without a text is switched off. [M, A, E] twice and [M, K]; they cost no pass over the data.
         """
@@ -81,15 +100,24 @@ class StackedLosses:
         return weights_MAE, gradient_MAE, -self.per_column(self.count_MA * weights_MAE[..., -1])
 
     def inverse_hessian(self) -> torch.Tensor:
-        """Diagonal of the inverse Hessian at zero weights, as if all classes were equally frequent [M, A, E]."""
+        """Diagonal of the inverse Hessian at zero weights, as if all classes were equally frequent.
+
+        [M, A, E], or [M, 1, E] where it is the same for all classes.
+        """
         n_classes_MK = self.per_column((self.count_MA > 0).float())
-        hessian_MAE = self.spread(self.count_MK / n_classes_MK.clamp_min(1)) * self.variance_ME[:, None]
-        hessian_MAE[..., :-1] += self.spread(self.l2_MK)
-        return 1 / hessian_MAE.clamp_min(1e-6)
+        share_MK, l2_MK = self.count_MK / n_classes_MK.clamp_min(1), self.l2_MK
+        alike = bool((share_MK == share_MK[:, :1]).all()) and bool((l2_MK == l2_MK[:, :1]).all())
+        share, l2 = (v[:, :1, None] if alike else self.spread(v) for v in (share_MK, l2_MK))
+        hessian = share * self.variance_ME[:, None]
+        hessian[..., :-1] += l2
+        return 1 / hessian.clamp_min(1e-6)
 
     def gradient(self, weights_MAE: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradient of the penalised losses [M, A, E], and the losses themselves [M, K] to about a percent."""
-        gradient_MAE, loss_MK = self.target_sums_MAE, self.penalty(weights_MAE)
+        """Gradient of the penalised losses [M, A, E], and their scale [M, K].
+
+        The scale is the cross-entropy, to about a percent, and never less than LEAST_LOSS a text.
+        """
+        gradient_MAE, loss_MK = self.target_sums_MAE, torch.zeros_like(self.count_MK)
         for texts in self._blocks():
             logits_MAN = self._logits(weights_MAE, texts)
             parts, right = [], []
@@ -102,17 +130,12 @@ class StackedLosses:
             log_share_MKN = torch.cat(right, 1).clamp_min_(1e-30).log_()
             if self.present_MKN is not None:
                 log_share_MKN *= self.present_MKN[..., texts]
-            loss_MK = loss_MK - log_share_MKN.sum(-1, dtype=torch.float32)
+            loss_MK -= log_share_MKN.sum(-1, dtype=torch.float32)
             probabilities_MAN = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
             part_MAE = probabilities_MAN @ self.inputs_MNE[:, texts]
             gradient_MAE = part_MAE - gradient_MAE if texts.start == 0 else gradient_MAE.add_(part_MAE)
         gradient_MAE[..., :-1].addcmul_(self.spread(self.l2_MK), weights_MAE[..., :-1])
-        return gradient_MAE, loss_MK
-
-    def penalty(self, weights_MAE: torch.Tensor) -> torch.Tensor:
-        """`l2 / 2 · |weights|²` per column, the intercept left out [M, K]."""
-        weights_MAD = weights_MAE[..., :-1]
-        return self.l2_MK / 2 * self.per_column(torch.linalg.vecdot(weights_MAD, weights_MAD))
+        return gradient_MAE, loss_MK.maximum(LEAST_LOSS * self.count_MK)
 
     def mean_loss(self, weights_MAE: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy per column, without the penalty [M, K], in nats."""

@@ -14,7 +14,7 @@ OVERSHOOT = (
     0.9  # a step is too long when the slope at its end has more than this share of the slope at its start
 )
 PATIENCE = 4  # gradients in low precision have a floor: so many steps without a gain end the search
-NARROW = 0.75  # when no more than this share of the feature sets is still moving, the others are taken out
+NARROW = 0.8  # when no more than this share of the columns is still moving, the others are taken out
 
 
 class Losses(Protocol):
@@ -26,15 +26,24 @@ class Losses(Protocol):
         ...
 
     def gradient(self, weights_MAE: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The gradient [M, A, E], and roughly the losses [M, K]: they only set the scale of the tolerance."""
+        """The gradient [M, A, E], and what the tolerance is a share of [M, K]."""
         ...
 
     def inverse_hessian(self) -> torch.Tensor:
-        """Diagonal of an approximate inverse Hessian [M, A, E]."""
+        """Diagonal of an approximate inverse Hessian, broadcastable to [M, A, E]."""
         ...
 
-    def take(self, sets: torch.Tensor) -> Self:
-        """The losses of some of the feature sets (int64 indices)."""
+    @property
+    def alike(self) -> bool:
+        """Whether columns can be taken one by one."""
+        ...
+
+    def take(self, sets: torch.Tensor, columns_MK: torch.Tensor) -> Self:
+        """The losses of some of the feature sets, and of some columns of each: all in order, if not `alike`."""
+        ...
+
+    def rows(self, columns_MK: torch.Tensor) -> torch.Tensor:
+        """The classes of these columns: int64 indices along A [M, A]."""
         ...
 
 
@@ -48,7 +57,7 @@ class Minimum:
 
     weights_MAE: torch.Tensor
     converged_MK: np.ndarray
-    steps_M: np.ndarray
+    steps_MK: np.ndarray
 
 
 def minimise(
@@ -60,9 +69,9 @@ def minimise(
 ) -> Minimum:
     """Preconditioned memoryless BFGS for all columns at once, by gradients alone.
 
-    start: weights, and gradient and losses there. A column stands still once its loss can fall by no more than the
-    share `tolerance`, as its gradient tells; the search ends when all do, when none has gained for a while, or after
-    `max_steps` gradients. wanted_MK: the columns to minimise, the others stay where they are.
+    start: weights, and the gradient and the losses' scale there. A column stands still once its gradient says that
+    it can fall by no more than the share `tolerance` of its scale; the search ends when all do, when none has gained
+    for a while, or after `max_steps` gradients. wanted_MK: the columns to minimise, the others stay where they are.
 
     The direction is the BFGS update of the preconditioner with the last step (Nocedal & Wright, *Numerical
     Optimization*, section 7.2; conjugate gradients in Shanno's form, 1978). A step has length one unless the slope
@@ -81,38 +90,49 @@ def minimise(
         stacked = torch.from_numpy(np.stack(values_MK).astype(np.float32)).to(w.device)
         return stacked[:, :, column_A, None]
 
-    def length_of(gain: np.ndarray, loss: torch.Tensor) -> np.ndarray:
+    def length_of(gain: np.ndarray, scale_MK: torch.Tensor) -> np.ndarray:
         """One where a column moves on: its loss can still fall by more than the tolerance."""
-        return np.where(wanted & (gain > 2 * tolerance * loss.cpu().numpy()), 1.0, 0.0)
+        return np.where(wanted & (gain > 2 * tolerance * scale_MK.cpu().numpy()), 1.0, 0.0)
 
-    w, g, loss = start
-    column_A, n_columns = losses.column_A, loss.shape[1]
-    wanted = np.ones(loss.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
+    w, g, scale = start
+    column_A, n_columns = losses.column_A, scale.shape[1]
+    wanted = np.ones(scale.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
     # w weights, g gradient, u the preconditioned gradient, d direction; gu, slope, … are inner products per column.
     inverse = losses.inverse_hessian()
     u = inverse * g
     d = -u
     (gu,) = dots((g, u))
-    slope, least, length = -gu, gu, length_of(gu, loss)
-    steps, idle, sets = 0, 0, np.arange(len(w))
-    end_w, end_moving, end_steps = w.clone(), length > 0, np.zeros(len(w), np.int64)
+    slope, least, length = -gu, gu, length_of(gu, scale)
+    steps, idle = 0, 0
+    # The columns still in the search, and where they stand among all.
+    sets, columns_MK = np.arange(len(w)), np.tile(np.arange(n_columns), (len(w), 1))
+    everything = losses
+    end_w, end_moving, end_steps = w.clone(), length > 0, np.zeros(length.shape, np.int64)
     while True:
-        moving = length.any(1)
+        moving = length > 0
         last = steps == max_steps or idle == PATIENCE or not moving.any()
-        if last or moving.mean() <= NARROW:
-            end_w[torch.from_numpy(sets).to(w.device)] = w
-            end_moving[sets], end_steps[sets] = length > 0, steps
+        n_sets, n_kept = int(moving.any(1).sum()), int(moving.sum(1).max()) if losses.alike else n_columns
+        if last or n_sets * n_kept <= NARROW * moving.size:
+            end_w[_index(sets, w)[:, None], everything.rows(_index(columns_MK, w))] = w
+            end_moving[sets[:, None], columns_MK], end_steps[sets[:, None], columns_MK] = moving, steps
             if last:
                 return Minimum(end_w, ~end_moving, end_steps)
-            kept = torch.from_numpy(np.flatnonzero(moving)).to(w.device)
-            losses, inverse = losses.take(kept), inverse[kept]
-            w, g, u, d = w[kept], g[kept], u[kept], d[kept]
-            sets, wanted, gu, slope, length, least = (
-                x[moving] for x in (sets, wanted, gu, slope, length, least)
+            kept = np.flatnonzero(moving.any(1))
+            chosen = np.argsort(~moving[kept], axis=1, kind="stable")[:, :n_kept]
+            if n_kept == n_columns:
+                chosen = np.tile(np.arange(n_columns), (len(kept), 1))
+            first, rows_MA = _index(kept, w)[:, None], losses.rows(_index(chosen, w))
+            w, g, u, d = w[first, rows_MA], g[first, rows_MA], u[first, rows_MA], d[first, rows_MA]
+            inverse = inverse[_index(kept, w)] if inverse.shape[1] == 1 else inverse[first, rows_MA]
+            losses = losses.take(_index(kept, w), _index(chosen, w))
+            wanted, gu, slope, length, least = (
+                x[kept[:, None], chosen] for x in (wanted, gu, slope, length, least)
             )
+            columns_MK, sets = columns_MK[kept[:, None], chosen], sets[kept]
+            column_A, n_columns = losses.column_A, n_kept
 
         new_w = torch.addcmul(w, spread(length)[0], d)
-        new_g, loss = losses.gradient(new_w)
+        new_g, scale = losses.gradient(new_w)
         steps += 1
         new_u = inverse * new_g
         end_slope, new_gu, cross = dots((new_g, d), (new_g, new_u), (new_g, u))
@@ -134,7 +154,7 @@ def minimise(
         new_slope = np.where(plain, -new_gu, new_slope)
         c_u, c_old_u, c_d = spread(on_u, on_old_u, on_d)
         new_d = (c_u * new_u).addcmul_(c_old_u, u).addcmul_(c_d, d)
-        new_length = length_of(new_gu * np.where(usable, np.maximum(gamma, 1.0), 1.0), loss)
+        new_length = length_of(new_gu * np.where(usable, np.maximum(gamma, 1.0), 1.0), scale)
 
         if too_long.any():  # those stay where they were and try a shorter step
             stay = torch.from_numpy(too_long).to(w.device)[:, column_A, None]
@@ -147,3 +167,7 @@ def minimise(
         idle = 0 if (too_long | ((new_gu < least) & (new_length > 0))).any() else idle + 1
         w, g, u, d, gu, slope, length = new_w, new_g, new_u, new_d, new_gu, new_slope, new_length
         least = np.minimum(least, gu)
+
+
+def _index(indices: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(indices).to(like.device)
