@@ -2,6 +2,7 @@
 
     python benchmarks/linear_probes.py                  # 10 checkpoints × 5 layers × 6 positions × 11 targets
     python benchmarks/linear_probes.py --checkpoints 1 --sample 20      # half a minute
+    python benchmarks/linear_probes.py --l2 1 0 --controls              # and as `workbench probe` does it
 
 Both read the same arrays from disk, with the same penalty, on the same cores. scikit-learn gets standardised
 features for nothing and is timed on a random sample of its fits, each with its `predict`; the time of all of them is
@@ -96,19 +97,19 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def run_engine(folder: Path, cores: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """Everything at once, by `fit_probes`."""
+def run_engine(folder: Path, cores: int, l2: float, controls: bool) -> dict[str, Any]:
+    """Everything at once, by `fit_probes`; l2 = 0: the penalty is chosen."""
     import torch
 
     from workbench.probing.linear import LogisticProbe, fit_probes
 
     torch.set_num_threads(cores)
     features, labels, train = load_arrays(folder)
-    people, probe = np.arange(len(train)), LogisticProbe(**settings)
-    fit_probes(features[:2], labels, people, train, probe=probe, controls=False)  # imports and kernels
+    people, probe = np.arange(len(train)), LogisticProbe(l2=l2) if l2 else LogisticProbe()
+    fit_probes(features[:2], labels, people, train, probe=probe, controls=controls)  # imports and kernels
     with PeakMemory() as memory:
         started, cpu = time.perf_counter(), _cpu_seconds()
-        result = fit_probes(features, labels, people, train, probe=probe, controls=False)
+        result = fit_probes(features, labels, people, train, probe=probe, controls=controls)
         wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
     accuracy, converged = result.accuracy.values, float(result.converged.mean())
     return {
@@ -133,10 +134,11 @@ def _start_worker(folder: Path) -> None:
 
 
 def _fit_one(task: tuple[int, int, float]) -> tuple[float, float, float, float]:
-    """(accuracy, wall, CPU seconds, MiB) of one fit and its predictions."""
+    """(accuracy, wall, CPU seconds, MiB) of one fit and its predictions; l2 = 0: the best of the engine's four."""
     import warnings
 
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
 
     warnings.simplefilter("ignore")  # LogisticRegression stops after 100 iterations and says so
     m, k, l2 = task
@@ -144,10 +146,19 @@ def _fit_one(task: tuple[int, int, float]) -> tuple[float, float, float, float]:
     cell, y = np.asarray(features[m]), labels[:, k]
     deviation = cell[train].std(0)
     cell = (cell - cell[train].mean(0)) / np.where(deviation > 0, deviation, 1)
+    x_train, y_train, x_test, y_test = cell[train], y[train], cell[~train], y[~train]
     with PeakMemory() as memory:
         started, cpu = time.perf_counter(), _cpu_seconds()
-        model = LogisticRegression(C=1 / l2).fit(cell[train], y[train])
-        accuracy = float((model.predict(cell[~train]) == y[~train]).mean())
+        if not l2:
+            held_out = np.random.default_rng(0).random(len(y_train)) < 0.15
+            losses = {}
+            for strength in (1000.0, 100.0, 10.0, 1.0):
+                model = LogisticRegression(C=1 / strength).fit(x_train[~held_out], y_train[~held_out])
+                shares = model.predict_proba(x_train[held_out])
+                losses[strength] = log_loss(y_train[held_out], shares, labels=model.classes_)
+            l2 = min(losses, key=losses.__getitem__)
+        model = LogisticRegression(C=1 / l2).fit(x_train, y_train)
+        accuracy = float((model.predict(x_test) == y_test).mean())
         wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
     return accuracy, wall, cpu, memory.mib
 
@@ -175,56 +186,59 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument(
-        "--l2", type=float, nargs="+", default=[1.0], help="penalties to compare at (1 is C=1)"
+        "--l2", type=float, nargs="+", default=[1.0], help="penalties to compare at; 0: chosen"
     )
     parser.add_argument("--sample", type=int, default=120, help="fits of scikit-learn to time")
     parser.add_argument("--distinct", action="store_true", help="no two targets alike")
+    parser.add_argument("--controls", action="store_true", help="as many probes again, on shuffled labels")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.cores)
+    cells = options.checkpoints * LAYERS * POSITIONS
+    drawn = np.random.default_rng(1).permutation(cells * 11)[: options.sample]
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_arrays(folder, options.checkpoints, options.distinct)
-        cells, n_fits = (
-            options.checkpoints * LAYERS * POSITIONS,
-            options.checkpoints * LAYERS * POSITIONS * 11,
-        )
-        drawn = np.random.default_rng(1).permutation(n_fits)[: options.sample]
         for l2 in options.l2:
-            engine = in_fresh_process(run_engine, folder, options.cores, {"l2": l2})
-            tasks = [(int(i) // 11, int(i) % 11, l2) for i in drawn]
-            sklearn = run_scikit_learn(folder, options.cores, tasks)
-            ours = np.array(engine["accuracy"])[[m for m, _, _ in tasks], [k for _, k, _ in tasks]]
-            difference = 100 * (ours - sklearn["accuracy"])
-            row = {
-                "l2": l2,
-                "probes": n_fits,
-                "cells": cells,
-                "engine_seconds": engine["wall"],
-                "engine_cpu_seconds": engine["cpu"],
-                "engine_peak_mib": engine["mib"],
-                "engine_converged": engine["converged"],
-                "sklearn_seconds_extrapolated": sklearn["wall"] * n_fits,
-                "sklearn_cpu_seconds_extrapolated": sklearn["cpu"] * n_fits,
-                "sklearn_peak_mib": sklearn["mib"],
-                "sampled_fits": len(tasks),
-                "ratio": sklearn["wall"] * n_fits / engine["wall"],
-                "cpu_ratio": sklearn["cpu"] * n_fits / engine["cpu"],
-                "accuracy": float(np.mean(sklearn["accuracy"])),
-                "difference_points": float(difference.mean()),
-                "absolute_difference_points": float(np.abs(difference).mean()),
-            }
-            found.append(row)
+            engine = in_fresh_process(run_engine, folder, options.cores, l2, options.controls)
+            sklearn = run_scikit_learn(
+                folder, options.cores, [(int(i) // 11, int(i) % 11, l2) for i in drawn]
+            )
+            found.append(_compare(engine, sklearn, drawn, cells * 11 * (1 + options.controls)) | {"l2": l2})
             if not options.json:
-                print(_describe(row, options.cores))
+                print(_describe(found[-1], options.cores))
     if options.json:
         print(json.dumps(found, indent=1))
 
 
+def _compare(
+    engine: dict[str, Any], sklearn: dict[str, Any], drawn: np.ndarray, probes: int
+) -> dict[str, Any]:
+    ours = np.array(engine["accuracy"]).ravel()[drawn]
+    difference = 100 * (ours - sklearn["accuracy"])
+    return {
+        "probes": probes,
+        "engine_seconds": engine["wall"],
+        "engine_cpu_seconds": engine["cpu"],
+        "engine_peak_mib": engine["mib"],
+        "engine_converged": engine["converged"],
+        "sklearn_seconds_extrapolated": sklearn["wall"] * probes,
+        "sklearn_cpu_seconds_extrapolated": sklearn["cpu"] * probes,
+        "sklearn_peak_mib": sklearn["mib"],
+        "sampled_fits": len(drawn),
+        "ratio": sklearn["wall"] * probes / engine["wall"],
+        "cpu_ratio": sklearn["cpu"] * probes / engine["cpu"],
+        "accuracy": float(np.mean(sklearn["accuracy"])),
+        "difference_points": float(difference.mean()),
+        "absolute_difference_points": float(np.abs(difference).mean()),
+    }
+
+
 def _describe(row: dict[str, Any], cores: int) -> str:
+    penalty = f"l2 = {row['l2']:g}" if row["l2"] else "l2 chosen of four on held-out people"
     return (
-        f"{row['probes']} probes ({row['cells']} cells × 11 targets), l2 = {row['l2']:g}, {cores} cores\n"
+        f"{row['probes']} probes, {penalty}, {cores} cores\n"
         f"  engine        {row['engine_seconds']:8.2f} s   {row['engine_cpu_seconds']:8.2f} s of CPU   "
         f"{row['engine_peak_mib']:6.0f} MiB   converged {row['engine_converged']:.0%}\n"
         f"  scikit-learn  {row['sklearn_seconds_extrapolated']:8.2f} s   "

@@ -30,7 +30,11 @@ def read_person(run_path: Path, number: int) -> PersonEntries:
             rows = [json.loads(line) for line in file if line.startswith(start)]
             if not rows:  # a user's own corpus may order its keys in another way
                 file.seek(0)
-                rows = [row for line in file if f"{number}" in line and (row := json.loads(line))["person"] == number]
+                rows = [
+                    row
+                    for line in file
+                    if f"{number}" in line and (row := json.loads(line))["person"] == number
+                ]
         return PersonEntries(json.loads(lines[number]), rows, len(lines))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkbenchError(f"The biographies of {run_path.name} cannot be read ({error}).") from error

@@ -48,7 +48,10 @@ def add_callbacks(app: Dash, index: RunIndex, library: ResultLibrary, *, prefix:
     )  # fmt: skip
     def draw_page(address: str | None, _changed: str, step: int | None, theme: str | None) -> tuple[Any, ...]:
         view = make_view(address, step, theme)
-        seen = {"address": address, "version": version_of(view.selection, view.runs, library, len(view.entries))}
+        seen = {
+            "address": address,
+            "version": version_of(view.selection, view.runs, library, len(view.entries)),
+        }
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw(view, key)
         resolved = {"runs": list(view.selection.runs), **page.resolved}
@@ -62,7 +65,9 @@ def add_callbacks(app: Dash, index: RunIndex, library: ResultLibrary, *, prefix:
         State("theme", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
-    def draw_detail(cell: str | None, step: int | None, address: str | None, _: str, theme: str | None) -> Any:
+    def draw_detail(
+        cell: str | None, step: int | None, address: str | None, _: str, theme: str | None
+    ) -> Any:
         if not cell:
             return no_update
         view = make_view(address, step, theme)
@@ -173,13 +178,17 @@ def _add_browser_callbacks(app: Dash) -> None:
         Input("frames", "data"), Input("step", "data"), Input("theme", "data"), State("templates", "data"),
     )  # fmt: skip
     app.clientside_callback(
-        browser("set_theme"), Output("mantine", "forceColorScheme"), Output("theme", "data"), Input("theme-toggle", "n_clicks")
+        browser("set_theme"),
+        Output("mantine", "forceColorScheme"),
+        Output("theme", "data"),
+        Input("theme-toggle", "n_clicks"),
     )
     app.clientside_callback(browser("open_cell"), Output("drawer", "hidden"), Input("cell", "data"))
     app.clientside_callback(
         browser("set_links"),
         Output({"type": "nav", "page": ALL}, "href"),
-        Input("url", "search"), Input("url", "pathname"), State({"type": "nav", "page": ALL}, "id"), State("prefix", "data"),
+        Input("url", "search"), Input("url", "pathname"),
+        State({"type": "nav", "page": ALL}, "id"), State("prefix", "data"),
     )  # fmt: skip
     app.clientside_callback(
         browser("select_rows"),

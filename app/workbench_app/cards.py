@@ -10,7 +10,12 @@ from dash import dcc, html
 from workbench.figures import CONFIG
 from workbench_app.view import Component
 
-GRAPH_CONFIG = {**CONFIG, "doubleClick": False}
+GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": False}
+
+
+def extra(attributes: dict[str, str]) -> Any:
+    """Attributes with a hyphen (aria-…, data-…), to be spread into a component."""
+    return attributes
 
 
 def heading(title: str, text: str) -> Component:
@@ -19,14 +24,22 @@ def heading(title: str, text: str) -> Component:
 
 
 def card(
-    title: str, *children: Component, sub: str = "", actions: Sequence[Component] = (), id: str = "", wide: bool = False
+    title: str,
+    *children: Component,
+    sub: str = "",
+    actions: Sequence[Component] = (),
+    id: str = "",
+    wide: bool = False,
 ) -> Component:
     """A titled box. `sub` is small print below the title; `actions` stand at its right."""
     head = html.Div(
-        [html.Div([html.H2(title), html.P(sub, className="sub") if sub else None]), html.Div(list(actions), className="actions")],
+        [
+            html.Div([html.H2(title), html.P(sub, className="sub") if sub else None]),
+            html.Div(list(actions), className="actions"),
+        ],
         className="card-head",
     )
-    given = {"id": id} if id else {}
+    given: Any = {"id": id} if id else {}
     return html.Section([head, *children], className="card wide" if wide else "card", **given)
 
 
@@ -42,7 +55,7 @@ def graph(id: str, figure: go.Figure, key: str, label: str) -> Component:
         id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
         style={"height": f"{figure.layout.height or 320}px"},
     )  # fmt: skip
-    return html.Div(inner, id=id, className="graph", role="img", **{"aria-label": label})
+    return html.Div(inner, id=id, className="graph", role="img", **extra({"aria-label": label}))
 
 
 def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
@@ -54,10 +67,10 @@ def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
     )  # fmt: skip
     walk = f"{label}. Arrow keys walk the cells, Enter opens one."
     box = html.Div(
-        inner, id=id, className="graph heat", tabIndex=0, role="application", **{"aria-label": walk}
+        inner, id=id, className="graph heat", tabIndex=0, role="application", **extra({"aria-label": walk})
     )
     twin = html.Details(
-        [html.Summary("Table"), html.Div(id=f"{id}-twin", className="twin")], className="twin-box"
+        [html.Summary("Table"), html.Div(id=f"{id}-twin", className="twin", tabIndex=0)], className="twin-box"
     )
     return html.Div([box, twin])
 
@@ -70,11 +83,13 @@ def shown_at(id: str, step: int) -> Component:
 def downloads(id: str, links: dict[str, str] | None = None) -> Component:
     """A menu: the picture as PNG and SVG, its numbers as CSV and JSON where `links` are given."""
     buttons = [
-        html.Button(kind.upper(), type="button", **{"data-download": kind, "data-panel": id}) for kind in ("png", "svg")
+        html.Button(kind.upper(), type="button", **extra({"data-download": kind, "data-panel": id}))
+        for kind in ("png", "svg")
     ]
     anchors = [html.A(kind.upper(), href=href, download="") for kind, href in (links or {}).items()]
     return html.Details(
-        [html.Summary("Download", title="Download"), html.Div([*buttons, *anchors], className="menu")], className="menu-box"
+        [html.Summary("Download", title="Download"), html.Div([*buttons, *anchors], className="menu")],
+        className="menu-box",
     )
 
 
@@ -89,12 +104,12 @@ def empty(text: str, *command: str, card_title: str = "") -> Component:
 
 def command_line(line: str) -> Component:
     """A command in a box with a copy button."""
-    return html.Div([html.Code(line), copy_button(line, "Copy")], className="command")
+    return html.Div([html.Code(line, tabIndex=0), copy_button(line, "Copy")], className="command")
 
 
 def copy_button(text: str, label: str) -> Component:
     """A button that puts `text` on the clipboard."""
-    return html.Button(label, type="button", className="quiet", **{"data-copy": text})
+    return html.Button(label, type="button", className="quiet", **extra({"data-copy": text}))
 
 
 def faults(sentences: Sequence[str], label: str = "Left out") -> Component | None:
@@ -110,7 +125,9 @@ def faults(sentences: Sequence[str], label: str = "Left out") -> Component | Non
 def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
     """Names and values as a definition list; values that are None or empty are left out."""
     rows = [
-        html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs if value is not None and value != ""
+        html.Div([html.Dt(name), html.Dd(value)])
+        for name, value in pairs
+        if value is not None and value != ""
     ]
     return html.Dl(rows, className="facts")
 
@@ -119,9 +136,16 @@ def legend(*, diverging: bool = False, hatch: bool = True) -> Component:
     """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched cell means."""
     ends = ("−100 points", "+100") if diverging else ("0 %", "100 %")
     parts = [
-        html.Span([ends[0], html.I(className="ramp diverging" if diverging else "ramp"), ends[1]], className="scale")
+        html.Span(
+            [ends[0], html.I(className="ramp diverging" if diverging else "ramp"), ends[1]], className="scale"
+        )
     ]
     if hatch:
         words = "no value: the attribute has already been said in every entry"
         parts.append(html.Span([html.I(className="hatch"), words]))
     return html.Div(parts, className="legend")
+
+
+def scrolled(*children: Component) -> Component:
+    """Something wide that scrolls sideways on its own, by keyboard too."""
+    return html.Div(list(children), className="scroll", tabIndex=0)

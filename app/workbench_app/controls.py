@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 
 from workbench.figures.cells import target_label
+from workbench_app.cards import extra
 from workbench_app.view import Component, View
 
 
@@ -16,7 +17,12 @@ def control_id(key: str) -> dict[str, str]:
 
 def bar(*controls: Component | None) -> Component:
     """Controls in a row that wraps."""
-    return html.Div([item for item in controls if item is not None], className="controls", role="group", **{"aria-label": "What is shown"})
+    return html.Div(
+        [item for item in controls if item is not None],
+        className="controls",
+        role="group",
+        **extra({"aria-label": "What is shown"}),
+    )
 
 
 def runs_control(view: View) -> Component:
@@ -53,12 +59,18 @@ def segmented(key: str, label: str, options: Sequence[tuple[str, str]], value: s
         ],
         className="control",
         role="group",
-        **{"aria-labelledby": name},
+        **extra({"aria-labelledby": name}),
     )
 
 
 def select(
-    key: str, label: str, options: Sequence[tuple[str, str]], value: str, *, clearable: bool = False, least: int = 2
+    key: str,
+    label: str,
+    options: Sequence[tuple[str, str]],
+    value: str,
+    *,
+    clearable: bool = False,
+    least: int = 2,
 ) -> Component | None:
     """A choice of many; nothing where there are fewer than `least`."""
     if len(options) < least:

@@ -10,6 +10,7 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench_app import cards
+from workbench_app.cards import extra
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_cell_over_training
 from workbench_app.index import RunEntry
@@ -41,7 +42,10 @@ def render(view: View, text: str) -> list[Component]:
     place = f"position {position}" if kind == "p" else "from the name alone"
     head = [
         html.H3(f"{target_label(target)}, {place}", style={"fontSize": "1.05rem", "margin": "10px 0 2px"}),
-        html.P(f"{entry.id} · {set_label(set_name)}{f' · layer {layer}' if layer else ''} · step {step:,}", className="sub"),
+        html.P(
+            f"{entry.id} · {set_label(set_name)}{f' · layer {layer}' if layer else ''} · step {step:,}",
+            className="sub",
+        ),
     ]
     if np.isnan(float(cell["accuracy"])):
         return [*head, cards.empty(WHY_EMPTY[0].upper() + WHY_EMPTY[1:] + ".")]
@@ -50,12 +54,21 @@ def render(view: View, text: str) -> list[Component]:
     return [
         *head,
         _number(cell),
-        cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date") if old else None,
+        cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date")
+        if old
+        else None,
         cards.facts(worth(cell)),
         html.H3("Over training"),
         dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
         if data.sizes["checkpoint"] > 1
-        else cards.empty("Only this checkpoint has been probed.", "workbench", "probe", str(entry.path), "--checkpoints", "all"),
+        else cards.empty(
+            "Only this checkpoint has been probed.",
+            "workbench",
+            "probe",
+            str(entry.path),
+            "--checkpoints",
+            "all",
+        ),
         html.H3("Made by"),
         cards.facts(provenance(loaded.attrs.get(step, {}))),
         *_in_python(entry, set_name, step, position, target, layer, loaded.data),
@@ -71,10 +84,16 @@ def worth(cell: xr.Dataset) -> list[tuple[str, str | None]]:
     control = _read(cell, "control")
     return [
         ("chance (commonest class)", _percent(chance)),
-        ("above chance", None if chance is None else f"{100 * (accuracy - chance):+.1f} points".replace("-", "−")),
+        (
+            "above chance",
+            None if chance is None else f"{100 * (accuracy - chance):+.1f} points".replace("-", "−"),
+        ),
         ("where it is not the next value", _percent(_read(cell, "accuracy_not_next"))),
         ("shuffled labels (control)", _percent(control)),
-        ("selectivity", None if control is None else f"{100 * (accuracy - control):+.1f} points".replace("-", "−")),
+        (
+            "selectivity",
+            None if control is None else f"{100 * (accuracy - control):+.1f} points".replace("-", "−"),
+        ),
         ("right among the top 5", _percent(_read(cell, "top5"))),
         ("macro F1", _percent(_read(cell, "macro_f1"))),
         ("train people", _percent(_read(cell, "train_accuracy"))),
@@ -86,17 +105,26 @@ def worth(cell: xr.Dataset) -> list[tuple[str, str | None]]:
 
 def provenance(attrs: dict[str, str]) -> list[tuple[str, Any]]:
     """What made the result, digests shortened."""
-    pairs: list[tuple[str, Any]] = [("created", attrs.get("created", "").replace("T", " ").replace("+00:00", " UTC"))]
+    pairs: list[tuple[str, Any]] = [
+        ("created", attrs.get("created", "").replace("T", " ").replace("+00:00", " UTC"))
+    ]
     pairs += [(name.replace("_", " "), _show(value)) for name, value in _json(attrs.get("settings")).items()]
     for name in ("weights_digest", "recipe_digest"):
         if attrs.get(name):
             pairs.append((name.replace("_", " "), html.Code(attrs[name][:16], title=attrs[name])))
     versions = _json(attrs.get("versions"))
-    pairs.append(("made with", ", ".join(f"{name} {number}" for name, number in versions.items() if number != "absent")))
+    pairs.append(
+        (
+            "made with",
+            ", ".join(f"{name} {number}" for name, number in versions.items() if number != "absent"),
+        )
+    )
     return pairs
 
 
-def python_lines(entry: RunEntry, set_name: str, step: int, position: int, target: str, depth: tuple[str, Any] | None) -> str:
+def python_lines(
+    entry: RunEntry, set_name: str, step: int, position: int, target: str, depth: tuple[str, Any] | None
+) -> str:
     """Python that reads this very number from the run."""
     kind, _, family = set_name.partition("-")
     place = [f"checkpoint={step}", f"position={position}", f"target={target!r}"]
@@ -122,7 +150,7 @@ def _in_python(
     lines = python_lines(entry, set_name, step, position, target, depth)
     return [
         html.H3("In Python"),
-        html.Pre(lines, tabIndex=0, **{"aria-label": "Python that reads this number"}),
+        html.Pre(lines, tabIndex=0, **extra({"aria-label": "Python that reads this number"})),
         cards.copy_button(lines, "Copy as Python"),
     ]
 
@@ -134,7 +162,9 @@ def _layer(view: View, data: xr.Dataset | None) -> str:
 
 def _number(cell: xr.Dataset) -> Component:
     low, high = _read(cell, "ci_low"), _read(cell, "ci_high")
-    interval = f"95 %: {100 * low:.1f}–{100 * high:.1f}" if low is not None and high is not None else "no interval"
+    interval = (
+        f"95 %: {100 * low:.1f}–{100 * high:.1f}" if low is not None and high is not None else "no interval"
+    )
     return html.P([f"{100 * float(cell['accuracy']):.1f} %", html.Small(interval)], className="big")
 
 

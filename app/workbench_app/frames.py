@@ -1,6 +1,6 @@
 """The arrays a page preloads, so that the checkpoint slider redraws it without asking the server.
 
-Shares travel as whole ten-thousandths (8123 is 81.23 %), empty cells as null: a fifth of the bytes. The browser
+Shares travel as whole millionths (812300 is 81.23 %), empty cells as null: a third of the bytes. The browser
 (assets/panels.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
 """
 
@@ -11,12 +11,14 @@ import xarray as xr
 
 from workbench.figures.cells import target_label
 
-UNIT = 10_000
+UNIT = 1_000_000
 SHARES = ("accuracy", "ci_low", "ci_high", "chance", "accuracy_not_next", "control", "train_accuracy")
 COUNTS = ("n", "converged")
 
 
-def make_frames(data: xr.Dataset, metric: str, *, run: str, name: str, minus: xr.Dataset | None = None) -> dict[str, Any]:
+def make_frames(
+    data: xr.Dataset, metric: str, *, run: str, name: str, minus: xr.Dataset | None = None
+) -> dict[str, Any]:
     """What one heatmap needs at every checkpoint.
 
     data: dims (checkpoint, position, target). values: variable → one list a checkpoint, [target × position]

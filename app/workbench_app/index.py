@@ -62,7 +62,9 @@ class RunEntry:
             return ""
         people = sum(group.people for group in self.recipe.groups)
         parts = [] if self.augmentation == self.id else [self.augmentation]
-        return " · ".join([*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{people:,} people"])
+        return " · ".join(
+            [*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{people:,} people"]
+        )
 
     @property
     def changed(self) -> float:

@@ -4,6 +4,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from workbench.figures import make_template
+from workbench_app.cards import extra
 from workbench_app.selection import PAGES
 from workbench_app.view import Component
 
@@ -32,7 +33,8 @@ THEME = {
     "defaultRadius": "md",
     "colors": {
         "teal": [
-            "#e8f4f6", "#d3e7eb", "#a6cfd8", "#76b6c4", "#4fa1b3", "#3694a9", "#076188", "#076188", "#055272", "#03425d",
+            "#e8f4f6", "#d3e7eb", "#a6cfd8", "#76b6c4", "#4fa1b3",
+            "#3694a9", "#076188", "#076188", "#055272", "#03425d",
         ],
     },
 }  # fmt: skip
@@ -43,7 +45,10 @@ def make_layout(prefix: str) -> Component:
     return dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
-            *[dcc.Store(id=name) for name in ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")],
+            *[
+                dcc.Store(id=name)
+                for name in ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")
+            ],
             dcc.Store(id="theme", storage_type="memory"),
             dcc.Store(id="templates", data={name: _template(name == "dark") for name in ("light", "dark")}),
             dcc.Store(id="prefix", data=prefix),
@@ -69,12 +74,12 @@ def make_layout(prefix: str) -> Component:
                         className="drawer",
                         hidden=True,
                         role="dialog",
-                        **{"aria-labelledby": "detail-title"},
+                        **extra({"aria-labelledby": "detail-title"}),
                     ),
                 ],
                 className="stage",
             ),
-            html.Div(id="live", className="hidden", role="status", **{"aria-live": "polite"}),
+            html.Div(id="live", className="hidden", role="status", **extra({"aria-live": "polite"})),
         ],
         id="mantine",
         theme=THEME,
@@ -95,7 +100,7 @@ def _header(prefix: str) -> Component:
     return html.Header(
         [
             html.A([html.Span("Knowledge "), "Probing Workbench"], href=prefix, className="brand"),
-            html.Nav(links, id="nav", **{"aria-label": "Pages"}),
+            html.Nav(links, id="nav", **extra({"aria-label": "Pages"})),
             html.Div(
                 [
                     html.Button("Copy link", id="copy-link", type="button", className="quiet"),
@@ -110,4 +115,6 @@ def _header(prefix: str) -> Component:
 
 def _skeleton() -> Component:
     """What is there before the first page has come: the shape of one."""
-    return html.Div([html.Div(className="bone title"), html.Div(className="bone text"), html.Div(className="bone block")])
+    return html.Div(
+        [html.Div(className="bone title"), html.Div(className="bone text"), html.Div(className="bone block")]
+    )

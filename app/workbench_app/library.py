@@ -66,7 +66,9 @@ class ResultLibrary:
     def stamps(self, entry: RunEntry, set_name: str) -> dict[int, Stamp]:
         """Step → modification time and size of the set's files, as they are right now."""
         folder = entry.path / "results" / set_name
-        found = {s: stamp_of(folder / f"{checkpoint_name(s)}{SUFFIX}") for s in entry.result_sets.get(set_name, {})}
+        found = {
+            s: stamp_of(folder / f"{checkpoint_name(s)}{SUFFIX}") for s in entry.result_sets.get(set_name, {})
+        }
         return {step: stamp for step, stamp in found.items() if stamp is not None}
 
     @property
@@ -80,7 +82,12 @@ def _load_set(entry: RunEntry, folder: Path, stamps: dict[int, Stamp], known: Lo
     attrs: dict[int, dict[str, str]] = {}
     faults = []
     for step, stamp in stamps.items():
-        if known is not None and known.data is not None and known.stamps.get(step) == stamp and step in known.attrs:
+        if (
+            known is not None
+            and known.data is not None
+            and known.stamps.get(step) == stamp
+            and step in known.attrs
+        ):
             parts[step], attrs[step] = known.data.sel(checkpoint=[step]), known.attrs[step]
             continue
         try:
@@ -127,7 +134,11 @@ def _drop_unlike(parts: dict[int, xr.Dataset], attrs: dict[int, dict[str, str]])
         wanted = _settings(attrs[last])
         unlike = [name for name in {**told, **wanted} if told.get(name) != wanted.get(name)]
         if unlike or set(parts[step].dims) != set(parts[last].dims):
-            what = f"its {unlike[0]} is {told.get(unlike[0])!r}, not {wanted.get(unlike[0])!r}" if unlike else "its dimensions differ"
+            what = (
+                f"its {unlike[0]} is {told.get(unlike[0])!r}, not {wanted.get(unlike[0])!r}"
+                if unlike
+                else "its dimensions differ"
+            )
             faults.append(f"Step {step} is left out, {what} as at step {last}; probe one of them again.")
             del parts[step]
     return faults

@@ -26,14 +26,18 @@ METRICS = {
     "selectivity": Metric(
         "Selectivity", "Accuracy minus that of the same probe on shuffled labels.", ("accuracy", "control")
     ),
-    "train_accuracy": Metric("Train people", "Accuracy on the people the probe was trained on.", ("train_accuracy",)),
+    "train_accuracy": Metric(
+        "Train people", "Accuracy on the people the probe was trained on.", ("train_accuracy",)
+    ),
 }
 
 
 def metrics_of(datasets: list[xr.Dataset]) -> list[str]:
     """The metrics that at least one of the results can show."""
     return [
-        name for name, metric in METRICS.items() if any(all(need in data for need in metric.needs) for data in datasets)
+        name
+        for name, metric in METRICS.items()
+        if any(all(need in data for need in metric.needs) for data in datasets)
     ]
 
 

@@ -6,9 +6,9 @@ cookie after the first visit.
 """
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Request, Response, abort, redirect, request
 
@@ -20,7 +20,8 @@ LARGEST_BODY = 2 * 2**20
 # from elsewhere, and no inline script runs but Dash's own two, which are named by their hashes.
 POLICY = (
     "default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,7 +33,9 @@ HEADERS = {
 }
 
 
-def guard(server: Flask, *, host: str, token: str | None, hashes: Callable[[], list[str]], path: str = "/") -> None:
+def guard(
+    server: Flask, *, host: str, token: str | None, hashes: Callable[[], Sequence[str]], path: str = "/"
+) -> None:
     """Check every request and seal every answer of the server."""
     allowed = LOOPBACK | ({host} if host not in ("0.0.0.0", "::") else frozenset())
     server.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
@@ -44,7 +47,7 @@ def guard(server: Flask, *, host: str, token: str | None, hashes: Callable[[], l
         origin = request.headers.get("Origin")
         if request.method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != request.host:
             abort(403, "Another page may not write here.")
-        return _check_token(token, path) if token is not None else None
+        return None if token is None else _check_token(token, path)
 
     @server.after_request
     def seal(response: Response) -> Response:
@@ -71,13 +74,11 @@ def _check_token(token: str, path: str) -> Response | None:
     sealed = sha256(f"workbench:{token}".encode()).hexdigest()
     if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), sealed.encode()):
         return None
-    if hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
-        kept = request.args.to_dict()
-        kept.pop("token")
-        from urllib.parse import urlencode
-
-        target = request.path + (f"?{urlencode(kept)}" if kept else "")
-        response: Response = redirect(target)  # type: ignore[assignment]
-        response.set_cookie(COOKIE, sealed, httponly=True, samesite="Strict", path=path, max_age=30 * 86400)
-        return response
-    abort(401, "This server needs its token: open the address that `workbench ui` printed, with ?token=…")
+    if not hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
+        abort(401, "This server needs its token: open the address that `workbench ui` printed, with ?token=…")
+    kept = request.args.to_dict()
+    kept.pop("token")
+    target = request.path + (f"?{urlencode(kept)}" if kept else "")
+    response: Response = redirect(target)  # type: ignore[assignment]
+    response.set_cookie(COOKIE, sealed, httponly=True, samesite="Strict", path=path, max_age=30 * 86400)
+    return response

@@ -26,6 +26,7 @@ PAGES = {
 MOST_RUNS = 12
 DEFAULT_RUNS = 4
 LONGEST_VALUE = 2000
+WORDS = ("metric", "set", "baseline", "layer", "target", "form", "arm", "cell")
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
         told.append(f"There is no page {page[:60]!r}; these are the runs.")
         page = "runs"
     try:
-        query = parse_qs((search or "").removeprefix("?")[:LONGEST_VALUE * 4], keep_blank_values=False)
+        query = parse_qs((search or "").removeprefix("?")[: LONGEST_VALUE * 4], keep_blank_values=False)
     except ValueError:
         query = {}
     text = {name: values[-1][:LONGEST_VALUE] for name, values in query.items()}
     runs = tuple(dict.fromkeys(part for part in text.get("runs", "").split(",") if part))
     if len(runs) > MOST_RUNS:
         told.append(f"At most {MOST_RUNS} runs are shown side by side; these are the first of {len(runs)}.")
-    plain = {name: text.get(name, "") for name in ("metric", "set", "baseline", "layer", "target", "form", "arm", "cell")}
-    numbers = {name: _number(text.get(name)) for name in ("step", "position", "person")}
+    plain: dict[str, Any] = {name: text.get(name, "") for name in WORDS}
+    numbers: dict[str, Any] = {name: _number(text.get(name)) for name in ("step", "position", "person")}
     return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), **plain, **numbers)
 
 
@@ -99,4 +100,6 @@ def parse_cell(text: str) -> tuple[str, int, str] | None:
 
 
 def _number(text: Any) -> int | None:
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 12 else None
+    return (
+        int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 12 else None
+    )

@@ -55,7 +55,7 @@ def make_app(
     app = Dash(
         "workbench_app",
         title=TITLE,
-        update_title=None,
+        update_title=None,  # type: ignore[arg-type]
         assets_folder=str(Path(__file__).parent / "assets"),
         url_base_pathname=prefix,
         serve_locally=True,
@@ -107,7 +107,9 @@ class _Quiet(WSGIRequestHandler):
 def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
     """A server of many threads, not yet running; port 0 takes a free one."""
     if port and _taken(host, port):
-        raise WorkbenchError(f"Port {port} of {host} is taken; choose another with --port, or --port 0 for any.")
+        raise WorkbenchError(
+            f"Port {port} of {host} is taken; choose another with --port, or --port 0 for any."
+        )
     server = make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
     server.daemon_threads = True  # type: ignore[attr-defined]
     return server

@@ -66,7 +66,10 @@ class Visit:
     """A page in a context of its own, and everything that went wrong in it."""
 
     def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        settings = {"viewport": {"width": 1280, "height": 900}, "permissions": ["clipboard-read", "clipboard-write"]}
+        settings = {
+            "viewport": {"width": 1280, "height": 900},
+            "permissions": ["clipboard-read", "clipboard-write"],
+        }
         self.context = browser.new_context(**(settings | options))
         self.address = address
         self.faults: list[str] = []
@@ -97,7 +100,9 @@ class Visit:
 
     def shown(self, id: str = "heat-0") -> list[list[float | None]]:
         """The z of a heatmap as the browser shows it."""
-        return self.page.evaluate(f"document.querySelector('#{id} .js-plotly-plot').data[0].z.map(r => Array.from(r))")
+        return self.page.evaluate(
+            f"document.querySelector('#{id} .js-plotly-plot').data[0].z.map(r => Array.from(r))"
+        )
 
 
 @pytest.fixture

@@ -21,9 +21,13 @@ N = 500
 CHANCE = dict(zip(ATTRIBUTES, (0.10, 0.08, 0.07, 0.07, 0.08, 0.135), strict=True))
 
 
-def make_run(folder: Path, name: str, augmentation: str = "single", *, steps=STEPS, state="finished", people=40) -> Run:
+def make_run(
+    folder: Path, name: str, augmentation: str = "single", *, steps=STEPS, state="finished", people=40
+) -> Run:
     """A run's folder with everything but weights and results."""
-    recipe = load_recipe("tiny", {"name": name, "biographies.augmentation": augmentation, "people.number": people})
+    recipe = load_recipe(
+        "tiny", {"name": name, "biographies.augmentation": augmentation, "people.number": people}
+    )
     path = folder / name
     path.mkdir(parents=True)
     (path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
@@ -32,14 +36,19 @@ def make_run(folder: Path, name: str, augmentation: str = "single", *, steps=STE
     write_json(path / "run.json", {**identity, "state": state, "steps": steps[-1] if steps else 0})
     for step in steps:
         add_checkpoint(path, step)
-    rows = [metrics_row(step, steps[-1]) for step in np.unique(np.linspace(0, steps[-1], 12).astype(int)).tolist()]
+    rows = [
+        metrics_row(step, steps[-1]) for step in np.unique(np.linspace(0, steps[-1], 12).astype(int)).tolist()
+    ]
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return open_run(path)
 
 
 def add_checkpoint(path: Path, step: int) -> None:
     """A checkpoint's folder without weights."""
-    write_json(path / "checkpoints" / checkpoint_name(step) / "checkpoint.json", {"step": step, "sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    write_json(
+        path / "checkpoints" / checkpoint_name(step) / "checkpoint.json",
+        {"step": step, "sha256": {WEIGHTS_FILE: f"{step:064x}"}},
+    )
 
 
 def metrics_row(step: int, last: int) -> dict:
@@ -47,7 +56,9 @@ def metrics_row(step: int, last: int) -> dict:
     done = step / max(last, 1)
 
     def shares(scale: float) -> dict:
-        each = {attribute: round(scale * done * (0.9 + 0.015 * i), 4) for i, attribute in enumerate(ATTRIBUTES)}
+        each = {
+            attribute: round(scale * done * (0.9 + 0.015 * i), 4) for i, attribute in enumerate(ATTRIBUTES)
+        }
         return {"mean": round(float(np.mean(list(each.values()))), 4), **each}
 
     return {
@@ -70,17 +81,23 @@ def made_accuracy(augmentation: str, step: int, last: int, depth: float = 1.0) -
         for position in POSITIONS:
             if augmentation == "single" and position > own:
                 continue
-            known = 0.97 if augmentation != "single" or position == own else CHANCE[attribute] + 0.02 * position
+            known = (
+                0.97 if augmentation != "single" or position == own else CHANCE[attribute] + 0.02 * position
+            )
             share = CHANCE[attribute] + (known - CHANCE[attribute]) * grown * (0.97 if form == "whole" else 1)
             accuracy[position, k] = rng.binomial(N, min(max(share, 0), 1)) / N
     return accuracy
 
 
-def make_result(run: Run, kind: str, step: int, *, last: int, family: str = "embedding", layers: int = 0, settings=None) -> xr.Dataset:
+def make_result(
+    run: Run, kind: str, step: int, *, last: int, family: str = "embedding", layers: int = 0, settings=None
+) -> xr.Dataset:
     """A result file's content for one checkpoint."""
     augmentation = run.recipe.biographies.augmentation
     if layers:
-        stack = [made_accuracy(augmentation, step, last, depth=layer / (layers - 1)) for layer in range(layers)]
+        stack = [
+            made_accuracy(augmentation, step, last, depth=layer / (layers - 1)) for layer in range(layers)
+        ]
         accuracy, dims = np.stack(stack), ("layer", "position", "target")
     else:
         accuracy, dims = made_accuracy(augmentation, step, last), ("position", "target")
@@ -111,7 +128,9 @@ def make_result(run: Run, kind: str, step: int, *, last: int, family: str = "emb
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
-def add_results(run: Run, kind: str = "p", *, steps=STEPS, family: str = "embedding", layers: int = 0) -> None:
+def add_results(
+    run: Run, kind: str = "p", *, steps=STEPS, family: str = "embedding", layers: int = 0
+) -> None:
     """Result files of a run for these checkpoints."""
     for step in steps:
         made = make_result(run, kind, step, last=steps[-1], family=family, layers=layers)
@@ -127,7 +146,18 @@ def make_runs(folder: Path) -> Path:
         add_results(run, "p", family="linear", layers=5)
     young = make_run(folder, "young", "single+permute1", steps=(0, 16), state="training")
     add_results(young, "p", steps=(0,))
-    (young.path / "progress.json").write_text(json.dumps({"step": 20, "steps": 1018, "loss": 5.1, "tokens_per_second": 9000, "mfu": 0.1, "seconds_left": 130.0}))
+    (young.path / "progress.json").write_text(
+        json.dumps(
+            {
+                "step": 20,
+                "steps": 1018,
+                "loss": 5.1,
+                "tokens_per_second": 9000,
+                "mfu": 0.1,
+                "seconds_left": 130.0,
+            }
+        )
+    )
     broken = make_run(folder, "broken", steps=(0,))
     (broken.path / "recipe.toml").write_text('name = "broken"\n[people\n', encoding="utf-8")
     return folder

@@ -8,8 +8,6 @@ import numpy as np
 from workbench.figures.cells import describe_cell, target_label
 from workbench.results import load_results
 
-TARGETS = 11
-
 
 def stored(runs_folder, run, **where):
     return load_results(runs_folder / run, "p", "embedding").sel(**where)
@@ -39,9 +37,9 @@ def test_the_slider_moves_every_heatmap_and_the_address(visit, runs_folder):
     page.wait_for_url(re.compile(r"[?&]step=0"))
     page.go_back()
     page.wait_for_url(re.compile(r"[?&]step=64"))
-    page.wait_for_function(f"() => document.getElementById('heat-0-step').textContent === 'step 64'")
+    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 64'")
     page.go_forward()
-    page.wait_for_function(f"() => document.getElementById('heat-0-step').textContent === 'step 0'")
+    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 0'")
 
 
 def test_play_runs_to_the_last_checkpoint(visit):
@@ -86,14 +84,15 @@ def test_a_cells_detail_agrees_with_the_stored_result(visit, runs_folder):
     settings = json.loads(cell.attrs["settings"])
     assert f"rank{settings['rank']}" in text
     code = page.text_content("#detail pre")
-    found: dict = {}
-    exec(code.replace("print(", "found.update(value="[:0] + "print("), {"found": found, "print": lambda a, n: found.update(a=a, n=n)})
-    assert found == {"a": float(cell["accuracy"]), "n": int(cell["n"])}
+    printed: list = []
+    exec(code, {"print": lambda *values: printed.extend(values)})
+    assert printed == [float(cell["accuracy"]), int(cell["n"])]
     page.focus("#timeline input")
     page.keyboard.press("End")
     last = stored(runs_folder, "single", checkpoint=1018, position=1, target="birth_city/whole")
     page.wait_for_function(
-        "text => document.getElementById('detail').textContent.includes(text)", arg=f"{100 * float(last['accuracy']):.1f} %"
+        "text => document.getElementById('detail').textContent.includes(text)",
+        arg=f"{100 * float(last['accuracy']):.1f} %",
     )
     page.keyboard.press("Escape")
     page.wait_for_selector("#drawer", state="hidden")
@@ -145,7 +144,10 @@ def test_the_table_twin_shows_the_same_numbers_and_opens_cells(visit):
     seen = visit()
     page = seen.open("p-probe?runs=single&step=16")
     page.click("#main summary:has-text('Table')")
-    cells = page.evaluate("[...document.querySelectorAll('#heat-0-twin tbody tr')].map(r => [...r.cells].slice(1).map(c => c.textContent))")
+    cells = page.evaluate(
+        "[...document.querySelectorAll('#heat-0-twin tbody tr')]"
+        ".map(row => [...row.cells].slice(1).map(cell => cell.textContent))"
+    )
     assert cells == [["–" if v is None else str(v) for v in row] for row in percent(seen.shown())]
     page.click("#heat-0-twin tbody button >> nth=1")
     page.wait_for_url(re.compile("cell=single:0:birth_city/first"))

@@ -1,4 +1,4 @@
-"""A micro run that knows its people: 24 of them, written about in many ways, trained in a second or two."""
+"""A micro run that knows its people: 24 of them, written about in many ways, trained in a few seconds."""
 
 import shutil
 from pathlib import Path
@@ -19,10 +19,12 @@ def knowing_recipe() -> Recipe:
             "first_name": 20, "middle_name": 10, "last_name": 10, "birth_city": 4, "university": 4,
             "major": 4, "company": 4, "birth_year": 2,
         },
+        "biographies__augmentation": "multi5+permute",
+        "model__n_layers": 2,
         "model__d_model": 64,
         "training__optimizer": "muon",
-        "training__lr": 5e-3,
-        "training__exposures": 200,
+        "training__lr": 4e-3,
+        "training__exposures": 180,
         "training__checkpoints": "last",
         "training__evaluations": 1,
     }  # fmt: skip

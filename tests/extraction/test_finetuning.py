@@ -23,7 +23,7 @@ from workbench.results import list_results, load_results
 from workbench.runs import Run, open_run
 
 SETTINGS = FinetuneSettings(
-    rank=8, embedding_rank=16, lr=5e-3, steps=120, questions_per_step=48, evaluate_every=60
+    rank=8, embedding_rank=16, lr=1e-2, steps=80, questions_per_step=48, evaluate_every=40
 )
 SHORT = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_per_step=6, evaluate_every=1)
 
@@ -38,7 +38,7 @@ def tuned_run(knowing_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 def test_train_people_are_answered_and_the_result_says_so(tuned_run: Run) -> None:
     (made,) = list_finetunes(tuned_run)
-    assert [row["step"] for row in made.info["measurements"]] == [60, 120]
+    assert [row["step"] for row in made.info["measurements"]] == [40, 80]
     dataset = evaluate(tuned_run, EvaluationRequest("lora")).dataset
     train = dataset.sel(split="train")
     assert float(train["accuracy"].mean()) > 0.95

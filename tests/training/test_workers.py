@@ -21,6 +21,7 @@ TOLERANCE = 1e-4
 WORKER = """
 import json, os, signal, sys
 from pathlib import Path
+from torch import distributed
 from workbench.recipe import load_recipe
 from workbench.training import loop
 from workbench.training.interruption import Interrupted
@@ -35,6 +36,7 @@ def watch(event, args):
         touched.add(f"{event} {args[0]}")
 
 sys.addaudithook(watch)
+distributed.init_process_group("gloo")  # once for all three trainings
 loop.train(recipe, folder / "whole", device="cpu")
 
 take_step = loop._Training._step
@@ -51,6 +53,8 @@ except Interrupted as interruption:
     stopped = str(interruption)
 loop._Training._step = take_step
 loop.train(recipe, folder / "parts", resume=True, device="cpu")
+distributed.barrier()
+distributed.destroy_process_group()
 Path(sys.argv[3], f"{rank}.json").write_text(json.dumps({"touched": sorted(touched), "stopped": stopped}))
 """
 

@@ -46,7 +46,7 @@ def _shares(dataset: xr.Dataset) -> "Table":
 def _knockout(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     window = dataset["window"].values[0]
-    table = _table(dataset, "cut", *map(_words, attributes), "loss", "control", "worst window")
+    table = _table(dataset, "cut", *map(_words, attributes), "loss", "control", "worst block")
     accuracy = pool_cells(dataset, "accuracy", "position").sel(window=window)
     clean = pool_cells(dataset, "accuracy_clean", "position").sel(window=window)
     loss, control = (pool_cells(dataset, name) for name in ("loss", "loss_control"))
@@ -56,7 +56,7 @@ def _knockout(dataset: xr.Dataset) -> "Table":
         worst = ""
         if len(parts) and not np.isnan(parts).all():
             at = int(np.nanargmax(parts)) + 1
-            worst = f"{dataset['window'].values[at]} ({parts[at - 1]:.2f})"
+            worst = str(dataset["window"].values[at])
         cell = {"role": role, "window": window}
         numbers = [_number(float(values.sel(cell))) for values in (loss, control)]
         table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
@@ -133,10 +133,11 @@ def _table(dataset: xr.Dataset, *columns: str) -> "Table":
 
     step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
     title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}"
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    table.padding = (0, 1, 0, 0)
     table.title_style = "bold"
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 else "right")
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0)
     return table
 
 

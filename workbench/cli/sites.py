@@ -22,8 +22,8 @@ def sites(
 
     found = list_model_sites(model, revision)
     if as_json:
-        rows = [{"name": s.name, "short": s.short, "axes": s.axes, "shape": s.shape} for s in found]
-        typer.echo(json.dumps(rows, indent=2))
+        listed = [{"name": s.name, "short": s.short, "axes": s.axes, "shape": s.shape} for s in found]
+        typer.echo(json.dumps(listed, indent=2))
         return
     # Plain lines: names are there to be copied, and a table would fold the long ones.
     rows = [("short form", "TransformerLens hook name", "vector at one token")]

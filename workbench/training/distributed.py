@@ -9,10 +9,14 @@ from torch import distributed, nn
 
 @dataclass(frozen=True)
 class Workers:
-    """This process's place among the workers; a run without torchrun is one worker of one."""
+    """This process's place among the workers; a run without torchrun is one worker of one.
+
+    joined: whether the process group was made for this run, and so ends with it.
+    """
 
     rank: int
     size: int
+    joined: bool = False
 
     @property
     def writes(self) -> bool:
@@ -43,11 +47,17 @@ class Workers:
 
 
 def join_workers(device: str) -> Workers:
-    """Join the process group torchrun has described in the environment, if any."""
+    """Join the process group torchrun has described in the environment, if any.
+
+    One that exists already (a script that trains several runs makes it itself, once) is used and left alone.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and not distributed.is_initialized():
+    joins = size > 1 and not distributed.is_initialized()
+    if size > 1 and device.startswith("cuda"):
+        torch.cuda.set_device(device)  # collectives of every worker run on its own GPU
+    if joins:
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return Workers(int(os.environ.get("RANK", "0")), size)
+    return Workers(int(os.environ.get("RANK", "0")), size, joins)
 
 
 def local_device(device: str) -> str:
@@ -57,7 +67,7 @@ def local_device(device: str) -> str:
     return device
 
 
-def leave_workers() -> None:
-    """End the process group."""
-    if distributed.is_initialized():
+def leave_workers(workers: Workers) -> None:
+    """End the process group that `join_workers` made."""
+    if workers.joined and distributed.is_initialized():
         distributed.destroy_process_group()

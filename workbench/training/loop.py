@@ -68,7 +68,7 @@ def train(
         _Training(run, device, workers, observer).run_to_end()
         return run
     finally:
-        leave_workers()
+        leave_workers(workers)
 
 
 def make_fresh_model(recipe: Recipe, vocabulary_size: int, end_id: int, pad_id: int) -> "PreTrainedModel":

@@ -4,7 +4,7 @@
   const wb = (window.workbench = window.workbench || {});
   const client = (window.dash_clientside = window.dash_clientside || {});
   const ns = (client.workbench = client.workbench || {});
-  const UNIT = 10000;
+  const UNIT = 1000000;
   const NARROW = 440; // pixels below which a heatmap's labels leave out chance
   const WHY_EMPTY = "empty: the attribute has already been said in every entry";
   const page = { key: null, panels: [], theme: null, template: null, step: null };
@@ -15,9 +15,16 @@
     steps.forEach((known, i) => { if (known <= step) found = i; });
     return found;
   };
-  const percent = (value, digits) => (value / (UNIT / 100)).toFixed(digits);
+  /* Digits as Python prints them: a tie goes to the even digit. */
+  const fixed = (number, digits) => {
+    const scaled = Math.abs(number) * 10 ** digits;
+    if (scaled % 1 !== 0.5) return number.toFixed(digits);
+    const even = 2 * Math.round(scaled / 2);
+    return ((Math.sign(number) * even) / 10 ** digits).toFixed(digits);
+  };
+  const percent = (value, digits) => fixed((100 * value) / UNIT, digits);
   const points = (value) => {
-    const rounded = Math.round(value / (UNIT / 100));
+    const rounded = Number(percent(value, 0));
     return rounded === 0 ? "0" : rounded > 0 ? `+${rounded}` : `−${-rounded}`;
   };
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
@@ -79,7 +86,7 @@
     const labels = panel.parts[0].labels;
     return {
       z: z.map((line) => line.map((v) => (v === null ? null : v / UNIT))),
-      text: z.map((line) => line.map((v) => (v === null ? "" : minus ? points(v) : Math.round(v / (UNIT / 100)).toString()))),
+      text: z.map((line) => line.map((v) => (v === null ? "" : minus ? points(v) : percent(v, 0)))),
       hover: z.map((line, row) =>
         line.map((v, column) => {
           const place = `${labels[row]}, ${heads[column].word}`;

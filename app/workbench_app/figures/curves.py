@@ -30,7 +30,9 @@ def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = 
             chance = np.broadcast_to(np.asarray(cell["chance"].values, float), y.shape)
             figure.add_trace(_reference(x, chance, "chance", "dot"))
         if "control" in cell:
-            figure.add_trace(_reference(x, np.asarray(cell["control"].values, float), "shuffled labels", "dash"))
+            figure.add_trace(
+                _reference(x, np.asarray(cell["control"].values, float), "shuffled labels", "dash")
+            )
         figure.add_trace(
             go.Scatter(
                 x=x,
@@ -49,10 +51,15 @@ def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = 
     every = max(1, len(steps) // 6)
     shown = [i for i in range(len(steps)) if i % every == 0]
     figure.update_xaxes(
-        tickvals=shown, ticktext=[f"{steps[i]:,}" for i in shown], title={"text": "checkpoint (step)"}, fixedrange=True
+        tickvals=shown,
+        ticktext=[f"{steps[i]:,}" for i in shown],
+        title={"text": "checkpoint (step)"},
+        fixedrange=True,
     )
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", fixedrange=True)
-    figure.update_layout(height=230, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(
+        height=230, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"}
+    )
     return apply_theme(figure)
 
 

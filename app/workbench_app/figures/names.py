@@ -17,7 +17,10 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     targets = [str(target) for target in next(iter(cells.values()))["target"].values.tolist()]
     z = np.array([[float(cell[metric].sel(target=target)) for cell in cells.values()] for target in targets])
     hover = [
-        [describe_cell(cell.sel(target=target), f"{target_label(target)}, {name}") for name, cell in cells.items()]
+        [
+            describe_cell(cell.sel(target=target), f"{target_label(target)}, {name}")
+            for name, cell in cells.items()
+        ]
         for target in targets
     ]
     figure = go.Figure(
@@ -37,7 +40,11 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
         )
     )
     figure.update_xaxes(
-        tickvals=list(range(len(cells))), ticktext=[_short(name) for name in cells], showgrid=False, fixedrange=True, side="top"
+        tickvals=list(range(len(cells))),
+        ticktext=[_short(name) for name in cells],
+        showgrid=False,
+        fixedrange=True,
+        side="top",
     )
     figure.update_yaxes(
         tickvals=list(range(len(targets))),
@@ -54,7 +61,9 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     return apply_theme(figure)
 
 
-def plot_against_answers(points: Mapping[str, tuple[Sequence[float | None], Sequence[float | None], Sequence[str]]]) -> go.Figure:
+def plot_against_answers(
+    points: Mapping[str, tuple[Sequence[float | None], Sequence[float | None], Sequence[str]]],
+) -> go.Figure:
     """Q-probe accuracy (x) against accuracy of answers about people whose questions were never trained on (y).
 
     points: run → (x, y, words), one point an attribute. On the diagonal, what the probe reads the model can say.
@@ -67,18 +76,37 @@ def plot_against_answers(points: Mapping[str, tuple[Sequence[float | None], Sequ
                 y=list(y),
                 name=name,
                 mode="markers",
-                marker={"size": 10, "color": COLOURS[number % len(COLOURS)], "line": {"width": 1, "color": "rgba(255,255,255,.7)"}},
+                marker={
+                    "size": 10,
+                    "color": COLOURS[number % len(COLOURS)],
+                    "line": {"width": 1, "color": "rgba(255,255,255,.7)"},
+                },
                 text=list(words),
-                hovertemplate="<b>%{text}</b><br>Q-probe %{x:.1%}<br>answers %{y:.1%}<extra>" + name + "</extra>",
+                hovertemplate="<b>%{text}</b><br>Q-probe %{x:.1%}<br>answers %{y:.1%}<extra>"
+                + name
+                + "</extra>",
             )
         )
     figure.add_shape(
-        type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "rgba(128,134,145,.5)", "width": 1, "dash": "dot"}, layer="below"
+        type="line",
+        x0=0,
+        y0=0,
+        x1=1,
+        y1=1,
+        line={"color": "rgba(128,134,145,.5)", "width": 1, "dash": "dot"},
+        layer="below",
     )
-    figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%", title={"text": "Q-probe, from the name alone"}, fixedrange=True)
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title={"text": "answers, test people"}, fixedrange=True)
+    figure.update_xaxes(
+        range=[-0.03, 1.03], tickformat=".0%", title={"text": "Q-probe, from the name alone"}, fixedrange=True
+    )
+    figure.update_yaxes(
+        range=[-0.03, 1.03], tickformat=".0%", title={"text": "answers, test people"}, fixedrange=True
+    )
     figure.update_layout(
-        height=390, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"}, showlegend=True
+        height=390,
+        margin={"t": 8, "b": 8, "l": 8, "r": 8},
+        legend={"y": 1.02, "yanchor": "bottom"},
+        showlegend=True,
     )
     return apply_theme(figure)
 

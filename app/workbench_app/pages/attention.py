@@ -8,13 +8,18 @@ from workbench_app.view import Page, View
 KINDS = ("attention", "knockout", "interchange")
 HOW_TO_READ = (
     "Layer × head by the role of what is looked at (the name, values already said, template words), and what happens "
-    "when the look is cut or exchanged. A probe shows that information is present; an intervention shows that it is used."
+    "when the look is cut or exchanged. A probe shows that information is present, an intervention that it is used."
 )
 
 
 def render(view: View, key: str) -> Page:
     """Says what is missing: this version makes no attention results."""
-    found = [f"{entry.id}: {name}" for entry in view.runs for name in entry.result_sets if name.split("-")[0] in KINDS]
+    found = [
+        f"{entry.id}: {name}"
+        for entry in view.runs
+        for name in entry.result_sets
+        if name.split("-")[0] in KINDS
+    ]
     text = (
         "There are no attention results in these runs, and this version of the workbench does not make any yet. Role "
         "shares, knock-outs and the pattern of a head will be made by this command and fill this page:"

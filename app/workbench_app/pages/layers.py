@@ -23,33 +23,30 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """For each run: layer × position at the selected checkpoint, and layer × checkpoint at the selected position."""
-    deep = {
-        name
-        for entry in view.runs
-        for name in entry.sets_of("p")
-        if (data := view.load(entry, name).data) is not None and depth_dim(data)
-    }
-    names = sorted(deep)
+    names = sorted(
+        {name for entry in view.runs for name in entry.sets_of("p") if _deep(view, entry, name) is not None}
+    )
     chosen = choose(view.selection.set, names)
-    data = {
-        entry.id: slice_probe(found, keep_depth=True)
-        for entry in view.runs
-        if chosen in entry.result_sets and (found := view.load(entry, chosen).data) is not None and depth_dim(found)
-    }
+    data: dict[str, xr.Dataset] = {}
+    for entry in view.runs:
+        found = _deep(view, entry, chosen)
+        if found is not None:
+            data[entry.id] = slice_probe(found, keep_depth=True)
     targets = [str(t) for t in next(iter(data.values()))["target"].values.tolist()] if data else []
     target = choose(view.selection.target, targets, "birth_city/whole")
     positions = [int(p) for p in next(iter(data.values()))["position"].values.tolist()] if data else []
     position = view.selection.position if view.selection.position in positions else (positions or [0])[0]
     metrics = metrics_of(list(data.values()))
     metric = choose(view.selection.metric, metrics, "accuracy")
-    boxes, panels = [], []
+    boxes: list[Component] = []
+    panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
         cells = data.get(entry.id)
         if cells is None or target not in cells["target"].values:
             boxes.append(_missing(entry))
             continue
-        found, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
-        boxes += found
+        shown, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
+        boxes += shown
         panels += made
     children = [
         cards.heading("Layers", HOW_TO_READ),
@@ -57,7 +54,9 @@ def render(view: View, key: str) -> Page:
             controls.runs_control(view),
             controls.target_control(targets, target),
             controls.position_control(positions, position),
-            controls.segmented("metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric),
+            controls.segmented(
+                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
+            ),
             controls.set_control(names, chosen),
         ),
         cards.legend() if data else None,
@@ -68,7 +67,15 @@ def render(view: View, key: str) -> Page:
 
 
 def _run(
-    view: View, entry: RunEntry, cells: xr.Dataset, target: str, position: int, metric: str, set_name: str, number: int, key: str
+    view: View,
+    entry: RunEntry,
+    cells: xr.Dataset,
+    target: str,
+    position: int,
+    metric: str,
+    set_name: str,
+    number: int,
+    key: str,
 ) -> tuple[list[Component], list[dict[str, Any]]]:
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
     step = view.shown(steps)
@@ -77,7 +84,12 @@ def _run(
     boxes = [
         cards.card(
             entry.id,
-            cards.heat(by_place, view.themed(_plain(figure)), key, f"Layer by position, {entry.id}, {target_label(target)}"),
+            cards.heat(
+                by_place,
+                view.themed(_plain(figure)),
+                key,
+                f"Layer by position, {entry.id}, {target_label(target)}",
+            ),
             sub=f"{target_label(target)}: layer × position",
             actions=[cards.shown_at(by_place, step), cards.downloads(by_place)],
         )
@@ -87,7 +99,14 @@ def _run(
     frames = make_frames(as_rows, metric, run=entry.id, name=entry.id)
     frames["labels"] = [f"layer {name}" for name in frames["targets"]]
     panels: list[dict[str, Any]] = [
-        {"id": by_place, "kind": "heat", "set": set_name, "parts": [frames], "opens": target, "corner": "layer"}
+        {
+            "id": by_place,
+            "kind": "heat",
+            "set": set_name,
+            "parts": [frames],
+            "opens": target,
+            "corner": "layer",
+        }
     ]
     if len(steps) > 1:
         over = plot_layer_heatmap(cells.sel(position=position), target, across="checkpoint", variable=metric)
@@ -100,15 +119,26 @@ def _run(
                 actions=[cards.downloads(over_time)],
             )
         )
-        panels.append({"id": over_time, "kind": "line", "steps": steps, "at": list(range(len(steps))), "column": True})
+        panels.append(
+            {"id": over_time, "kind": "line", "steps": steps, "at": list(range(len(steps))), "column": True}
+        )
     return boxes, panels
+
+
+def _deep(view: View, entry: RunEntry, set_name: str) -> xr.Dataset | None:
+    """The results of a set, if there are any and they tell layers apart."""
+    data = view.load(entry, set_name).data if set_name in entry.result_sets else None
+    return data if data is not None and depth_dim(data) else None
 
 
 def _plain(figure: Any) -> Any:
     """Without the title and the colour bar, which the card and the page already tell."""
     rows = len(figure.data[0].y)
     return add_hatch(figure).update_layout(
-        title=None, coloraxis_showscale=False, height=max(240, 30 * rows + 70), margin={"t": 6, "b": 6, "l": 6, "r": 6}
+        title=None,
+        coloraxis_showscale=False,
+        height=max(240, 30 * rows + 70),
+        margin={"t": 6, "b": 6, "l": 6, "r": 6},
     )
 
 

@@ -24,7 +24,9 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """The heatmaps of every selected run at the selected checkpoint."""
-    set_names = sorted({name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n))
+    set_names = sorted(
+        {name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n)
+    )
     chosen_set = choose(view.selection.set, set_names)
     loaded = {entry.id: view.cells(entry, chosen_set) for entry in view.runs} if chosen_set else {}
     have = {run: data for run, (data, _) in loaded.items() if data is not None}
@@ -40,7 +42,9 @@ def render(view: View, key: str) -> Page:
     boxes = []
     for number, entry in enumerate(view.runs):
         theirs = shown.get(baseline) if baseline and baseline != entry.id else None
-        box, panel = _panel(view, entry, chosen_set, shown.get(entry.id), metric, theirs, f"heat-{number}", key)
+        box, panel = _panel(
+            view, entry, chosen_set, shown.get(entry.id), metric, theirs, f"heat-{number}", key
+        )
         boxes.append(box)
         panels += [panel] if panel else []
     names = [(entry.id, entry.id) for entry in view.runs if entry.id in have]
@@ -48,7 +52,9 @@ def render(view: View, key: str) -> Page:
         cards.heading("P-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.segmented("metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric),
+            controls.segmented(
+                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
+            ),
             controls.segmented("form", "Targets", FORMS, form),
             controls.select("baseline", "Minus", [("none", "nothing"), *names], baseline or "none", least=3),
             controls.set_control(set_names, chosen_set),
@@ -57,7 +63,13 @@ def render(view: View, key: str) -> Page:
         cards.legend(diverging=bool(baseline)),
         cards.grid(boxes),
     ]
-    resolved = {"metric": metric, "form": form, "baseline": baseline or "none", "set": chosen_set, "layer": layer}
+    resolved = {
+        "metric": metric,
+        "form": form,
+        "baseline": baseline or "none",
+        "set": chosen_set,
+        "layer": layer,
+    }
     return Page(children, panels, union_of_steps(panels), resolved)
 
 
@@ -73,7 +85,9 @@ def _panel(
 ) -> tuple[Component, dict[str, Any] | None]:
     """One run's card, and what redraws it."""
     if set_name not in entry.result_sets:
-        return cards.empty("This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id), None
+        return cards.empty(
+            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id
+        ), None
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
     if data is None:
@@ -82,7 +96,9 @@ def _panel(
         step = view.shown(data["checkpoint"].values.tolist())
         figure = draw(data, metric, step, theirs, view.selection.step)
     except WorkbenchError as error:
-        return cards.card(entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.about), None
+        return cards.card(
+            entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.about
+        ), None
     panel = {
         "id": id,
         "kind": "heat",
@@ -105,7 +121,9 @@ def _panel(
     return box, panel
 
 
-def draw(data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = None, wanted: int | None = None) -> Any:
+def draw(
+    data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = None, wanted: int | None = None
+) -> Any:
     """The heatmap at a step, or its difference to another run's at the step that stands for `wanted`."""
     if theirs is not None:
         other = at_step(theirs, wanted) if "checkpoint" in theirs.dims else theirs
@@ -113,7 +131,9 @@ def draw(data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = N
         figure.update_layout(coloraxis_showscale=False)
     else:
         figure = plot_probe_heatmap({"": data}, variable=metric, step=step, colour_bar=False, titles=False)
-    return figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * data.sizes["target"] + 56)
+    return figure.update_layout(
+        margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * data.sizes["target"] + 56
+    )
 
 
 def probe_command(entry: RunEntry, set_name: str = "") -> list[str]:

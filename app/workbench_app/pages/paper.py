@@ -11,8 +11,9 @@ from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
-    "Figures 5 and 13(c) of Allen-Zhu and Li, “Physics of Language Models: Part 3.1” (arXiv 2309.14316), beside ours. "
-    "The paper has 100,000 people and a 124M model: compare the pattern, not the digits. Chance differs where the pools do."
+    "Figures 5 and 13(c) of Allen-Zhu and Li, “Physics of Language Models: Part 3.1” (arXiv 2309.14316), beside "
+    "ours. The paper has 100,000 people and a 124M model: compare the pattern, not "
+    "the digits; chance differs where the pools do."
 )
 
 
@@ -24,13 +25,21 @@ def render(view: View, key: str) -> Page:
     panels: list[dict[str, Any]] = []
     rows = []
     for number, entry in enumerate(view.runs):
-        row, made = _row(view, entry, (entry.augmentation if entry.augmentation in known else own) if arm == "own" else arm, number, key)
+        row, made = _row(
+            view,
+            entry,
+            (entry.augmentation if entry.augmentation in known else own) if arm == "own" else arm,
+            number,
+            key,
+        )
         rows.append(cards.grid(row, narrow=True))
         panels += made
     arms = [("own", "each run's own"), *[(name, name) for name in known]]
     children = [
         cards.heading("Paper", HOW_TO_READ),
-        controls.bar(controls.runs_control(view), controls.select("arm", "The paper's augmentation", arms, arm)),
+        controls.bar(
+            controls.runs_control(view), controls.select("arm", "The paper's augmentation", arms, arm)
+        ),
         cards.legend(),
         cards.legend(diverging=True, hatch=False),
         *rows,
@@ -38,7 +47,9 @@ def render(view: View, key: str) -> Page:
     return Page(children, panels, union_of_steps(panels), {"arm": arm})
 
 
-def _row(view: View, entry: RunEntry, arm: str, number: int, key: str) -> tuple[list[Component], list[dict[str, Any]]]:
+def _row(
+    view: View, entry: RunEntry, arm: str, number: int, key: str
+) -> tuple[list[Component], list[dict[str, Any]]]:
     theirs = paper_p_probe(arm)
     paper_id, ours_id, minus_id = f"paper-{number}", f"ours-{number}", f"minus-{number}"
     figure = plot_probe_heatmap({"": theirs}, colour_bar=False, titles=False)
@@ -57,7 +68,9 @@ def _row(view: View, entry: RunEntry, arm: str, number: int, key: str) -> tuple[
     data, found = view.cells(entry, set_name) if set_name else (None, None)
     if data is None:
         wrong = cards.faults(found.faults) if found else None
-        absent = cards.empty("This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id)
+        absent = cards.empty(
+            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id
+        )
         return [item for item in (absent, wrong, paper_card) if item is not None], [paper_panel]
     step = view.shown(data["checkpoint"].values.tolist())
     shared = [t for t in data["target"].values.tolist() if t in theirs["target"].values]

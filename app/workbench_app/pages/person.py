@@ -11,6 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import attribute_label, format_percent, target_label
 from workbench_app import cards, controls
 from workbench_app.biographies import pieces_of, read_person
+from workbench_app.cards import extra
 from workbench_app.index import RunEntry
 from workbench_app.pages.p_probe import probe_command
 from workbench_app.selection import choose
@@ -19,8 +20,8 @@ from workbench_app.view import Component, Page, View, union_of_steps
 
 SHOWN = 2  # entries of a person before the others are folded
 HOW_TO_READ = (
-    "What one person's biography looks like to the model, and where the probes read it: the small number before a value "
-    "is the P-probing position, the token just before it."
+    "What one person's biography looks like to the model, and where the probes read it: the small number before a "
+    "value is the P-probing position, the token just before it."
 )
 
 
@@ -42,8 +43,8 @@ def render(view: View, key: str) -> Page:
         size="sm", debounce=400, className="control", w=130,
     )  # fmt: skip
     text = (
-        "How sure each probe is about this very person at every token, its top five, and what the model answers are not "
-        "kept by any command of this version; the shading above is the accuracy over all test people."
+        "How sure each probe is about this very person at every token, its top five, and what the model answers are "
+        "not kept by any command of this version; the shading above is the accuracy over all test people."
     )
     children = [
         cards.heading("Person", HOW_TO_READ),
@@ -54,7 +55,9 @@ def render(view: View, key: str) -> Page:
     return Page(children, panels, union_of_steps(panels), {"person": number, "target": target})
 
 
-def _box(view: View, entry: RunEntry, number: int, target: str, id: str, panels: list[dict[str, Any]]) -> Component:
+def _box(
+    view: View, entry: RunEntry, number: int, target: str, id: str, panels: list[dict[str, Any]]
+) -> Component:
     try:
         found = read_person(entry.path, number)
     except WorkbenchError as error:
@@ -96,7 +99,8 @@ def accuracy_by_position(cells: xr.Dataset, target: str) -> dict[int, float]:
 
 def _words(target: str, shares: dict[int, float], step: int) -> str:
     told = ", ".join(f"{position}: {format_percent(share) or '–'}" for position, share in shares.items())
-    return f"Shaded by how often the probe reads {target_label(target)} at each position (step {step:,}), percent: {told}."
+    what = f"Shaded by how often the probe reads {target_label(target)} at each position (step {step:,})"
+    return f"{what}, percent: {told}."
 
 
 def _entry(row: dict, shares: dict[int, float]) -> Component:
@@ -112,7 +116,12 @@ def _entry(row: dict, shares: dict[int, float]) -> Component:
             percent = 0 if np.isnan(share) else round(45 * share)
             parts += [
                 html.Sup(str(position), title=f"position {position}"),
-                html.Mark(words, title=attribute_label(role), **{"data-position": str(position)}, style={"--share": f"{percent}%"}),
+                html.Mark(
+                    words,
+                    title=attribute_label(role),
+                    **extra({"data-position": str(position)}),
+                    style={"--share": f"{percent}%"},
+                ),
             ]
             position += 1
     return html.P(parts, className="entry")

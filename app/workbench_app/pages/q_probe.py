@@ -25,7 +25,9 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """Targets × runs, the same as bars with intervals, and the scatter against answers."""
-    set_names = sorted({name for entry in view.runs for name in entry.sets_of("q")}, key=lambda n: (n != "q-embedding", n))
+    set_names = sorted(
+        {name for entry in view.runs for name in entry.sets_of("q")}, key=lambda n: (n != "q-embedding", n)
+    )
     chosen = choose(view.selection.set, set_names)
     loaded = {entry: view.cells(entry, chosen) for entry in view.runs if chosen in entry.result_sets}
     data = {entry.id: cells for entry, (cells, _) in loaded.items() if cells is not None}
@@ -37,24 +39,38 @@ def render(view: View, key: str) -> Page:
         cards.heading("Q-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.segmented("metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric),
+            controls.segmented(
+                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
+            ),
             controls.set_control(set_names, chosen),
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], view.selection.layer),
         ),
-        *[cards.faults([f"{entry.id}: {text}" for text in found.faults]) for entry, (_, found) in loaded.items()],
+        *[
+            cards.faults([f"{entry.id}: {text}" for text in found.faults])
+            for entry, (_, found) in loaded.items()
+        ],
     ]
     absent = [entry for entry in view.runs if entry.id not in data]
     missing = cards.grid([_missing(entry) for entry in absent]) if absent else None
     resolved = {"metric": metric, "set": chosen}
     if not data:
-        return Page([*head, missing or cards.empty("There are no runs yet.", "workbench", "quickstart")], [], [], resolved)
+        return Page(
+            [*head, missing or cards.empty("There are no runs yet.", "workbench", "quickstart")],
+            [],
+            [],
+            resolved,
+        )
 
-    now = {run: at_step(cells, view.selection.step).isel(position=0, drop=True) for run, cells in data.items()}
+    now = {
+        run: at_step(cells, view.selection.step).isel(position=0, drop=True) for run, cells in data.items()
+    }
     parts = [make_frames(cells, metric, run=run, name=run) | {"column": run} for run, cells in data.items()]
     heat = {"id": "names", "kind": "heat", "set": chosen, "parts": parts}
     accuracy = [make_frames(cells, "accuracy", run=run, name=run) for run, cells in data.items()]
     bars = {"id": "bars", "kind": "bars", "parts": accuracy}
-    scatter_box, scatter = _scatter(view, {entry: data[entry.id] for entry in loaded if entry.id in data}, key)
+    scatter_box, scatter = _scatter(
+        view, {entry: data[entry.id] for entry in loaded if entry.id in data}, key
+    )
     panels: list[dict[str, Any]] = [heat, bars, *([scatter] if scatter else [])]
     where = {run: f"{view.prefix}download/{quote(run)}/{quote(chosen)}" for run in data}
     links = {f"{kind} {run}": f"{path}.{kind}" for run, path in where.items() for kind in ("csv", "json")}
@@ -70,11 +86,16 @@ def render(view: View, key: str) -> Page:
                     "Targets by runs",
                     cards.heat("names", view.themed(plot_columns(now, metric)), key, label),
                     sub=METRICS[metric].words,
-                    actions=[cards.shown_at("names", next(iter(steps.values()))), cards.downloads("names", links)],
+                    actions=[
+                        cards.shown_at("names", next(iter(steps.values()))),
+                        cards.downloads("names", links),
+                    ],
                 ),
                 cards.card(
                     "With intervals",
-                    cards.graph("bars", view.themed(bar_figure), key, "Q-probe accuracies as bars with 95 % intervals"),
+                    cards.graph(
+                        "bars", view.themed(bar_figure), key, "Q-probe accuracies as bars with 95 % intervals"
+                    ),
                     sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
                     actions=[cards.downloads("bars")],
                 ),
@@ -95,7 +116,9 @@ def answers_at(rows: list[dict[str, Any]], step: int) -> dict[str, float]:
     return found
 
 
-def _scatter(view: View, data: dict[RunEntry, xr.Dataset], key: str) -> tuple[Component, dict[str, Any] | None]:
+def _scatter(
+    view: View, data: dict[RunEntry, xr.Dataset], key: str
+) -> tuple[Component, dict[str, Any] | None]:
     parts = []
     points = {}
     for entry, cells in data.items():
@@ -107,19 +130,23 @@ def _scatter(view: View, data: dict[RunEntry, xr.Dataset], key: str) -> tuple[Co
         parts.append({"steps": steps, "x": [x for x, _, _ in by_step], "y": [y for _, y, _ in by_step]})
         points[entry.id] = by_step[steps.index(view.shown(steps))]
     if not points:
-        text = "No answers have been measured in these runs: train with questions, e.g. objective = \"mixed\"."
+        text = 'No answers have been measured in these runs: train with questions, e.g. objective = "mixed".'
         return cards.card("Against answering questions", cards.empty(text)), None
     figure = view.themed(plot_against_answers(points))
     box = cards.card(
         "Against answering questions",
-        cards.graph("scatter", figure, key, "Q-probe accuracy against accuracy of answers, one point an attribute"),
+        cards.graph(
+            "scatter", figure, key, "Q-probe accuracy against accuracy of answers, one point an attribute"
+        ),
         sub="One point an attribute. Models trained on biographies alone have never seen a question.",
         actions=[cards.downloads("scatter")],
     )
     return box, {"id": "scatter", "kind": "points", "parts": parts}
 
 
-def _points(cells: xr.Dataset, answers: dict[str, float]) -> tuple[list[float | None], list[float | None], list[str]]:
+def _points(
+    cells: xr.Dataset, answers: dict[str, float]
+) -> tuple[list[float | None], list[float | None], list[str]]:
     """x, y and words for the first tokens (what answers are scored by)."""
     x: list[float | None] = []
     y: list[float | None] = []

@@ -8,29 +8,38 @@ import dash_mantine_components as dmc
 from dash import html
 
 from workbench_app import cards, controls
+from workbench_app.cards import extra
 from workbench_app.index import RunEntry
 from workbench_app.pages.recipes import difference_table
 from workbench_app.selection import choose
 from workbench_app.view import Page, View
 
 HOW_TO_READ = "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder."
-GROUPS = (("none", "Not grouped"), ("augmentation", "Augmentation"), ("model", "Model"), ("state", "State"), ("tags", "Tags"))
+GROUPS = (
+    ("none", "Not grouped"),
+    ("augmentation", "Augmentation"),
+    ("model", "Model"),
+    ("state", "State"),
+    ("tags", "Tags"),
+)
+NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
 COLUMNS: list[dict[str, Any]] = [
     {"field": "id", "headerName": "Run", "width": 200, "pinned": "left"},
     {"field": "state", "headerName": "State", "minWidth": 190, "flex": 1, "tooltipField": "fault",
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
     {"field": "augmentation", "headerName": "Augmentation", "minWidth": 160, "flex": 2},
     {"field": "model", "headerName": "Model", "minWidth": 150, "flex": 1},
-    {"field": "people", "headerName": "People", "width": 92, "type": "rightAligned", "filter": "agNumberColumnFilter"},
-    {"field": "exposures", "headerName": "Exposures", "width": 118, "type": "rightAligned", "filter": "agNumberColumnFilter"},
-    {"field": "seed", "headerName": "Seed", "width": 88, "type": "rightAligned", "filter": "agNumberColumnFilter"},
-    {"field": "checkpoints", "headerName": "Checkpoints", "width": 112, "type": "rightAligned", "filter": "agNumberColumnFilter"},
+    {"field": "people", "headerName": "People", "width": 92, **NUMBER},
+    {"field": "exposures", "headerName": "Exposures", "width": 118, **NUMBER},
+    {"field": "seed", "headerName": "Seed", "width": 88, **NUMBER},
+    {"field": "checkpoints", "headerName": "Checkpoints", "width": 112, **NUMBER},
     {"field": "probed", "headerName": "Probed", "minWidth": 160, "flex": 1},
-    {"field": "loss", "headerName": "Loss", "width": 92, "type": "rightAligned", "filter": "agNumberColumnFilter"},
-    {"field": "recited", "headerName": "Recited %", "width": 112, "type": "rightAligned", "filter": "agNumberColumnFilter"},
-    {"field": "changed", "headerName": "Changed", "width": 150, "sort": None},
-    {"field": "tags", "headerName": "Tags", "minWidth": 120, "flex": 1, "editable": True, "singleClickEdit": False},
-    {"field": "note", "headerName": "Note", "minWidth": 160, "flex": 2, "editable": True, "cellEditor": "agLargeTextCellEditor", "cellEditorPopup": True},
+    {"field": "loss", "headerName": "Loss", "width": 92, **NUMBER},
+    {"field": "recited", "headerName": "Recited %", "width": 112, **NUMBER},
+    {"field": "changed", "headerName": "Changed", "width": 150},
+    {"field": "tags", "headerName": "Tags", "minWidth": 120, "flex": 1, "editable": True},
+    {"field": "note", "headerName": "Note", "minWidth": 160, "flex": 2, "editable": True,
+     "cellEditor": "agLargeTextCellEditor", "cellEditorPopup": True},
 ]  # fmt: skip
 STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}
 
@@ -39,16 +48,32 @@ def render(view: View, key: str) -> Page:
     """The table of runs, and the recipes of the selected ones side by side."""
     if not view.entries:
         text = f"There are no runs in {view.folder} yet. The first two, with their probes, take minutes:"
-        return Page([cards.heading("Runs", HOW_TO_READ), cards.empty(text, "workbench", "quickstart", "--out", view.folder)])
+        return Page(
+            [
+                cards.heading("Runs", HOW_TO_READ),
+                cards.empty(text, "workbench", "quickstart", "--out", view.folder),
+            ]
+        )
     group = choose(view.selection.form, [name for name, _ in GROUPS], "none")
     rows = [make_row(entry) for entry in view.entries.values()]
     faults = [f"{entry.id}: {entry.fault}" for entry in view.entries.values() if entry.fault]
-    faults += [f"{entry.id}: {name!r} in its results is no result." for entry in view.entries.values() for name in entry.strays]
+    faults += [
+        f"{entry.id}: {name!r} in its results is no result."
+        for entry in view.entries.values()
+        for name in entry.strays
+    ]
     children = [
         cards.heading("Runs", HOW_TO_READ),
         html.Div(
             [
-                dmc.TextInput(id="runs-search", label="Search", placeholder="name, augmentation, tag …", size="sm", className="control", w=280),
+                dmc.TextInput(
+                    id="runs-search",
+                    label="Search",
+                    placeholder="name, augmentation, tag …",
+                    size="sm",
+                    className="control",
+                    w=280,
+                ),
                 controls.segmented("form", "Group by", GROUPS, group),
                 html.Div(id="runs-message", role="status"),
             ],
@@ -80,7 +105,9 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "exposures": recipe.training.exposures if recipe else None,
         "seed": recipe.seed if recipe else None,
         "checkpoints": len(entry.steps),
-        "probed": " · ".join(f"{name.removesuffix('-embedding')} {len(steps)}" for name, steps in entry.result_sets.items()),
+        "probed": " · ".join(
+            f"{name.removesuffix('-embedding')} {len(steps)}" for name, steps in entry.result_sets.items()
+        ),
         "loss": round(last["loss"], 3) if isinstance(last.get("loss"), int | float) else None,
         "recited": round(100 * recited, 1) if isinstance(recited, int | float) else None,
         "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.changed)),
@@ -116,7 +143,12 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
         columnDefs=columns,
         getRowId="params.data.id",
         selectedRows={"ids": list(view.selection.runs)},
-        defaultColDef={"sortable": True, "filter": True, "resizable": True, "suppressHeaderMenuButton": False},
+        defaultColDef={
+            "sortable": True,
+            "filter": True,
+            "resizable": True,
+            "suppressHeaderMenuButton": False,
+        },
         dashGridOptions={
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
             "domLayout": "autoHeight" if len(rows) <= 12 else "normal",
@@ -124,7 +156,7 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
             "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
             "tooltipShowDelay": 300,
             "stopEditingWhenCellsLoseFocus": True,
-            "suppressColumnVirtualisation": False,
+            "suppressColumnVirtualisation": True,
         },
         style={"height": None if len(rows) <= 12 else "480px"},
         className="ag-theme-quartz",
@@ -140,9 +172,20 @@ def _groups(rows: list[dict[str, Any]], group: str) -> Any:
 
     def spread(found: list[dict[str, Any]], key: str, digits: int) -> str:
         values = [row[key] for row in found if row[key] is not None]
-        return f"{sum(values) / len(values):.{digits}f}  ({min(values):.{digits}f} to {max(values):.{digits}f})" if values else "–"
+        return (
+            f"{sum(values) / len(values):.{digits}f}  ({min(values):.{digits}f} to {max(values):.{digits}f})"
+            if values
+            else "–"
+        )
 
-    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in (group, "runs", "loss: mean (range)", "recited %: mean (range)", "")]))
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th(text, scope="col")
+                for text in (group, "runs", "loss: mean (range)", "recited %: mean (range)", "")
+            ]
+        )
+    )
     body = [
         html.Tr(
             [
@@ -150,9 +193,19 @@ def _groups(rows: list[dict[str, Any]], group: str) -> Any:
                 html.Td(len(found)),
                 html.Td(spread(found, "loss", 3)),
                 html.Td(spread(found, "recited", 1)),
-                html.Td(html.Button("Select", type="button", className="quiet", **{"data-runs": ",".join(row["id"] for row in found[:12])})),
+                html.Td(
+                    html.Button(
+                        "Select",
+                        type="button",
+                        className="quiet",
+                        **extra({"data-runs": ",".join(row["id"] for row in found[:12])}),
+                    )
+                ),
             ]
         )
         for name, found in sorted(members.items())
     ]
-    return html.Div(cards.card(f"By {group}", html.Div(html.Table([head, html.Tbody(body)]), className="scroll")), style={"marginTop": "16px"})
+    return html.Div(
+        cards.card(f"By {group}", cards.scrolled(html.Table([head, html.Tbody(body)]))),
+        style={"marginTop": "16px"},
+    )

@@ -18,13 +18,18 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """Training curves of every selected run, and the P-probe over the checkpoints at a position."""
-    set_names = sorted({name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n))
+    set_names = sorted(
+        {name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n)
+    )
     chosen = choose(view.selection.set, set_names)
     position = view.selection.position if view.selection.position in range(6) else 0
     form = choose(view.selection.form, ["first", "whole"], "whole")
     boxes, panels = [], []
     for number, entry in enumerate(view.runs):
-        for box, panel in (_curves(view, entry, f"curves-{number}", key), _probe(view, entry, chosen, position or 0, form, f"over-{number}", key)):
+        for box, panel in (
+            _curves(view, entry, f"curves-{number}", key),
+            _probe(view, entry, chosen, position or 0, form, f"over-{number}", key),
+        ):
             boxes.append(box)
             panels += [panel] if panel else []
     children = [
@@ -44,8 +49,14 @@ def render(view: View, key: str) -> Page:
 def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:
     rows = entry.metrics()
     if not rows:
-        command = probe_command(entry) if not entry.steps else ("workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume")
-        return cards.empty("Nothing has been measured while training yet.", *command, card_title=entry.id), None
+        command = (
+            probe_command(entry)
+            if not entry.steps
+            else ("workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume")
+        )
+        return cards.empty(
+            "Nothing has been measured while training yet.", *command, card_title=entry.id
+        ), None
     figure = plot_training_curves(rows, entry.steps)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6})
     words = {"training": "training now", "interrupted": "interrupted; `workbench train … --resume` continues"}
@@ -64,7 +75,9 @@ def _probe(
 ) -> tuple[Component, dict[str, Any] | None]:
     title = f"{entry.id}: probed at position {position}"
     if set_name not in entry.result_sets:
-        return cards.empty("This run has not been probed yet.", *probe_command(entry, set_name), card_title=title), None
+        return cards.empty(
+            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=title
+        ), None
     data, found = view.cells(entry, set_name)
     wrong = cards.faults(found.faults)
     if data is None:
@@ -78,7 +91,9 @@ def _probe(
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
     box = cards.card(
         title,
-        cards.graph(id, view.themed(figure), key, f"P-probe of {entry.id} over training at position {position}"),
+        cards.graph(
+            id, view.themed(figure), key, f"P-probe of {entry.id} over training at position {position}"
+        ),
         wrong,
         sub="Accuracy with its 95 % interval, one line an attribute.",
         actions=[cards.downloads(id)],

@@ -98,6 +98,11 @@ class Run:
     classes: slice
     size: int
 
+    @property
+    def number(self) -> int:
+        """How many columns it has."""
+        return int(self.columns.stop - self.columns.start)
+
 
 def column_slices(n_classes: Sequence[int]) -> list[slice]:
     """Where each column's classes lie on axis A."""

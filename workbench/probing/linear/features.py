@@ -33,33 +33,40 @@ def rotate_features(features_MND: torch.Tensor, dtype: torch.dtype) -> RotatedFe
     The eigenvectors of the correlation matrix make the Hessian of every probe nearly diagonal, whatever its
     labels, which is what lets all of them converge in a few steps.
     """
-
-    centred_MND, mean_MD, scale_MD = _centre(features_MND)
-    standard_MND = (centred_MND * scale_MD[:, None]).to(dtype)
-    correlation_MDD = (standard_MND.transpose(1, 2) @ standard_MND).float() / features_MND.shape[1]
+    m, n, d = features_MND.shape
+    mean_MD, scale_MD = features_MND.mean(1), features_MND.new_empty(m, d)
+    standard_MND = torch.empty(features_MND.shape, dtype=dtype, device=features_MND.device)
+    for features_ND, mean_D, scale_D, standard_ND in zip(
+        features_MND, mean_MD, scale_MD, standard_MND, strict=True
+    ):
+        centred_ND = features_ND - mean_D  # set by set, which stays in the cache
+        scale_D.copy_(_scale(centred_ND.square().mean(0), mean_D))
+        standard_ND.copy_(centred_ND.mul_(scale_D))
+    correlation_MDD = (standard_MND.transpose(1, 2) @ standard_MND).float() / n
     axes_MDD = torch.linalg.eigh(correlation_MDD).eigenvectors
-    turned_MND = standard_MND @ axes_MDD.to(dtype)
-    variance_MD = turned_MND.float().square().mean(1)
-    return RotatedFeatures(
-        inputs_MNE=torch.nn.functional.pad(turned_MND, (0, 1), value=1.0),
-        mean_MD=mean_MD,
-        rotation_MDD=scale_MD[:, :, None] * axes_MDD,
-        variance_ME=torch.nn.functional.pad(variance_MD, (0, 1), value=1.0),
-    )
+    inputs_MNE = standard_MND.new_ones(m, n, d + 1)
+    variance_ME = features_MND.new_ones(m, d + 1)
+    for standard_ND, axes_DD, inputs_NE, variance_E in zip(
+        standard_MND, axes_MDD.to(dtype), inputs_MNE, variance_ME, strict=True
+    ):
+        turned_ND = standard_ND @ axes_DD
+        inputs_NE[:, :-1] = turned_ND
+        variance_E[:-1] = turned_ND.float().square_().mean(0)
+    return RotatedFeatures(inputs_MNE, mean_MD, scale_MD[:, :, None] * axes_MDD, variance_ME)
 
 
 def standardise(features_MND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Features with mean 0 and deviation 1 [M, N, D], their means and one over their deviations [M, D]."""
-    centred_MND, mean_MD, scale_MD = _centre(features_MND)
+    mean_MD = features_MND.mean(1)
+    centred_MND = features_MND - mean_MD[:, None]
+    scale_MD = _scale(centred_MND.square().mean(1), mean_MD)
     return centred_MND * scale_MD[:, None], mean_MD, scale_MD
 
 
-def _centre(features_MND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    mean_MD = features_MND.mean(1)
-    centred_MND = features_MND - mean_MD[:, None]
-    deviation_MD = centred_MND.square().mean(1).sqrt()
-    scale_MD = torch.where(deviation_MD > FLAT * mean_MD.abs(), 1 / deviation_MD, 0.0)
-    return centred_MND, mean_MD, scale_MD
+def _scale(variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """One over the deviation, and zero for a constant feature."""
+    deviation = variance.sqrt()
+    return torch.where(deviation > FLAT * mean.abs(), 1 / deviation, 0.0)
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -74,11 +74,13 @@ class ProbeInputs:
             features_ND = self.features[self.index(m)]
             for half, texts in zip(halves, (self.train_N, self.test_N), strict=True):
                 half.append(_take(features_ND, np.flatnonzero(texts)))
-                if not bool(torch.isfinite(half[-1].sum(dtype=torch.float64))):
-                    bad = int((~torch.isfinite(half[-1])).any(1).nonzero()[0])
+                if bool(torch.isfinite(half[-1].sum())):
+                    continue
+                bad = (~torch.isfinite(half[-1])).any(1).nonzero()
+                if len(bad):  # else only the sum was too large
                     raise WorkbenchError(
                         f"The features of {self.name(m)} hold a value that is not finite in row "
-                        f"{int(np.flatnonzero(texts)[bad])}; capture them again, or leave that text out."
+                        f"{int(np.flatnonzero(texts)[int(bad[0])])}; capture them again, or leave that text out."
                     )
         return torch.stack(halves[0]).to(device), torch.stack(halves[1]).to(device)
 

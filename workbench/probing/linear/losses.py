@@ -72,11 +72,6 @@ class StackedLosses:
         classes_C = torch.arange(self.runs[0].size, device=columns_MK.device)
         return (columns_MK[..., None] * self.runs[0].size + classes_C).flatten(1)
 
-    @property
-    def alike(self) -> bool:
-        """Whether all columns have equally many classes, so that any of them can be taken."""
-        return len(self.runs) == 1
-
     def spread(self, values_MK: torch.Tensor) -> torch.Tensor:
         """One value per column → one per class [M, A, 1]."""
         return values_MK[:, self.column_A, None]
@@ -177,7 +172,7 @@ def stack_losses(
     counts, sums = [], []
     runs = equal_runs(n_classes)
     for run in runs:
-        k = run.columns.stop - run.columns.start
+        k = run.number
         where_MK1N, one_MK1N = labels_MK1N[:, run.columns], present_MKN[:, run.columns, None]
         count_MKC = torch.zeros(m, k, run.size, device=present.device)
         counts.append(count_MKC.scatter_add_(2, where_MK1N[:, :, 0], one_MK1N[:, :, 0].float()).flatten(1))

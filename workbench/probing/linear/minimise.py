@@ -10,6 +10,8 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 
+from workbench.probing.linear.batch import Run
+
 OVERSHOOT = (
     0.9  # a step is too long when the slope at its end has more than this share of the slope at its start
 )
@@ -19,6 +21,11 @@ NARROW = 0.8  # when no more than this share of the columns is still moving, the
 
 class Losses(Protocol):
     """Smooth convex losses, one per feature set and label column."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """How the columns lie along the classes. With a single run, columns can be taken one by one."""
+        ...
 
     @property
     def column_A(self) -> torch.Tensor:
@@ -33,13 +40,8 @@ class Losses(Protocol):
         """Diagonal of an approximate inverse Hessian, broadcastable to [M, A, E]."""
         ...
 
-    @property
-    def alike(self) -> bool:
-        """Whether columns can be taken one by one."""
-        ...
-
     def take(self, sets: torch.Tensor, columns_MK: torch.Tensor) -> Self:
-        """The losses of some of the feature sets, and of some columns of each: all in order, if not `alike`."""
+        """The losses of some of the feature sets, and of some columns of each: all in order, if of several runs."""
         ...
 
     def rows(self, columns_MK: torch.Tensor) -> torch.Tensor:
@@ -79,11 +81,17 @@ def minimise(
     never judged by the loss, so its rounding errors, large beside the last gains, cannot stop the search.
     """
 
-    def dots(*pairs: tuple[torch.Tensor, torch.Tensor]) -> np.ndarray:
-        """Inner products per column, float64 [pairs, M, K] on the host: there the algebra of a step is cheapest."""
-        rows = torch.stack([torch.linalg.vecdot(a_MAE, b_MAE) for a_MAE, b_MAE in pairs])
-        sums = rows.new_zeros(*rows.shape[:2], n_columns).index_add_(2, column_A, rows)
-        return sums.cpu().numpy().astype(np.float64)
+    def dots(g_MAE: torch.Tensor) -> np.ndarray:
+        """Its inner products with the three vectors, per column: float64 [3, M, K] on the host.
+
+        The algebra of a step is a few numbers per column, and cheapest there.
+        """
+        found = []
+        for run in losses.runs:
+            rows_X1Y = g_MAE[:, run.classes].reshape(len(g_MAE) * run.number, 1, -1)  # X = M·K, Y = C·E
+            vectors_3XY = vectors_3MAE[:, :, run.classes].reshape(3, len(g_MAE) * run.number, -1)
+            found.append((rows_X1Y @ vectors_3XY.permute(1, 2, 0)).view(len(g_MAE), run.number, 3))
+        return torch.cat(found, 1).cpu().numpy().astype(np.float64).transpose(2, 0, 1)
 
     def spread(*values_MK: np.ndarray) -> torch.Tensor:
         """Host values per column → [values, M, A, 1]."""
@@ -97,11 +105,14 @@ def minimise(
     w, g, scale = start
     column_A, n_columns = losses.column_A, scale.shape[1]
     wanted = np.ones(scale.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
-    # w weights, g gradient, u the preconditioned gradient, d direction; gu, slope, … are inner products per column.
+    # w weights, g gradient. The three vectors: the direction d, and the preconditioned gradient u, now and before,
+    # which change places. gu, slope, … are inner products per column.
     inverse = losses.inverse_hessian()
-    u = inverse * g
-    d = -u
-    (gu,) = dots((g, u))
+    vectors_3MAE, now, before = w.new_empty(3, *w.shape), 1, 2
+    d = vectors_3MAE[0]
+    torch.mul(inverse, g, out=vectors_3MAE[now])
+    torch.neg(vectors_3MAE[now], out=d)
+    gu = dots(g)[now]
     slope, least, length = -gu, gu, length_of(gu, scale)
     steps, idle = 0, 0
     # The columns still in the search, and where they stand among all.
@@ -111,18 +122,22 @@ def minimise(
     while True:
         moving = length > 0
         last = steps == max_steps or idle == PATIENCE or not moving.any()
-        n_sets, n_kept = int(moving.any(1).sum()), int(moving.sum(1).max()) if losses.alike else n_columns
+        n_sets, n_kept = (
+            int(moving.any(1).sum()),
+            int(moving.sum(1).max()) if len(losses.runs) == 1 else n_columns,
+        )
         if last or n_sets * n_kept <= NARROW * moving.size:
             end_w[_index(sets, w)[:, None], everything.rows(_index(columns_MK, w))] = w
             end_moving[sets[:, None], columns_MK], end_steps[sets[:, None], columns_MK] = moving, steps
             if last:
                 return Minimum(end_w, ~end_moving, end_steps)
             kept = np.flatnonzero(moving.any(1))
-            chosen = np.argsort(~moving[kept], axis=1, kind="stable")[:, :n_kept]
-            if n_kept == n_columns:
-                chosen = np.tile(np.arange(n_columns), (len(kept), 1))
+            chosen = np.tile(np.arange(n_columns), (len(kept), 1))
+            if n_kept < n_columns:
+                chosen = np.argsort(~moving[kept], axis=1, kind="stable")[:, :n_kept]
             first, rows_MA = _index(kept, w)[:, None], losses.rows(_index(chosen, w))
-            w, g, u, d = w[first, rows_MA], g[first, rows_MA], u[first, rows_MA], d[first, rows_MA]
+            w, vectors_3MAE = w[first, rows_MA], vectors_3MAE[:, first, rows_MA]
+            d = vectors_3MAE[0]
             inverse = inverse[_index(kept, w)] if inverse.shape[1] == 1 else inverse[first, rows_MA]
             losses = losses.take(_index(kept, w), _index(chosen, w))
             wanted, gu, slope, length, least = (
@@ -132,10 +147,11 @@ def minimise(
             column_A, n_columns = losses.column_A, n_kept
 
         new_w = torch.addcmul(w, spread(length)[0], d)
-        new_g, scale = losses.gradient(new_w)
-        steps += 1
-        new_u = inverse * new_g
-        end_slope, new_gu, cross = dots((new_g, d), (new_g, new_u), (new_g, u))
+        g, scale = losses.gradient(new_w)
+        steps, now, before = steps + 1, before, now
+        torch.mul(inverse, g, out=vectors_3MAE[now])
+        products = dots(g)
+        end_slope, new_gu, cross = products[0], products[now], products[before]
         too_long = end_slope > -OVERSHOOT * slope
 
         # With s the step and y the change of the gradient: the curvatures y·s and y·P·y.
@@ -145,28 +161,31 @@ def minimise(
         gamma = ys / ypy
         a = length * end_slope / ys
         b = gamma * (new_gu - cross - a * ypy) / ys
-        on_u, on_old_u, on_d = gamma * (a - 1), -gamma * a, (b - a) * length
-        new_slope = on_u * new_gu + on_old_u * cross + on_d * end_slope
+        on_d, on_now, on_before = (b - a) * length, gamma * (a - 1), -gamma * a
+        new_slope = on_d * end_slope + on_now * new_gu + on_before * cross
         plain = ~usable | (new_slope >= 0)
-        on_u, on_old_u, on_d = (
-            np.where(plain, *pair) for pair in ((-1.0, on_u), (0.0, on_old_u), (0.0, on_d))
+        on_d, on_now, on_before = (
+            np.where(plain, *pair) for pair in ((0.0, on_d), (-1.0, on_now), (0.0, on_before))
         )
         new_slope = np.where(plain, -new_gu, new_slope)
-        c_u, c_old_u, c_d = spread(on_u, on_old_u, on_d)
-        new_d = (c_u * new_u).addcmul_(c_old_u, u).addcmul_(c_d, d)
         new_length = length_of(new_gu * np.where(usable, np.maximum(gamma, 1.0), 1.0), scale)
 
         if too_long.any():  # those stay where they were and try a shorter step
-            stay = torch.from_numpy(too_long).to(w.device)[:, column_A, None]
-            new_w, new_g = torch.where(stay, w, new_w), torch.where(stay, g, new_g)
-            new_u, new_d = torch.where(stay, u, new_u), torch.where(stay, d, new_d)
+            stay = _index(too_long, w)[:, column_A, None]
+            new_w = torch.where(stay, w, new_w)
+            on_d, on_now, on_before = (
+                np.where(too_long, *pair) for pair in ((1.0, on_d), (0.0, on_now), (0.0, on_before))
+            )
             shorter = length * np.clip(slope / np.where(too_long, slope - end_slope, 1.0), 0.1, 0.9)
             new_gu, new_slope = np.where(too_long, gu, new_gu), np.where(too_long, slope, new_slope)
             new_length = np.where(too_long, shorter, new_length)
+        c_d, c_now, c_before = spread(on_d, on_now, on_before)
+        d.mul_(c_d).addcmul_(c_now, vectors_3MAE[now]).addcmul_(c_before, vectors_3MAE[before])
+        if too_long.any():
+            vectors_3MAE[now] = torch.where(stay, vectors_3MAE[before], vectors_3MAE[now])
         new_length = np.where(length > 0, new_length, 0.0)  # what stood still once stays
         idle = 0 if (too_long | ((new_gu < least) & (new_length > 0))).any() else idle + 1
-        w, g, u, d, gu, slope, length = new_w, new_g, new_u, new_d, new_gu, new_slope, new_length
-        least = np.minimum(least, gu)
+        w, gu, slope, length, least = new_w, new_gu, new_slope, new_length, np.minimum(least, new_gu)
 
 
 def _index(indices: np.ndarray, like: torch.Tensor) -> torch.Tensor:

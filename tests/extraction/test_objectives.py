@@ -1,0 +1,88 @@
+"""The other experiments at micro size: groups, mixed training, a bidirectional model, couples."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workbench_models import is_bidirectional
+
+from tests.training.micro_runs import micro_recipe
+from workbench.checkpoints import load_model
+from workbench.errors import WorkbenchError
+from workbench.extraction.evaluation import EvaluationRequest, evaluate
+from workbench.extraction.finetunes import merge_finetune
+from workbench.extraction.finetuning import finetune
+from workbench.extraction.settings import FinetuneSettings
+from workbench.people.attributes import ATTRIBUTES
+from workbench.runs import open_run
+from workbench.training.loop import train
+
+SHORT = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_per_step=6, evaluate_every=1)
+QUICK = {
+    "people__number": 20,
+    "training__exposures": 2,
+    "training__checkpoints": "last",
+    "training__evaluations": 1,
+}
+
+
+def test_groups_are_finetuned_and_evaluated_apart(tmp_path: Path) -> None:
+    groups = [
+        {"name": "celebrity", "people": 14, "augmentation": "multi2+permute"},
+        {"name": "minority", "people": 8, "augmentation": "single"},
+    ]
+    run = train(micro_recipe(biographies__groups=groups, **QUICK), tmp_path / "run", device="cpu")
+    settings = FinetuneSettings(**{**SHORT.as_dict(), "group": "celebrity"})
+    made = finetune(run, run.checkpoint(), settings, device="cpu")
+    assert made.name == "lora-celebrity"
+    for group, size in (("celebrity", 14), ("minority", 8)):
+        dataset = evaluate(run, EvaluationRequest("lora-celebrity", group=group)).dataset
+        assert dataset["n"].sum("split").values.tolist() == [size] * 6
+        assert dataset["recall_n"].sum("split").values.tolist() == [size] * 6
+        assert dataset.attrs["variant"] == f"lora-celebrity+group-{group}"
+    with pytest.raises(WorkbenchError, match=r"no group 'celebrities'; its groups are celebrity, minority"):
+        evaluate(run, EvaluationRequest("lora-celebrity", group="celebrities"))
+    with pytest.raises(WorkbenchError, match=r"no group 'others'; its groups are celebrity, minority"):
+        finetune(run, run.checkpoint(), FinetuneSettings(group="others"), device="cpu")
+
+
+def test_mixed_training_measures_the_four_curves_of_figure_1_and_answers_without_finetuning(
+    tmp_path: Path,
+) -> None:
+    recipe = micro_recipe(training__objective="mixed", training__qa_ratio=0.5, **QUICK)
+    run = train(recipe, tmp_path / "run", device="cpu")
+    for row in run.metrics():
+        for kind in ("biographies", "answers"):
+            for split in ("train", "test"):
+                assert set(row[kind][split]) == {"mean", *ATTRIBUTES}
+    dataset = evaluate(run, EvaluationRequest()).dataset
+    assert dataset.attrs["family"] == "none"
+    last = run.metrics()[-1]["answers"]["train"]
+    measured = dataset["first_accuracy"].sel(split="train")
+    assert [last[attribute] for attribute in ATTRIBUTES] == pytest.approx(measured.values.tolist(), abs=0.11)
+
+
+def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: Path) -> None:
+    recipe = micro_recipe(model__architecture="gbert", training__objective="masked", **QUICK)
+    run = train(recipe, tmp_path / "run", device="cpu")
+    settings = FinetuneSettings(
+        rank=8, embedding_rank=16, lr=1e-2, steps=40, questions_per_step=24, evaluate_every=20
+    )
+    made = finetune(run, run.checkpoint(), settings, device="cpu")
+    losses = [row["loss"] for row in made.info["measurements"]]
+    assert losses[1] < 0.9 * losses[0]
+    merged = merge_finetune(run, made)[-1]
+    assert is_bidirectional(load_model(merged).config)
+    again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one
+    with_adapter = evaluate(run, EvaluationRequest("lora")).dataset
+    assert np.array_equal(again["said"], with_adapter["said"])
+    with pytest.raises(WorkbenchError, match="so 4 beams mean nothing; use 1"):
+        evaluate(run, EvaluationRequest("lora", beams=4))
+
+
+def test_couples_are_asked_like_everybody(tmp_path: Path) -> None:
+    run = train(micro_recipe(biographies__augmentation="couple2", **QUICK), tmp_path / "run", device="cpu")
+    finetune(run, run.checkpoint(), SHORT, device="cpu")
+    dataset = evaluate(run, EvaluationRequest("lora")).dataset
+    assert dataset["n"].sum("split").values.tolist() == [20] * 6
+    assert (dataset["recall_n"] > 0).all()
