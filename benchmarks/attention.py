@@ -25,6 +25,7 @@ def measure(how: str, entries: int, preset: str, batch_tokens: int) -> dict[str,
     import torch
     from workbench_models import load_preset, make_model
 
+    from workbench.activations.toolkits import copy_sharing_weights, make_bridge
     from workbench.attention.examples import make_examples
     from workbench.attention.shares import measure_shares
     from workbench.corpus import make_corpus
@@ -38,7 +39,9 @@ def measure(how: str, entries: int, preset: str, batch_tokens: int) -> dict[str,
     model = make_model(
         load_preset(preset), vocab_size=len(tokenizer), seed=0, eos_token_id=0, pad_token_id=1
     ).eval()
-    share = _with_lens if how == "transformer-lens" else measure_shares
+    share = measure_shares
+    if how == "transformer-lens":
+        share, model = _with_lens, make_bridge(copy_sharing_weights(model))
     share(
         model, make_examples(tokenizer, corpus.entries[:8]), batch_tokens=batch_tokens
     )  # first calls are slow
@@ -51,22 +54,20 @@ def measure(how: str, entries: int, preset: str, batch_tokens: int) -> dict[str,
     return {"seconds": seconds, "before": before, "peak": peak, "tokens": float(len(examples.ids))}
 
 
-def _with_lens(model, examples, *, batch_tokens):  # type: ignore[no-untyped-def]
+def _with_lens(bridge, examples, *, batch_tokens):  # type: ignore[no-untyped-def]
     """What one would write with TransformerLens: all patterns of a batch, then their rows, then the shares."""
     import torch
 
-    from workbench.activations.toolkits import copy_sharing_weights, make_bridge
     from workbench.attention.roles import ROLES
     from workbench.attention.shares import _one_hot, reduce_pattern
 
-    bridge = make_bridge(copy_sharing_weights(model))
     totals = 0.0
     for batch in examples.batches("cpu", batch_tokens):
         _, cache = bridge.run_with_cache(
             batch.ids_BT, names_filter=lambda name: name.endswith("hook_pattern")
         )
         one_hot = _one_hot(batch.roles_BT, len(ROLES))
-        for block in range(model.config.num_hidden_layers):
+        for block in range(bridge.cfg.n_layers):
             rows = batch.at_positions(cache[f"blocks.{block}.attn.hook_pattern"].transpose(1, 2))
             shares, measures = reduce_pattern(rows, one_hot, batch.positions_BP)
             totals = totals + torch.cat([shares, measures], -1).double().sum(0)

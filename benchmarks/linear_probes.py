@@ -7,7 +7,8 @@
 Both read the same arrays from disk, with the same penalty, on the same cores. scikit-learn gets standardised
 features for nothing and is timed on a random sample of its fits, each with its `predict`; the time of all of them is
 the sample's, extrapolated. The engine is timed on everything `fit_probes` does: reading, standardising, fitting,
-scoring with intervals. Its CPU time is shown beside the wall clock, since on a busy machine only that is comparable.
+scoring with intervals. CPU time is shown beside the wall clock, since on a busy machine only that is comparable.
+Memory is the peak of private memory over all processes of a contender.
 
 Features are made as activations are: class means of every attribute plus noise whose directions differ in size by
 two orders of magnitude, with a signal that varies from cell to cell. As in the tiny recipe the first token of a value
@@ -42,11 +43,11 @@ def make_arrays(folder: Path, checkpoints: int, distinct: bool) -> None:
     cells = checkpoints * LAYERS * POSITIONS
     shape = (cells, PEOPLE, WIDTH)
     features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float32, shape)
-    sizes = np.arange(1, WIDTH + 1) ** -0.5
-    sizes /= np.sqrt((sizes**2).mean())
+    sizes = np.arange(1, WIDTH + 1, dtype=float) ** -0.5
+    sizes = sizes / np.sqrt((sizes**2).mean())
     for m in range(cells):
         turn = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0]
-        signal = rng.uniform(0.4, 1.3, size=attributes.shape[1])
+        signal: np.ndarray = np.asarray(rng.uniform(0.4, 1.3, size=attributes.shape[1]))
         means = (
             rng.normal(size=(attributes.shape[1], CLASSES, WIDTH)) * signal[:, None, None] / np.sqrt(WIDTH)
         )
@@ -66,10 +67,13 @@ def load_arrays(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class PeakMemory:
-    """The largest private memory of this process inside a `with` block, above what it had at its start, in MiB."""
+    """The largest private memory of this process inside a `with` block, imports included, in MiB.
+
+    The mapped features are not private: they cost no memory that another process could not have.
+    """
 
     def __enter__(self) -> "PeakMemory":
-        self.start = self.peak = _private_mib()
+        self.mib = _private_mib()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -78,11 +82,11 @@ class PeakMemory:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self.mib = max(self.peak, _private_mib()) - self.start
+        self.mib = max(self.mib, _private_mib())
 
     def _watch(self) -> None:
         while not self._stop.wait(0.01):
-            self.peak = max(self.peak, _private_mib())
+            self.mib = max(self.mib, _private_mib())
 
 
 def _private_mib() -> float:
@@ -170,7 +174,7 @@ def run_scikit_learn(folder: Path, cores: int, tasks: list[tuple[int, int, float
         list(pool.map(_fit_one, tasks[: 2 * cores]))  # imports and page cache
         rows = np.array(list(pool.map(_fit_one, tasks)))
     per_fit = rows[:, 1].mean() / cores  # the reading and standardising between the fits is not counted
-    memory = rows[:, 3].max() * cores
+    memory = rows[:, 3].max() * cores  # every worker has imports of its own
     return {"wall": per_fit, "cpu": rows[:, 2].mean(), "mib": memory, "accuracy": rows[:, 0]}
 
 

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
-from workbench.results import REPORTED_SETTINGS, SUFFIX, load_result
+from workbench.results import REPORTED_SETTINGS, SUFFIX
 from workbench_app.index import RunEntry, Stamp, stamp_of
+from workbench_app.result_files import join, read_result
 
 BUDGET_BYTES = 192 * 2**20
 
@@ -88,39 +88,19 @@ def _load_set(entry: RunEntry, folder: Path, stamps: dict[int, Stamp], known: Lo
             and known.stamps.get(step) == stamp
             and step in known.attrs
         ):
-            parts[step], attrs[step] = known.data.sel(checkpoint=[step]), known.attrs[step]
+            parts[step], attrs[step] = known.data.sel(checkpoint=step, drop=True), known.attrs[step]
             continue
         try:
-            part = load_result(folder / f"{checkpoint_name(step)}{SUFFIX}")
+            part = read_result(folder / f"{checkpoint_name(step)}{SUFFIX}")
             attrs[step] = {str(name): str(value) for name, value in part.attrs.items()}
-            parts[step] = _compact(part, step)
+            parts[step] = part
         except (WorkbenchError, OSError) as error:
             faults.append(str(error))
     faults += _drop_unlike(parts, attrs)
-    data = None
-    if parts:
-        newest = attrs[max(parts)]
-        joined = xr.concat(
-            [parts[step] for step in sorted(parts)],
-            dim="checkpoint",
-            data_vars="all",
-            coords="minimal",
-            compat="override",
-            join="outer",
-            combine_attrs="drop",
-        )
-        data = joined.assign_attrs(newest)
-    stale = [step for step in sorted(parts) if _is_stale(entry.path, step, attrs[step])]
+    steps = sorted(parts)
+    data = join([parts[step] for step in steps], steps).assign_attrs(attrs[steps[-1]]) if steps else None
+    stale = [step for step in steps if _is_stale(entry.path, step, attrs[step])]
     return Loaded(data, faults, stale, attrs, stamps)
-
-
-def _compact(part: xr.Dataset, step: int) -> xr.Dataset:
-    """One checkpoint's arrays in 32 bits, along `checkpoint`, with nothing else that differs between files."""
-    part = part.drop_vars([name for name in ("checkpoint", "weights_digest") if name in part.variables])
-    numeric = [name for name in part.data_vars if part[name].dtype.kind in "fiub"]
-    part = part[numeric].astype(np.float32).expand_dims(checkpoint=[step])
-    part.attrs = {}
-    return part
 
 
 def _drop_unlike(parts: dict[int, xr.Dataset], attrs: dict[int, dict[str, str]]) -> list[str]:
@@ -133,7 +113,7 @@ def _drop_unlike(parts: dict[int, xr.Dataset], attrs: dict[int, dict[str, str]])
         told = _settings(attrs[step])
         wanted = _settings(attrs[last])
         unlike = [name for name in {**told, **wanted} if told.get(name) != wanted.get(name)]
-        if unlike or set(parts[step].dims) != set(parts[last].dims):
+        if unlike or _dims(parts[step]) != _dims(parts[last]):
             what = (
                 f"its {unlike[0]} is {told.get(unlike[0])!r}, not {wanted.get(unlike[0])!r}"
                 if unlike
@@ -142,6 +122,10 @@ def _drop_unlike(parts: dict[int, xr.Dataset], attrs: dict[int, dict[str, str]])
             faults.append(f"Step {step} is left out, {what} as at step {last}; probe one of them again.")
             del parts[step]
     return faults
+
+
+def _dims(part: xr.Dataset) -> set[str]:
+    return {str(name) for name in part.dims} - {"checkpoint"}
 
 
 def _settings(attrs: dict[str, str]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
 from workbench_app.security import LOOPBACK, guard
+from workbench_app.selection import Selection, resolve_runs
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 DEFAULT_PORT = 8050
@@ -65,6 +66,7 @@ def make_app(
     )
     app.index_string = PAGE_TEMPLATE
     index, library = RunIndex(folder, pause=pause), ResultLibrary()
+    app.warm_up = lambda: _warm_up(index, library)  # type: ignore[attr-defined]
     app.layout = make_layout(prefix)
     add_callbacks(app, index, library, prefix=prefix, writable=writable)
     add_downloads(app.server, index, prefix)
@@ -72,6 +74,14 @@ def make_app(
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix)
     return app
+
+
+def _warm_up(index: RunIndex, library: ResultLibrary) -> None:
+    """Load what the pages show when nothing has been selected yet."""
+    _, chosen = resolve_runs(Selection(), index.entries())
+    for entry in chosen:
+        for name in [*entry.sets_of("p")[:1], *entry.sets_of("q")[:1]]:
+            library.load(entry, name)
 
 
 def _answer_errors(app: Dash) -> None:
@@ -118,6 +128,7 @@ def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
 def serve(app: Dash, host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve until Ctrl-C; `ready(port)` is called when the app can be opened."""
     server = make_http_server(app, host, port)
+    app.warm_up()
     ready(server.server_port)
     try:
         server.serve_forever()

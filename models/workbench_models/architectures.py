@@ -1,7 +1,7 @@
 """Fresh models of a given shape, as ordinary Hugging Face classes with GPT-2's initialisation.
 
-A saved model opens in `AutoModelForCausalLM.from_pretrained` with no code of ours. torch is imported inside
-functions only.
+A saved model opens in `AutoModelForCausalLM.from_pretrained` with no code of ours.
+torch is imported inside functions only.
 
 Shapes: D width, V vocabulary.
 """

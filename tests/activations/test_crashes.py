@@ -85,6 +85,26 @@ def test_damage_is_noticed_named_and_mended(damage: str, victim: str, tmp_path: 
     assert bytes_of(write(tmp_path)) == sound
 
 
+def test_a_manifest_that_was_altered_is_not_believed(tmp_path: Path) -> None:
+    store = write(tmp_path)
+    sound = bytes_of(store)
+    manifest = store.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("resid_post.1", "resid_post.2", 1))
+    with pytest.raises(WorkbenchError, match="has been altered: its own digest differs"):
+        open_store(store.path)
+    assert bytes_of(write(tmp_path)) == sound
+    manifest.write_text(manifest.read_text()[:-20])
+    with pytest.raises(WorkbenchError, match="is not valid JSON"):
+        open_store(store.path)
+    assert bytes_of(write(tmp_path)) == sound
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkbenchError, match=r"cannot be written \(.*\); choose another folder"):
+        write(tmp_path / "file")
+
+
 def test_every_single_bit_counts(tmp_path: Path) -> None:
     store = write(tmp_path)
     file = store.path / "shard-00001.safetensors"

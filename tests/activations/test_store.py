@@ -13,6 +13,7 @@ import torch
 from tests.activations.readings import make_reading
 from tests.activations.tiny_models import CONFIGS, AnyModel, make_tiny
 from workbench.activations.caching import cache_activations, cache_series
+from workbench.activations.loading import ModelLoader
 from workbench.activations.reading import Column, Reading
 from workbench.activations.sources import ModelSource, find_sources
 from workbench.activations.store import ActivationStore, open_store
@@ -276,6 +277,12 @@ def test_folders_that_are_no_stores_are_refused(tmp_path: Path) -> None:
         WorkbenchError, match="format version 99, this program reads version 1; cache it again"
     ):
         open_store(tmp_path)
+    with pytest.raises(
+        WorkbenchError, match="The loader makes float16 models on cpu, but float32 on cpu was asked for"
+    ):
+        cache_activations(
+            make_tiny("gpt2"), make_reading(), folder=tmp_path, loader=ModelLoader(dtype="float16")
+        )
     (tmp_path / "manifest.json").write_text('{"format": "something"}')
     with pytest.raises(WorkbenchError, match="is not the manifest of a store"):
         open_store(tmp_path)

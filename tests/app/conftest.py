@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import ARGUMENTS, NO_BROWSER, find_browser
-from made_runs import copy_runs, make_runs
+
+from tests.app.browsers import ARGUMENTS, NO_BROWSER, find_browser
+from tests.app.made_runs import copy_runs, make_runs
 
 WAIT_MS = 60_000  # a loaded machine may be slow; a right answer does not wait
 

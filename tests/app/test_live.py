@@ -7,9 +7,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import serving
-from made_runs import add_checkpoint, add_results, make_run
 
+from tests.app.conftest import serving
+from tests.app.made_runs import add_checkpoint, add_results, make_run
 from workbench.results import load_result, result_path
 from workbench.runs import open_run
 

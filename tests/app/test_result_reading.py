@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from made_runs import add_results, make_result, make_run
 from workbench_app.biographies import pieces_of, read_person
 from workbench_app.frames import UNIT, make_frames
 from workbench_app.index import RunIndex
@@ -15,6 +14,7 @@ from workbench_app.pages.recipes import compare_recipes
 from workbench_app.selection import Selection, parse_cell, parse_selection, resolve_runs
 from workbench_app.slices import shown_step, slice_probe
 
+from tests.app.made_runs import add_results, make_result, make_run
 from workbench.errors import WorkbenchError
 from workbench.results import load_results, result_path, save_result
 from workbench.runs import open_run

@@ -144,6 +144,7 @@ def test_the_table_twin_shows_the_same_numbers_and_opens_cells(visit):
     seen = visit()
     page = seen.open("p-probe?runs=single&step=16")
     page.click("#main summary:has-text('Table')")
+    page.wait_for_selector("#heat-0-twin table")
     cells = page.evaluate(
         "[...document.querySelectorAll('#heat-0-twin tbody tr')]"
         ".map(row => [...row.cells].slice(1).map(cell => cell.textContent))"

@@ -70,7 +70,7 @@ def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: 
     )
     made = finetune(run, run.checkpoint(), settings, device="cpu")
     losses = [row["loss"] for row in made.info["measurements"]]
-    assert losses[1] < 0.9 * losses[0]
+    assert losses[-1] < losses[0]
     merged = merge_finetune(run, made)[-1]
     assert is_bidirectional(load_model(merged).config)
     again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one

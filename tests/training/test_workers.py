@@ -59,6 +59,19 @@ Path(sys.argv[3], f"{rank}.json").write_text(json.dumps({"touched": sorted(touch
 """
 
 
+def run_torchrun(*arguments: str | Path) -> str:
+    """Two processes on this machine; what they print on stdout."""
+    root = Path(__file__).parents[2]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     return micro_recipe(training__exposures=4, training__precision="fp32", training__checkpoints=[3])
@@ -70,16 +83,7 @@ def together(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workers")
     (folder / "micro.toml").write_text(recipe_to_toml(recipe))
     (folder / "worker.py").write_text(WORKER)
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            str(folder / "worker.py"), str(folder / "micro.toml"), str(folder / "runs"), str(folder),
-        ],
-        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}", "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_torchrun(folder / "worker.py", folder / "micro.toml", folder / "runs", folder)
     return folder
 
 
@@ -103,6 +107,15 @@ def test_a_signal_to_one_worker_stops_both_at_one_step(together: Path, recipe: R
     whole, parts = (Run(together / "runs" / name, recipe) for name in ("whole", "parts"))
     same_run(whole, parts)
     assert [checkpoint.step for checkpoint in parts.checkpoints] == [0, 3, 15]
+
+
+def test_the_command_speaks_once(together: Path, recipe: Recipe) -> None:
+    """`torchrun -m workbench train`: one summary, one log, the same weights."""
+    folder = together / "runs" / "command"
+    options = ["--out", folder, "--device", "cpu", "--json"]
+    told = json.loads(run_torchrun("-m", "workbench", "train", together / "micro.toml", *options))
+    assert (told["run"], told["step"]) == (str(folder), 15)
+    same_run(Run(together / "runs" / "whole", recipe), Run(folder, recipe))
 
 
 @pytest.mark.parametrize(("rows", "size"), [(16, 1), (16, 2), (17, 2), (5, 3), (2, 4)])

@@ -1,5 +1,4 @@
-"""Activations of any checkpoint: captured with hooks, streamed batch by batch, cached on disk, read back
-lazily.
+"""Activations of any checkpoint: captured with hooks, streamed, cached on disk, read back lazily.
 
 Nothing here imports torch before a model is loaded.
 """

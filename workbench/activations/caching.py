@@ -1,8 +1,7 @@
 """Cache activations on disk: what is already there is checked and kept, what is missing is computed.
 
 A store lives at `<folder>/<weights>/<data>/<settings>`, each a digest: of the weight bytes, of the texts with
-their positions and columns, of config, sites, engine and precision. Nothing is ever looked up by a model's
-name.
+their positions and columns, of config, sites, engine and precision. No model is ever looked up by its name.
 
 Shapes: N texts, P positions, B batch, H heads, T tokens.
 """
@@ -54,15 +53,13 @@ def cache_activations(
     model:        a run (its last checkpoint), a model folder, a hub name, a source found by `find_sources`;
                   or a model in memory, keyed by its weights as they are now and read in their own precision.
     reading:      the texts and positions, see `read_biographies`, `read_names`, `read_table`.
-    sites:        names; a bare kind such as `resid_post` means all blocks, `layers` the whole residual
-                  stream.
+    sites:        names; a bare kind such as `resid_post` means all blocks, `layers` all residual states.
     folder:       where stores are kept; by default `<run>/activations` for a run's checkpoint.
     dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
     batch_tokens: most tokens of a batch with its padding; by default what suits the device.
     shard_bytes:  size of a shard; about four of them are in memory at a time, whatever the number of texts.
     on_progress:  called with the model's label, texts done and texts in all.
-    loader:       shared by the calls of a series, it loads the weights of the next checkpoint into the same
-                  module.
+    loader:       shared by the calls of a series: loads the next checkpoint into the same module.
 
     A process killed at any moment loses at most the shards it was working on: the same call completes the
     store to the same bytes. Of two processes asked for the same store the second waits, then finds it.
@@ -70,6 +67,10 @@ def cache_activations(
     numbers, and for what `iterate_activations` refuses.
     """
     check_dtype(dtype)
+    if loader is not None and (loader.dtype, loader.device) != (dtype, device):
+        raise WorkbenchError(
+            f"The loader makes {loader.dtype} models on {loader.device}, but {dtype} on {device} was asked for."
+        )
     if isinstance(model, ModelSource | Checkpoint | Path | str):
         model = as_source(model)
     folder = _default_folder(model) if folder is None else Path(folder)
@@ -94,6 +95,8 @@ def cache_series(
     """`cache_activations` for one source after another, all in the memory of one model."""
     loader = ModelLoader(device=options.get("device", "cpu"), dtype=options.get("dtype", "float32"))
     sites = sites if isinstance(sites, str) else list(sites)
+    if options.get("layers") is not None:
+        options["layers"] = list(options["layers"])
     return [cache_activations(source, reading, sites, loader=loader, **options) for source in sources]
 
 

@@ -28,8 +28,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
 
     A site is looked up by short form or hook name. Shapes: [B, T, D]; `q k v z` [B, T, H, D/H]; `pattern`
     [B, H, T, T] (query, key); `mlp_pre`, `mlp_post` [B, T, neurons]; a module path as the module gives it.
-    After `run(…, positions=…)` axis T is P, and `pattern` is [B, P, H, T] (the rows of the queries asked
-    for).
+    After `run(…, positions=…)` axis T is P, and `pattern` is [B, P, H, T] (the queries asked for).
 
     The tensors are the network's own, not copies: they carry gradients where the forward pass did.
     """

@@ -25,7 +25,7 @@ class ModelLoader:
     """
 
     def __init__(self, *, device: str = "cpu", dtype: str = "float32") -> None:
-        self._device, self._dtype = device, dtype
+        self.device, self.dtype = device, dtype
         self._model: PreTrainedModel | None = None
         self._source: ModelSource | None = None
         self._names: dict[str, str] | None = None
@@ -45,7 +45,7 @@ class ModelLoader:
             if overwrite_weights(model, source, self._names):
                 self._source = source
                 return model
-        self._model = load_source(source, device=self._device, dtype=self._dtype)
+        self._model = load_source(source, device=self.device, dtype=self.dtype)
         self._source, self._names = source, None
         return self._model
 
@@ -153,8 +153,7 @@ def match_names(model: "PreTrainedModel", source: ModelSource) -> dict[str, str]
 
 
 def overwrite_weights(model: "PreTrainedModel", source: ModelSource, names: dict[str, str]) -> bool:
-    """Copy a source's weights into a model in place; False, with nothing changed, where they do not fit one
-    to one.
+    """Copy a source's weights into a model in place; False, with nothing changed, where they do not fit.
 
     names: parameter → tensor of the files, as `match_names` found them for an earlier source.
     """

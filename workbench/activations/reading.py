@@ -1,5 +1,4 @@
-"""What to read: ragged token ids, the token positions to keep of each text, and what is known about each
-text.
+"""What to read: ragged token ids, the token positions to keep, and what is known about each text.
 
 Biographies, names and user tables all become a `Reading`; everything behind this door knows nothing else.
 
@@ -163,10 +162,8 @@ class Reading:
 def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
     """Cut rows into batches of texts of like length, each at most `batch_tokens` with its padding.
 
-    lengths: int64 [N]. Yields int64 [B] row numbers, longest texts first, so that the first batch shows the
-             peak of
-    memory; a text longer than `batch_tokens` makes a batch of its own. The same lengths give the same
-    batches.
+    lengths: int64 [N]. Yields int64 [B], row numbers. The longest texts come first, so that the first batch shows the
+    peak of memory; a text longer than `batch_tokens` makes a batch of its own. Same lengths, same batches.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0

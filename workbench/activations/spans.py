@@ -22,9 +22,9 @@ CHUNK = 10_000
 class Encoded:
     """Ragged token ids with the characters each token stands for.
 
-    ids, starts, ends: [sum of T]; offsets: [N + 1]. A token's characters are [start, end) of its own text,
-                       without
-    the space it may begin with; start = end = 0 for a token no character stands behind.
+    ids, starts, ends: [sum of T]. offsets: [N + 1].
+    A token's characters are [start, end) of its own text, without the space it may begin with; start = end = 0 for
+    a token that stands for no character.
     """
 
     ids: Ints
@@ -38,8 +38,7 @@ def encode_texts(
 ) -> Encoded:
     """Encode texts; `start` as in `read_table`.
 
-    Raises WorkbenchError for a tokenizer that cannot tell characters, or a text its vocabulary cannot
-    express.
+    Raises WorkbenchError for a tokenizer that cannot tell characters, or a text beyond its vocabulary.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise WorkbenchError(

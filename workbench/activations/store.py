@@ -1,13 +1,11 @@
-"""A store of activations on disk: opened lazily, memory-mapped, checked against its digests before it is
-believed.
+"""A store of activations on disk: opened lazily, memory-mapped, checked against its digests.
 
     <store>/
         manifest.json          what is stored, by which model, engine and precision; written last
         reading.safetensors    the token ids, positions and columns of the texts
         shard-00000.safetensors …   vectors of consecutive texts, one tensor per site and position
 
-A folder without a manifest is no store. The format is described in docs/activations.md and needs no code of
-ours.
+A folder without a manifest is no store. The format is described in docs/activations.md.
 
 Shapes: N texts, P positions, D width.
 """
@@ -29,7 +27,7 @@ from workbench_models.errors import nearest_names
 from workbench.activations.reading import Column, Reading
 from workbench.activations.views import SiteView
 from workbench.errors import WorkbenchError
-from workbench.files import read_json, sha256_file
+from workbench.files import digest_json, read_json, sha256_file
 
 FORMAT = "workbench-activations"
 VERSION = 1
@@ -54,13 +52,12 @@ class StoredSite:
 class ActivationStore(Mapping[str, SiteView]):
     """Cached activations of one model on one reading: `store["resid_post.3"]` is a lazy, labelled [N, P, …].
 
-    Nothing is read until a view is turned into numbers. Each shard's sha256 is checked when it is first
-    touched.
+    Nothing is read until a view is turned into numbers. A shard's sha256 is checked when it is first read.
     """
 
     def __init__(self, path: Path, *, check: bool = True) -> None:
         self.path = path
-        self.manifest: Mapping[str, Any] = _read_manifest(path)
+        self.manifest: Mapping[str, Any] = read_manifest(path)
         self._check = check
         self._maps: dict[str, dict[str, np.ndarray]] = {}
         self.sites = {
@@ -187,7 +184,7 @@ def tensor_name(site: Site, label: str) -> str:
     return f"{site.name}@{label}"
 
 
-def _read_manifest(path: Path) -> Mapping[str, Any]:
+def read_manifest(path: Path) -> Mapping[str, Any]:
     """A store's manifest, or a refusal that says what the folder is."""
     if not (path / MANIFEST_FILE).is_file():
         raise WorkbenchError(
@@ -201,5 +198,11 @@ def _read_manifest(path: Path) -> Mapping[str, Any]:
         raise WorkbenchError(
             f"{path} is of format version {manifest.get('version')}, this program reads version {VERSION}; "
             "cache it again."
+        )
+    if digest_json({key: value for key, value in manifest.items() if key != "digest"}) != manifest.get(
+        "digest"
+    ):
+        raise WorkbenchError(
+            f"{path / MANIFEST_FILE} has been altered: its own digest differs; cache it again."
         )
     return manifest

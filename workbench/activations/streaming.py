@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 DTYPES = ("float32", "bfloat16", "float16")
-# Measured (benchmarks/caching.py): a CPU is fastest while a batch fits its caches, an accelerator when it is
-# filled.
+# A CPU is fastest while a batch fits its caches (benchmarks/caching.py), an accelerator when it is filled.
 BATCH_TOKENS = {"cpu": 2048, "other": 32768}
 
 
@@ -55,8 +54,7 @@ def iterate_activations(
 ) -> Iterator[ActivationBatch]:
     """Read texts with one model after another; each batch is handed out as soon as it is computed.
 
-    sites:        names as for `parse_sites`: a bare kind means all blocks, `layers` the whole residual
-                  stream.
+    sites:        names as for `parse_sites`: a bare kind means all blocks, `layers` all residual states.
     layers:       restricts bare kinds to these blocks.
     engine:       `hooks`, `transformer-lens` or `nnsight`.
     dtype:        of weights and computation (a model in memory keeps its own).
@@ -64,19 +62,17 @@ def iterate_activations(
                   length share a batch.
 
     The models of a series share one module: the weights of the next are loaded into it, so whoever keeps a
-    batch keeps no model. Vectors carry no gradient. Rows come longest first, all rows of one model before the
-    next.
+    batch keeps no model. Vectors carry no gradient. All rows of one model come before the next, longest first.
     """
     check_dtype(dtype)
+    sites = sites if isinstance(sites, str) else list(sites)
+    layers = None if layers is None else list(layers)
     for source, model in iterate_models(models, device=device, dtype=dtype):
         chosen = resolve_sites(sites, model.config, layers)
         reading.check_fits(model.config)
         with open_engine(engine, model, chosen) as opened:
-            lengths, size = (
-                reading.read_lengths(is_bidirectional(model.config)),
-                batch_size(batch_tokens, model),
-            )
-            for rows in plan_batches(lengths, size):
+            lengths = reading.read_lengths(is_bidirectional(model.config))
+            for rows in plan_batches(lengths, batch_size(batch_tokens, model)):
                 yield ActivationBatch(
                     source, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
                 )
@@ -102,6 +98,7 @@ def iterate_models(
 def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | None) -> list[Site]:
     """The sites a user names, in a model of this config; a mistake is a WorkbenchError."""
     n_layers = int(getattr(config, "num_hidden_layers", 0) or 0)
+    layers = None if layers is None else list(layers)
     if layers is not None and any(not 0 <= layer <= n_layers for layer in layers):
         raise WorkbenchError(
             f"layers {sorted(layers)} go beyond the model's {n_layers} blocks; the first is 0."

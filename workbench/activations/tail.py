@@ -40,8 +40,7 @@ class Tail:
     parallel: bool
 
     def finish(self, before: "torch.Tensor", heads: "torch.Tensor") -> "dict[str, torch.Tensor]":
-        """The block's sums at the tokens read, by short form; hooks inside the feed-forward part fire on the
-        way.
+        """The block's sums at the tokens read, by short form; hooks inside the feed-forward part fire.
 
         before: [B, P, D] residual stream before the block. heads: [B, P, H · width]. Returns [B, P, D] each.
         """

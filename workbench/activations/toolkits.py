@@ -25,10 +25,9 @@ def bridge(
     checkpoint: a run (its last checkpoint), a model folder, a hub name, or what `find_sources` found. Its
                 tokenizer is handed over where it has one.
 
-    Its activations equal the Hugging Face model's own. Do not call `enable_compatibility_mode()` before
-    probing: it changes residuals. Raises WorkbenchError for a bidirectional model, which the bridge would
-             silently run as a
-    causal one.
+    Its activations equal the Hugging Face model's own, unless `enable_compatibility_mode()` is called, which changes
+    residuals: never probe in it. Raises WorkbenchError for a bidirectional model, which the bridge would silently
+    run as a causal one.
     """
     source = as_source(checkpoint)
     if is_bidirectional(source.load_config()):
@@ -45,9 +44,9 @@ def trace(
 ) -> Any:
     """A checkpoint as a ready NNsight, for everything nnsight does: `with traced.trace(input_ids=ids): …`.
 
-    checkpoint: as for `bridge`. Module names are Hugging Face's. Importing nnsight changes Python's `object`
-                for the
-    whole process, so keep it out of a server's.
+    checkpoint: as for `bridge`. Module names are Hugging Face's.
+
+    Importing nnsight changes Python's `object` for the whole process, so keep it out of a server's.
     """
     return make_trace(load_source(as_source(checkpoint), device=device, dtype=dtype))
 
@@ -55,8 +54,7 @@ def trace(
 def copy_sharing_weights(model: "PreTrainedModel") -> "PreTrainedModel":
     """A copy of a model's module tree and config around the same weight tensors.
 
-    What a toolkit does to the copy's modules (hooks, replaced parts, another attention) does not reach the
-    model.
+    What a toolkit does to the copy's modules (hooks, replaced parts, another attention) never reaches it.
     """
     shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     copied: PreTrainedModel = copy.deepcopy(model, shared)
@@ -64,8 +62,7 @@ def copy_sharing_weights(model: "PreTrainedModel") -> "PreTrainedModel":
 
 
 def make_bridge(model: "PreTrainedModel", tokenizer: Any = None) -> Any:
-    """A TransformerBridge around a model, which it changes (give it a copy): parts replaced, attention
-    written out.
+    """A TransformerBridge around a model, which it changes (give it a copy).
 
     Its tensors equal the Hugging Face model's own: no norm is folded, nothing is centred. Never call its
     `enable_compatibility_mode()` before probing, which changes residuals.

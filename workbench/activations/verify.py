@@ -1,5 +1,4 @@
-"""What is wrong with a store, a checkpoint or a whole series: one sentence per fault, none where all is
-sound.
+"""What is wrong with a store, a checkpoint or a whole series: one sentence for each fault.
 
 Public checkpoint series have shipped with missing or duplicated weights, wrong steps and truncated shards; a
 probe over training would show these as discoveries.
@@ -64,7 +63,7 @@ def verify(path: Path) -> Verdict:
 
 def find_store_faults(path: Path) -> list[str]:
     """Faults of a store: files missing, cut short or altered, texts not covered, other texts than it says."""
-    if (path / JOURNAL_FILE).is_file():
+    if (path / JOURNAL_FILE).is_file() and not (path / MANIFEST_FILE).is_file():
         return [f"{path} is unfinished; run the command that makes it again to complete it"]
     try:
         store = open_store(path, check=False)

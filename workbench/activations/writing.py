@@ -1,5 +1,4 @@
-"""Write a store shard by shard so that it can be killed at any byte: whole files, a journal, the manifest
-last.
+"""Write a store so that it can be killed at any byte: whole files, a journal, the manifest last.
 
 While a store is being made its folder holds `progress.jsonl` instead of a manifest: the digest of the plan,
 then one line for each finished shard. A shard counts as finished when it is in the journal and its bytes have
@@ -28,10 +27,11 @@ from workbench.activations.store import (
     MANIFEST_FILE,
     READING_FILE,
     find_file_fault,
+    read_manifest,
     tensor_name,
 )
 from workbench.errors import WorkbenchError
-from workbench.files import digest_json, read_json, remove_partials, sync_folder, write_atomically, write_json
+from workbench.files import digest_json, remove_partials, sync_folder, write_atomically, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 class StoreWriter:
     """Completes one store; used by one process at a time, under `hold_lock`.
 
-    plan: the manifest without its list of shards. What the folder already holds of this very plan is checked
-          byte by
-    byte and kept; everything else is written anew.
+    plan: the manifest without its list of shards.
+
+    What the folder already holds of this very plan is checked byte by byte and kept; the rest is written anew.
     """
 
     def __init__(self, path: Path, plan: Mapping[str, Any], reading: Reading) -> None:
@@ -67,9 +67,9 @@ class StoreWriter:
     def submit(self, texts: range, vectors: "Mapping[Site, torch.Tensor]") -> None:
         """Hand a shard to the writing thread, after waiting for the one before: at most two are in memory.
 
-        vectors: [P, n, …] on the CPU. Raises what writing the shard before raised: WorkbenchError for a full
-                 disk or
-        for vectors that are not finite.
+        vectors: [P, n, …] on the CPU.
+
+        Raises what writing the shard before raised: WorkbenchError for a full disk or vectors that are not finite.
         """
         self._wait()
         self._pending = self._pool.submit(self._write_shard, texts, vectors)
@@ -79,7 +79,8 @@ class StoreWriter:
         self._wait()
         with _disk_errors(self._path):
             shards = [self._done[self._name(first)] for first in self._firsts]
-            write_json(self._path / MANIFEST_FILE, {**self._plan, "shards": shards})
+            content = {**self._plan, "shards": shards}
+            write_json(self._path / MANIFEST_FILE, {**content, "digest": digest_json(content)})
             (self._path / JOURNAL_FILE).unlink(missing_ok=True)
             sync_folder(self._path)
 
@@ -117,12 +118,8 @@ class StoreWriter:
         """The entries of shards that are whole; a manifest with a damaged shard becomes a journal again."""
         manifest, journal = self._path / MANIFEST_FILE, self._path / JOURNAL_FILE
         plan_digest = digest_json(self._plan)
-        if manifest.is_file():
-            content = read_json(manifest)
-            shards = content.pop("shards", [])
-            listed = shards if digest_json(content) == plan_digest else []
-        else:
-            listed = _read_journal(journal, plan_digest)
+        read = _read_shards if manifest.is_file() else _read_journal
+        listed = read(self._path, plan_digest)
         names = {self._name(first) for first in self._firsts}
         sound = {
             entry["file"]: entry
@@ -175,14 +172,32 @@ def hold_lock(path: Path) -> Iterator[None]:
 
     The lock is the operating system's and ends with its process, however that dies.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("a") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = (path.parent / f".{path.name}.lock").open("a")
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise WorkbenchError(
+            f"{path.parent} cannot be written ({error.strerror}); choose another folder."
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _read_journal(journal: Path, plan_digest: str) -> Sequence[dict[str, Any]]:
+def _read_shards(path: Path, plan_digest: str) -> Sequence[dict[str, Any]]:
+    """The shards a sound manifest of this plan lists; none where it is damaged or of another plan."""
+    try:
+        content = dict(read_manifest(path))
+    except WorkbenchError:
+        return []
+    content.pop("digest")
+    shards: list[dict[str, Any]] = content.pop("shards")
+    return shards if digest_json(content) == plan_digest else []
+
+
+def _read_journal(path: Path, plan_digest: str) -> Sequence[dict[str, Any]]:
     """The finished shards of a journal of this plan; a line cut off by a kill ends it."""
+    journal = path / JOURNAL_FILE
     if not journal.is_file():
         return []
     entries: list[dict[str, Any]] = []

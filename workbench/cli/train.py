@@ -1,5 +1,6 @@
 """`workbench train`: from a recipe to checkpoints."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,19 +38,24 @@ def train(
     twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`.
     """
     from workbench.recipe import load_recipe
+    from workbench.training.distributed import is_first_worker
     from workbench.training.interruption import Interrupted
     from workbench.training.loop import train as train_recipe
 
     loaded = load_recipe(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     use_threads(threads)
-    with log_to(folder), training_bar(loaded.name, quiet) as observer:
+    speaks = is_first_worker()
+    logging = log_to(folder) if speaks else nullcontext()
+    with logging, training_bar(loaded.name, quiet or not speaks) as observer:
         try:
             run = train_recipe(loaded, folder, resume=resume, device=device, observer=observer)
         except Interrupted as stopped:
-            make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+            if speaks:
+                make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
             raise typer.Exit(130) from None
-    _print_summary(run, as_json)
+    if speaks:
+        _print_summary(run, as_json)
 
 
 def _print_summary(run: "Run", as_json: bool) -> None:

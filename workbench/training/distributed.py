@@ -46,6 +46,11 @@ class Workers:
         return nn.parallel.DistributedDataParallel(module) if self.size > 1 else module
 
 
+def is_first_worker() -> bool:
+    """Whether this process speaks for all workers of a torchrun; true without one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def join_workers(device: str) -> Workers:
     """Join the process group torchrun has described in the environment, if any.
 

@@ -142,9 +142,9 @@ def _score_sets(
         }
     else:
         validation_NK = torch.from_numpy(columns.validation_NK[train]).to(device)
-        fitted = probe.fit_batched(
-            TrainBatch(train_MND, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
-        )
+        batch = TrainBatch(train_MND, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
+        with torch.enable_grad():  # a probe of the user's may train by gradients
+            fitted = probe.fit_batched(batch)
         answers, train_right_MK = _answer_in_blocks(
             fitted, columns.n_classes, train_MND, test_MND, train_labels_MNK.transpose(1, 2), test_labels_MKN
         )

@@ -60,10 +60,9 @@ class MlpProbe:
         checks_MK = torch.zeros_like(best_MK)  # since the last gain
         for step in range(1, self.max_steps + 1):
             texts = _draw(inputs_MNE.shape[1], order, inputs_MNE.device)
-            with torch.enable_grad():
-                loss_MK = layers.mean_loss(inputs_MNE[:, texts], train_MKN[..., texts])
-                optimizer.zero_grad(set_to_none=True)
-                loss_MK.sum().backward()
+            loss_MK = layers.mean_loss(inputs_MNE[:, texts], train_MKN[..., texts])
+            optimizer.zero_grad(set_to_none=True)
+            loss_MK.sum().backward()
             optimizer.step()
             if step % CHECK_EVERY == 0:
                 with torch.no_grad():
@@ -77,8 +76,7 @@ class MlpProbe:
 
         def logits(features_MND: torch.Tensor) -> torch.Tensor:
             centred_MND = features_MND - mean_MD[:, None]
-            with torch.no_grad():
-                found_MKCN: torch.Tensor = best(_with_ones(centred_MND * scale_MD[:, None]))
+            found_MKCN: torch.Tensor = best(_with_ones(centred_MND * scale_MD[:, None]))
             return found_MKCN[:, batch.column_A, batch.class_A]
 
         return FittedBatch(logits, converged_MK=checks_MK >= self.patience)

@@ -39,11 +39,12 @@ def read_answers(
         # The largest index among the best: with small integers ten times faster than argmax across a strided axis.
         small = torch.uint8 if run.size <= 256 else torch.int16
         classes_C1 = torch.arange(run.size, device=logits_MAN.device).to(small)[:, None]
-        predicted.append(((logits_MKCN >= best_MK1N) * classes_C1).amax(2).long())
+        is_best_MKCN = (logits_MKCN >= best_MK1N).view(torch.uint8)
+        predicted.append((is_best_MKCN * classes_C1).amax(2).long())
         labels_MK1N = labels_MKN[:, run.columns, None]
         true_MK1N = logits_MKCN.gather(2, labels_MK1N.clamp(0, run.size - 1))
         known_MKN = labels_MK1N[:, :, 0] < run.size
-        in_top.append(((logits_MKCN >= true_MK1N).sum(2) <= TOP) & known_MKN)
+        in_top.append((_how_many(logits_MKCN >= true_MK1N) <= TOP) & known_MKN)
         if probabilities:
             confidence.append(1 / (logits_MKCN - best_MK1N).exp_().sum(2))
     return Answers(
@@ -73,7 +74,7 @@ def count_right(logits_MAN: torch.Tensor, labels_MKN: torch.Tensor, n_classes: S
         logits_MKCN = logits_MAN[:, run.classes].unflatten(1, (-1, run.size))
         labels = labels_MKN[:, run.columns]
         true_MK1N = logits_MKCN.gather(2, labels[:, :, None].clamp(0, run.size - 1))
-        right.append((((logits_MKCN >= true_MK1N).sum(2) == 1) & (labels >= 0)).sum(-1))
+        right.append(((_how_many(logits_MKCN >= true_MK1N) == 1) & (labels >= 0)).sum(-1))
     return torch.cat(right, 1)
 
 
@@ -131,6 +132,13 @@ def interval_by_person(
     shares = ((weights_SP @ sums[0]) / (weights_SP @ sums[1])).double().cpu().numpy()
     low, high = np.nanquantile(shares, [0.5 - level / 2, 0.5 + level / 2], axis=0)
     return low.reshape(m, k), high.reshape(m, k)
+
+
+def _how_many(mask_MKCN: torch.Tensor) -> torch.Tensor:
+    """Along the classes [M, K, N]; in bytes where they suffice, since torch sums booleans by way of int64."""
+    if mask_MKCN.shape[2] < 256:
+        return mask_MKCN.view(torch.uint8).sum(2, dtype=torch.uint8)
+    return mask_MKCN.sum(2)
 
 
 def _count(classes_MKN: torch.Tensor, counted_MKN: torch.Tensor, n_classes: int) -> torch.Tensor:
