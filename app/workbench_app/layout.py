@@ -10,6 +10,7 @@ from workbench_app.view import Component
 
 LOOK_EVERY_MS = 3000
 
+# Plotly, by far the largest script, is fetched with the page: Dash itself asks for it only after the first graph.
 PAGE_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -19,6 +20,7 @@ PAGE_TEMPLATE = """<!DOCTYPE html>
 <title>{%title%}</title>
 {%favicon%}
 {%css%}
+<script async src="$prefix_dash-component-suites/plotly/package_data/plotly.min.js"></script>
 </head>
 <body>
 {%app_entry%}

@@ -56,7 +56,8 @@ def guard(
         for name, value in HEADERS.items():
             response.headers[name] = value
         if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "no-store"
+            fixed = "/_dash-component-suites/" in request.path or "/assets/" in request.path
+            response.headers["Cache-Control"] = "no-cache" if fixed else "no-store"
         response.headers.pop("Server", None)
         return response
 

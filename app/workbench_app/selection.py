@@ -31,7 +31,10 @@ WORDS = ("metric", "set", "baseline", "layer", "target", "form", "arm", "cell")
 
 @dataclass(frozen=True)
 class Selection:
-    """What is shown. Empty text means: the page's own default. `step` None is the newest checkpoint."""
+    """What is shown. Empty text means: the page's own default. `step` None is the newest checkpoint.
+
+    at: dimension → label, where a result has dimensions that no other key names (`at-role=name_last`).
+    """
 
     page: str = "runs"
     runs: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ class Selection:
     form: str = ""
     arm: str = ""
     cell: str = ""
+    at: Mapping[str, str] = field(default_factory=dict)
     told: tuple[str, ...] = field(default=())
 
 
@@ -67,7 +71,8 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
         told.append(f"At most {MOST_RUNS} runs are shown side by side; these are the first of {len(runs)}.")
     plain: dict[str, Any] = {name: text.get(name, "") for name in WORDS}
     numbers: dict[str, Any] = {name: _number(text.get(name)) for name in ("step", "position", "person")}
-    return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), **plain, **numbers)
+    at = {name.removeprefix("at-"): value for name, value in text.items() if name.startswith("at-")}
+    return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), at=at, **plain, **numbers)
 
 
 def resolve_runs(selection: Selection, entries: Mapping[str, RunEntry]) -> tuple[Selection, list[RunEntry]]:

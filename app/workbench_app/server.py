@@ -64,7 +64,7 @@ def make_app(
         enable_mcp=False,
         add_log_handler=False,
     )
-    app.index_string = PAGE_TEMPLATE
+    app.index_string = PAGE_TEMPLATE.replace("$prefix", prefix)
     index, library = RunIndex(folder, pause=pause), ResultLibrary()
     app.warm_up = lambda: _warm_up(index, library)  # type: ignore[attr-defined]
     app.layout = make_layout(prefix)

@@ -25,7 +25,8 @@ def pair_accuracies(
 ) -> pd.DataFrame:
     """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
 
-    adapter: the finetune's name, by which every run has been evaluated. probe: `q`, or `p` at position 0. Whole
+    adapter: the finetune's name, by which every run has been evaluated. probe: `q`, or `p` at position 0,
+    without entries in which the value is the very next thing said. Whole
     values are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint
     of each result counts; results of different weights are refused.
     """
@@ -46,12 +47,15 @@ def pair_accuracies(
                 continue
             asked = qa.sel(split="test", attribute=attribute)
             read = probed.sel(target=f"{attribute}/{form}")
+            read_right = float(read["accuracy_not_next" if probe == "p" else "accuracy"])
+            if np.isnan(read_right):  # at position 0 of every entry its value comes next: the text tells it
+                continue
             accuracy, chance = (
                 ("accuracy", "chance") if form == "whole" else ("first_accuracy", "first_chance")
             )
             rows.append(
                 (
-                    run.name, attribute, form, float(asked[accuracy]), float(read["accuracy"]),
+                    run.name, attribute, form, float(asked[accuracy]), read_right,
                     float(asked[chance]), float(read["chance"]), int(asked["n"]),
                 )
             )  # fmt: skip

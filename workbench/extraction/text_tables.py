@@ -35,7 +35,7 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
     variant = f", {attrs['variant']}" if attrs.get("variant") else ""
     title = f"{attrs.get('run')} · questions ({attrs.get('family')}{variant}) · step {int(dataset['checkpoint']):,}"
     table = _table(title)
-    headings = ("attribute", "chance", "test", "95 %", "first", "recites", "train", "first", "recites", "n")
+    headings = ("attribute", "chance", "test", "95 %", "first", "recites", "train", "first", "recites")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "attribute" else "right", no_wrap=True)
     train, test = dataset.sel(split="train"), dataset.sel(split="test")
@@ -46,16 +46,17 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
         ]  # fmt: skip
         if attribute == "mean":
             texts = ["" if cell is None else _percent(_mean(cell)) for cell in cells]
-            n = int(test["n"].sum())
         else:
             here = test.sel(attribute=attribute)
             interval = f"{_percent(float(here['ci_low']))}–{_percent(float(here['ci_high']))}"
             texts = [
                 interval if cell is None else _percent(float(cell.sel(attribute=attribute))) for cell in cells
             ]
-            n = int(here["n"])
-        table.add_row(_words(attribute), *texts, f"{n:,}", style="bold" if attribute == "mean" else None)
-    table.caption = "% of each half's people: whole answers, their first tokens, whole values recited"
+        table.add_row(_words(attribute), *texts, style="bold" if attribute == "mean" else None)
+    asked = " and ".join(
+        f"{int(half['n'].max()):,} {name}" for name, half in (("test", test), ("train", train))
+    )
+    table.caption = f"% of {asked} people: whole answers, their first tokens, whole values recited"
     table.caption_justify = "left"
     return table
 

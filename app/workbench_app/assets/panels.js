@@ -137,6 +137,21 @@
         window.Plotly.restyle(graph, { x: [part.x[at]], y: [part.y[at]] }, [i]);
       });
     },
+    /* A heatmap of numbers that are no accuracies (workbench_app/figures/labelled.py). */
+    plain(panel, graph, step) {
+      const flat = panel.shown[place_of(panel.steps, step)];
+      const width = panel.columns.length;
+      const z = panel.rows.map((_, row) => flat.slice(row * width, (row + 1) * width));
+      const text = (v) => (v === null ? "" : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
+      const words = (v, r, c) => {
+        const head = `<b>${panel.axes[0]} ${panel.rows[r]}, ${panel.axes[1]} ${panel.columns[c]}</b><br>`;
+        if (v === null) return `${head}empty: nothing was measured here`;
+        return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : Number(v.toPrecision(3))}`;
+      };
+      const update = { z: [z], text: [z.map((line) => line.map(text))] };
+      update.hovertext = [z.map((line, r) => line.map((v, c) => words(v, r, c)))];
+      window.Plotly.restyle(graph, update, [0]);
+    },
     line(panel, graph, step) {
       const at = panel.at ? panel.at[place_of(panel.steps, step)] : step;
       if (!panel.shapes) panel.shapes = (graph.layout.shapes || []).filter((shape) => shape.name !== "now");

@@ -144,5 +144,5 @@ def _plain(figure: Any) -> Any:
 
 def _missing(entry: RunEntry) -> Component:
     text = "No probe has read this run layer by layer yet."
-    command = ("workbench", "probe", str(entry.path), "--family", "linear", "--checkpoints", "all")
+    command = ("workbench", "probe", str(entry.path), "--family", "logistic", "--checkpoints", "all")
     return cards.empty(text, *command, card_title=entry.id)

@@ -69,20 +69,20 @@ class ProbeInputs:
 
         A value that is not finite is refused with its feature set and row.
         """
-        halves: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        for m in sets:
-            features_ND = self.features[self.index(m)]
-            for half, texts in zip(halves, (self.train_N, self.test_N), strict=True):
-                half.append(_take(features_ND, np.flatnonzero(texts)))
-                if bool(torch.isfinite(half[-1].sum())):
+        halves = []
+        for texts in (np.flatnonzero(self.train_N), np.flatnonzero(self.test_N)):
+            halves.append(torch.empty(len(sets), len(texts), self.features.shape[-1], device=device))
+            for m, rows_ND in zip(sets, halves[-1], strict=True):
+                _read_rows(self.features[self.index(m)], texts, rows_ND)
+                if bool(torch.isfinite(rows_ND.sum())):
                     continue
-                bad = (~torch.isfinite(half[-1])).any(1).nonzero()
+                bad = (~torch.isfinite(rows_ND)).any(1).nonzero()
                 if len(bad):  # else only the sum was too large
                     raise WorkbenchError(
                         f"The features of {self.name(m)} hold a value that is not finite in row "
-                        f"{int(np.flatnonzero(texts)[int(bad[0])])}; capture them again, or leave that text out."
+                        f"{int(texts[int(bad[0])])}; capture them again, or leave that text out."
                     )
-        return torch.stack(halves[0]).to(device), torch.stack(halves[1]).to(device)
+        return halves[0], halves[1]
 
     def mask(self, mask: np.ndarray, sets: Sequence[int]) -> np.ndarray:
         """bool [M, N, T]: some feature sets of one of the masks."""
@@ -172,11 +172,16 @@ class _CellList:
         return self.arrays[index[0]]
 
 
-def _take(features_ND: Any, texts: np.ndarray) -> torch.Tensor:
-    """float32 [n, D]: some rows of an array or a tensor."""
+def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> None:
+    """Copy some rows of an array or a tensor into a float32 tensor [n, D]."""
     if isinstance(features_ND, torch.Tensor):
-        return features_ND[torch.from_numpy(texts).to(features_ND.device)].float()
-    return torch.from_numpy(np.asarray(features_ND)[texts]).float()
+        rows_nD.copy_(features_ND[torch.from_numpy(texts).to(features_ND.device)])
+    elif features_ND.dtype == np.float32 and rows_nD.device.type == "cpu":
+        np.take(
+            features_ND, texts, axis=0, out=rows_nD.numpy(), mode="clip"
+        )  # any other mode copies once more
+    else:
+        rows_nD.copy_(torch.from_numpy(np.asarray(features_ND)[texts]))
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:

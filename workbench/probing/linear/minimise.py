@@ -122,10 +122,9 @@ def minimise(
     while True:
         moving = length > 0
         last = steps == max_steps or idle == PATIENCE or not moving.any()
-        n_sets, n_kept = (
-            int(moving.any(1).sum()),
-            int(moving.sum(1).max()) if len(losses.runs) == 1 else n_columns,
-        )
+        n_sets, n_kept = int(moving.any(1).sum()), n_columns
+        if len(losses.runs) == 1:
+            n_kept = int(moving.sum(1).max())
         if last or n_sets * n_kept <= NARROW * moving.size:
             end_w[_index(sets, w)[:, None], everything.rows(_index(columns_MK, w))] = w
             end_moving[sets[:, None], columns_MK], end_steps[sets[:, None], columns_MK] = moving, steps
@@ -154,38 +153,51 @@ def minimise(
         end_slope, new_gu, cross = products[0], products[now], products[before]
         too_long = end_slope > -OVERSHOOT * slope
 
-        # With s the step and y the change of the gradient: the curvatures y·s and y·P·y.
-        ys, ypy = length * (end_slope - slope), new_gu - 2 * cross + gu
-        usable = (ys > 0) & (ypy > 0)
-        ys, ypy = np.where(usable, ys, 1.0), np.where(usable, ypy, 1.0)
-        gamma = ys / ypy
-        a = length * end_slope / ys
-        b = gamma * (new_gu - cross - a * ypy) / ys
-        on_d, on_now, on_before = (b - a) * length, gamma * (a - 1), -gamma * a
-        new_slope = on_d * end_slope + on_now * new_gu + on_before * cross
-        plain = ~usable | (new_slope >= 0)
-        on_d, on_now, on_before = (
-            np.where(plain, *pair) for pair in ((0.0, on_d), (-1.0, on_now), (0.0, on_before))
-        )
-        new_slope = np.where(plain, -new_gu, new_slope)
-        new_length = length_of(new_gu * np.where(usable, np.maximum(gamma, 1.0), 1.0), scale)
-
+        coefficients, new_slope, gamma = _next_direction(length, slope, end_slope, gu, new_gu, cross)
+        new_length = length_of(new_gu * np.maximum(gamma, 1.0), scale)
         if too_long.any():  # those stay where they were and try a shorter step
             stay = _index(too_long, w)[:, column_A, None]
             new_w = torch.where(stay, w, new_w)
-            on_d, on_now, on_before = (
-                np.where(too_long, *pair) for pair in ((1.0, on_d), (0.0, on_now), (0.0, on_before))
-            )
+            coefficients = np.where(too_long, np.array([1.0, 0.0, 0.0])[:, None, None], coefficients)
             shorter = length * np.clip(slope / np.where(too_long, slope - end_slope, 1.0), 0.1, 0.9)
             new_gu, new_slope = np.where(too_long, gu, new_gu), np.where(too_long, slope, new_slope)
             new_length = np.where(too_long, shorter, new_length)
-        c_d, c_now, c_before = spread(on_d, on_now, on_before)
-        d.mul_(c_d).addcmul_(c_now, vectors_3MAE[now]).addcmul_(c_before, vectors_3MAE[before])
+        on_d, on_now, on_before = spread(*coefficients)
+        d.mul_(on_d).addcmul_(on_now, vectors_3MAE[now]).addcmul_(on_before, vectors_3MAE[before])
         if too_long.any():
             vectors_3MAE[now] = torch.where(stay, vectors_3MAE[before], vectors_3MAE[now])
         new_length = np.where(length > 0, new_length, 0.0)  # what stood still once stays
         idle = 0 if (too_long | ((new_gu < least) & (new_length > 0))).any() else idle + 1
         w, gu, slope, length, least = new_w, new_gu, new_slope, new_length, np.minimum(least, new_gu)
+
+
+def _next_direction(
+    length: np.ndarray,
+    slope: np.ndarray,
+    end_slope: np.ndarray,
+    gu: np.ndarray,
+    new_gu: np.ndarray,
+    cross: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The memoryless BFGS direction as a combination of the last direction and both preconditioned gradients.
+
+    All [M, K]; gu and new_gu are gradient · preconditioned gradient before and after the step, cross the new one ·
+    the old one preconditioned. Returns the three coefficients [3, M, K], the slope along the new direction, and the
+    ratio of the preconditioner's curvature to the one seen along the step. Where the curvature seen is not positive,
+    or the direction would lead uphill, it is the preconditioned gradient's.
+    """
+    # With s the step, y the change of the gradient and P the preconditioner: the curvatures y·s and y·P·y.
+    ys, ypy = length * (end_slope - slope), new_gu - 2 * cross + gu
+    usable = (ys > 0) & (ypy > 0)
+    ys, ypy = np.where(usable, ys, 1.0), np.where(usable, ypy, 1.0)
+    gamma = ys / ypy
+    a = length * end_slope / ys
+    b = gamma * (new_gu - cross - a * ypy) / ys
+    coefficients = np.stack([(b - a) * length, gamma * (a - 1), -gamma * a])
+    new_slope = (coefficients * np.stack([end_slope, new_gu, cross])).sum(0)
+    plain = ~usable | (new_slope >= 0)
+    coefficients = np.where(plain, np.array([0.0, -1.0, 0.0])[:, None, None], coefficients)
+    return coefficients, np.where(plain, -new_gu, new_slope), np.where(usable, gamma, 1.0)
 
 
 def _index(indices: np.ndarray, like: torch.Tensor) -> torch.Tensor:
