@@ -63,4 +63,4 @@ def test_empty_states_name_the_command_that_fills_them(visit):
     assert "workbench probe" in page.text_content(".empty .command")
     assert "--kind q" in page.text_content(".empty .command")
     page = visit().open("layers?runs=young")
-    assert "--family linear" in page.text_content(".empty .command")
+    assert "--family logistic" in page.text_content(".empty .command")
