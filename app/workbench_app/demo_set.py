@@ -23,8 +23,7 @@ def make_demo(runs_folder: Path, demo: Path = DEMO_FOLDER) -> None:
         target.mkdir(parents=True)
         for name in WHOLE:
             shutil.copyfile(run / name, target / name)
-        if (run / "results").is_dir():
-            shutil.copytree(run / "results", target / "results")
+        shutil.copytree(run / "results", target / "results")
         for info in sorted(run.glob("checkpoints/*/checkpoint.json")):
             kept = target / "checkpoints" / info.parent.name
             kept.mkdir(parents=True)

@@ -8,6 +8,7 @@ from workbench_app.cards import extra
 from workbench_app.selection import PAGES
 from workbench_app.view import Component
 
+LOOK_EVERY_MS = 3000
 
 # Plotly, by far the largest script, is fetched with the page: Dash itself asks for it only after the first graph.
 PAGE_TEMPLATE = """<!DOCTYPE html>
@@ -41,7 +42,7 @@ THEME = {
 }  # fmt: skip
 
 
-def make_layout(prefix: str, look_every_ms: int) -> Component:
+def make_layout(prefix: str) -> Component:
     """Everything that stays while pages come and go."""
     return dmc.MantineProvider(
         [
@@ -53,7 +54,7 @@ def make_layout(prefix: str, look_every_ms: int) -> Component:
             dcc.Store(id="theme", storage_type="memory"),
             dcc.Store(id="templates", data={name: _template(name == "dark") for name in ("light", "dark")}),
             dcc.Store(id="prefix", data=prefix),
-            dcc.Interval(id="tick", interval=look_every_ms),
+            dcc.Interval(id="tick", interval=LOOK_EVERY_MS),
             html.A("Skip to the page", href="#main", className="skip"),
             _header(prefix),
             html.Div(id="timeline", className="timeline", hidden=True),

@@ -41,7 +41,7 @@ def make_app(
     """The app over a folder of runs.
 
     host decides which Host headers are answered; anything but this machine needs a `token`. url_prefix is the
-    path a proxy serves the app under. pause: seconds between two looks at the folder; browsers ask at a third of that rate.
+    path a proxy serves the app under. pause: seconds between two looks at the folder.
     """
     folder = Path(runs_folder)
     if not folder.is_dir():
@@ -67,7 +67,7 @@ def make_app(
     app.index_string = PAGE_TEMPLATE.replace("$prefix", prefix)
     index, library = RunIndex(folder, pause=pause), ResultLibrary()
     app.warm_up = lambda: _warm_up(index, library)  # type: ignore[attr-defined]
-    app.layout = make_layout(prefix, look_every_ms=round(3000 * pause))
+    app.layout = make_layout(prefix)
     add_callbacks(app, index, library, prefix=prefix, writable=writable)
     add_downloads(app.server, index, prefix)
     _answer_errors(app)

@@ -102,7 +102,7 @@
     if (!button) return;
     if (button.id === "detail-close") close();
     if (button.dataset.download) download(button);
-    if (button.dataset.go) wb.go(Object.fromEntries(new URLSearchParams(button.dataset.go)));
+    if (button.dataset.runs) wb.go({ runs: button.dataset.runs });
     const text = button.id === "copy-link" ? window.location.href : button.dataset.copy;
     if (text === undefined) return;
     await copy(button.id === "copy-link" ? wb.address_now() : text);

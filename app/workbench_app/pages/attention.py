@@ -44,8 +44,7 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
         "What kind each head is.",
     ),
 }
-FIRST = {"group": "name", "role": "name_last"}
-MEAN = "mean"  # over the attributes or positions there are
+FIRST = {"group": "name", "role": "name_last", "attribute": "company"}
 
 
 def render(view: View, key: str) -> Page:
@@ -106,9 +105,6 @@ def _panel(
     key: str,
 ) -> tuple[Component, dict[str, Any]]:
     for name, label in where.items():
-        if label == MEAN:
-            values = values.mean(name, keep_attrs=True)
-            continue
         labels = [str(item) for item in values[name].values.tolist()]
         values = values.isel({name: labels.index(label) if label in labels else 0}, drop=True)
     cells = values.transpose("checkpoint", *axes)
@@ -141,20 +137,15 @@ def _panel(
 
 def _place(view: View, values: xr.DataArray | None, name: str) -> str:
     """The selected label along a dimension that is neither row nor column."""
-    labels = _labels(values, name)
+    labels = [] if values is None else [str(item) for item in values[name].values.tolist()]
     wanted = view.selection.at.get(name, "")
     if name == "position" and view.selection.position is not None:
         wanted = str(view.selection.position)
     return choose(wanted, labels, FIRST.get(name, ""))
 
 
-def _labels(values: xr.DataArray | None, name: str) -> list[str]:
-    labels = [] if values is None else [str(item) for item in values[name].values.tolist()]
-    return [MEAN, *labels] if name in ("position", "attribute") else labels
-
-
 def _choice(values: xr.DataArray | None, name: str, place: str) -> Component | None:
-    labels = _labels(values, name)
+    labels = [] if values is None else [str(item) for item in values[name].values.tolist()]
     options = [(label, label.replace("_", " ")) for label in labels]
     if name == "position":
         return controls.segmented("position", "Position", options, place)

@@ -2,7 +2,6 @@
 
 import time
 from typing import Any
-from urllib.parse import urlencode
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
@@ -199,7 +198,7 @@ def _groups(rows: list[dict[str, Any]], group: str) -> Any:
                         "Select",
                         type="button",
                         className="quiet",
-                        **extra({"data-go": urlencode({"runs": ",".join(row["id"] for row in found[:12])})}),
+                        **extra({"data-runs": ",".join(row["id"] for row in found[:12])}),
                     )
                 ),
             ]
