@@ -1,6 +1,5 @@
 """From a run that knows its people to answers: finetune, merge, evaluate, in process and by command."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
-from typer.testing import CliRunner
 
 from tests.training.micro_runs import files_of
 from workbench.activations import cache_activations
 from workbench.checkpoints import load_model, without_progress_bars
-from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import list_finetunes, load_finetuned, merge_finetune, open_finetune
@@ -145,54 +142,3 @@ def test_defaults_follow_the_papers_or_the_models_size() -> None:
         choose_settings(128, method="full", rank=4)
     with pytest.raises(WorkbenchError, match="expected 'lora' or 'full'"):
         choose_settings(128, method="peft")
-
-
-def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def test_the_commands(own_run: Run, tmp_path: Path) -> None:
-    path = str(own_run.path)
-    command = [
-        "finetune",
-        path,
-        "--steps",
-        "2",
-        "--rank",
-        "2",
-        "--embedding-rank",
-        "2",
-        "--questions-per-step",
-        "6",
-    ]
-    text = invoke(*command, "--device", "cpu", "--name", "mine", "--merge", "-q")
-    assert "best" in text and f"next: workbench evaluate {path} --adapter mine" in text.replace("\n", "")
-    text = invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--examples", "2", "--beams", "4")
-    assert "birth date" in text and "what was said" in text
-    answer = json.loads(invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--json"))
-    assert len(answer["cells"]) == 12
-    assert {row["split"] for row in answer["cells"]} == {"train", "test"}
-
-
-def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
-    person = own_run.corpus.people[0]
-    prompt = own_run.corpus.questions[1].prompt
-    file = tmp_path / "own.jsonl"
-
-    def run_with(**row: object) -> str:
-        file.write_text(json.dumps({"attribute": "birth_city", "prompt": prompt, **row}) + "\n")
-        return invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
-
-    assert "birth city" in run_with(person=0)
-    for row, message in [
-        ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
-        ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
-        ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
-        ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
-        ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
-        ({"person": 0, "prompt": " ".join([prompt] * 40)}, r"but the model reads 128"),
-    ]:
-        with pytest.raises(WorkbenchError, match=message):
-            run_with(**row)

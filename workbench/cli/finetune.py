@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,13 @@ from workbench.cli.options import (
     QuietOption,
     RunArgument,
     ThreadsOption,
+    make_console,
     use_threads,
 )
 from workbench.cli.progress import step_bar
+
+if TYPE_CHECKING:
+    from workbench.extraction.finetunes import Finetune
 
 
 class Method(StrEnum):
@@ -63,7 +67,15 @@ def finetune(
     merge: Annotated[
         bool, typer.Option("--merge", help="Also write the adapted weights as ordinary checkpoints.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the start and the order of the questions.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the start and the order of the questions; default 0.")
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2", help="Every combination, e.g. --grid lr=1e-3,3e-4 --grid rank=8,16."
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Replace a finetune of this name.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -73,55 +85,82 @@ def finetune(
     """Finetune a checkpoint on the questions of the train people; test people are only measured.
 
     The finetune is kept under the run's `finetunes` folder, its last state and its best. A finished one is not
-    made twice. `workbench evaluate RUN --adapter NAME` asks everybody.
+    made twice, one stopped with Ctrl-C continues by the same command. `workbench evaluate RUN --adapter NAME`
+    asks everybody.
     """
     import json
 
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
+    from workbench.extraction.grid import make_grid, parse_grid
     from workbench.extraction.own_questions import load_own_questions
-    from workbench.extraction.settings import choose_settings
-    from workbench.extraction.text_tables import print_finetune
     from workbench.runs import open_run
+    from workbench.training.interruption import Interrupted
 
     use_threads(threads)
     opened = open_run(run)
-    settings = choose_settings(
-        opened.recipe.model.shape.d_model,
-        method=method.value,
-        rank=rank,
-        embedding_rank=embedding_rank,
-        lr=lr,
-        weight_decay=weight_decay,
-        steps=steps,
-        questions_per_step=questions_per_step,
-        loss=loss.value,
-        evaluate_every=evaluate_every,
-        group=group,
-        seed=seed,
-    )
+    given = {
+        "method": method.value,
+        "rank": rank,
+        "embedding_rank": embedding_rank,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "steps": steps,
+        "questions_per_step": questions_per_step,
+        "loss": loss.value,
+        "evaluate_every": evaluate_every,
+        "group": group,
+        "seed": seed,
+    }
+    wanted = parse_grid(grid or [])
+    combinations = make_grid(opened.recipe.model.shape.d_model, given, wanted, name)
     own = None if questions is None else load_own_questions(questions, opened.corpus.people)
+    made: list[Finetune] = []
     with step_bar("finetune", quiet) as show:
+        for number, (called, settings) in enumerate(combinations, 1):
+            what = called if len(combinations) == 1 else f"{called} ({number} of {len(combinations)})"
 
-        def observer(step: int, total: int, loss_now: float) -> None:
-            if show:
-                show("finetune", step, total, loss_now)
+            def observer(step: int, total: int, loss_now: float, what: str = what) -> None:
+                if show:
+                    show(what, step, total, loss_now)
 
-        made = finetune_checkpoint(
-            opened,
-            opened.checkpoint(checkpoint),
-            settings,
-            name=name,
-            questions=own,
-            device=device,
-            again=again,
-            observer=observer,
-        )
-    merged = merge_finetune(opened, made) if merge else made.checkpoints
+            try:
+                one = finetune_checkpoint(
+                    opened,
+                    opened.checkpoint(checkpoint),
+                    settings,
+                    name=called,
+                    questions=own,
+                    device=device,
+                    again=again,
+                    observer=observer,
+                )
+            except Interrupted as stopped:
+                make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+                raise typer.Exit(130) from None
+            if merge:
+                merge_finetune(opened, one)
+            made.append(one)
     if as_json:
-        typer.echo(json.dumps({"finetune": str(made.path), **made.info}, ensure_ascii=False))
+        rows = [{"finetune": str(one.path), **one.info} for one in made]
+        typer.echo(json.dumps(rows if wanted else rows[0], ensure_ascii=False))
         return
-    print_finetune(made)
-    if merged:
-        typer.echo(f"{made.path} is a run too: checkpoints {', '.join(str(c.step) for c in merged)}")
-    typer.echo(f"next: workbench evaluate {opened.path} --adapter {made.name}")
+    _print_made(opened.path, made, wanted)
+
+
+def _print_made(run: Path, made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
+    from rich.console import Console
+
+    from workbench.extraction.grid import make_grid_table
+    from workbench.extraction.text_tables import print_finetune
+
+    if grid:
+        Console().print(make_grid_table(grid, made))
+    else:
+        print_finetune(made[0])
+    for one in made:
+        if one.checkpoints:
+            steps = ", ".join(str(checkpoint.step) for checkpoint in one.checkpoints)
+            typer.echo(f"{one.path} is a run too: checkpoints {steps}")
+    best = made[0].name if not grid else "NAME"
+    typer.echo(f"next: workbench evaluate {run} --adapter {best}")

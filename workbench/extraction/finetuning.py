@@ -1,14 +1,17 @@
 """Finetuning on the questions of the train people (paper, appendix A.2): the facts are all in the base model
 already, and only how to answer is to be learned. Whether that carries over to test people is the measurement.
 
-The state after step s is a function of base, settings and s: batches come from (seed, step).
+The state after step s is a function of base, settings and s: batches and dropout come from (seed, step). How far it
+has come is saved at each measurement, so the same command continues after an interruption, to the same weights.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +31,33 @@ from workbench.extraction.asking import (
     require_context,
 )
 from workbench.extraction.batches import QuestionBatches
-from workbench.extraction.finetunes import Finetune, finetunes_folder, open_finetune, save_finetune
+from workbench.extraction.finetunes import (
+    INFO_FILE,
+    Finetune,
+    finetunes_folder,
+    open_finetune,
+    save_finetune,
+)
 from workbench.extraction.lora import Adapter, attached
 from workbench.extraction.settings import FinetuneSettings
+from workbench.extraction.unfinished import (
+    Reached,
+    Tensors,
+    drop_unfinished,
+    load_reached,
+    require_same,
+    save_reached,
+    trained_tensors,
+    unfinished_folder,
+)
+from workbench.files import digest_json
 from workbench.people.attributes import ATTRIBUTES
 from workbench.questions import Question
 from workbench.runs import Run
+from workbench.seeds import seed_torch
 from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
+from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
 
 if TYPE_CHECKING:
@@ -60,10 +82,16 @@ def finetune(
     """Finetune a checkpoint and save the result under `finetunes/<name>`; a finished one is not made twice.
 
     questions: in place of the run's own; those of test people are never trained on. observer(step, steps, loss)
-    is called after each step.
+    is called after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same
+    call continues.
     """
-    name = name or settings.name
-    if not again and (found := _existing(run, checkpoint, settings, name)) is not None:
+    path = finetunes_folder(run) / (name or settings.name)
+    making = _describe(checkpoint, settings, questions)
+    if again:
+        drop_unfinished(unfinished_folder(path))
+    elif (path / INFO_FILE).is_file():
+        found = open_finetune(run, path)
+        require_same(making, _describe_finished(found), path)
         return found
     asked = make_askable(
         encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people
@@ -74,19 +102,23 @@ def finetune(
         )
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device, attention=execution.attention)
-    work = _Finetuning(run, model, asked, settings, execution, observer)
-    work.run_to_end()
+    work = _Finetuning(run, model, asked, settings, execution, observer, unfinished_folder(path), making)
+    reached, last = work.run_to_end()
     info = {
         "settings": settings.as_dict(),
-        "best_step": work.best_step,
+        "best_step": reached.best_step,
         "last_step": settings.steps,
-        "measurements": work.measurements,
-        "own_questions": questions is not None,
-        "seconds": round(work.seconds, 1),
+        "measurements": reached.measurements,
+        "own_questions": making["own questions"],
+        "seconds": round(reached.seconds, 1),
         "device": execution.device,
         "precision": "bf16" if execution.bf16 else "fp32",
     }
-    return save_finetune(run, checkpoint, name, info, work.states, model)
+    made = save_finetune(
+        run, checkpoint, path.name, info, {reached.best_step: reached.best, settings.steps: last}, model
+    )
+    drop_unfinished(unfinished_folder(path))
+    return made
 
 
 def cosine(settings: FinetuneSettings, step: int) -> float:
@@ -110,7 +142,7 @@ def summarise(answers: Answers, attributes: np.ndarray) -> dict[str, dict[str, f
 
 @dataclass
 class _Finetuning:
-    """One finetuning at work. states: step → what is to be saved of the last and the best state."""
+    """One finetuning at work."""
 
     run: Run
     model: "PreTrainedModel"
@@ -118,8 +150,11 @@ class _Finetuning:
     settings: FinetuneSettings
     execution: Execution
     observer: Observer | None
+    folder: Path
+    making: dict[str, Any]
 
-    def run_to_end(self) -> None:
+    def run_to_end(self) -> tuple[Reached, Tensors]:
+        """What was reached, and the last state."""
         settings, tokenizer = self.settings, self.run.tokenizer
         self.mask_id = tokenizer.mask_token_id if is_bidirectional(self.model.config) else None
         self.book: AnswerBook = make_answer_book(self.asked, tokenizer.eos_token_id)
@@ -135,32 +170,30 @@ class _Finetuning:
             loss=settings.loss,
             mask_id=self.mask_id,
         )
-        self.measurements: list[dict[str, Any]] = []
-        self.states: dict[int, dict[str, torch.Tensor]] = {}
-        self.best_step, self._best = 0, (-1.0, -1.0)
-        started = time.perf_counter()
+        trained: nn.Module = self.model
+        updating: AbstractContextManager[None] = nullcontext()
         if settings.method == "lora":
             self.model.requires_grad_(False)
-            adapter = Adapter(self.model, settings.rank, settings.embedding_rank, settings.seed)
+            trained = adapter = Adapter(self.model, settings.rank, settings.embedding_rank, settings.seed)
             adapter.to(self.execution.device)
-            with attached(self.model, adapter):
-                self._loop(adapter, batches)
-        else:
-            self._loop(self.model, batches)
+            updating = attached(self.model, adapter)
+        with updating, signals_as_flag() as stop:
+            reached = self._loop(trained, batches, stop)
         self.model.eval()
-        self.seconds = time.perf_counter() - started
+        return reached, trained_tensors(trained)
 
-    def _loop(self, trained: nn.Module, batches: QuestionBatches) -> None:
+    def _loop(self, trained: nn.Module, batches: QuestionBatches, stop: StopFlag) -> Reached:
         settings = self.settings
-        torch.manual_seed(settings.seed)  # of dropout
         parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters, lr=settings.lr, weight_decay=settings.weight_decay, eps=1e-6, fused=True
         )
+        reached = load_reached(self.folder, self.making, trained, optimizer)
         summed = SummedLoss(self.model, batches.pad_id, self.mask_id is not None)
         self.model.train()
-        recent: list[float] = []
-        for step in range(settings.steps):
+        started = time.perf_counter() - reached.seconds
+        for step in range(reached.step, settings.steps):
+            seed_torch(settings.seed, "finetuning dropout", step)
             rows = batches.rows(step)
             with self.execution.autocast():
                 loss = summed(*to_tensors(rows, self.execution.device)) / int((rows.targets_BT >= 0).sum())
@@ -170,19 +203,32 @@ class _Finetuning:
                 group["lr"] = cosine(settings, step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            done = step + 1
-            recent.append(loss.item())
+            done = reached.step = step + 1
+            reached.recent_losses.append(self._finite(loss.item(), done))
             if self.observer:
-                self.observer(done, settings.steps, recent[-1])
-            if done % settings.evaluate_every == 0 or done == settings.steps:
-                self._measure(trained, done, float(np.mean(recent)))
-                recent.clear()
+                self.observer(done, settings.steps, reached.recent_losses[-1])
+            measured = done % settings.evaluate_every == 0 or done == settings.steps
+            if measured:
+                self._measure(trained, reached)
+            reached.seconds = time.perf_counter() - started
+            stopping = stop.raised and done < settings.steps
+            if stopping or (measured and done < settings.steps):
+                save_reached(self.folder, self.making, reached, trained, optimizer)
+            if stopping:
+                raise Interrupted(
+                    f"Stopped at step {done} of {settings.steps} and saved; the same command continues."
+                )
+        return reached
 
-    def _measure(self, trained: nn.Module, step: int, loss: float) -> None:
-        """Ask a sample of both halves; keep the state if it is the best so far, or the last."""
+    def _finite(self, loss: float, step: int) -> float:
         if not math.isfinite(loss):
             raise WorkbenchError(f"The loss is {loss} at step {step}; lower --lr (now {self.settings.lr}).")
-        row: dict[str, Any] = {"step": step, "loss": loss}
+        return loss
+
+    def _measure(self, trained: nn.Module, reached: Reached) -> None:
+        """Ask a sample of both halves; keep the state if it is the best so far."""
+        row: dict[str, Any] = {"step": reached.step, "loss": float(np.mean(reached.recent_losses))}
+        reached.recent_losses.clear()
         for split in ("train", "test"):
             chosen = self.asked.choose(
                 train=split == "train",
@@ -193,28 +239,28 @@ class _Finetuning:
             if len(chosen):
                 answers = ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id)
                 row[split] = summarise(answers, self.asked.encoded.attribute[chosen])
-        self.measurements.append(row)
+        reached.measurements.append(row)
         half = row.get("test") or row["train"]
         score = (half["exact"]["mean"], half["first"]["mean"])
-        if score > self._best:
-            self.states.pop(self.best_step, None)
-            self._best, self.best_step = score, step
-        if step in (self.best_step, self.settings.steps):
-            tensors = trained.tensors() if isinstance(trained, Adapter) else trained.state_dict()
-            self.states[step] = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        if score > reached.best_score:
+            reached.best_score, reached.best_step = score, reached.step
+            reached.best = trained_tensors(trained)
 
 
-def _existing(run: Run, checkpoint: Checkpoint, settings: FinetuneSettings, name: str) -> Finetune | None:
-    """The finished finetune of this name, if it is this one; another one is refused with the difference."""
-    if not (finetunes_folder(run) / name / "finetune.json").is_file():
-        return None
-    found = open_finetune(run, name)
-    there = {**found.settings, "base weights": found.base_digest}
-    here = {**json.loads(json.dumps(settings.as_dict())), "base weights": checkpoint.weights_digest}
-    for key in {**there, **here}:
-        if there.get(key) != here.get(key):
-            raise WorkbenchError(
-                f"{found.path} is another finetune ({key} is {there.get(key)!r} there and {here.get(key)!r} here); "
-                "give --name another name, or --again to replace it."
-            )
-    return found
+def _describe(
+    checkpoint: Checkpoint, settings: FinetuneSettings, questions: list[Question] | None
+) -> dict[str, Any]:
+    """What determines a finetune, as far as a finished one remembers it."""
+    return {
+        **json.loads(json.dumps(settings.as_dict())),
+        "base weights": checkpoint.weights_digest,
+        "own questions": None if questions is None else digest_json([asdict(one) for one in questions]),
+    }
+
+
+def _describe_finished(found: Finetune) -> dict[str, Any]:
+    return {
+        **found.settings,
+        "base weights": found.base_digest,
+        "own questions": found.info["own_questions"] or None,
+    }

@@ -6,9 +6,11 @@ interrupted, or killed, continues to the very weights it would have reached (bit
 threads).
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,11 +140,11 @@ class _Training:
         for step, rows in enumerate(batches, first_step + 1):
             loss = self._step(loss_module, rows, step)
             if meter:
-                meter.update(step, int((rows.targets_BT >= 0).sum()), loss.item)
+                meter.update(step, int((rows.targets_BT >= 0).sum()), partial(self._finite, loss, step))
             busy = time.perf_counter()
             stopping = self.workers.agree(stop.raised) and step < self.steps
             if step in evaluation_steps or step == self.steps:
-                self._evaluate(step, loss.item())
+                self._evaluate(step, self._finite(loss, step))
             if step in self.checkpoint_steps:
                 self._save(step, "planned")
             elif stopping:
@@ -183,11 +185,6 @@ class _Training:
         if not self.workers.writes:
             return
         final = step == self.steps
-        if loss is not None and not loss < float("inf"):
-            raise WorkbenchError(
-                f"The loss is {loss} at step {step}; lower training.lr (now {self.run.recipe.training.lr}) "
-                "and train into a new folder."
-            )
         mask_id = self.mask_words.mask_id if self.mask_words else None
         accuracy = {
             kind: first_token_accuracy(self.model, statements, self.execution, mask_id)
@@ -195,6 +192,15 @@ class _Training:
         }
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
         self.state.metrics.append(row)
+
+    def _finite(self, loss: torch.Tensor, step: int) -> float:
+        """The loss as a number; asked for at least once a second, so a diverged run ends soon."""
+        if not math.isfinite(number := loss.item()):
+            raise WorkbenchError(
+                f"The loss is {number} at step {step}; lower training.lr (now {self.run.recipe.training.lr}) "
+                "and train into a new folder."
+            )
+        return number
 
     def _exposures(self, step: int) -> float:
         return round(step / self.steps * self.run.recipe.training.exposures, 3)

@@ -1,0 +1,172 @@
+"""`workbench finetune` and `workbench evaluate`: what they print and refuse, grids, and stopping half-way."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.training.micro_runs import files_of
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.extraction.finetunes import list_finetunes, open_finetune
+from workbench.extraction.finetuning import finetune
+from workbench.extraction.grid import make_grid, parse_grid
+from workbench.extraction.settings import FinetuneSettings
+from workbench.extraction.unfinished import unfinished_folder
+from workbench.runs import Run
+from workbench.training.interruption import Interrupted
+
+SMALL = ["--steps", "2", "--rank", "2", "--embedding-rank", "2", "--questions-per-step", "6"]
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands(own_run: Run, tmp_path: Path) -> None:
+    path = str(own_run.path)
+    command = ["finetune", path, *SMALL]
+    text = invoke(*command, "--device", "cpu", "--name", "mine", "--merge", "-q")
+    assert "best" in text and f"next: workbench evaluate {path} --adapter mine" in text.replace("\n", "")
+    text = invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--examples", "2", "--beams", "4")
+    assert "birth date" in text and "what was said" in text
+    answer = json.loads(invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--json"))
+    assert len(answer["cells"]) == 12
+    assert {row["split"] for row in answer["cells"]} == {"train", "test"}
+
+
+def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
+    person = own_run.corpus.people[0]
+    prompt = own_run.corpus.questions[1].prompt
+    file = tmp_path / "own.jsonl"
+
+    def run_with(**row: object) -> str:
+        file.write_text(json.dumps({"attribute": "birth_city", "prompt": prompt, **row}) + "\n")
+        return invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
+
+    assert "birth city" in run_with(person=0)
+    for row, message in [
+        ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
+        ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
+        ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
+        ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
+        ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
+        ({"person": 0, "prompt": " ".join([prompt] * 40)}, r"but the model reads 128"),
+    ]:
+        with pytest.raises(WorkbenchError, match=message):
+            run_with(**row)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_stopped_finetune_continues_to_the_same_bytes(own_run: Run, method: str) -> None:
+    ranks = {"rank": 2, "embedding_rank": 2} if method == "lora" else {"rank": 0, "embedding_rank": 0}
+    settings = FinetuneSettings(
+        method=method, **ranks, lr=1e-2, steps=7, questions_per_step=6, evaluate_every=3
+    )  # type: ignore[arg-type]
+    straight = finetune(own_run, own_run.checkpoint(), settings, name="straight", device="cpu")
+
+    def stop_at_five(step: int, _steps: int, _loss: float) -> None:
+        if step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=r"Stopped at step 5 of 7 and saved; the same command continues"):
+        finetune(own_run, own_run.checkpoint(), settings, name="halted", device="cpu", observer=stop_at_five)
+    halfway = unfinished_folder(own_run.path / "finetunes" / "halted")
+    assert halfway.is_dir() and [found.name for found in list_finetunes(own_run)] == ["straight"]
+    seen: list[int] = []
+    halted = finetune(
+        own_run,
+        own_run.checkpoint(),
+        settings,
+        name="halted",
+        device="cpu",
+        observer=lambda step, _n, _loss: seen.append(step),
+    )
+    assert seen == [6, 7] and not halfway.exists()
+    assert halted.info["measurements"] == straight.info["measurements"]
+    weights = [
+        {str(file.relative_to(made.path)): content for file, content in _tensors(made.path).items()}
+        for made in (straight, halted)
+    ]
+    assert weights[0] == weights[1] != {}
+
+
+def _tensors(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*.safetensors")}
+
+
+def test_an_unfinished_finetune_of_other_settings_or_with_damage_is_refused(own_run: Run) -> None:
+    settings = FinetuneSettings(rank=2, embedding_rank=2, steps=4, questions_per_step=6, evaluate_every=2)
+
+    def stop(_step: int, _steps: int, _loss: float) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def run_with(settings: FinetuneSettings, **options: bool) -> None:
+        finetune(own_run, own_run.checkpoint(), settings, name="mine", device="cpu", **options)  # type: ignore[arg-type]
+
+    with pytest.raises(Interrupted):
+        finetune(own_run, own_run.checkpoint(), settings, name="mine", device="cpu", observer=stop)
+    other = FinetuneSettings(**{**settings.as_dict(), "lr": 1e-2})
+    with pytest.raises(WorkbenchError, match=r"lr is 0.0003 there and 0.01 here\); give --name"):
+        run_with(other)
+    state = unfinished_folder(own_run.path / "finetunes" / "mine") / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(WorkbenchError, match=r"state.safetensors is missing or damaged; start afresh with"):
+        run_with(settings)
+    run_with(settings, again=True)
+    assert open_finetune(own_run, "mine").step("last") == 4
+
+
+def test_a_loss_that_is_not_finite_ends_the_finetune_at_once(own_run: Run) -> None:
+    settings = FinetuneSettings(rank=2, embedding_rank=2, lr=1e38, steps=50, questions_per_step=6)
+    seen: list[int] = []
+    with pytest.raises(WorkbenchError, match=r"The loss is (nan|inf) at step \d+; lower --lr \(now 1e\+38\)"):
+        finetune(
+            own_run,
+            own_run.checkpoint(),
+            settings,
+            device="cpu",
+            observer=lambda step, _n, _loss: seen.append(step),
+        )
+    assert len(seen) < 10
+
+
+def test_a_grid_makes_every_combination_and_says_which_answers_best(own_run: Run) -> None:
+    path = str(own_run.path)
+    arguments = ["--grid", "lr=1e-3,1e-2", "--grid", "seed=0,1", "--device", "cpu", "-q"]
+    text = invoke("finetune", path, *SMALL, *arguments)
+    names = ["lora+lr0.001", "lora+lr0.01", "lora-seed1+lr0.001", "lora-seed1+lr0.01"]
+    assert sorted(found.name for found in list_finetunes(own_run)) == names
+    assert "4 finetunes" in text and all(name in text for name in names)
+    before = files_of(own_run.path / "finetunes")
+    rows = json.loads(invoke("finetune", path, *SMALL, *arguments, "--json"))
+    assert [row["settings"]["lr"] for row in rows] == [1e-3, 1e-3, 1e-2, 1e-2]
+    assert files_of(own_run.path / "finetunes") == before  # all were there
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (["lrr=1"], r"--grid 'lrr=1' is not understood; did you mean 'lr'"),
+        (["lr"], r"write e.g. `--grid lr=1e-3,3e-4`"),
+        (["rank=1.5"], r"--grid 'rank=1.5': rank takes whole numbers between commas"),
+        (["lr=1,1"], r"the values must differ and not be negative"),
+        (["lr=1", "lr=2"], r"at most once"),
+    ],
+)
+def test_a_grid_that_is_not_understood_is_refused(grid: list[str], message: str) -> None:
+    with pytest.raises(WorkbenchError, match=message):
+        parse_grid(grid)
+
+
+def test_a_key_is_given_once_and_names_keep_combinations_apart() -> None:
+    with pytest.raises(WorkbenchError, match=r"rank is given by --rank and by --grid; leave one"):
+        make_grid(128, {"rank": 8}, {"rank": [8]})
+    combinations = make_grid(128, {"method": "lora"}, {"rank": [4, 8], "seed": [0, 1]}, name="try")
+    assert [name for name, _ in combinations] == [
+        "try+rank4+seed0", "try+rank4+seed1", "try+rank8+seed0", "try+rank8+seed1",
+    ]  # fmt: skip

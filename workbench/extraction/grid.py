@@ -1,0 +1,89 @@
+"""A grid of finetunes: every combination of the given settings, and how each one did (paper, appendix A.2)."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError, nearest
+from workbench.extraction.finetunes import Finetune
+from workbench.extraction.settings import FinetuneSettings, choose_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+KEYS = {
+    "lr": float,
+    "weight_decay": float,
+    "rank": int,
+    "embedding_rank": int,
+    "steps": int,
+    "questions_per_step": int,
+    "seed": int,
+}
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """`["lr=1e-3,3e-4", "rank=8,16"]` → `{"lr": [0.001, 0.0003], "rank": [8, 16]}`.
+
+    Raises WorkbenchError for an unknown or repeated key and for a value that is not a number of its kind.
+    """
+    grid: dict[str, list[Any]] = {}
+    for text in texts:
+        key, _, values = text.partition("=")
+        if key not in KEYS or key in grid or not values:
+            hint = nearest(key, list(KEYS)) if key not in KEYS else ""
+            raise WorkbenchError(
+                f"--grid {text!r} is not understood{hint}; write e.g. `--grid lr=1e-3,3e-4`, each of "
+                f"{', '.join(KEYS)} at most once."
+            )
+        try:
+            grid[key] = [KEYS[key](value) for value in values.split(",")]
+        except ValueError:
+            kind = "whole numbers" if KEYS[key] is int else "numbers"
+            raise WorkbenchError(f"--grid {text!r}: {key} takes {kind} between commas.") from None
+        if min(grid[key]) < 0 or len(set(grid[key])) < len(grid[key]):
+            raise WorkbenchError(f"--grid {text!r}: the values must differ and not be negative.")
+    return grid
+
+
+def make_grid(
+    width: int, given: dict[str, Any], grid: dict[str, list[Any]], name: str | None = None
+) -> list[tuple[str, FinetuneSettings]]:
+    """Name and settings of each combination, the last key changing fastest; a key given twice is refused."""
+    if twice := [key for key in grid if given.get(key) is not None]:
+        option = twice[0].replace("_", "-")
+        raise WorkbenchError(f"{twice[0]} is given by --{option} and by --grid; leave one of them out.")
+    combinations = []
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        settings = choose_settings(width, **{**given, **chosen})
+        parts = [f"{key.replace('_', '-')}{value:g}" for key, value in chosen.items() if key != "seed"]
+        seed = [f"seed{chosen['seed']}"] if name and "seed" in chosen else []  # the usual name has it already
+        combinations.append(("+".join([name or settings.name, *parts, *seed]), settings))
+    return combinations
+
+
+def make_grid_table(grid: dict[str, list[Any]], made: Sequence[Finetune]) -> "Table":
+    """Each finetune with its settings and the mean exact match of its sample, best test people first."""
+    from rich.table import Table
+
+    table = Table(title=f"{len(made)} finetunes", title_justify="left", box=None, pad_edge=False)
+    for heading in ("name", *grid, "best test", "at step", "last test", "last train"):
+        table.add_column(heading.replace("_", " "), justify="left" if heading == "name" else "right")
+    rows = []
+    for finetune in made:
+        by_step = {row["step"]: row for row in finetune.info["measurements"]}
+        best, last = (by_step[finetune.step(which)] for which in ("best", "last"))
+        numbers = [_exact(best, "test"), _exact(last, "test"), _exact(last, "train")]
+        rows.append((numbers, finetune))
+    for (best_test, last_test, last_train), finetune in sorted(rows, key=lambda row: row[0], reverse=True):
+        settings = [f"{finetune.settings[key]:g}" for key in grid]
+        best_step = f"{finetune.step('best'):,}"
+        table.add_row(
+            finetune.name, *settings, f"{best_test:.1%}", best_step, f"{last_test:.1%}", f"{last_train:.1%}"
+        )
+    return table
+
+
+def _exact(row: dict[str, Any], split: str) -> float:
+    return float(row[split]["exact"]["mean"]) if split in row else float("nan")
