@@ -1,16 +1,24 @@
 """Answers beside probes: rows one can check by eye, and the correlation."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
+from workbench.cli import app
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_table import COLUMNS as ANSWER_COLUMNS
+from workbench.extraction.answer_table import collect_answers, describe_recipe, pool_seeds
 from workbench.extraction.comparison import COLUMNS, correlate, pair_accuracies
-from workbench.figures.extraction import plot_extraction_against_probing
+from workbench.extraction.evaluation import EvaluationRequest
+from workbench.figures.extraction import plot_answers_over_ratio, plot_extraction_against_probing
 from workbench.people.attributes import ATTRIBUTES
+from workbench.recipe import load_recipe
 from workbench.results import TARGETS, make_attrs, result_path, save_result
 from workbench.runs import Run
 
@@ -70,6 +78,51 @@ def test_different_weights_and_missing_answers_are_refused(own_run: Run) -> None
         pair_accuracies([own_run])
     with pytest.raises(WorkbenchError, match=r"no answers of a finetune 'other' \(it has lora\+lora\)"):
         pair_accuracies([own_run], adapter="other")
+
+
+def test_answers_of_runs_side_by_side(own_run: Run) -> None:
+    save_pair(own_run)
+    answers = collect_answers([own_run], EvaluationRequest("lora"))
+    assert answers["attribute"].tolist() == [*ATTRIBUTES, "mean"]
+    assert answers["accuracy"].round(3).tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.25]
+    assert answers["n"].tolist() == [10] * 6 + [60]
+    with pytest.raises(
+        WorkbenchError, match=r"1 of 1 runs have no such answers.*workbench evaluate .*micro --group old"
+    ):
+        collect_answers([own_run], EvaluationRequest(group="old"))
+
+
+def test_seeds_of_one_recipe_are_pooled_and_others_are_not() -> None:
+    recipe = load_recipe("mixed")
+    shorter = load_recipe("mixed", ["training.qa_ratio=0.2", "seed=5"])
+    rows = [
+        (name, *describe_recipe(made), "mean", accuracy, 0.1, 100)
+        for name, made, accuracy in (
+            ("a", recipe, 0.5), ("b", load_recipe("mixed", ["seed=7"]), 0.7), ("c", shorter, 0.3),
+        )
+    ]  # fmt: skip
+    pooled = pool_seeds(pd.DataFrame(rows, columns=list(ANSWER_COLUMNS)))
+    assert pooled["name"].tolist() == ["gpt2-rotary single, questions 50%", "c"]
+    assert pooled[["accuracy", "low", "high"]].round(3).to_numpy().tolist() == [[0.6, 0.5, 0.7], [0.3] * 3]
+    assert pooled["seeds"].tolist() == [2, 1] and pooled["n"].tolist() == [200, 100]
+    (line,) = plot_answers_over_ratio(pooled).data
+    assert list(line.x) == [0.2, 0.5] and list(line.y) == pytest.approx([0.3, 0.6])
+    assert list(line.error_y.array) == pytest.approx([0.0, 0.1])
+
+
+def test_the_command_prints_rows_the_paper_and_the_correlation(own_run: Run, tmp_path: Path) -> None:
+    save_pair(own_run)
+    run, page = str(own_run.path), tmp_path / "answers.html"
+    result = CliRunner().invoke(
+        app, ["compare", run, "--probe", "q", "--out", str(page)], catch_exceptions=False
+    )
+    assert "25.0" in result.stdout and "Pearson r = " in result.stdout
+    assert "paper: multi5+permute" in " ".join(result.stdout.split())
+    html = page.read_text()
+    assert "Answers of test people" in html and "Against probing" in html and 'src="http' not in html
+    content = json.loads(CliRunner().invoke(app, ["compare", run, "--probe", "q", "--json"]).stdout)
+    assert len(content["answers"]) == 7 and len(content["pairs"]) == 6
+    assert content["pearson"] == pytest.approx(correlate(pair_accuracies([own_run])))
 
 
 def test_a_correlation_needs_variation() -> None:

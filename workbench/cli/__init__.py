@@ -9,6 +9,7 @@ import typer
 from workbench.cli import (
     attention,
     cache_acts,
+    compare,
     data,
     evaluate,
     finetune,
@@ -39,6 +40,7 @@ for command in (
     attention.attention,
     finetune.finetune,
     evaluate.evaluate,
+    compare.compare,
     report.report,
     recipes.recipes,
     ui.ui,

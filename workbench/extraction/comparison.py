@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_table import find_family
 from workbench.people.attributes import ATTRIBUTES
 from workbench.results import list_results, load_results
 from workbench.runs import Run
@@ -21,14 +22,14 @@ COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance
 
 
 def pair_accuracies(
-    runs: Sequence[Run], *, adapter: str = "lora", probe: Probe = "q", probe_variant: str = ""
+    runs: Sequence[Run], *, adapter: str | None = "lora", probe: Probe = "q", probe_variant: str = ""
 ) -> pd.DataFrame:
     """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
 
-    adapter: the finetune's name, by which every run has been evaluated. probe: `q`, or `p` at position 0,
-    without entries in which the value is the very next thing said. Whole
-    values are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint
-    of each result counts; results of different weights are refused.
+    adapter: the finetune's name, by which every run has been evaluated; None for the checkpoints themselves.
+    probe: `q`, or `p` at position 0, without entries in which the value is the very next thing said. Whole values
+    are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint of each
+    result counts; results of different weights are refused.
     """
     rows = []
     for run in runs:
@@ -70,15 +71,17 @@ def correlate(pairs: pd.DataFrame) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _qa_place(run: Run, adapter: str) -> tuple[str, str]:
-    """Family and variant under which the finetune's evaluation was kept."""
+def _qa_place(run: Run, adapter: str | None) -> tuple[str, str]:
+    """Family and variant under which these answers were kept."""
+    variant = adapter or ""
+    if (family := find_family(run, variant)) is not None:
+        return family, variant
     found = [result.family for result in list_results(run.path) if result.kind == "qa"]
-    for family in ("lora", "full"):
-        if f"{family}+{adapter}" in found:
-            return family, adapter
+    whose = f"a finetune {adapter!r}" if adapter else "its checkpoints themselves"
+    option = f" --adapter {adapter}" if adapter else ""
     raise WorkbenchError(
-        f"{run.path} has no answers of a finetune {adapter!r} (it has {', '.join(found) or 'none'}); "
-        f"make them with `workbench evaluate {run.path} --adapter {adapter}`."
+        f"{run.path} has no answers of {whose} (it has {', '.join(found) or 'none'}); "
+        f"make them with `workbench evaluate {run.path}{option}`."
     )
 
 

@@ -1,11 +1,13 @@
 """Evaluations as tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.wrong_answers import WrongAnswer
 
@@ -73,6 +75,54 @@ def make_kind_table(dataset: xr.Dataset) -> "Table":
         total = int(counts.sum())
         shares = [_percent(float(counts.sel(answer_kind=kind)) / total) if total else EMPTY for kind in kinds]
         table.add_row(_words(attribute), *shares)
+    return table
+
+
+def make_comparison_table(
+    pooled: pd.DataFrame, title: str, beside: Mapping[str, Mapping[str, float]]
+) -> "Table":
+    """Runs × attributes, seeds pooled (see `pool_seeds`): % of answers, and other numbers `beside` them by label."""
+    table = _table(title)
+    attributes = pooled["attribute"].unique().tolist()
+    several = bool((pooled["seeds"] > 1).any())
+    for heading in ("run", *(["seeds"] if several else []), *attributes):
+        left = heading == "run"
+        table.add_column(_words(heading), justify="left" if left else "right", no_wrap=left)
+    for name, rows in pooled.groupby("name", sort=False):
+        by_attribute = rows.set_index("attribute")
+        texts = []
+        for attribute in attributes:
+            if attribute not in by_attribute.index:
+                texts.append(EMPTY)
+                continue
+            cell = by_attribute.loc[attribute]
+            spread = f" ({_percent(cell['low'])}–{_percent(cell['high'])})" if cell["seeds"] > 1 else ""
+            texts.append(_percent(cell["accuracy"]) + (spread if attribute == "mean" else ""))
+        table.add_row(str(name), *([str(rows["seeds"].iloc[0])] if several else []), *texts)
+    chance = pooled.groupby("attribute", sort=False)["chance"].mean()
+    no_seeds = [""] if several else []
+    table.add_row(
+        "chance", *no_seeds, *(_percent(chance[attribute]) for attribute in attributes), style="dim"
+    )
+    for label, shares in beside.items():
+        texts = [_percent(shares[attribute]) for attribute in attributes]
+        table.add_row(label, *no_seeds, *texts, style="dim")
+    table.caption = "% of questions answered exactly; of several seeds the mean (and its range)"
+    table.caption_justify = "left"
+    return table
+
+
+def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
+    """Answers beside what the probe reads (see `pair_accuracies`), and their correlation."""
+    table = _table(f"answers and {probe}, test people")
+    for heading in ("run", "attribute", "form", "answers", "chance", "probe", "chance"):
+        justify: Any = "left" if heading in ("run", "attribute", "form") else "right"
+        table.add_column(heading, justify=justify)
+    for row in pairs.to_dict("records"):
+        numbers = (row["extraction"], row["extraction_chance"], row["probe"], row["probe_chance"])
+        table.add_row(row["run"], _words(row["attribute"]), row["form"], *map(_percent, numbers))
+    table.caption = f"%; Pearson r = {correlate(pairs):.2f} over {len(pairs)} pairs"
+    table.caption_justify = "left"
     return table
 
 

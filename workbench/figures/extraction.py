@@ -1,4 +1,4 @@
-"""Extraction against probing as a scatter: each point is one attribute of one run."""
+"""Answers of runs side by side, over the share of questions in mixed training, and against a probe."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from workbench.figures.theme import apply_theme
 
+CHANCE_COLOUR = "rgb(128,134,145)"
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 
 
@@ -42,7 +43,80 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
     axis = {"range": [-0.02, 1.02], "tickformat": ".0%"}
     figure.update_layout(
         title=f"Extraction against probing · {said}",
-        xaxis={**axis, "title": f"{probe} accuracy, test people"},
-        yaxis={**axis, "title": "accuracy of answers, test people", "scaleanchor": "x"},
+        height=520,
+        xaxis={**axis, "title": f"{probe} accuracy, test people", "constrain": "domain"},
+        yaxis={
+            **axis,
+            "title": "accuracy of answers, test people",
+            "scaleanchor": "x",
+            "constrain": "domain",
+        },
+    )
+    return apply_theme(figure)
+
+
+def plot_answers(pooled: pd.DataFrame) -> go.Figure:
+    """Accuracy of answers as bars: attributes along x, a colour for each run (or its seeds together), chance as a line.
+
+    pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, low, high, chance, seeds, n; 0–1. Error
+    bars are the range over seeds.
+    """
+    figure = go.Figure()
+    for name, rows in pooled.groupby("name", sort=False):
+        figure.add_bar(
+            x=[attribute.replace("_", " ") for attribute in rows["attribute"]],
+            y=rows["accuracy"],
+            name=str(name),
+            customdata=rows[["n", "seeds"]],
+            error_y={
+                "type": "data",
+                "array": rows["high"] - rows["accuracy"],
+                "arrayminus": rows["accuracy"] - rows["low"],
+                "visible": bool((rows["seeds"] > 1).any()),
+            },
+            hovertemplate=f"{name}<br>%{{x}} %{{y:.1%}}<br>n = %{{customdata[0]:,}}, "
+            "%{customdata[1]} seeds<extra></extra>",
+        )
+    chance = pooled.groupby("attribute", sort=False)["chance"].mean()
+    figure.add_scatter(
+        x=[str(attribute).replace("_", " ") for attribute in chance.index],
+        y=chance,
+        mode="markers",
+        name="chance",
+        marker={"symbol": "line-ew-open", "size": 44, "color": CHANCE_COLOUR, "line": {"width": 2}},
+        hovertemplate="chance %{y:.1%}<extra></extra>",
+    )
+    figure.update_layout(
+        barmode="group",
+        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test people"},
+        legend={"orientation": "h", "y": -0.15},
+    )
+    return apply_theme(figure)
+
+
+def plot_answers_over_ratio(pooled: pd.DataFrame) -> go.Figure:
+    """Mean accuracy of answers over the share of question rows in mixed training (the paper's Figure 10).
+
+    pooled: as `pool_seeds` gives it; a line for each augmentation, error bars the range over seeds.
+    """
+    figure = go.Figure()
+    mixed = pooled[(pooled["attribute"] == "mean") & (pooled["qa_ratio"] > 0)]
+    for augmentation, rows in mixed.sort_values("qa_ratio").groupby("augmentation", sort=False):
+        figure.add_scatter(
+            x=rows["qa_ratio"],
+            y=rows["accuracy"],
+            mode="lines+markers",
+            name=str(augmentation),
+            error_y={
+                "type": "data",
+                "array": rows["high"] - rows["accuracy"],
+                "arrayminus": rows["accuracy"] - rows["low"],
+            },
+            hovertemplate=f"{augmentation}<br>questions %{{x:.0%}}<br>answered %{{y:.1%}}<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"range": [0, 1], "tickformat": ".0%", "title": "rows that hold questions (qa_ratio)"},
+        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test people"},
+        showlegend=True,
     )
     return apply_theme(figure)

@@ -6,9 +6,11 @@ mailed, archived, and opened without a network.
 
 import importlib.resources
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+
+import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.figures.theme import (
@@ -19,11 +21,11 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import pictures, words
-from workbench.report.markup import embed_json, escape
+from workbench.report import answers, pictures, words
+from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
 
-__all__ = ["write_report"]
+__all__ = ["write_figures", "write_report"]
 
 
 def write_report(runs: Sequence[Path | str], path: Path) -> Path:
@@ -41,6 +43,7 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         pictures.paper,
         pictures.training,
         pictures.from_the_name,
+        answers.answers,
         words.next_steps,
         words.recipes,
     )
@@ -48,6 +51,15 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
     title = f"Knowledge probing: {', '.join(part.name for part in parts)}"
     write_atomically(path, _page(title, body))
     return path
+
+
+def write_figures(path: Path, title: str, figures: Mapping[str, go.Figure]) -> None:
+    """Write figures, each under its name, into one self-contained page of the report's kind."""
+    cards = [
+        section(name, grid(card("", figure_box({"figure": figure})))) for name, figure in figures.items()
+    ]
+    body = "\n".join([words.plain_header(title), *cards, words.footer()])
+    write_atomically(path, _page(title, body))
 
 
 def _page(title: str, body: str) -> str:

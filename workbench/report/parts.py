@@ -19,12 +19,15 @@ FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
 
 @dataclass(frozen=True)
 class RunParts:
-    """One run's share of the report. p, q: results over checkpoints, None where not probed yet."""
+    """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
+    answered with, by finetune (`none`: the checkpoints themselves). None, or nothing, where not made yet.
+    """
 
     run: Run
     rows: list[dict[str, Any]]
     p: xr.Dataset | None
     q: xr.Dataset | None
+    answers: dict[str, xr.Dataset]
     results: list[ResultSet]
     problems: list[str] = field(default_factory=list)
 
@@ -63,8 +66,14 @@ def read_parts(folder: Path) -> RunParts:
     run = open_run(folder)
     problems: list[str] = []
     results = _attempt(lambda: list_results(run.path), problems) or []
-    p, q = (_load(run, kind, results, problems) for kind in ("p", "q"))
-    return RunParts(run, read_metrics(run.metrics_file), p, q, results, problems)
+    p, q = (_load(run, kind, FAMILY, results, problems) for kind in ("p", "q"))
+    answers = {}
+    for found in results:
+        if found.kind != "qa":
+            continue
+        if (loaded := _load(run, "qa", found.family, results, problems)) is not None:
+            answers[found.family.partition("+")[2] or found.family] = loaded
+    return RunParts(run, read_metrics(run.metrics_file), p, q, answers, results, problems)
 
 
 def sample_entry(parts: RunParts) -> Entry | None:
@@ -79,12 +88,16 @@ def sample_entry(parts: RunParts) -> Entry | None:
     return candidates[-1] if candidates else None
 
 
-def _load(run: Run, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
-    if not any((found.kind, found.family) == (kind, FAMILY) for found in results):
+def _load(
+    run: Run, kind: str, family: str, results: list[ResultSet], problems: list[str]
+) -> xr.Dataset | None:
+    """family: with its variant, as `list_results` names it."""
+    if not any((found.kind, found.family) == (kind, family) for found in results):
         return None
 
     def load() -> xr.Dataset:
-        dataset = load_results(run.path, kind, FAMILY)
+        plain, _, variant = family.partition("+")
+        dataset = load_results(run.path, kind, plain, variant)
         require_same_weights(dataset, {c.step: c.weights_digest for c in run.checkpoints})
         return dataset
 

@@ -51,12 +51,16 @@ def header(parts: Parts) -> str:
     only = _differ_by_writing_alone(parts)
     ways = "How the biographies were written is all that differs" if only else "Biographies"
     return (
-        '<p class="eyebrow">Knowledge Probing Workbench</p>'
-        "<h1>What a model knows before it says it</h1>"
-        f'<p class="lead">{models}, started from nothing, {verb} the biographies of {people} made-up people. Every '
+        plain_header("What a model knows before it says it")
+        + f'<p class="lead">{models}, started from nothing, {verb} the biographies of {people} made-up people. Every '
         "fact is known to us, so we can ask where in the text each fact can be read from the model’s hidden state. "
         f"{ways}: {names}.</p>"
     )
+
+
+def plain_header(title: str) -> str:
+    """Whose page it is, and its title."""
+    return f'<p class="eyebrow">Knowledge Probing Workbench</p><h1>{escape(title)}</h1>'
 
 
 def _differ_by_writing_alone(parts: Parts) -> bool:

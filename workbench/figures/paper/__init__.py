@@ -2,7 +2,7 @@
 
 Source: Allen-Zhu and Li, "Physics of Language Models: Part 3.1", arXiv 2309.14316v3, data bioS, GPT-2 with
 rotary embedding (12 layers × 768): Figure 5 (P-probe, first token), Figure 13(c) (P-probe, whole value),
-Figure 7 (Q-probe). The paper prints no n and no intervals, so these results have none.
+Figure 7 (Q-probe), Figure 3 (questions). The paper prints no n and no intervals, so these results have none.
 """
 
 import functools
@@ -50,6 +50,16 @@ def paper_q_probe(augmentation: str) -> xr.Dataset:
         coords={"target": list(TARGETS)},
         attrs=_attrs("q", augmentation, {"rank": 16}),
     )
+
+
+def paper_answers(augmentation: str, *, mixed: bool = False) -> dict[str, float]:
+    """The paper's accuracy of answers of test people by attribute: after LoRA, or after mixed training.
+
+    >>> paper_answers("single")["company"], paper_answers("single", mixed=True)["company"]
+    (0.011, 0.888)
+    """
+    row = _row("qa_mixed" if mixed else "qa_finetune", augmentation)
+    return {attribute: round(value / 100, 3) for attribute, value in zip(ATTRIBUTES, row, strict=True)}
 
 
 @functools.cache

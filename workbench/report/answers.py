@@ -1,0 +1,71 @@
+"""The report's answers: what the models say when they are asked, train people and test people."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import xarray as xr
+
+from workbench.figures.extraction import plot_answers
+from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
+from workbench.report.parts import RunParts
+
+Parts = Sequence[RunParts]
+
+
+def answers(parts: Parts) -> str:
+    """Bars of the answers of test people, all runs and finetunes together; the kinds of wrong answers folded below."""
+    made = [
+        (f"{part.name}, {name}" if name != "none" else part.name, dataset.isel(checkpoint=-1))
+        for part in parts
+        for name, dataset in part.answers.items()
+    ]
+    body = ""
+    if made:
+        figure = plot_answers(pd.concat([_rows(name, dataset) for name, dataset in made]))
+        said = "".join(details(f"{name}: what was said", table(_said(dataset))) for name, dataset in made)
+        body = f'<div class="grid">{card("Test people", figure_box({"answers": figure}), said)}</div>'
+    lines = [
+        f"{line_of('workbench', 'finetune', part.run.path)}\n"
+        f"{line_of('workbench', 'evaluate', part.run.path, '--adapter', 'lora')}"
+        for part in parts
+        if not part.answers
+    ]
+    return section(
+        "When it is asked",
+        "<p>A base model only recites. Finetuned on the questions of the train half, or given them during "
+        "pretraining, it is asked about the test half, whose facts it has read as often but whose questions it has "
+        "never seen. Bars are whole answers said word for word; the short lines are what always saying the "
+        "commonest value would score.</p>",
+        body,
+        missing("Not asked yet.", "\n".join(lines)) if lines else "",
+    )
+
+
+def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:
+    test = dataset.sel(split="test")
+    return pd.DataFrame(
+        {
+            "name": name,
+            "attribute": test["attribute"].values,
+            "accuracy": test["accuracy"].values,
+            "low": test["accuracy"].values,
+            "high": test["accuracy"].values,
+            "chance": test["chance"].values,
+            "seeds": 1,
+            "n": test["n"].values,
+        }
+    )
+
+
+def _said(dataset: xr.Dataset) -> dict[str, object]:
+    """Kind of answer → its share of all answers, of test and of train people."""
+    rows: dict[str, object] = {}
+    for kind in dataset["answer_kind"].values.tolist():
+        shares = []
+        for split in ("test", "train"):
+            said = dataset["said"].sel(split=split)
+            total = int(said.sum())
+            if total:
+                shares.append(f"{split} {float(said.sel(answer_kind=kind).sum()) / total:.1%}")
+        rows[kind] = ", ".join(shares)
+    return rows
