@@ -66,11 +66,11 @@ def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: 
     recipe = micro_recipe(model__architecture="gbert", training__objective="masked", **QUICK)
     run = train(recipe, tmp_path / "run", device="cpu")
     settings = FinetuneSettings(
-        rank=8, embedding_rank=16, lr=1e-2, steps=40, questions_per_step=24, evaluate_every=20
+        rank=8, embedding_rank=16, lr=1e-2, steps=120, questions_per_step=24, evaluate_every=20
     )
     made = finetune(run, run.checkpoint(), settings, device="cpu")
     losses = [row["loss"] for row in made.info["measurements"]]
-    assert losses[-1] < losses[0]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0] - 0.1
     merged = merge_finetune(run, made)[-1]
     assert is_bidirectional(load_model(merged).config)
     again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one
