@@ -91,6 +91,10 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     for path in folder.glob("step-*"):
         if (path / INFO_FILE).is_file():
             info = read_json(path / INFO_FILE)
+            if not isinstance(info, dict) or not {"step", "sha256"} <= info.keys():
+                raise WorkbenchError(
+                    f"{path / INFO_FILE} does not say its step and digests; restore it, or delete {path} and resume."
+                )
             found.append(Checkpoint(path, int(info["step"]), info))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 

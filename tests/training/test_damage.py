@@ -295,3 +295,11 @@ def test_too_small_a_disk_is_refused_before_training(tmp_path: Path, monkeypatch
         f"but the disk of {folder} has 195.3 KiB free; free some space or choose another folder."
     )
     assert Run(folder, micro_recipe()).checkpoints == []
+
+
+def test_a_checkpoint_file_without_step_or_digests_is_named(stopped: Run) -> None:
+    file = stopped.checkpoints[-1].path / "checkpoint.json"
+    for content in ("{}", "[]", '{"step": 3}'):
+        file.write_text(content)
+        with pytest.raises(WorkbenchError, match=r"checkpoint.json does not say its step and digests; restore"):
+            _ = stopped.checkpoints
