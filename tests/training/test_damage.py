@@ -301,5 +301,7 @@ def test_a_checkpoint_file_without_step_or_digests_is_named(stopped: Run) -> Non
     file = stopped.checkpoints[-1].path / "checkpoint.json"
     for content in ("{}", "[]", '{"step": 3}'):
         file.write_text(content)
-        with pytest.raises(WorkbenchError, match=r"checkpoint.json does not say its step and digests; restore"):
+        with pytest.raises(
+            WorkbenchError, match=r"checkpoint.json does not say its step and digests; restore"
+        ):
             _ = stopped.checkpoints

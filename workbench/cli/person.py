@@ -1,0 +1,84 @@
+"""`workbench person`: one person's entry seen through the model, token by token."""
+
+from typing import Annotated
+
+import typer
+
+from workbench.cli.evaluate import State
+from workbench.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    ThreadsOption,
+    use_threads,
+)
+from workbench.cli.progress import step_bar
+
+
+def person(
+    run: RunArgument,
+    people: Annotated[
+        int, typer.Option(min=1, help="So many people drawn by the seed, half of them test people.")
+    ] = 20,
+    person: Annotated[
+        list[int], typer.Option("--person", metavar="ID", help="This person instead; may be repeated.")
+    ] = [],  # noqa: B006 (typer copies it)
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="`all`, `last`, `every:4`, or steps such as `0,512`; default: the adapter's own, or the last.",
+        ),
+    ] = None,
+    layers: Annotated[str, typer.Option(help="`all`, or layers such as `0,2,final`.")] = "all",
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="The finetune that answers the questions; default: each checkpoint for itself."),
+    ] = None,
+    which: Annotated[
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+    ] = State.last,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: people, entries, tokens.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Compute even where a result exists.")] = False,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at single people: what a probe reads at every token of an entry, where each head looks, what is answered.
+
+    Results are kept under the run's results folder (kind `person`) and shown by `workbench ui`; one that exists
+    for the same weights and settings is not made twice.
+    """
+    import json
+
+    from workbench.extraction.finetunes import open_finetune
+    from workbench.person_view.runner import PersonRequest, run_person_view
+    from workbench.person_view.tables import make_person_tables, read_tokens
+    from workbench.runs import open_run, select_checkpoints
+
+    use_threads(threads)
+    opened = open_run(run)
+    if checkpoints is None:
+        checkpoints = "last" if adapter is None else str(open_finetune(opened, adapter).base_step)
+    request = PersonRequest(
+        people,
+        tuple(person),
+        layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
+        adapter=adapter,
+        which=which.value,
+        seed=seed,
+        again=again,
+    )
+    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
+    with step_bar("person view", quiet) as show:
+        datasets = run_person_view(opened, chosen, request, device=device, show=show)
+    if as_json:
+        typer.echo(json.dumps([row for dataset in datasets for row in read_tokens(dataset)]))
+        return
+    from rich.console import Console
+
+    for dataset in datasets:
+        for table in make_person_tables(dataset, tokens=bool(person)):
+            Console().print(table, "")

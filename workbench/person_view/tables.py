@@ -1,0 +1,135 @@
+"""A person view as text for the terminal, and as plain rows."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from workbench.extraction.asking import RIGHT
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EMPTY = "·"
+
+
+def read_tokens(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """One row a person, token, layer and target: the token, its kind, the side, what the probe says.
+
+    `top` lists the likeliest values with their probabilities. Tokens that no probe reads are left out.
+    """
+    classes = json.loads(dataset.attrs["classes"])
+    kinds, layers = dataset["kind"].values.tolist(), dataset["layer"].values.tolist()
+    targets = dataset["target"].values.tolist()
+    arrays = {
+        name: dataset[name].transpose("person", "token", "layer", "target", ...).values
+        for name in ("probability", "top_class", "top_probability")
+    }
+    starts, kind_NT = dataset["stated_at"].values, dataset["token_kind"].values
+    rows = []
+    for n, token, layer, k in np.argwhere(~np.isnan(arrays["probability"])).tolist():
+        told = zip(
+            arrays["top_class"][n, token, layer, k].tolist(),
+            arrays["top_probability"][n, token, layer, k].tolist(),
+            strict=True,
+        )
+        rows.append(
+            {
+                "run": dataset.attrs.get("run", ""),
+                "step": int(dataset["checkpoint"]),
+                "person": int(dataset["person"].values[n]),
+                "split": str(dataset["split"].values[n]),
+                "token": token,
+                "text": token_text(dataset, n, token),
+                "kind": kinds[kind_NT[n, token]],
+                "layer": layers[layer],
+                "target": targets[k],
+                "side": "after" if 0 <= starts[n, k] <= token else "before",
+                "probability": float(arrays["probability"][n, token, layer, k]),
+                "top": [[classes[targets[k]][c], share] for c, share in told if c >= 0],
+            }
+        )
+    return rows
+
+
+def token_text(dataset: xr.Dataset, n: int, token: int) -> str:
+    """The characters of a token; `start` for the end-of-text token before an entry."""
+    start, end = int(dataset["token_start"][n, token]), int(dataset["token_end"][n, token])
+    return str(dataset["entry"].values[n])[start:end] or "start"
+
+
+def make_person_tables(dataset: xr.Dataset, *, tokens: bool = False) -> "list[Table]":
+    """The people with what is read at position 0 and answered; with `tokens` also each entry token by token."""
+    tables = [_people_table(dataset)]
+    if tokens:
+        tables += [_token_table(dataset, n) for n in range(dataset.sizes["person"])]
+    return tables
+
+
+def _people_table(dataset: xr.Dataset) -> "Table":
+    layer = dataset["layer"].values[-1]
+    targets = dataset["target"].values.tolist()
+    table = _table(
+        f"{dataset.attrs.get('run')} · person view · step {int(dataset['checkpoint']):,}",
+        "person", *map(_words, targets), "right",
+    )  # fmt: skip
+    for n in range(dataset.sizes["person"]):
+        first = int(dataset["position_token"].values[n, 0])
+        shares = dataset["probability"].sel(layer=layer).isel(person=n, token=max(first, 0)).values
+        asked = dataset["question"].values[n] != ""
+        right = int((dataset["answer_kind"].values[n] == RIGHT).sum())
+        table.add_row(
+            f"{dataset['full_name'].values[n]}\n  {int(dataset['person'].values[n])}, {dataset['split'].values[n]}",
+            *[_percent(share) for share in shares],
+            f"{right}/{int(asked.sum())}",
+        )
+    chance = dataset["accuracy"].sel(kind="position 0", side="before", layer=layer)
+    table.add_row("test people read right", *[_percent(share) for share in chance.values], "", style="dim")
+    by = dataset.attrs.get("answered_by")
+    table.caption = f"% on the own value: position 0, layer {layer}; asked: {by or 'the checkpoint itself'}"
+    table.caption_justify = "left"
+    return table
+
+
+def _token_table(dataset: xr.Dataset, n: int) -> "Table":
+    layer, kinds = dataset["layer"].values[-1], dataset["kind"].values.tolist()
+    targets = dataset["target"].values.tolist()
+    name = f"{dataset['full_name'].values[n]} ({dataset['split'].values[n]} half)"
+    table = _table(f"{name} · layer {layer}", "token", "kind", *map(_words, targets))
+    starts = dataset["stated_at"].values[n]
+    shares = dataset["probability"].sel(layer=layer).isel(person=n).values
+    for token in range(int(dataset["tokens"].values[n])):
+        said = [0 <= start <= token for start in starts]
+        cells = [
+            f"[dim]{_percent(share)}[/]" if done else _percent(share)
+            for share, done in zip(shares[token], said, strict=True)
+        ]
+        kind = kinds[int(dataset["token_kind"].values[n, token])].replace("_", " ")
+        table.add_row(token_text(dataset, n, token), kind, *cells)
+    table.caption = "% the probe gives to the person's own value; dim: the value has been said"
+    table.caption_justify = "left"
+    return table
+
+
+def _table(title: str, *headings: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for number, heading in enumerate(headings):
+        if number == 0 or heading == "kind":
+            table.add_column(heading, no_wrap=True)
+        else:
+            table.add_column(heading, justify="right", overflow="fold", min_width=5)
+    return table
+
+
+def _words(target: str) -> str:
+    return target.partition("/")[0].replace("_", "\n")
+
+
+def _percent(share: float) -> str:
+    return EMPTY if np.isnan(share) else f"{100 * share:.0f}"
