@@ -10,12 +10,12 @@ where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, th
     chance            accuracy of the majority class on the test people; may depend on the target alone
     accuracy_not_next, n_not_next   the same without entries in which the attribute is the very next value
     ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged, control, selectivity, top5
+    confusion         answers about the largest classes, further dims true_value, said_value (`confusion_values`)
 
 Attributes (text) say what made it: kind, family, variant, run, recipe_digest, weights_digest, created (ISO
 8601, UTC), schema, and as JSON settings, notes, versions. An altered or truncated file is refused by name.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from workbench.checkpoints import Checkpoint, checkpoint_name
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import PARTIAL_PREFIX, write_atomically
 from workbench.people.attributes import ATTRIBUTES
+from workbench.sealing import find_digest, read_every_byte
 
 if TYPE_CHECKING:
     from workbench.runs import Run
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SCHEMA = "1"
 SUFFIX = ".nc"
 POSITIONS = tuple(range(6))
+CONFUSION_DIMS = ("true_value", "said_value")
 TARGETS = tuple(
     f"{attribute}/{level}"
     for attribute in ATTRIBUTES
@@ -97,7 +99,7 @@ def result_path(run_path: Path, kind: str, family: str, step: int, variant: str 
 def save_result(path: Path, dataset: xr.Dataset) -> None:
     """Write a result, all of it or nothing, after checking that it says what it is."""
     _require_valid(dataset, str(path))
-    sealed = dataset.assign_attrs(content_digest=_content_digest(dataset))
+    sealed = dataset.assign_attrs(content_digest=find_digest(dataset))
     write_atomically(path, bytes(sealed.to_netcdf(engine="h5netcdf")))
 
 
@@ -106,10 +108,10 @@ def load_result(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise WorkbenchError(f"There is no result {path}; make it with `workbench probe`.")
     try:
-        _read_every_byte(path)
+        read_every_byte(path)
         dataset = xr.load_dataset(path, engine="h5netcdf")
         digest = dataset.attrs.pop("content_digest", None)
-        sound = digest is not None and digest == _content_digest(dataset)
+        sound = digest is not None and digest == find_digest(dataset)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         size = f"{path} ({path.stat().st_size} bytes)"
         raise WorkbenchError(
@@ -135,7 +137,7 @@ def load_results(run_path: Path | str, kind: str, family: str, variant: str = ""
     if not files:
         known = [f"{found.kind}-{found.family}" for found in list_results(run_path)]
         have = f"{nearest(folder.name, known)} (it has {', '.join(known) or 'none'})"
-        command = f"workbench probe {run_path} --kind {kind} --family {family}"
+        command = f"workbench {_command(folder.name, run_path)}"
         raise WorkbenchError(f"{run_path} has no result {folder.name!r}{have}; make it with `{command}`.")
     parts = [_along_checkpoint(load_result(file), _step_of(file)) for file in files]
     for part, file in zip(parts, files, strict=True):
@@ -188,7 +190,8 @@ def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -
 
 
 def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
-    """One row a cell: run, kind, family, dimensions, then every variable (a shared chance is repeated)."""
+    """One row a cell: run, kind, family, dimensions, every variable but `confusion` (a shared chance is repeated)."""
+    dataset = dataset.drop_dims([name for name in CONFUSION_DIMS if name in dataset.dims])
     frame = dataset.to_dataframe(dim_order=[str(name) for name in dataset.sizes]).reset_index()
     for place, key in enumerate(("run", "kind", "family")):
         frame.insert(place, key, dataset.attrs.get(key, ""))
@@ -228,6 +231,20 @@ def _version(package: str) -> str:
 
 def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
     return Path(run_path) / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
+
+
+def _command(folder: str, run: Path | str) -> str:
+    """What makes the results of a folder, without their variant's options."""
+    kind, _, family = folder.partition("+")[0].partition("-")
+    match kind:
+        case "attention":
+            return f"attention {run} --what {family}"
+        case "qa":
+            return f"evaluate {run}"
+        case "p_curve" | "q_curve":
+            return f"probe {run} --kind {kind[0]} --family {family} --learning-curve"
+        case _:
+            return f"probe {run} --kind {kind} --family {family}"
 
 
 def _step_of(file: Path) -> int:
@@ -274,27 +291,3 @@ def _require_valid(dataset: xr.Dataset, label: str) -> None:
         )
     if bool(((accuracy < 0) | (accuracy > 1)).any()):
         raise WorkbenchError(f"The result {label} has accuracies outside 0…1; give shares, not percentages.")
-
-
-def _content_digest(dataset: xr.Dataset) -> str:
-    """Hex sha256 of names, dimensions, values and attributes, independent of how the file encodes them."""
-    digest = hashlib.sha256()
-    for name in sorted(map(str, dataset.variables)):
-        variable = dataset.variables[name]
-        values = np.asarray(variable.values)
-        plain = values.astype(str).tolist() if values.dtype.kind in "OUST" else None
-        digest.update(json.dumps([name, list(map(str, variable.dims)), values.shape, plain]).encode())
-        if plain is None:
-            digest.update(np.ascontiguousarray(values, np.float64).tobytes())
-    attrs = {key: str(value) for key, value in dataset.attrs.items() if key != "content_digest"}
-    digest.update(json.dumps(attrs, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _read_every_byte(path: Path) -> None:
-    """Let HDF5 itself find damage first: its complaint is clean where the netCDF layer's is not."""
-    import h5py  # type: ignore[import-untyped]
-
-    with h5py.File(path, "r") as file:
-        for item in [file[name] for name in file]:
-            item[()]

@@ -51,27 +51,35 @@ COMPANIES = ("Apex", "Birch", "Cobalt", "Dynamo", "Ember", "Falcon")
 
 @dataclass(frozen=True)
 class Planted:
-    """People whose company follows from their last name, and the model in which head 1.1 carries it."""
+    """People whose company follows from their last name, and the model in which head 1.1 carries it.
+
+    train: others, with the same last names and companies.
+    """
 
     people: list[Person]
     examples: AttentionExamples
+    train: AttentionExamples
     tokenizer: PreTrainedTokenizerFast
     model: Any
 
 
 @lru_cache
 def planted() -> Planted:
-    people, entries = [], []
-    for i, (last, company) in enumerate(zip(LAST_NAMES, COMPANIES, strict=True)):
-        name = f"Ann Bo {last}"
+    people: list[Person] = []
+    entries = []
+    for i, first in enumerate(["Ann Bo"] * 6 + ["Bo Ann", "Bo Bo", "Ann Ann"] * 6):
+        last, company = LAST_NAMES[i % 6], COMPANIES[i % 6]
+        name = f"{first} {last}"
         text = f"{name} has an office. She works for {company}."
         at, her = text.index(company), text.index("She")
-        people.append(Person(i, "everyone", name, "she", {"company": company}, "test"))
+        split: Any = "test" if i < 6 else "train"
+        people.append(Person(i, "everyone", name, "she", {"company": company}, split))
         span = {"company": (at, at + len(company))}
         sentence = {"company": (her, len(text))}
         entries.append(Entry(i, 0, text, ((0, len(name)),), ((her, her + 3),), span, sentence))  # type: ignore[arg-type]
     tokenizer = make_tokenizer(TokensRecipe(), [entry.text for entry in entries])
-    return Planted(people, make_examples(tokenizer, entries), tokenizer, _planted_model(tokenizer))
+    test, train = (make_examples(tokenizer, half) for half in (entries[:6], entries[6:]))
+    return Planted(people, test, train, tokenizer, _planted_model(tokenizer))
 
 
 FLAG, NAME, VALUE, REST, CONSTANT = 0, 1, 7, 13, 62

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tests.attention.small_models import planted
+from workbench.attention.head_scores import measure_heads
 from workbench.attention.interchange import make_pairs, measure_interchange
 from workbench.attention.knockout import measure_knockout
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.person import make_person_view
 from workbench.attention.shares import measure_shares
+from workbench.attention.steering import measure_steering
 from workbench.errors import WorkbenchError
 from workbench.figures import attention as figures
 
@@ -45,6 +47,23 @@ def test_knockout_interchange_and_lens() -> None:
     assert [row[4] for row in lens.data[0].z] == [0, 0, 1]
     with pytest.raises(WorkbenchError, match="There is no window '9'; there are all, 0, 1"):
         figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["start"]), window="9")
+
+
+def test_steering_and_head_sets() -> None:
+    case = planted()
+    steered = measure_steering(case.model, case.examples, case.train, strengths=[2.0])
+    figure = figures.plot_steering(steered)
+    assert [row[4] for row in figure.data[0].z] == [0, 0, 1]
+    assert "a random push as long: 0.0 %" in figure.data[0].hovertext[0][4]
+    names = figures.plot_steering(steered, place="name_last", direction="means")
+    assert [row[4] for row in names.data[0].z] == [1, 1]  # the last layer's is empty and left out
+    with pytest.raises(WorkbenchError, match=r"There is no strength 3; there are 2\.0"):
+        figures.plot_steering(steered, strength=3)
+    heads = measure_heads(case.model, case.examples)
+    bars = figures.plot_head_sets(heads, variable="cut_loss")
+    place = list(bars.data[0].x).index("name mover")
+    assert bars.data[0].y[place] == pytest.approx(float(heads["pooled_cut_loss"].sel(head_set="name_mover")))
+    assert bars.data[0].customdata[place] == "1.1"
 
 
 def test_one_person_token_by_token() -> None:

@@ -5,28 +5,12 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner
-from workbench_models import ModelShape, make_model
 
 from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
-from workbench.checkpoints import save_checkpoint
 from workbench.cli import app
 from workbench.errors import WorkbenchError
-from workbench.recipe import load_recipe
 from workbench.results import load_results
-from workbench.runs import Run, create_run, open_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of 16 people whose two checkpoints are random models."""
-    changes = {"people.number": 16, "biographies.augmentation": "multi2+permute", "biographies.templates": 2}
-    run = create_run(load_recipe("tiny", changes), tmp_path_factory.mktemp("runs") / "small")
-    shape = ModelShape("gpt2-rotary", n_layers=2, d_model=32, n_heads=2, max_length=128)
-    for step in (0, 5):
-        size = len(run.tokenizer)
-        model = make_model(shape, vocab_size=size, seed=step, eos_token_id=0, pad_token_id=1)
-        save_checkpoint(run.checkpoints_folder, model, run.tokenizer, step, {})
-    return open_run(run.path)
+from workbench.runs import Run
 
 
 def invoke(*arguments: str) -> Any:
@@ -86,6 +70,27 @@ def test_mistakes(run: Run, arguments: list[str], message: str) -> None:
     result = invoke(str(run.path), *arguments, "--no-control", "--again")
     assert isinstance(result.exception, WorkbenchError)
     assert message in str(result.exception)
+
+
+def test_a_missing_result_names_the_command_that_makes_it(run: Run) -> None:
+    with pytest.raises(WorkbenchError, match=r"make it with `workbench attention .*small --what lenses`"):
+        load_results(run.path, "attention", "lenses")
+
+
+def test_one_result_of_all_checkpoints_is_read_as_one(run: Run) -> None:
+    result = invoke(str(run.path), "--what", "steering", "--entries", "3", "--checkpoints", "all", "--again")
+    assert result.exit_code == 0, result.output
+    kept = load_results(run.path, "attention", "steering")
+    assert kept["checkpoint"].values.tolist() == [0, 5]
+    assert set(kept["accuracy"].dims) == {
+        "checkpoint",
+        "place",
+        "direction",
+        "layer",
+        "strength",
+        "attribute",
+    }
+    assert (kept["people"].sel(place="position") == 3).all()
 
 
 def test_requests_are_checked() -> None:

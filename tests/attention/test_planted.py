@@ -76,3 +76,18 @@ def test_head_scores_name_the_head() -> None:
         assert values[1, 1] > 5
         assert scores[f"{name}_control"].values[1, 1] < 0
     assert scores["name_mover"].values[1, 1] == pytest.approx(scores["direct"].values[1, 1], rel=1e-3)
+
+
+def test_the_top_head_costs_everything_and_random_ones_only_where_they_are_it() -> None:
+    result = measure_heads(planted().model, planted().examples)
+    for score in ("direct", "name_mover"):
+        at = {"head_set": score, "attribute": "company"}
+        assert result["set_heads"].sel(head_set=score).item() == "1.1"  # a quarter of four heads
+        assert result["ablated_accuracy"].sel(at).item() < 1
+        assert result["cut_accuracy"].sel(at).item() == 0
+        assert result["pooled_cut_loss"].sel(head_set=score) == pytest.approx(
+            result["cut_loss"].sel(at).item()
+        )
+    for head_set in result["head_set"].values[5:]:
+        names_it = result["set_heads"].sel(head_set=head_set).item() == "1.1"
+        assert (float(result["cut_loss"].sel(head_set=head_set, attribute="company")) > 0.1) == names_it

@@ -8,9 +8,9 @@ from workbench_models import parse_sites
 from tests.attention.small_models import ARCHITECTURES, random_model, small_corpus, small_examples
 from workbench.activations.engines import open_engine
 from workbench.attention.examples import make_examples
-from workbench.attention.parts import open_parts, written_out
+from workbench.attention.parts import open_parts
 from workbench.attention.roles import ROLES
-from workbench.attention.shares import _one_hot, measure_shares, read_batch, reduce_pattern
+from workbench.attention.shares import _one_hot, measure_shares, read_batch, reading_rows, reduce_pattern
 from workbench.errors import WorkbenchError
 
 TOLERANCE = 2e-6  # absolute, of shares in float32: engines sum in different orders
@@ -22,7 +22,7 @@ def test_shares_equal_those_from_transformer_lens_and_nnsight(architecture: str)
     model, examples = random_model(architecture), small_examples()
     batch = examples.batch(np.arange(len(examples)))
     parts = open_parts(model)
-    with written_out(model):
+    with reading_rows(model):
         own = read_batch(parts, batch)
     sites = parse_sites("pattern", parts.n_blocks)
     for engine in ("transformer-lens", "nnsight"):
@@ -30,10 +30,10 @@ def test_shares_equal_those_from_transformer_lens_and_nnsight(architecture: str)
             found = opened.read(batch.ids_BT, batch.inside_BT.long(), batch.positions_BP)
         for block, site in enumerate(sites):
             shares, measures = reduce_pattern(
-                found[site.short], _one_hot(batch.roles_BT, len(ROLES)), batch.positions_BP
+                found[site.short].transpose(1, 2), _one_hot(batch.roles_BT, len(ROLES)), batch.positions_BP
             )
-            torch.testing.assert_close(own.roles_LBPHR[block], shares, rtol=0, atol=TOLERANCE)
-            torch.testing.assert_close(own.measures_LBPHM[block], measures, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(own.roles_LBHPR[block], shares, rtol=0, atol=TOLERANCE)
+            torch.testing.assert_close(own.measures_LBHPM[block], measures, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -54,10 +54,10 @@ def test_shares_sum_to_one_and_do_not_depend_on_batches(architecture: str) -> No
 def test_the_mean_and_error_are_over_entries() -> None:
     model, examples = random_model("gpt2"), small_examples()
     parts = open_parts(model)
-    with written_out(model):
+    with reading_rows(model):
         one = read_batch(parts, examples.batch(np.arange(len(examples))))
     share = measure_shares(model, examples)
-    values = one.roles_LBPHR[1, :, 2, 3].double().numpy()
+    values = one.roles_LBHPR[1, :, 3, 2].double().numpy()
     at = {"block": 1, "position": 2, "head": 3}
     np.testing.assert_allclose(share["share"].sel(at), values.mean(0), atol=1e-6)
     np.testing.assert_allclose(

@@ -1,6 +1,6 @@
 """Attention and causal checks: where a position about to state a fact looks, and whether that look is used.
 
-    roles → shares · head scores · logit lens · knock-out · ablation · interchange
+    roles → shares · head scores · logit lens · knock-out · ablation · interchange · steering
 
 Nothing here imports torch before a model is analysed.
 """

@@ -29,7 +29,8 @@ def measure_ablation(
     """What each head (`0.1`: block 0, head 1) and feed-forward part (`0.mlp`) is worth, per cell.
 
     Variables over (part, mode, position, attribute): accuracy without it, ci_low, ci_high, n, accuracy_clean,
-    probability, probability_clean, loss with loss_se; chance (attribute).
+    probability, probability_clean, loss with loss_se; pooled_accuracy, pooled_loss (part, mode) over all cells, with
+    intervals by person; chance (attribute).
     """
     parts = open_parts(model)
     labels = part_labels(parts)
@@ -136,6 +137,7 @@ def _to_dataset(sums: CellSums, labels: list[str], examples: AttentionExamples) 
     ):
         variables[key] = (dims, sums.mean(name).reshape(*shape, *sums.shape[1:]))
     variables["loss_se"] = (dims, sums.standard_error("loss", "loss2").reshape(*shape, *sums.shape[1:]))
+    variables |= sums.pooled_variables({"accuracy": "right"}, {"loss": "loss"}, dims[:2], shape)
     variables["chance"] = ("attribute", examples.chance())
     return xr.Dataset(
         variables,

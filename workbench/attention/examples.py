@@ -5,6 +5,7 @@ Shapes: N entries, B batch, T tokens, P positions.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,9 +55,14 @@ class AttentionExamples:
         """int64 [N]: tokens of each text."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def people(self) -> Ints:
+        """int64 [N]: whom each text is about."""
+        return np.array([entry.person for entry in self.entries], np.int64)
+
     def batches(self, device: str = "cpu", batch_tokens: int = BATCH_TOKENS) -> "Iterator[Batch]":
-        """Batches of entries of like length, longest first."""
-        for rows in plan_batches(self.lengths, batch_tokens):
+        """Batches of entries of like length, longest first; all of a person's entries are in one batch."""
+        for rows in plan_batches_by_person(self.lengths, self.people, batch_tokens):
             yield self.batch(rows, device)
 
     def batch(self, rows: Ints, device: str = "cpu") -> "Batch":
@@ -74,6 +80,7 @@ class AttentionExamples:
         positions = self.positions[rows]
         return Batch(
             rows=rows,
+            people=self.people[rows],
             ids_BT=tensor(np.where(inside, self.ids[flat], 0)),
             inside_BT=tensor(inside).bool(),
             roles_BT=tensor(np.where(inside, self.roles[flat], -1)),
@@ -103,6 +110,7 @@ class Batch:
     """Tensors of some entries; padding has role -1. Where `present` is False the other numbers mean nothing."""
 
     rows: Ints
+    people: Ints
     ids_BT: "torch.Tensor"
     inside_BT: "torch.Tensor"
     roles_BT: "torch.Tensor"
@@ -124,6 +132,29 @@ class Batch:
 
         rows_B1 = torch.arange(len(tensor_BTX), device=tensor_BTX.device)[:, None]
         return tensor_BTX[rows_B1, self.positions_BP]
+
+
+def plan_batches_by_person(lengths: Ints, people: Ints, batch_tokens: int) -> Iterator[Ints]:
+    """`plan_batches` that never parts the texts of one person, so that sums over people can be kept batch by batch.
+
+    lengths, people: int64 [N]. Yields int64 [B], row numbers.
+    """
+    ids, person = np.unique(people, return_inverse=True)
+    if len(ids) == len(people):
+        yield from plan_batches(lengths, batch_tokens)
+        return
+    longest, texts = np.zeros(len(ids), np.int64), np.bincount(person)
+    np.maximum.at(longest, person, lengths)
+    members = np.split(np.argsort(person, kind="stable"), np.cumsum(texts)[:-1])
+    rows: list[Ints] = []
+    width = 0
+    for one in np.argsort(-longest, kind="stable").tolist():
+        if rows and (sum(map(len, rows)) + int(texts[one])) * width > batch_tokens:
+            yield np.concatenate(rows)
+            rows = []
+        width = width if rows else int(longest[one])
+        rows.append(members[one])
+    yield np.concatenate(rows)
 
 
 def choose_entries(

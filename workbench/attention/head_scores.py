@@ -34,9 +34,11 @@ def measure_heads(
     Variables: previous_token, duplicate_token, induction (block, head), shares 0…1; direct, name_mover and their
     controls towards another candidate drawn at random, direct_control and name_mover_control (block, head,
     attribute), in logits; direct_mlp, direct_bias (block, attribute); direct_embedding, direct_norm, difference (the
-    sum of all, the model's logit difference), n (attribute).
+    sum of all, the model's logit difference), n (attribute). And what the top heads of each score are worth together,
+    beside as many random ones: see `measure_head_sets`.
     """
     from workbench.attention.attribution import attribute_batch
+    from workbench.attention.head_sets import choose_head_sets, measure_head_sets
 
     parts = open_parts(model)
     candidates = examples.candidates()
@@ -61,7 +63,12 @@ def measure_heads(
                 ("n", batch.present_BP.double()),
             ):
                 totals[name] = totals.get(name, 0) + _sum_by_attribute(values, batch, name)
-    return _to_dataset(scores_SLH, totals)
+        result = _to_dataset(scores_SLH, totals)
+        by_head = {name: result[name].values for name in SCORES}
+        for name in ("direct", "name_mover"):
+            by_head[name] = result[name].weighted(result["n"]).mean("attribute").values
+        sets = choose_head_sets(by_head, seed)
+        return result.merge(measure_head_sets(parts, examples, sets, batch_tokens=batch_tokens))
 
 
 def score_repeats(parts: Parts, ids: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.attention.donors import align_batch, choose_donors, rewrite_entry
-from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch, make_examples
+from workbench.attention.examples import (
+    BATCH_TOKENS,
+    AttentionExamples,
+    Batch,
+    make_examples,
+    plan_batches_by_person,
+)
 from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.attention.roles import expand_role
@@ -85,7 +91,8 @@ def measure_interchange(
     token is the likeliest, ci_low, ci_high, n, own (share that still state the own value), probability,
     probability_own; clean_other and clean_own the same with nothing replaced; ceiling, how often the model states the
     other's value when it reads the other's whole entry (for `single` low: it never saw these words); refused
-    (role): share of entries whose role has another number of tokens in the other entry; chance (attribute).
+    (role): share of entries whose role has another number of tokens in the other entry; chance (attribute). Over all
+    cells (layer, role): pooled_accuracy, pooled_own, pooled_ceiling with intervals by person.
     Only positions count at which the two people's first tokens differ and that come after a token of the role.
 
     Raises WorkbenchError for unknown roles or layers, or where all pairs are refused.
@@ -203,9 +210,8 @@ def residuals(parts: Parts, batch: Batch) -> "tuple[torch.Tensor, torch.Tensor]"
 
 
 def _rows(pairs: Pairs, batch_tokens: int) -> Any:
-    from workbench.activations.reading import plan_batches
-
-    return plan_batches(np.maximum(pairs.own.lengths, pairs.other.lengths), batch_tokens)
+    lengths = np.maximum(pairs.own.lengths, pairs.other.lengths)
+    return plan_batches_by_person(lengths, pairs.own.people, batch_tokens)
 
 
 def _to_dataset(
@@ -229,6 +235,8 @@ def _to_dataset(
         ("ceiling", "ceiling"),
     ):
         variables[key] = (dims, sums.mean(name).reshape(*shape, *sums.shape[1:]))
+    shares = {"accuracy": "other", "own": "own", "ceiling": "ceiling"}
+    variables |= sums.pooled_variables(shares, {}, dims[:2], shape)
     variables["refused"] = ("role", refused)
     variables["chance"] = ("attribute", pairs.other.chance())
     return xr.Dataset(

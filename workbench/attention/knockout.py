@@ -93,7 +93,9 @@ def measure_knockout(
     Variables over (role, window, position, attribute): accuracy (with the cut), ci_low, ci_high, n,
     accuracy_clean, probability, probability_clean, loss = probability_clean - probability with loss_se, and
     loss_control, accuracy_control (as many random tokens cut). Only entries in which the position sees the role
-    count, so an entry without it never dilutes a loss; cells without any are NaN with n = 0. chance (attribute).
+    count, so an entry without it never dilutes a loss; cells without any are NaN with n = 0. Over all cells (role,
+    window): pooled_accuracy with its interval, pooled_loss and pooled_loss_control with _se,
+    people. chance (attribute).
 
     heads: cut only these heads of each block of a window.
     Raises WorkbenchError for a role no entry has, a head or block out of range.
@@ -208,6 +210,9 @@ def _to_dataset(
     ):
         variables[key] = unfold(sums.mean(name))
     variables["loss_se"] = unfold(sums.standard_error("loss", "loss2"))
+    variables |= sums.pooled_variables(
+        {"accuracy": "right"}, {"loss": "loss", "loss_control": "loss_control"}, dims[:2], shape
+    )
     variables["chance"] = ("attribute", examples.chance())
     return xr.Dataset(
         variables,

@@ -28,7 +28,8 @@ def measure_lens(
 
     Variables over (layer, position, attribute): accuracy (top-1), ci_low, ci_high, n, probability,
     reciprocal_rank (mean of 1 / (rank from 1)), first_top1 (share of entries in which this is the first layer
-    from which on, to the last, the token is top-1); never (position, attribute); chance (attribute).
+    from which on, to the last, the token is top-1); never (position, attribute); pooled_accuracy (layer) over all
+    cells, with its interval by person; chance (attribute).
     """
     import torch
 
@@ -78,6 +79,7 @@ def _to_dataset(sums: CellSums, examples: AttentionExamples) -> "xr.Dataset":
         ("first_top1", "first"),
     ):
         variables[key] = (dims, sums.mean(name))
+    variables |= sums.pooled_variables({"accuracy": "right"}, {}, dims[:1], sums.shape[:1])
     variables["never"] = (dims[1:], 1 - sums.mean("first").sum(0))
     variables["chance"] = ("attribute", examples.chance())
     return xr.Dataset(

@@ -112,24 +112,30 @@ def open_parts(model: "PreTrainedModel") -> Parts:
         raise WorkbenchError(f"{error}.") from error
 
 
+def written_out(model: "PreTrainedModel") -> "contextlib.AbstractContextManager[None]":
+    """Run a model with written-out (eager) attention, the only one that has a whole pattern; put its own back."""
+    if (before := model.config._attn_implementation) != "eager":
+        logger.info("attention is switched from %s to eager for the analysis", before)
+    return use_attention(model, "eager")
+
+
 @contextlib.contextmanager
-def written_out(model: "PreTrainedModel") -> Iterator[None]:
-    """Run a model with written-out (eager) attention, the only one that has a pattern; put its own back."""
+def use_attention(model: "PreTrainedModel", kernel: str) -> Iterator[None]:
+    """Run a model with this attention, without gradients and dropout; put everything back."""
     import torch
 
     before = model.config._attn_implementation
     untyped: Any = model
     was_training = model.training
-    if before != "eager":
-        logger.info("attention is switched from %s to eager for the analysis", before)
-        model.set_attn_implementation("eager")
+    if before != kernel:
+        model.set_attn_implementation(kernel)
     untyped.eval()
     try:
         with torch.no_grad():
             yield
     finally:
         untyped.train(was_training)
-        if before != "eager":
+        if before != kernel:
             model.set_attn_implementation(before)
 
 

@@ -7,7 +7,7 @@ position sees the untouched entry, never another position's edited token.
 Shapes: B batch, T tokens, P positions (queries), K = T + P keys, D width, H heads, V vocabulary.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -73,13 +73,14 @@ class QueryPass:
         cut_BPK: torch.Tensor | None = None,
         *,
         blocks: Collection[int] = (),
-        heads: Sequence[int] | None = None,
+        heads: Sequence[int] | Mapping[int, Sequence[int]] | None = None,
         replace: tuple[int, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """[B, P, D] after the final norm, with edits.
 
-        cut_BPK: keys that the positions may not look at, in these `blocks` and `heads` (all for None). Their
-                 weight goes to the keys that are left; where none is left the head's output is zero.
+        cut_BPK: keys that the positions may not look at, in these `blocks` and `heads` (all for None; a mapping
+                 gives each block its own). Their weight goes to the keys that are left; where none is left the
+                 head's output is zero.
         replace: (layer, [B, P, D]): put these vectors in the place of the residual stream.
         """
         parts, batch = self.parts, self.batch
@@ -87,16 +88,15 @@ class QueryPass:
         edits: list[Any] = []
         if cut_BPK is not None:
             cut_BPK = cut_BPK & self.visible_BPK
-            chosen = parts.check_heads(heads)
-            cut_mask_B1PK = self._additive(self.visible_BPK & ~cut_BPK)
+            left_B1PK = self._additive(self.visible_BPK & ~cut_BPK)
             whole_BP = (cut_BPK == self.visible_BPK).all(-1)
-            all_heads = len(set(chosen)) == parts.n_heads
-            if not all_heads:
-                mask = base_B1PK.repeat(1, parts.n_heads, 1, 1)
-                mask[:, list(chosen)] = cut_mask_B1PK
-                cut_mask_B1PK = mask
             for block in parts.check_blocks(blocks):
-                edits.append(_with_mask(parts.attention[block], cut_mask_B1PK))
+                chosen = parts.check_heads(heads[block] if isinstance(heads, Mapping) else heads)
+                mask = left_B1PK
+                if len(set(chosen)) < parts.n_heads:
+                    mask = base_B1PK.repeat(1, parts.n_heads, 1, 1)
+                    mask[:, list(chosen)] = left_B1PK
+                edits.append(_with_mask(parts.attention[block], mask))
                 if bool(whole_BP.any()):
                     edits.append(on_input(parts.writers[block], self._silence(whole_BP, chosen)))
         if replace is not None:

@@ -4,8 +4,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError, nearest
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from transformers import PreTrainedModel
 
-What = Literal["shares", "knockout", "ablation", "interchange", "lens", "heads"]
+What = Literal["shares", "knockout", "ablation", "interchange", "steering", "lens", "heads"]
 ANALYSES: tuple[What, ...] = get_args(What)
 KIND = "attention"
 ENTRIES = 300
+TRAIN_ENTRIES = 3000  # at most, for the probes of steering
 
 Show = Callable[[str, int, int], None]
 
@@ -29,6 +32,8 @@ class AttentionRequest:
     """Which analysis, on how many test people's entries; what is None has its default.
 
     roles, window, heads: knock-out (roles also interchange); packed: other entries ahead of each in its row.
+    questions: about these people in the place of their biographies. adapter: a finetune's name or folder, in its
+    `last` or `best` state (`which`).
     """
 
     what: str = "shares"
@@ -38,6 +43,9 @@ class AttentionRequest:
     window: int | None = None
     heads: tuple[int, ...] | None = None
     packed: int = 0
+    questions: bool = False
+    adapter: str | None = None
+    which: str = "last"
     seed: int = 0
     again: bool = False
 
@@ -48,6 +56,8 @@ class AttentionRequest:
             )
         if self.entries < 1:
             raise WorkbenchError(f"entries is {self.entries}; expected at least one.")
+        if self.questions and self.packed:
+            raise WorkbenchError("--packed belongs to biographies, not to questions; leave one of them out.")
         for name in ("roles", "window", "heads"):
             allowed = ("knockout", "interchange") if name == "roles" else ("knockout",)
             if getattr(self, name) is not None and self.what not in allowed:
@@ -65,6 +75,7 @@ class AttentionRequest:
             "seed": self.seed,
         }
         settings |= {"roles": self.roles, "window": self.window, "heads": self.heads}
+        settings |= {"questions": self.questions}
         return json.loads(json.dumps(settings))  # type: ignore[no-any-return]
 
     @property
@@ -75,6 +86,9 @@ class AttentionRequest:
         parts += ["heads" + "-".join(map(str, self.heads))] if self.heads is not None else []
         parts += ["roles-" + "-".join(self.roles).replace(":", "=")] if self.roles is not None else []
         parts += [f"packed{self.packed}"] if self.packed else []
+        parts += ["questions"] if self.questions else []
+        parts += [Path(self.adapter).name] if self.adapter else []
+        parts += ["best"] if self.adapter and self.which == "best" else []
         parts += [f"seed{self.seed}"] if self.seed else []
         return "+".join(parts)
 
@@ -89,10 +103,17 @@ def run_attention(
 ) -> "list[xr.Dataset]":
     """Analyse each checkpoint, or load its result where one of the same weights and settings exists.
 
-    `show(what, done, checkpoints)` follows the work. Entries are made once, whatever the number of checkpoints.
+    `show(what, done, checkpoints)` follows the work. Entries are made once, whatever the number of checkpoints. With
+    an adapter the checkpoint is its base: one with other weights is refused.
     """
+    from workbench.extraction.finetunes import load_finetuned, open_finetune
     from workbench.training.devices import choose_device
 
+    tuned = None if request.adapter is None else open_finetune(run, request.adapter)
+    settings = request.settings
+    if tuned is not None:
+        settings |= {"finetune": tuned.name, "which": request.which, "step": tuned.step(request.which)}
+        settings |= {"files": tuned.info["sha256"], "finetuning": tuned.settings}
     examples: AttentionExamples | None = None
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
@@ -102,12 +123,17 @@ def run_attention(
         if path.is_file() and not request.again:
             found = load_result(path)
             same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
-            if same and json.loads(found.attrs["settings"]) == request.settings:
+            if same and json.loads(found.attrs["settings"]) == settings:
                 datasets.append(found)
                 continue
         examples = examples or load_examples(run, request)
         started = time.perf_counter()
-        model = load_model(checkpoint, device=choose_device(device), attention="eager")
+        on = choose_device(device)
+        if tuned is None:
+            model = load_model(checkpoint, device=on, attention="eager")
+        else:
+            step = str(checkpoint.step)
+            model = load_finetuned(run, tuned, which=request.which, base=step, device=on)
         dataset = analyse(model, examples, request, run)
         notes = {
             "seconds": round(time.perf_counter() - started, 2),
@@ -119,7 +145,7 @@ def run_attention(
             family=request.what,
             run=run,
             checkpoint=checkpoint,
-            settings=request.settings,
+            settings=settings,
             variant=request.variant,
             notes=notes,
         )
@@ -134,6 +160,8 @@ def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
     known = sorted({person.group for person in run.corpus.people})
     if request.group is not None and request.group not in known:
         raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
+    if request.questions:
+        return make_examples(run.tokenizer, choose_questions(run, request.entries, group=request.group))
     entries = choose_entries(run, request.entries, group=request.group)
     before = choose_entries(run, split="train") if request.packed else []
     return make_examples(run.tokenizer, entries, before=before, packed=request.packed)
@@ -169,6 +197,12 @@ def analyse(
 
             pairs = make_pairs(run.tokenizer, examples, run.corpus.people, seed=request.seed)
             return measure_interchange(model, pairs, roles=request.roles or PLACES)
+        case "steering":
+            from workbench.attention.steering import measure_steering
+
+            choose = choose_questions if request.questions else choose_entries
+            train = make_examples(run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"))
+            return measure_steering(model, examples, train, seed=request.seed)
         case "lens":
             from workbench.attention.logit_lens import measure_lens
 

@@ -1,77 +1,73 @@
 """Attention by role: where a position that is about to state a fact looks, head by head.
 
 For query position p of an entry, head h and role r the share is the sum of the pattern's row over the tokens of
-that role, sum over j with role(j) = r of A[h, p, j]; shares over all roles sum to 1. Patterns are reduced inside
-the hooks, so memory does not grow with the number of entries.
+that role, sum over j with role(j) = r of A[h, p, j]; shares over all roles sum to 1. Rows are reduced while the model
+runs, so memory does not grow with the number of entries.
 
 Shapes: B batch, T tokens, P positions, H heads, R roles, G groups, L blocks.
 """
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch
-from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
+from workbench.attention.examples import AttentionExamples, Batch
+from workbench.attention.parts import Parts, open_parts, use_attention
 from workbench.attention.roles import GROUPS, ROLES, group_matrix
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import torch
     import xarray as xr
     from transformers import PreTrainedModel
 
 Z_95 = 1.959963984540054
 MEASURES = ("entropy", "distance", "first_token")
-
-
-class _PatternsRead(Exception):
-    """Ends a forward pass once the last block's pattern has been reduced."""
+CPU_TOKENS, GPU_TOKENS = 1024, 32768  # a batch: what the caches of a CPU hold, and what keeps a GPU busy
 
 
 @dataclass(frozen=True, eq=False)
 class BatchShares:
-    """One batch, reduced: roles_LBPHR, measures_LBPHM (entropy in nats, mean distance in tokens, first token)."""
+    """One batch, reduced: roles_LBHPR, measures_LBHPM (entropy in nats, mean distance in tokens, first token)."""
 
-    roles_LBPHR: "torch.Tensor"
-    measures_LBPHM: "torch.Tensor"
+    roles_LBHPR: "torch.Tensor"
+    measures_LBHPM: "torch.Tensor"
 
 
-def reduce_pattern(rows_BPHT: "torch.Tensor", roles_BTR: "torch.Tensor", positions_BP: "torch.Tensor") -> Any:
-    """Rows of a pattern → (shares [B, P, H, R], measures [B, P, H, M]).
+def reduce_pattern(rows_BHPT: "torch.Tensor", roles_BTR: "torch.Tensor", positions_BP: "torch.Tensor") -> Any:
+    """Rows of a pattern → (shares [B, H, P, R], measures [B, H, P, M]).
 
     roles_BTR is one-hot; entropy is -sum a ln a, distance the mean of p - j under the pattern.
     """
     import torch
 
-    shares = torch.einsum("bpht,btr->bphr", rows_BPHT, roles_BTR)
-    entropy = -torch.xlogy(rows_BPHT, rows_BPHT).sum(-1)
-    tokens_T = torch.arange(rows_BPHT.shape[-1], device=rows_BPHT.device, dtype=rows_BPHT.dtype)
-    distance = positions_BP[:, :, None] - rows_BPHT @ tokens_T
-    return shares, torch.stack([entropy, distance, rows_BPHT[..., 0]], -1)
+    tokens_T1 = torch.arange(rows_BHPT.shape[-1], device=rows_BHPT.device, dtype=rows_BHPT.dtype)[:, None]
+    columns_BTC = torch.cat([roles_BTR, tokens_T1.expand(len(roles_BTR), -1, -1)], -1)
+    sums_BHPC = (rows_BHPT.flatten(1, 2) @ columns_BTC).unflatten(1, rows_BHPT.shape[1:3])
+    shares, looks_at = sums_BHPC[..., :-1], sums_BHPC[..., -1]
+    entropy = -torch.xlogy(rows_BHPT, rows_BHPT).sum(-1)
+    distance = positions_BP[:, None] - looks_at
+    return shares, torch.stack([entropy, distance, rows_BHPT[..., 0]], -1)
 
 
 def read_batch(parts: Parts, batch: Batch) -> BatchShares:
-    """Run one batch and reduce every block's pattern in its hook. Attention must be written out."""
+    """Run one batch and reduce every block's pattern while it runs; the model must be inside `reading_rows`."""
     import torch
 
+    from workbench.attention.patterns import read_patterns
+
     roles_BTR = _one_hot(batch.roles_BT, len(ROLES)).to(next(parts.model.parameters()).dtype)
-    rows_B1 = torch.arange(len(batch.rows), device=batch.ids_BT.device)[:, None]
-    found: list[Any] = []
-
-    def reduce(output: Any) -> None:
-        rows_BPHT = output[1].transpose(1, 2)[rows_B1, batch.positions_BP]
-        found.append(reduce_pattern(rows_BPHT, roles_BTR, batch.positions_BP))
-        if len(found) == parts.n_blocks:
-            raise _PatternsRead
-
-    with (
-        hooks(*(on_output(module, reduce) for module in parts.attention)),
-        contextlib.suppress(_PatternsRead),
-    ):
-        parts.states(batch.ids_BT)
+    found = read_patterns(parts, batch, lambda rows: reduce_pattern(rows, roles_BTR, batch.positions_BP))
     return BatchShares(torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found]))
+
+
+def reading_rows(model: "PreTrainedModel") -> "AbstractContextManager[None]":
+    """Run a model with the attention that hands out its positions' rows; put its own back."""
+    from workbench.attention.patterns import KERNEL
+
+    return use_attention(model, KERNEL)
 
 
 class RunningMoments:
@@ -99,53 +95,83 @@ class RunningMoments:
         return np.where(self.n > 1, np.sqrt(variance / np.maximum(self.n, 1)), np.nan)
 
 
+class PersonMoments:
+    """Sums over people of what `pool_by_person` takes, fed batch by batch with all texts of each person."""
+
+    def __init__(self, *shape: int) -> None:
+        self.total, self.squared, self.crossed = (np.zeros(shape) for _ in range(3))
+        self.n = self.n_squared = self.people = 0.0
+
+    def add(self, sums_LBHG: np.ndarray, n_B: np.ndarray, people_B: np.ndarray) -> None:
+        """Sums of each text and how many positions are in them."""
+        ids, person_B = np.unique(people_B, return_inverse=True)
+        n_G, by_person = np.bincount(person_B, n_B), sums_LBHG
+        if len(ids) < len(people_B):
+            by_person = np.zeros((sums_LBHG.shape[0], len(ids), *sums_LBHG.shape[2:]))
+            np.add.at(by_person.swapaxes(0, 1), person_B, sums_LBHG.swapaxes(0, 1))
+        else:
+            n_G = n_B
+        self.total += by_person.sum(1)
+        self.squared += (by_person**2).sum(1)
+        self.crossed += np.einsum("lghx,g->lhx", by_person, n_G)
+        self.n, self.n_squared = self.n + n_G.sum(), self.n_squared + (n_G**2).sum()
+        self.people += (n_G > 0).sum()
+
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and their standard errors by person."""
+        from workbench.attention.readout import pool_by_person
+
+        rest = (np.asarray(x) for x in (self.n, self.n_squared, self.people))
+        return pool_by_person(self.total, self.squared, self.crossed, *rest)
+
+
 def measure_shares(
-    model: "PreTrainedModel", examples: AttentionExamples, *, batch_tokens: int = BATCH_TOKENS
+    model: "PreTrainedModel", examples: AttentionExamples, *, batch_tokens: int | None = None
 ) -> "xr.Dataset":
     """Shares of attention by block, head, position and role, averaged over entries.
 
     Variables: share (block, head, position, role) with share_se, ci_low, ci_high (95 %, normal); group_share (…,
-    group) with group_share_se; uniform (position, role) and group_uniform: what a head that looks everywhere
-    alike would give; entropy (nats), distance (tokens) and first_token (block, head, position) with their
-    standard errors; n (position).
+    group) with group_share_se; pooled_group_share (block, head, group) over all positions, with _se by person;
+    uniform (position, role) and group_uniform: what a head that looks everywhere alike would give; entropy (nats),
+    distance (tokens) and first_token (block, head, position) with their standard errors; n (position).
     """
     import torch
 
     parts = open_parts(model)
     n_positions = examples.positions.shape[1]
-    cells = (parts.n_blocks, n_positions, parts.n_heads)
+    cells = (parts.n_blocks, parts.n_heads, n_positions)
     sizes = {"share": len(ROLES), "group_share": len(GROUPS), "measures": len(MEASURES)}
     moments = {name: RunningMoments(*cells, size) for name, size in sizes.items()}
+    pooled = PersonMoments(parts.n_blocks, parts.n_heads, len(GROUPS))
     even = {"share": np.zeros((n_positions, len(ROLES))), "group_share": np.zeros((n_positions, len(GROUPS)))}
     count = np.zeros(n_positions)
-    device = str(model.device)
-    groups_ARG = torch.from_numpy(group_matrix()).to(device)
-    with written_out(model):
-        for batch in examples.batches(device, batch_tokens):
+    groups_ARG = torch.from_numpy(group_matrix()).to(model.device)
+    size = batch_tokens or (GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS)
+    with reading_rows(model):
+        for batch in examples.batches(str(model.device), size):
             shares = read_batch(parts, batch)
             groups_BPRG = groups_ARG[batch.attribute_BP]
-            parts_of = {
-                "share": shares.roles_LBPHR,
-                "group_share": torch.einsum("lbphr,bprg->lbphg", shares.roles_LBPHR.float(), groups_BPRG),
-                "measures": shares.measures_LBPHM,
-            }
-            present_BP = batch.present_BP.double()
+            roles_LBHPR = shares.roles_LBHPR.float()
+            by_group_LBHPG = (roles_LBHPR[..., None, :] @ groups_BPRG[None, :, None]).squeeze(-2)
+            present_BP = batch.present_BP.float()
             n_P = present_BP.sum(0).cpu().numpy()
             count += n_P
-            for name, values in parts_of.items():
-                kept = values.double() * present_BP[None, :, :, None, None]
-                moments[name].add(
-                    kept.sum(1).cpu().numpy(), (kept * kept).sum(1).cpu().numpy(), n_P[None, :, None, None]
-                )
+            for name, values in (
+                ("share", roles_LBHPR),
+                ("group_share", by_group_LBHPG),
+                ("measures", shares.measures_LBHPM.float()),
+            ):
+                kept = (values * present_BP[None, :, None, :, None]).double()
+                moments[name].add(kept.sum(1).cpu().numpy(), kept.square().sum(1).cpu().numpy(), n_P[:, None])
+                if name == "group_share":
+                    pooled.add(kept.sum(3).cpu().numpy(), present_BP.sum(1).cpu().numpy(), batch.people)
             visible_BPT = batch.visible_BPT().float()
-            evenly_BPR = (visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))) / visible_BPT.sum(
-                -1, keepdim=True
-            )
-            evenly_BPR = evenly_BPR * batch.present_BP[:, :, None]
+            evenly_BPR = visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))
+            evenly_BPR = evenly_BPR / visible_BPT.sum(-1, keepdim=True) * present_BP[:, :, None]
             even["share"] += evenly_BPR.double().sum(0).cpu().numpy()
             by_group = torch.einsum("bpr,bprg->bpg", evenly_BPR, groups_BPRG)
             even["group_share"] += by_group.double().sum(0).cpu().numpy()
-    return _to_dataset(moments, even, count)
+    return _to_dataset(moments, pooled, even, count)
 
 
 def _one_hot(roles_BT: "torch.Tensor", size: int) -> "torch.Tensor":
@@ -156,15 +182,14 @@ def _one_hot(roles_BT: "torch.Tensor", size: int) -> "torch.Tensor":
 
 
 def _to_dataset(
-    moments: dict[str, RunningMoments], even: dict[str, np.ndarray], count: np.ndarray
+    moments: dict[str, RunningMoments],
+    pooled: "PersonMoments",
+    even: dict[str, np.ndarray],
+    count: np.ndarray,
 ) -> "xr.Dataset":
     import xarray as xr
 
-    def heads_first(values_LPHX: np.ndarray) -> np.ndarray:
-        return values_LPHX.transpose(0, 2, 1, 3)
-
-    share = heads_first(moments["share"].mean)
-    error = heads_first(moments["share"].standard_error)
+    share, error = moments["share"].mean, moments["share"].standard_error
     variables: dict[str, Any] = {
         "share": (("block", "head", "position", "role"), share),
         "share_se": (("block", "head", "position", "role"), error),
@@ -173,9 +198,12 @@ def _to_dataset(
         "n": (("position",), count.astype(np.int64)),
     }
     name, dims = "group_share", ("block", "head", "position", "group")
-    variables[name] = (dims, heads_first(moments[name].mean))
-    variables[f"{name}_se"] = (dims, heads_first(moments[name].standard_error))
-    means, errors = heads_first(moments["measures"].mean), heads_first(moments["measures"].standard_error)
+    variables[name] = (dims, moments[name].mean)
+    variables[f"{name}_se"] = (dims, moments[name].standard_error)
+    pooled_mean, pooled_error = pooled.pooled()
+    variables[f"pooled_{name}"] = (("block", "head", "group"), pooled_mean)
+    variables[f"pooled_{name}_se"] = (("block", "head", "group"), pooled_error)
+    means, errors = moments["measures"].mean, moments["measures"].standard_error
     for number, measure in enumerate(MEASURES):
         variables[measure] = (("block", "head", "position"), means[..., number])
         variables[f"{measure}_se"] = (("block", "head", "position"), errors[..., number])

@@ -9,6 +9,7 @@ import xarray as xr
 from workbench.attention.head_scores import SCORES
 from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.attention.roles import GROUPS
+from workbench.attention.shares import Z_95
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
 EMPTY = "·"
 
 
-def make_attention_table(dataset: xr.Dataset) -> "Table":
-    """The table of one checkpoint's attention result, by what it measured."""
+def make_attention_tables(dataset: xr.Dataset) -> "list[Table]":
+    """The tables of one checkpoint's attention result, by what it measured."""
     makers: dict[str, Callable[[xr.Dataset], Table]] = {
         "shares": _shares,
         "knockout": _knockout,
         "ablation": _ablation,
         "interchange": _interchange,
+        "steering": _steering,
         "lens": _lens,
         "heads": _heads,
     }
-    return makers[dataset.attrs["family"]](dataset)
+    tables = [makers[dataset.attrs["family"]](dataset)]
+    return [*tables, _head_sets(dataset)] if "head_set" in dataset.dims else tables
 
 
 def _shares(dataset: xr.Dataset) -> "Table":
@@ -46,11 +49,12 @@ def _shares(dataset: xr.Dataset) -> "Table":
 def _knockout(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     window = dataset["window"].values[0]
-    table = _table(dataset, "cut", *map(_words, attributes), "loss", "control", "worst block")
+    table = _table(dataset, "cut", *map(_words, attributes), "loss", "±", "control", "worst block")
     accuracy = pool_cells(dataset, "accuracy", "position").sel(window=window)
     clean = pool_cells(dataset, "accuracy_clean", "position").sel(window=window)
-    loss, control = (pool_cells(dataset, name) for name in ("loss", "loss_control"))
-    table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", style="dim")
+    names = ("pooled_loss", "pooled_loss_se", "pooled_loss_control")
+    loss, error, control = (dataset[name] for name in names)
+    table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", "", style="dim")
     for role in dataset["role"].values:
         parts = loss.sel(role=role).values[1:]
         worst = ""
@@ -58,41 +62,76 @@ def _knockout(dataset: xr.Dataset) -> "Table":
             at = int(np.nanargmax(parts)) + 1
             worst = str(dataset["window"].values[at])
         cell = {"role": role, "window": window}
-        numbers = [_number(float(values.sel(cell))) for values in (loss, control)]
+        numbers = [_number(float(values.sel(cell))) for values in (loss, Z_95 * error, control)]
         table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
     table.caption = (
         f"first-token accuracy in % with the look at a role cut in blocks {window}; loss of the right token's "
-        "probability; control: as many random tokens cut"
+        "probability with its 95 % interval by person; control: as many random tokens cut"
     )
     return table
 
 
 def _ablation(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
-    table = _table(dataset, "without", "mode", *map(_words, attributes), "loss")
+    table = _table(dataset, "without", "mode", *map(_words, attributes), "loss", "±")
     accuracy = pool_cells(dataset, "accuracy", "position")
-    loss = pool_cells(dataset, "loss")
     for part in dataset["part"].values:
         for mode in dataset["mode"].values:
             at = {"part": part, "mode": mode}
-            table.add_row(part, mode, *map(_percent, accuracy.sel(at).values), _number(float(loss.sel(at))))
-    table.caption = "first-token accuracy in % without a head or feed-forward part, at every token"
+            loss = [float(dataset["pooled_loss"].sel(at)), Z_95 * float(dataset["pooled_loss_se"].sel(at))]
+            table.add_row(part, mode, *map(_percent, accuracy.sel(at).values), *map(_number, loss))
+    table.caption = (
+        "first-token accuracy in % without a head or feed-forward part, at every token; loss of the right token's "
+        "probability with its 95 % interval by person"
+    )
     return table
 
 
 def _interchange(dataset: xr.Dataset) -> "Table":
-    roles = dataset["role"].values.tolist()
-    table = _table(dataset, "layer", *map(_words, roles))
-    other = pool_cells(dataset, "accuracy")
+    dataset = dataset.sel(role=dataset["people"].sum("layer") > 0)  # a question has no pronoun, say
+    table = _table(dataset, "layer", *map(_words, dataset["role"].values))
+    other, low, high = (
+        dataset[f"pooled_accuracy{end}"].transpose("layer", "role") for end in ("", "_ci_low", "_ci_high")
+    )
     for layer in dataset["layer"].values[::-1]:
-        table.add_row(str(layer), *map(_percent, other.sel(layer=layer).transpose("role").values))
+        table.add_row(str(layer), *map(_percent, other.sel(layer=layer).values))
     first = dataset["layer"].values[0]
-    ceiling = pool_cells(dataset, "ceiling").sel(layer=first)
+    half = ((high - low) / 2).max("layer")
+    table.add_row("± at most", *map(_percent, half.values), style="dim")
+    ceiling = dataset["pooled_ceiling"].sel(layer=first)
     table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
     table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
     table.caption = (
         "% of entries in which the model states the other person's value once a role's residual is the other's; "
-        "ceiling: it reads the other's whole entry; refused: other number of tokens"
+        "±: half the widest 95 % interval by person; ceiling: it reads the other's whole entry; refused: other number "
+        "of tokens"
+    )
+    return table
+
+
+def _steering(dataset: xr.Dataset) -> "Table":
+    strengths = dataset["strength"].values.tolist()
+    columns = (f"× {strength:g}" for strength in strengths)
+    table = _table(dataset, "place", "layer", "push", *columns, "own left", "reads", "apart")
+    for place in dataset["place"].values:
+        for layer in dataset["layer"].values[::-1]:
+            here = dataset.sel(place=place, layer=layer)
+            if not float(here["people"].max()):
+                continue
+            for kind in dataset["direction"].values.tolist():
+                says = here["pooled_accuracy"].sel(direction=kind, strength=strengths).values
+                own = here["pooled_own"].sel(direction=kind, strength=strengths[-1])
+                first = kind == dataset["direction"].values[0]
+                reads, apart = (float(here[name].mean()) for name in ("probe_accuracy", "means_apart"))
+                notes = [_percent(reads), _number(apart)] if first else ["", ""]
+                names = [_words(place), str(layer)] if first else ["", ""]
+                style = "dim" if kind == "random" else None
+                table.add_row(*names, kind, *map(_percent, says), _percent(own), *notes, style=style)
+    clean = _percent(dataset["accuracy_clean"].mean())
+    table.caption = (
+        f"% of statements in which the other value's first token is the likeliest ({clean} without a push), by "
+        "length of the push in lengths of the residual; own left: % that still state the own value after the longest; "
+        "reads: the probe's accuracy in %; apart: distance of two values' means in lengths of the residual"
     )
     return table
 
@@ -124,6 +163,24 @@ def _heads(dataset: xr.Dataset) -> "Table":
             table.add_row(f"{block}.{head}", *map(_number, values))
     table.caption = (
         "shares of attention on a text said twice; then logits towards the right value, and a random one"
+    )
+    return table
+
+
+def _head_sets(dataset: xr.Dataset) -> "Table":
+    table = _table(dataset, "together", "heads", "without", "±", "name cut", "±")
+    for name in dataset["head_set"].values.tolist():
+        at = {"head_set": name}
+        numbers = []
+        for loss in ("pooled_ablated_loss", "pooled_cut_loss"):
+            numbers += [float(dataset[loss].sel(at)), Z_95 * float(dataset[f"{loss}_se"].sel(at))]
+        random = name.startswith("random")
+        label = _words(name) if random else f"top {_words(name)}"
+        heads = str(dataset["set_heads"].sel(at).values)
+        table.add_row(label, heads, *map(_number, numbers), style="dim" if random else None)
+    table.caption = (
+        "loss of the right token's probability with the top heads of a score replaced by their means, or their look at "
+        "the name cut, beside as many heads drawn at random; 95 % interval by person"
     )
     return table
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from workbench.cli.evaluate import State
 from workbench.cli.options import (
     CheckpointsOption,
     DeviceOption,
@@ -24,6 +25,7 @@ class Analysis(StrEnum):
     knockout = "knockout"
     ablation = "ablation"
     interchange = "interchange"
+    steering = "steering"
     lens = "lens"
     heads = "heads"
 
@@ -34,11 +36,21 @@ def attention(
         Analysis,
         typer.Option(
             help="`shares` of attention by role; `knockout`: cut the look at a role; `ablation` of heads and "
-            "feed-forward parts; `interchange` of residuals between people; logit `lens`; `heads`: scores."
+            "feed-forward parts; `interchange` of residuals between people; `steering` along a probe's direction; "
+            "logit `lens`; `heads`: scores, and the top heads against random ones."
         ),
     ] = Analysis.shares,
     checkpoints: CheckpointsOption = "last",
-    entries: Annotated[int, typer.Option(min=1, help="Entries, one of each test person.")] = 300,
+    entries: Annotated[int, typer.Option(min=1, help="Test people; one entry of each.")] = 300,
+    questions: Annotated[
+        bool, typer.Option("--questions", help="All questions about these people in place of their entries.")
+    ] = False,
+    adapter: Annotated[
+        str | None, typer.Option(help="Analyse this finetune of the run, by name, instead of its base.")
+    ] = None,
+    which: Annotated[
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+    ] = State.last,
     group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
     roles: Annotated[
         str | None,
@@ -66,12 +78,14 @@ def attention(
 ) -> None:
     """Analyse the attention of checkpoints, head by head, on the test people's entries.
 
-    Results are kept under the run's results folder as attention-WHAT. Attention is written out (eager) for the
-    analysis, since no other kernel has a pattern.
+    Results are kept under the run's results folder as attention-WHAT. A finetune is made of one checkpoint, so with
+    `--adapter` there is no control beside it: without, the same command analyses its base. Attention is written out
+    (eager) for the analysis, since no other kernel has a pattern.
     """
     import json
 
     from workbench.attention.runner import AttentionRequest, run_attention
+    from workbench.extraction.finetunes import base_checkpoint, open_finetune
     from workbench.results import to_rows
     from workbench.runs import open_run, select_checkpoints
 
@@ -85,13 +99,20 @@ def attention(
         window=window,
         heads=_numbers(heads),
         packed=packed,
+        questions=questions,
+        adapter=adapter,
+        which=which.value,
         seed=seed,
         again=again,
     )
-    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-    first = opened.checkpoints[0]
-    if control and first.step == 0 and first not in chosen:
-        chosen = [first, *chosen]
+    if adapter is not None:
+        tuned = open_finetune(opened, adapter)
+        chosen = [base_checkpoint(opened, tuned, None if checkpoints == "last" else checkpoints)]
+    else:
+        chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
+        first = opened.checkpoints[0]
+        if control and first.step == 0 and first not in chosen:
+            chosen = [first, *chosen]
     with step_bar(what.value, quiet) as show:
         datasets = run_attention(
             opened,
@@ -105,10 +126,11 @@ def attention(
         return
     from rich.console import Console
 
-    from workbench.attention.tables import make_attention_table
+    from workbench.attention.tables import make_attention_tables
 
     for dataset in datasets:
-        Console().print(make_attention_table(dataset), "")
+        for table in make_attention_tables(dataset):
+            Console().print(table, "")
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

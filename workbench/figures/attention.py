@@ -1,7 +1,6 @@
 """Attention in pictures: shares by role, what cutting a role costs, interchange, and one person's pattern."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,9 +10,15 @@ from plotly.subplots import make_subplots
 from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import format_percent, format_points
+from workbench.figures.labelled import (
+    ROW_PIXELS,
+    at_step,
+    in_words,
+    label_heatmap,
+    make_heatmap,
+    shares_axis,
+)
 from workbench.figures.theme import COLOURS, apply_theme
-
-ROW_PIXELS = 30
 
 
 def plot_role_shares(
@@ -23,28 +28,28 @@ def plot_role_shares(
 
     position: one of the six, or their mean. The panel's title says what a head that looks everywhere alike gives.
     """
-    cells = _at_step(result, step)
+    cells = at_step(result, step)
     share, even = (
         mean_over_positions(cells, name) if position is None else cells[name].sel(position=position)
         for name in ("group_share", "group_uniform")
     )
     groups = [g for g in cells["group"].values.tolist() if float(share.sel(group=g).max()) > 0]
     columns = min(4, len(groups))
-    titles = [f"{_words(g)}  <i>(even {100 * float(even.sel(group=g)):.0f} %)</i>" for g in groups]
+    titles = [f"{in_words(g)}  <i>(even {100 * float(even.sel(group=g)):.0f} %)</i>" for g in groups]
     rows = -(-len(groups) // columns)
     figure = make_subplots(rows=rows, cols=columns, subplot_titles=titles, shared_yaxes=True)
     for number, group in enumerate(groups):
         z = share.sel(group=group).transpose("block", "head").values
         hover = [
-            [f"head {b}.{h}<br>{_words(group)} {100 * v:.1f} %" for h, v in enumerate(row)]
+            [f"head {b}.{h}<br>{in_words(group)} {100 * v:.1f} %" for h, v in enumerate(row)]
             for b, row in enumerate(z)
         ]
         place = {"row": number // columns + 1, "col": number % columns + 1}
-        figure.add_trace(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]), **place)
+        figure.add_trace(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]), **place)
         figure.update_xaxes(tickvals=list(range(z.shape[1])), title={"text": "head"}, showgrid=False, **place)
         figure.update_yaxes(tickvals=list(range(z.shape[0])), showgrid=False, **place)
     figure.update_yaxes(title={"text": "block"}, col=1)
-    figure.update_layout(coloraxis=_shares_axis(), height=rows * (cells.sizes["block"] * ROW_PIXELS + 110))
+    figure.update_layout(coloraxis=shares_axis(), height=rows * (cells.sizes["block"] * ROW_PIXELS + 110))
     return apply_theme(figure)
 
 
@@ -63,7 +68,7 @@ def plot_shares_over_training(results: xr.Dataset, groups: Sequence[str] = ("nam
                     x=results["checkpoint"].values.tolist(),
                     y=y,
                     mode="lines+markers",
-                    name=f"{_words(group)}, block {block}",
+                    name=f"{in_words(group)}, block {block}",
                     line={"color": COLOURS[number % len(COLOURS)]},
                     opacity=0.35 + 0.65 * (block + 1) / len(blocks),
                 )
@@ -78,7 +83,7 @@ def plot_knockout(
     result: xr.Dataset, *, window: str = "all", variable: str = "loss", step: int | None = None
 ) -> go.Figure:
     """Roles × attributes: points of probability (`loss`) lost, or `accuracy` left, once the look at a role is cut."""
-    cells = _at_step(result, step)
+    cells = at_step(result, step)
     if window not in cells["window"].values:
         raise WorkbenchError(f"There is no window {window!r}; there are {', '.join(cells['window'].values)}.")
     values = pool_cells(cells, variable, "position").sel(window=window)
@@ -89,7 +94,8 @@ def plot_knockout(
     z = values.sel(role=roles).transpose("role", "attribute").values
     hover = [
         [
-            f"cut {_words(role)}, {_words(a)}<br>{variable} {100 * float(values.sel(role=role, attribute=a)):.1f}<br>"
+            f"cut {in_words(role)}, {in_words(a)}<br>"
+            f"{variable} {100 * float(values.sel(role=role, attribute=a)):.1f}<br>"
             f"as many random tokens: loss {100 * float(control.sel(role=role, attribute=a)):.1f}<br>"
             f"n = {int(number.sel(role=role, attribute=a))}"
             for a in attributes
@@ -98,44 +104,123 @@ def plot_knockout(
     ]
     signed = variable.startswith("loss")
     words = [[(format_points if signed else format_percent)(v) for v in row] for row in z]
-    figure = go.Figure(_heatmap(z, hover, words))
+    figure = go.Figure(make_heatmap(z, hover, words))
     axis = (
-        _shares_axis()
+        shares_axis()
         if not signed
         else {"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
     )
-    return _labelled(figure, attributes, roles, axis, downwards=True)
+    return label_heatmap(figure, attributes, roles, axis, downwards=True)
 
 
 def plot_interchange(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
     """Layers (the deepest on top) × roles: how often the model states the other person's value."""
-    cells = _at_step(result, step)
-    values, number = pool_cells(cells, variable), cells["n"].sum(("position", "attribute"))
+    cells = at_step(result, step)
+    number = cells["n"].sum(("position", "attribute"))
+    cells = cells.sel(role=number.sum("layer") > 0)  # a question has no pronoun, say
+    values, refused = pool_cells(cells, variable), cells["refused"].values
     roles, layers = cells["role"].values.tolist(), cells["layer"].values.tolist()
-    z, refused = values.transpose("layer", "role").values, cells["refused"].values
+    z = values.transpose("layer", "role").values
     hover = [
         [
-            f"layer {layer}, {_words(role)}<br>states the other's value {100 * z[i, j]:.1f} %<br>"
+            f"layer {layer}, {in_words(role)}<br>states the other's value {100 * z[i, j]:.1f} %<br>"
             f"n = {int(number.sel(layer=layer, role=role))}, refused {100 * refused[j]:.0f} %"
             for j, role in enumerate(roles)
         ]
         for i, layer in enumerate(layers)
     ]
-    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
-    return _labelled(figure, roles, layers, _shares_axis(), y_title="layer")
+    figure = go.Figure(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return label_heatmap(figure, roles, layers, shares_axis(), y_title="layer")
+
+
+def plot_steering(
+    result: xr.Dataset,
+    *,
+    place: str = "position",
+    direction: str = "probe",
+    strength: float | None = None,
+    variable: str = "accuracy",
+    step: int | None = None,
+) -> go.Figure:
+    """Layers (the deepest on top) × attributes: how often the statement follows a push towards another value.
+
+    strength: length of the push in lengths of the residual; default: the longest.
+    """
+    cells = at_step(result, step)
+    longest = float(cells["strength"].values[-1])
+    wanted = {"place": place, "direction": direction, "strength": longest if strength is None else strength}
+    for name, value in wanted.items():
+        known = cells[name].values.tolist()
+        if value not in known:
+            raise WorkbenchError(f"There is no {name} {value!r}; there are {', '.join(map(str, known))}.")
+    shown = cells.sel(wanted)
+    random = cells["accuracy"].sel({**wanted, "direction": "random"})
+    kept = [layer for layer in shown["layer"].values.tolist() if float(shown["n"].sel(layer=layer).sum()) > 0]
+    attributes = cells["attribute"].values.tolist()
+    z = shown[variable].sel(layer=kept).transpose("layer", "attribute").values
+    hover = [
+        [
+            f"layer {layer}, {in_words(a)}<br>{in_words(variable)} {100 * z[i, j]:.1f} %<br>"
+            f"a random push as long: {100 * float(random.sel(layer=layer, attribute=a)):.1f} %<br>"
+            f"the probe's accuracy: {100 * float(shown['probe_accuracy'].sel(layer=layer, attribute=a)):.0f} %<br>"
+            f"n = {int(shown['n'].sel(layer=layer, attribute=a))}"
+            for j, a in enumerate(attributes)
+        ]
+        for i, layer in enumerate(kept)
+    ]
+    figure = go.Figure(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return label_heatmap(figure, attributes, kept, shares_axis(), y_title="layer")
+
+
+def plot_head_sets(
+    result: xr.Dataset, *, variable: str = "ablated_loss", step: int | None = None
+) -> go.Figure:
+    """What the top heads of each score are worth together (bars), and the range of as many random heads (band).
+
+    variable: `ablated_loss` (outputs replaced by their means) or `cut_loss` (their look at the name cut).
+    """
+    cells = at_step(result, step)
+    names = cells["head_set"].values.tolist()
+    loss, error = cells[f"pooled_{variable}"], 1.96 * cells[f"pooled_{variable}_se"]
+    top = [name for name in names if not name.startswith("random")]
+    random = loss.sel(head_set=[name for name in names if name not in top]).values
+    heads = [str(cells["set_heads"].sel(head_set=name).values) for name in top]
+    figure = go.Figure(
+        go.Bar(
+            x=[in_words(name) for name in top],
+            y=loss.sel(head_set=top).values,
+            error_y={"type": "data", "array": error.sel(head_set=top).values},
+            customdata=heads,
+            hovertemplate="top %{x}: heads %{customdata}<br>loss %{y:.2f}<extra></extra>",
+            marker={"color": COLOURS[0]},
+        )
+    )
+    figure.add_hrect(
+        y0=random.min(), y1=random.max(), fillcolor=COLOURS[1], opacity=0.4, line_width=0, layer="below"
+    )
+    words = f"band: as many random heads, {len(random)} draws"
+    figure.add_annotation(
+        x=1, xref="paper", y=1.02, yref="paper", text=words, showarrow=False, yanchor="bottom"
+    )
+    figure.update_yaxes(title={"text": "loss of probability"})
+    figure.update_layout(height=360)
+    return apply_theme(figure)
 
 
 def plot_lens(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
     """Layers (the deepest on top) × attributes: top-1 share (or `probability`) of the value's first token."""
-    values = pool_cells(_at_step(result, step), variable, "position").transpose("layer", "attribute")
+    values = pool_cells(at_step(result, step), variable, "position").transpose("layer", "attribute")
     attributes, layers = values["attribute"].values.tolist(), values["layer"].values.tolist()
     z = values.values
     hover = [
-        [f"layer {layer}, {_words(a)}<br>{variable} {100 * z[i, j]:.1f} %" for j, a in enumerate(attributes)]
+        [
+            f"layer {layer}, {in_words(a)}<br>{variable} {100 * z[i, j]:.1f} %"
+            for j, a in enumerate(attributes)
+        ]
         for i, layer in enumerate(layers)
     ]
-    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
-    return _labelled(figure, attributes, layers, _shares_axis(), y_title="layer")
+    figure = go.Figure(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return label_heatmap(figure, attributes, layers, shares_axis(), y_title="layer")
 
 
 def plot_pattern(view: xr.Dataset, *, block: int, head: int) -> go.Figure:
@@ -147,13 +232,13 @@ def plot_pattern(view: xr.Dataset, *, block: int, head: int) -> go.Figure:
     tokens, roles = view["token"].values.tolist(), view["token_role"].values.tolist()
     z = np.where(np.tril(np.ones_like(z)) > 0, z, np.nan)
     hover = [
-        [f"{q} looks at {k} ({_words(roles[j])})<br>{100 * z[i, j]:.1f} %" for j, k in enumerate(tokens)]
+        [f"{q} looks at {k} ({in_words(roles[j])})<br>{100 * z[i, j]:.1f} %" for j, k in enumerate(tokens)]
         for i, q in enumerate(tokens)
     ]
-    figure = go.Figure(_heatmap(z, hover, None))
+    figure = go.Figure(make_heatmap(z, hover, None))
     marked = set(view.attrs["positions"])
     rows = [f"<b>{token} ▸</b>" if i in marked else token for i, token in enumerate(tokens)]
-    _labelled(figure, tokens, rows, _shares_axis(), downwards=True, pixels=16)
+    label_heatmap(figure, tokens, rows, shares_axis(), downwards=True, pixels=16)
     figure.update_xaxes(tickangle=-90)
     return figure
 
@@ -166,65 +251,8 @@ def plot_flow(view: xr.Dataset) -> go.Figure:
     heads = [f"{b}.{h}" for b in view["block"].values for h in view["head"].values]
     z = z.reshape(len(heads), len(roles))
     hover = [
-        [f"head {name}, {_words(r)} {100 * z[i, j]:.1f} %" for j, r in enumerate(roles)]
+        [f"head {name}, {in_words(r)} {100 * z[i, j]:.1f} %" for j, r in enumerate(roles)]
         for i, name in enumerate(heads)
     ]
-    figure = go.Figure(_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
-    return _labelled(figure, roles, heads, _shares_axis(), y_title="head", downwards=True)
-
-
-def _at_step(result: xr.Dataset, step: int | None) -> xr.Dataset:
-    """The given or newest checkpoint of a result."""
-    if "checkpoint" not in result.dims:
-        return result
-    steps = result["checkpoint"].values.tolist()
-    if step is not None and step not in steps:
-        raise WorkbenchError(f"There is no result of step {step}; there are {', '.join(map(str, steps))}.")
-    return result.sel(checkpoint=steps[-1] if step is None else step)
-
-
-def _heatmap(z: np.ndarray, hover: list[list[str]], text: list[list[str]] | None) -> go.Heatmap:
-    words: dict[str, Any] = {} if text is None else {"text": text, "texttemplate": "%{text}"}
-    return go.Heatmap(
-        z=z,
-        x=list(range(z.shape[1])),
-        y=list(range(z.shape[0])),
-        hovertext=hover,
-        hovertemplate="%{hovertext}<extra></extra>",
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
-        hoverongaps=False,
-        **words,
-    )
-
-
-def _shares_axis() -> dict[str, Any]:
-    return {"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}}
-
-
-def _labelled(
-    figure: go.Figure,
-    columns: Sequence[Any],
-    rows: Sequence[Any],
-    axis: dict[str, Any],
-    *,
-    y_title: str = "",
-    downwards: bool = False,
-    pixels: int = ROW_PIXELS,
-) -> go.Figure:
-    texts = [[_words(item) for item in items] for items in (columns, rows)]
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=texts[0], showgrid=False)
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=texts[1],
-        showgrid=False,
-        title={"text": y_title},
-        autorange="reversed" if downwards else True,
-    )
-    figure.update_layout(coloraxis=axis, height=max(240, len(rows) * pixels + 120))
-    return apply_theme(figure)
-
-
-def _words(name: Any) -> str:
-    return str(name).replace("_", " ").replace(":", ": ")
+    figure = go.Figure(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
+    return label_heatmap(figure, roles, heads, shares_axis(), y_title="head", downwards=True)

@@ -1,0 +1,93 @@
+"""Questions are entries of one value: the same tokens, the position before the answer, the same analyses."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.attention.small_models import random_model, small_corpus
+from tests.attention.test_command import invoke
+from workbench.attention.asked import choose_questions, question_to_entry
+from workbench.attention.donors import rewrite_entry
+from workbench.attention.examples import make_examples
+from workbench.attention.interchange import make_pairs, measure_interchange
+from workbench.attention.roles import role_names
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.people.attributes import ATTRIBUTES
+from workbench.questions import Question
+from workbench.results import load_results
+from workbench.runs import Run
+from workbench.tokens.encoding import encode_questions
+
+
+def test_the_position_is_the_token_before_the_answer() -> None:
+    corpus, tokenizer = small_corpus()
+    questions = corpus.questions[:24]
+    entries = [question_to_entry(q, corpus.people[q.person]) for q in questions]
+    examples, encoded = make_examples(tokenizer, entries), encode_questions(tokenizer, questions)
+    assert (examples.positions[:, 1:] == -1).all()
+    np.testing.assert_array_equal(examples.positions[:, 0], encoded.answer_start - 1)
+    np.testing.assert_array_equal(examples.attribute[:, 0], encoded.attribute)
+    for n in range(len(questions)):
+        start = encoded.answer_start[n]
+        own = examples.ids[examples.offsets[n] : examples.offsets[n + 1]]
+        np.testing.assert_array_equal(own, encoded.text_ids(n)[:start])
+        assert examples.answers[n, 0] == encoded.text_ids(n)[start]
+        roles = role_names(examples.roles[examples.offsets[n] : examples.offsets[n + 1]].tolist())
+        assert {"start", "name_first", "name_last"} < set(roles)
+        assert f"template:{questions[n].attribute}" in roles
+
+
+def test_a_question_about_another_person_is_that_persons_question() -> None:
+    corpus, _ = small_corpus()
+    for attribute in range(len(ATTRIBUTES)):
+        own, other = corpus.questions[attribute], corpus.questions[6 + attribute]
+        entry = question_to_entry(own, corpus.people[0])
+        assert rewrite_entry(entry, corpus.people[1], corpus.people[0]).text == other.text
+
+
+def test_all_questions_of_a_person_and_pairs_of_them() -> None:
+    corpus, tokenizer = small_corpus()
+    fake: object = type(
+        "R", (), {"corpus": corpus, "path": "runs/fake", "recipe": type("S", (), {"seed": 0})}
+    )
+    entries = choose_questions(fake, 3)  # type: ignore[arg-type]
+    assert len({entry.person for entry in entries}) == 3
+    assert len(entries) == 18
+    assert all(corpus.people[entry.person].split == "test" for entry in entries)
+    examples = make_examples(tokenizer, entries)
+    result = measure_interchange(random_model("gpt2-rotary"), make_pairs(tokenizer, examples, corpus.people))
+    assert result["people"].max() == 3
+    assert result["n"].sel(role="name_last", layer=0).sum() <= 18
+    assert (result["n"].sel(role="pronoun") == 0).all()
+    with pytest.raises(WorkbenchError, match="no question about a test person in group 'nobody'"):
+        choose_questions(fake, group="nobody")  # type: ignore[arg-type]
+    with pytest.raises(WorkbenchError, match="does not hold the full name"):
+        question_to_entry(Question(0, "major", "test", "What? Answer:", "Law"), corpus.people[0])
+
+
+def test_a_finetune_is_analysed_on_questions(run: Run) -> None:
+    made = CliRunner().invoke(
+        app, ["finetune", str(run.path), "--steps", "2", "--questions-per-step", "6", "-q", "--threads", "1"]
+    )
+    assert made.exit_code == 0, made.output
+    plain = invoke(str(run.path), "--what", "interchange", "--questions", "--entries", "4", "--no-control")
+    tuned = invoke(
+        str(run.path), "--what", "interchange", "--questions", "--entries", "4", "--adapter", "lora"
+    )
+    assert plain.exit_code == tuned.exit_code == 0, tuned.output
+    assert tuned.output.count("attention, interchange") == 1  # a finetune has no untrained twin
+    base = load_results(run.path, "attention", "interchange", "questions")
+    kept = load_results(run.path, "attention", "interchange", "questions+lora")
+    assert kept["checkpoint"].values.tolist() == [5]
+    assert json.loads(kept.attrs["settings"])["finetune"] == "lora"
+    assert float(abs(kept["probability"] - base["probability"]).max()) > 0
+    refused = invoke(str(run.path), "--adapter", "lorra")
+    assert isinstance(refused.exception, WorkbenchError)
+    assert "has no finetune 'lorra'; did you mean 'lora'" in str(refused.exception)
+    other = invoke(str(run.path), "--adapter", "lora", "--checkpoints", "0")
+    assert "belongs to the weights" in str(other.exception)
+    packed = invoke(str(run.path), "--questions", "--packed", "1")
+    assert "--packed belongs to biographies" in str(packed.exception)
