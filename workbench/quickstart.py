@@ -25,6 +25,7 @@ from workbench.report import write_report
 from workbench.report.markup import line_of
 from workbench.results import load_result, require_same_weights, result_path
 from workbench.runs import RUN_FILE, Run, create_run, open_run
+from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -232,18 +233,14 @@ def _progress(console: "Console") -> "Progress":
 
 def _where(arm: Arm, since: float) -> dict[str, Any]:
     """The bar's state from the run's progress.json; a bar without length while that is not of this stage."""
-    file = arm.path / "progress.json"
+    file = arm.path / PROGRESS_FILE
     try:
         if file.stat().st_mtime < since:
             return {"note": "working"}
         now = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {"note": "preparing"}
-    note = (
-        f"step {now['step']:,}/{now['steps']:,} · loss {now['loss']:.2f} · {now['tokens_per_second']:,.0f} tokens/s"
-        f" · MFU {now['mfu']:.0%} · {_clock(now['seconds_left'])} left"
-    )
-    return {"completed": now["step"], "total": now["steps"], "note": note}
+    return {"completed": now["step"], "total": now["steps"], "note": describe_progress(now)}
 
 
 def _cores() -> int:

@@ -125,6 +125,8 @@ PROBE_FAULTS: list[tuple[list[str], str]] = [
     (["--group", "celebrities"], "has no group 'celebrities'; its groups are everyone."),
     (["--device", "cuda:99"], "The device 'cuda:99' is not available here; leave --device out to use 'cpu'."),
     (["--family", "logistic", "--rank", "3"], "--rank does not go with the family 'logistic'"),
+    (["--seeds", "0,x"], "--seeds '0,x' is not a list of numbers; expected such as `0,1,2`."),
+    (["--learning-curve", "--family", "embedding"], "--learning-curve does not go with the family 'embedding'"),
 ]  # fmt: skip
 
 

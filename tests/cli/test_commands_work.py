@@ -12,6 +12,8 @@ from tests.training.test_resume import stop_after
 from workbench.recipe import load_recipe, shipped_recipes
 from workbench.results import TARGETS, list_results
 from workbench.runs import Run, open_run
+from workbench.training import metrics
+from workbench.training.metrics import write_progress
 
 
 def test_recipes_lists_the_shipped_ones(workbench: Command) -> None:
@@ -128,6 +130,41 @@ def test_probe_takes_steps_and_variants(workbench: Command, own_run: Run) -> Non
     assert workbench("probe", own_run.path, "--checkpoints", "0,12", "--rank", 0, "--quiet").status == 0
     (found,) = list_results(own_run.path)
     assert (found.kind, found.family, found.steps) == ("p", "embedding+rank0", [0, 12])
+
+
+def test_several_runs_seeds_and_figures_in_one_call(workbench: Command, own_run: Run, tmp_path: Path) -> None:
+    options = ("--kind", "q", "--seeds", "0,1", "--quiet", "--figure", "figures.html")
+    answer = workbench("probe", own_run.path, own_run.path, *options)
+    assert answer.status == 0, answer.err
+    assert answer.out.count("· Q-probe (embedding, seeds0-1) · step 12") == 2
+    assert "mean over 2 seeds" in answer.out
+    page = (tmp_path / "figures.html").read_text(encoding="utf-8")
+    assert "From the name alone" in page
+    assert 'src="http' not in page
+
+
+def test_progress_can_be_read_while_probing_and_is_gone_afterwards(
+    workbench: Command, own_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def write(folder: Path, content: dict[str, object]) -> None:
+        write_progress(folder, content)
+        seen.append(json.loads((folder / "progress.json").read_text()))
+
+    monkeypatch.setattr(metrics, "write_progress", write)
+    assert workbench("probe", own_run.path, "--checkpoints", "0,12", "--quiet").status == 0
+    assert seen[0]["what"] == "p-probe, step 0"
+    assert (seen[0]["step"], seen[0]["steps"]) == (1, 12)  # two checkpoints of six steps
+    assert set(seen[0]) == {"what", "step", "steps", "loss", "tokens_per_second", "mfu", "seconds_left"}
+    words = metrics.describe_progress(seen[0])  # what the quickstart's bar says
+    assert words.startswith(f"step 1/12 · loss {seen[0]['loss']:.2f} · ")
+    assert "tokens/s" not in words
+    assert not (own_run.path / "progress.json").exists()
+    own_run.set_status(state="training")
+    (own_run.path / "progress.json").write_text("of the training")
+    assert workbench("probe", own_run.path, "--again", "--quiet").status == 0
+    assert (own_run.path / "progress.json").read_text() == "of the training"
 
 
 def test_report_is_one_file_without_links(workbench: Command, own_run: Run, tmp_path: Path) -> None:

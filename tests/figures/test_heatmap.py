@@ -102,7 +102,7 @@ def test_seeds_are_averaged_and_other_dimensions_are_for_the_caller(p_result):
     ).assign_coords(seed=[0, 1])
     (trace,) = heatmaps(plot_probe_heatmap(seeds))
     np.testing.assert_allclose(np.asarray(trace.z, float), 0.5)
-    assert "n = 2,000" in trace.hovertext[0][0]
+    assert "n = 1,000" in trace.hovertext[0][0]
     layers = seeds.rename(seed="layer")
     with pytest.raises(WorkbenchError, match=r"also varies over layer; .* results\.sel\(layer="):
         plot_probe_heatmap(layers)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workbench.probing.seen_probe import count_by_set, name_sets
+from workbench.probing.seen_sets import count_by_set, name_sets
 
 # Attributes in the order d b u m n c; at which position each stands.
 FIXED = [0, 1, 2, 3, 4, 5]

@@ -15,8 +15,6 @@ from workbench.report import write_report
 from workbench.results import load_results, result_path
 from workbench.runs import open_run
 
-CHROMIUM = shutil.which("chromium")
-
 
 class Page(HTMLParser):
     """Collects what a page would load, its scripts by kind, and its visible text."""
@@ -161,25 +159,21 @@ def test_no_runs_or_no_run_is_a_sentence(tmp_path):
         write_report([tmp_path], tmp_path / "report.html")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_browser_draws_it_without_a_request_or_a_complaint(runs, tmp_path, scheme, width):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_a_browser_draws_it_without_a_request_or_a_complaint(runs, tmp_path, browser, scheme, width):
     path = write_report(runs(), tmp_path / "report.html")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-        requests, complaints = [], []
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.goto(path.as_uri(), timeout=120_000)
-        tab.wait_for_selector(".heatmap-label text", state="attached", timeout=60_000)
-        drawn = tab.locator(".figure .main-svg").count()
-        overflow = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
-        tab.get_by_role("button", name="very next value").click()
-        shown = {box.get_attribute("data-show") for box in tab.locator('.figure[data-group="p"]').all()}
-        browser.close()
+    tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    requests, complaints = [], []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(path.as_uri(), timeout=120_000)
+    tab.wait_for_selector(".heatmap-label text", state="attached", timeout=60_000)
+    drawn = tab.locator(".figure .main-svg").count()
+    overflow = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+    tab.get_by_role("button", name="very next value").click()
+    shown = {box.get_attribute("data-show") for box in tab.locator('.figure[data-group="p"]').all()}
+    tab.close()
     assert drawn >= 6 and overflow <= 0 and shown == {"accuracy_not_next"}
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert complaints == []

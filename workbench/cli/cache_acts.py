@@ -1,7 +1,5 @@
 """`workbench cache-acts`: the activations of any checkpoint on disk, for everything that reads them afterwards."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +12,9 @@ from workbench.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
-    make_console,
     use_threads,
 )
+from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.activations import ActivationStore, ModelSource, Reading
@@ -95,7 +93,7 @@ def cache_acts(
     folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
     loader = ModelLoader(device=chosen, dtype=dtype.value)
     stores = []
-    with _text_bar(quiet) as show:
+    with step_bar("cache-acts", quiet) as show:
         for source in sources:
             stores.append(
                 cache_activations(
@@ -113,29 +111,6 @@ def cache_acts(
                 )
             )
     _print_stores(stores, as_json)
-
-
-@contextmanager
-def _text_bar(quiet: bool) -> "Iterator[Callable[[str, int, int], None] | None]":
-    """Yield `show(checkpoint, texts done, texts)`, drawn on stderr."""
-    if quiet:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=make_console(), transient=True) as bar:
-        task = bar.add_task("cache-acts", total=None)
-
-        def show(checkpoint: str, done: int, texts: int) -> None:
-            bar.update(task, description=checkpoint, completed=done, total=texts)
-
-        yield show
 
 
 def _make_reading(

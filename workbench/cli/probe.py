@@ -1,7 +1,8 @@
 """`workbench probe`: how well a fact can be read from the hidden states, position by position."""
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +11,15 @@ from workbench.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
-    RunArgument,
     ThreadsOption,
     use_threads,
 )
-from workbench.cli.progress import step_bar
+from workbench.cli.progress import keep_progress, step_bar
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from workbench.runs import Run
 
 
 class Kind(StrEnum):
@@ -26,7 +31,9 @@ class Kind(StrEnum):
 
 
 def probe(
-    run: RunArgument,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of one or several runs, e.g. `runs/tiny`.")
+    ],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -34,12 +41,12 @@ def probe(
         ),
     ] = Kind.p,
     family: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="`embedding`: the paper's, through the frozen network. On activations, at every layer, in seconds: "
-            "`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`, or your own as `package.module:factory`."
+            help="`embedding` (default): the paper's, through the frozen network. On activations, at every layer, in "
+            "seconds: `logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`, or your own as `package.module:factory`."
         ),
-    ] = "embedding",
+    ] = None,
     checkpoints: CheckpointsOption = "last",
     group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
     rank: Annotated[
@@ -49,17 +56,27 @@ def probe(
     layers: Annotated[
         str, typer.Option(help="Of probes on activations: `all`, or layers such as `0,2,final`.")
     ] = "all",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the probe.")] = 0,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "--seed", help="Seeds of the probe: `0`, or several such as `0,1,2`.")
+    ] = "0",
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve", help="Probes on activations (default: logistic) on growing numbers of people."
+        ),
+    ] = False,
+    figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Probe checkpoints of a run and print accuracies by position and target.
+    """Probe checkpoints of runs and print accuracies by position and target.
 
-    Results are kept under the run's results folder; a result that exists and was made with the same weights
-    and settings is not made twice.
+    Results are kept under each run's results folder; a result that exists and was made with the same weights
+    and settings is not made twice. Runs that differ in their recipe's seed alone are also shown as one, with their mean
+    and spread.
     """
     import json
 
@@ -69,22 +86,66 @@ def probe(
     from workbench.tables import print_result
 
     use_threads(threads)
-    opened = open_run(run)
     request = ProbeRequest(
         kind.value,
-        family,
+        family or ("logistic" if learning_curve else "embedding"),
         group=group,
         rank=rank,
         steps=steps,
         layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
-        seed=seed,
+        seeds=_numbers(seeds),
+        learning_curve=learning_curve,
         again=again,
     )
-    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-    with step_bar(f"{kind.value}-probe", quiet) as show:
-        datasets = run_probes(opened, chosen, request, device=device, show=show)
+    opened = [open_run(run) for run in runs]
+    chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
+    made: list[list[xr.Dataset]] = []
+    with step_bar(f"{kind.value}-probe", quiet) as bar:
+        for run, of_run in zip(opened, chosen, strict=True):
+            with keep_progress(run, bar) as show:
+                made.append(run_probes(run, of_run, request, device=device, show=show))
     if as_json:
-        typer.echo(json.dumps([row for dataset in datasets for row in to_rows(dataset)]))
-        return
-    for dataset in datasets:
-        print_result(dataset)
+        typer.echo(json.dumps([row for datasets in made for dataset in datasets for row in to_rows(dataset)]))
+    else:
+        for datasets in made:
+            for dataset in datasets:
+                print_result(dataset)
+        for pooled in _pool(opened, made):
+            print_result(pooled)
+    if figure is not None:
+        _write_figures(opened, made, figure)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`0,1,2` as numbers."""
+    from workbench.errors import WorkbenchError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
+    return tuple(map(int, parts))
+
+
+def _pool(runs: "list[Run]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset]":
+    """The newest results of runs that differ in nothing but their seed, as one each."""
+    from workbench.probing.pooling import group_by_recipe, pool_runs
+
+    groups = [group for group in group_by_recipe(runs) if len(group) > 1]
+    return [pool_runs([runs[i] for i in group], [made[i][-1] for i in group]) for group in groups]
+
+
+def _write_figures(runs: "list[Run]", made: "list[list[xr.Dataset]]", path: Path) -> None:
+    """One page with every figure of the results, by their titles; it needs no network."""
+    from workbench.cli.options import make_console
+    from workbench.figures import plot_results
+    from workbench.probing.pooling import join_checkpoints
+    from workbench.report import write_figures
+
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):  # runs/seed0/single, runs/seed1/single
+        names = [f"{run.path.resolve().parent.name}/{run.name}" for run in runs]
+    labels = names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}
+    results |= {pooled.attrs["run"]: pooled for pooled in _pool(runs, made)}
+    write_figures(path, " · ".join(labels), plot_results(results))
+    make_console().print(f"Figures written to {path}.", style="dim", highlight=False)

@@ -1,15 +1,25 @@
 """Progress bars on stderr and the run's log file."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from workbench.cli.options import make_console
 
 if TYPE_CHECKING:
+    from workbench.runs import Run
     from workbench.training.metrics import Progress
+
+
+class Show(Protocol):
+    """Told how far some work is, of how much; `loss` only where there is one."""
+
+    def __call__(self, what: str, done: int, total: int, loss: float = nan) -> None: ...
 
 
 @contextmanager
@@ -18,32 +28,29 @@ def training_bar(name: str, quiet: bool) -> Iterator["Callable[[Progress], None]
     if quiet:
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
+
+    from workbench.training.metrics import describe_progress
 
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
     )
     with Bar(*columns, console=make_console(), transient=False) as bar:
         task = bar.add_task(name, total=None, note="starting")
 
         def show(progress: "Progress") -> None:
-            minutes, seconds = divmod(round(progress.seconds_left), 60)
-            note = (
-                f"loss {progress.loss:.3f} · {progress.tokens_per_second:,.0f} tokens/s · "
-                f"MFU {progress.mfu:.0%} · {minutes}:{seconds:02d} left"
-            )
+            note = describe_progress(asdict(progress))
             bar.update(task, completed=progress.step, total=progress.steps, note=note)
 
         yield show
 
 
 @contextmanager
-def step_bar(name: str, quiet: bool) -> Iterator[Callable[[str, int, int, float], None] | None]:
-    """Yield `show(what, step, steps, loss)` for probes and other work that counts steps."""
+def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
+    """Yield `show(what, done, total[, loss])` for probes, caching and other work that can be counted."""
     if quiet:
         yield None
         return
@@ -60,10 +67,53 @@ def step_bar(name: str, quiet: bool) -> Iterator[Callable[[str, int, int, float]
     with Bar(*columns, console=make_console(), transient=True) as bar:
         task = bar.add_task(name, total=None, note="")
 
-        def show(what: str, step: int, steps: int, loss: float) -> None:
-            bar.update(task, description=what, completed=step, total=steps, note=f"loss {loss:.3f}")
+        def show(what: str, done: int, total: int, loss: float = nan) -> None:
+            note = "" if isnan(loss) else f"loss {loss:.3f}"
+            bar.update(task, description=what, completed=done, total=total, note=note)
 
         yield show
+
+
+@contextmanager
+def keep_progress(run: "Run", show: Show | None) -> Iterator[Show]:
+    """Yield a `show` that also keeps the run's progress.json, at most once a second, while it is being probed.
+
+    The file has the form of training's, with `what` beside it and null for what a probe does not know; it is taken
+    away at the end. A run that is training keeps its own.
+    """
+    from workbench.training.metrics import PROGRESS_FILE, write_progress
+
+    since, done_before = time.monotonic(), 0
+    written, training = since - 1, run.status.get("state") == "training"
+
+    def show_and_write(what: str, done: int, total: int, loss: float = nan) -> None:
+        nonlocal written, since, done_before
+        if show:
+            show(what, done, total, loss)
+        now = time.monotonic()
+        if training or now - written < 1:
+            return
+        written = now
+        unknown = {"tokens_per_second": None, "mfu": None}
+        write_progress(
+            run.path,
+            {
+                "what": what,
+                "step": done,
+                "steps": total,
+                "loss": None if isnan(loss) else round(loss, 4),
+                **unknown,
+                "seconds_left": round((now - since) / max(done - done_before, 1) * (total - done), 1),
+            },
+        )
+        if not done_before:  # reading texts and weights before the first step tells nothing of the others
+            since, done_before = now, done
+
+    try:
+        yield show_and_write
+    finally:
+        if not training:
+            (run.path / PROGRESS_FILE).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """Answers of several runs side by side: one row an attribute and run, seeds pooled (the paper's Figures 3 and 10)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.extraction.evaluation import EvaluationRequest
 from workbench.people.attributes import ATTRIBUTES
 from workbench.recipe import Recipe
 from workbench.results import list_results, load_results
 from workbench.runs import Run
+
+if TYPE_CHECKING:
+    from workbench.extraction.evaluation import EvaluationRequest
 
 COLUMNS = (
     "run",
@@ -27,7 +30,9 @@ FAMILIES = ("none", "lora", "full")
 MEAN = "mean"
 
 
-def collect_answers(runs: Sequence[Run], request: EvaluationRequest, *, split: str = "test") -> pd.DataFrame:
+def collect_answers(
+    runs: Sequence[Run], request: "EvaluationRequest", *, split: str = "test"
+) -> pd.DataFrame:
     """What `evaluate` measured with this request on each run: a row for each run and attribute, and their `mean`.
 
     recipe: the digest of what determines the run but for its seed, so equal ones are seeds of one experiment;

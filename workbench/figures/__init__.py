@@ -4,9 +4,13 @@ Every figure takes labelled arrays (see `workbench.results`), has a fixed 0–1 
 """
 
 from workbench.figures.bars import plot_q_bars
+from workbench.figures.choice import plot_results
 from workbench.figures.heatmap import plot_difference, plot_probe_heatmap
 from workbench.figures.layers import plot_layer_heatmap
+from workbench.figures.learning_curve import plot_learning_curve
 from workbench.figures.paper import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
+from workbench.figures.series import plot_heatmap_film, plot_heatmap_series
+from workbench.figures.sets import plot_seen_partners, plot_seen_sets
 from workbench.figures.theme import CONFIG, apply_theme, make_template
 from workbench.figures.training import plot_probe_over_training, plot_training_curves
 
@@ -19,9 +23,15 @@ __all__ = [
     "paper_p_probe",
     "paper_q_probe",
     "plot_difference",
+    "plot_heatmap_film",
+    "plot_heatmap_series",
     "plot_layer_heatmap",
+    "plot_learning_curve",
     "plot_probe_heatmap",
     "plot_probe_over_training",
     "plot_q_bars",
+    "plot_results",
+    "plot_seen_partners",
+    "plot_seen_sets",
     "plot_training_curves",
 ]

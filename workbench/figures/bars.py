@@ -6,7 +6,16 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from workbench.figures.cells import chance_of, describe_cell, name_results, select_cells, target_label
+from workbench.figures.cells import (
+    at_end,
+    chance_of,
+    describe_cell,
+    error_bars,
+    name_results,
+    seeds_label,
+    select_cells,
+    target_label,
+)
 from workbench.figures.theme import COLOURS, apply_theme
 
 CHANCE_COLOUR = "#f2c14e"
@@ -15,30 +24,28 @@ CHANCE_COLOUR = "#f2c14e"
 def plot_q_bars(
     results: xr.Dataset | Sequence[xr.Dataset] | Mapping[str, xr.Dataset], *, step: int | None = None
 ) -> go.Figure:
-    """Q-probe accuracies of one or several runs: bars by target with 95 % intervals; a tick marks chance."""
+    """Q-probe accuracies of one or several runs: bars by target with 95 % intervals; a tick marks chance.
+
+    Of several seeds, the mean, with whiskers from the lowest to the highest. Of probes on activations, which read all
+    of a name, the end of it.
+    """
     figure = go.Figure()
     named = {
-        name: select_cells(result, step, dims=("target",)) for name, result in name_results(results).items()
+        name: select_cells(at_end(result), step, dims=("target",))
+        for name, result in name_results(results).items()
     }
     for i, (name, cells) in enumerate(named.items()):
         targets = [str(target) for target in cells["target"].values]
         accuracy = np.asarray(cells["accuracy"].values, float)
-        interval = None
-        if "ci_low" in cells:
-            interval = {
-                "array": cells["ci_high"].values - accuracy,
-                "arrayminus": accuracy - cells["ci_low"].values,
-                "thickness": 1.2,
-                "color": "#8b95a3",
-                "width": 2,
-            }
+        reach = error_bars(cells)
+        interval = reach and {**reach, "thickness": 1.2, "color": "#8b95a3", "width": 2}
         chance, colour = chance_of(cells), COLOURS[i % len(COLOURS)]
         labels = [target_label(target) for target in targets]
         figure.add_trace(
             go.Bar(
                 x=labels,
                 y=accuracy,
-                name=name,
+                name=name + seeds_label(cells),
                 offsetgroup=name,
                 marker={"color": colour},
                 error_y=interval,

@@ -1,11 +1,14 @@
 """What every figure and table needs first: the cells to show, and the words and digits for them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.probing.pooling import POOLED
+from workbench.results import CONFUSION_DIMS
 
 CELL_DIMS = ("position", "target")
 WHY_EMPTY = "empty: the attribute has already been said in every entry"
@@ -14,8 +17,11 @@ WHY_EMPTY = "empty: the attribute has already been said in every entry"
 def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
     """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds, the only layer.
 
-    Anything that is left over (one of several layers, a site) is for the caller; the refusal says how.
+    Of several seeds the lowest and highest accuracy are kept beside the mean (`lowest`, `highest`). What is said
+    about single values (`confusion`) is left out. Anything else that is left over (one of several layers, a site) is
+    for the caller; the refusal says how.
     """
+    dataset = dataset.drop_dims([name for name in CONFUSION_DIMS if name in dataset.dims])
     if "checkpoint" in dataset.dims and "checkpoint" not in dims:
         steps = dataset["checkpoint"].values.tolist()
         step = steps[-1] if step is None else step
@@ -30,8 +36,14 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
             for name in dataset.data_vars
             if str(name).startswith("n") and dataset[name].dtype.kind in "iuf"
         ]
-        total = dataset[counts].sum("seed")
-        dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign(total)
+        # Seeds of a probe are tested on the same people; runs of several seeds each have their own.
+        total = dataset[counts].sum("seed") if POOLED in dataset.attrs else dataset[counts].max("seed")
+        spread = {"lowest": dataset["accuracy"].min("seed"), "highest": dataset["accuracy"].max("seed")}
+        if "converged" in dataset:
+            spread["converged"] = dataset["converged"].all("seed")
+        counted = f"{dataset.sizes['seed']} {dataset.attrs.get(POOLED, 'seeds')}"
+        dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign({**total, **spread})
+        dataset = dataset.assign_attrs(mean_over=counted)
     lone = [name for name in dataset["accuracy"].dims if name not in dims and dataset.sizes[name] == 1]
     dataset = dataset.squeeze(lone)
     left = [str(name) for name in dataset["accuracy"].dims if name not in dims]
@@ -62,6 +74,27 @@ def name_results(
         name = str(result.attrs.get("run", f"run {i}"))
         named[name if name not in named else f"{name} ({i})"] = result
     return named
+
+
+def at_end(dataset: xr.Dataset) -> xr.Dataset:
+    """Of a result over the tokens of a name, the end token after it, where the Q-probe reads; else as it is."""
+    if "position" in dataset.dims and "end" in dataset["position"].values.tolist():
+        return dataset.sel(position="end")
+    return dataset
+
+
+def error_bars(cells: xr.Dataset) -> dict[str, Any] | None:
+    """How far plotly's error bars reach: the 95 % interval, or of several seeds from the lowest to the highest."""
+    low, high = ("lowest", "highest") if "lowest" in cells else ("ci_low", "ci_high")
+    if low not in cells:
+        return None
+    accuracy = np.asarray(cells["accuracy"].values, float)
+    return {"array": cells[high].values - accuracy, "arrayminus": accuracy - cells[low].values}
+
+
+def seeds_label(cells: xr.Dataset) -> str:
+    """` (mean over 3 seeds)`, or nothing where there is one."""
+    return f" (mean over {cells.attrs['mean_over']})" if "mean_over" in cells.attrs else ""
 
 
 def attribute_label(attribute: str) -> str:
@@ -121,6 +154,9 @@ def describe_cell(cell: xr.Dataset, place: str) -> str:
         lines.append(f"shuffled labels {100 * read('control'):.1f} %")
     if not np.isnan(read("train_accuracy")):
         lines.append(f"train people {100 * read('train_accuracy'):.1f} %")
+    if not np.isnan(read("lowest")):
+        words = f"{100 * read('lowest'):.1f}–{100 * read('highest'):.1f}"
+        lines.append(f"mean over {cell.attrs.get('mean_over', 'seeds')}: {words}")
     if not np.isnan(read("n")):
         lines.append(f"n = {int(read('n')):,}")
     if "converged" in cell and not bool(cell["converged"]):

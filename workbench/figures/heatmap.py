@@ -16,10 +16,12 @@ from workbench.figures.cells import (
     format_points,
     format_share,
     name_results,
+    seeds_label,
     select_cells,
     target_label,
 )
-from workbench.figures.theme import EMPTY_CELL, apply_theme
+from workbench.figures.hatch import make_hatch
+from workbench.figures.theme import apply_theme
 
 ROW_PIXELS = 34
 GREY = "#7b8593"
@@ -40,13 +42,14 @@ def plot_probe_heatmap(
     value. A heatmap trace's z is [targets, positions], its customdata (position, target) for pages that link.
     """
     panels = {name: select_cells(result, step) for name, result in name_results(results).items()}
-    targets = _shared_targets(panels)
+    targets = share_targets(panels)
     panels = {name: cells.sel(target=targets) for name, cells in panels.items()}
     chances = [
         [f"(chance {format_share(value)})" for value in chance_of(c).values()] for c in panels.values()
     ]
     one_chance = all(chance == chances[0] for chance in chances)
-    figure = _make_panels(list(panels) if titles else [], len(panels), 0.06 if one_chance else 0.36)
+    named = [name + seeds_label(cells) for name, cells in panels.items()]
+    figure = _make_panels(named if titles else [], len(panels), 0.06 if one_chance else 0.36)
     for column, (cells, chance) in enumerate(zip(panels.values(), chances, strict=True), 1):
         words = [f"<span style='color:{GREY}'>{text}</span>" for text in chance]
         if column == 1:
@@ -72,8 +75,8 @@ def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "ac
     `theirs` may be another run or `paper_p_probe(...)`. Cells empty in either are empty here.
     """
     ours, theirs = select_cells(ours), select_cells(theirs)
-    targets = _shared_targets({"ours": ours, "theirs": theirs})
-    a, b = (_grid(cells, variable, targets) for cells in (ours, theirs))
+    targets = share_targets({"ours": ours, "theirs": theirs})
+    a, b = (grid_of(cells, variable, targets) for cells in (ours, theirs))
     difference = a - b
     figure = _make_panels([], 1, 0)
     hover = [
@@ -87,7 +90,7 @@ def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "ac
         for row, target in enumerate(targets)
     ]
     text = [[format_points(value) for value in row] for row in difference]
-    _add_cells(figure, difference, text, hover, ours["position"].values.tolist(), targets, 1)
+    add_cells(figure, difference, text, hover, ours["position"].values.tolist(), targets, 1)
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=[target_label(target) for target in targets]
     )
@@ -107,20 +110,14 @@ def _add_panel(figure: go.Figure, cells: xr.Dataset, variable: str, labels: list
         have = ", ".join(str(name) for name in cells.data_vars)
         raise WorkbenchError(f"The result has no variable {variable!r}; it has {have}.")
     targets, positions = cells["target"].values.tolist(), cells["position"].values.tolist()
-    z = _grid(cells, variable, targets)
-    hover = [
-        [
-            describe_cell(cells.sel(position=p, target=t), f"{target_label(t)}, position {p}")
-            for p in positions
-        ]
-        for t in targets
-    ]
+    z = grid_of(cells, variable, targets)
+    hover = hover_of(cells, targets)
     text = [[format_percent(value) for value in row] for row in z]
-    _add_cells(figure, z, text, hover, positions, targets, column)
+    add_cells(figure, z, text, hover, positions, targets, column)
     figure.update_yaxes(tickvals=list(range(len(targets))), ticktext=labels, row=1, col=column)
 
 
-def _add_cells(
+def add_cells(
     figure: go.Figure,
     z: np.ndarray,
     text: list[list[str]],
@@ -128,6 +125,8 @@ def _add_cells(
     positions: list[int],
     targets: list[str],
     column: int,
+    row: int = 1,
+    text_size: int = 13,
 ) -> None:
     """One heatmap [targets, positions] in integer coordinates, with hatched bars where z is NaN."""
     figure.add_trace(
@@ -137,7 +136,7 @@ def _add_cells(
             y=list(range(len(targets))),
             text=text,
             texttemplate="%{text}",
-            textfont={"size": 13},
+            textfont={"size": text_size},
             hovertext=hover,
             hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[[position, target] for position in positions] for target in targets],
@@ -146,34 +145,21 @@ def _add_cells(
             ygap=2,
             hoverongaps=False,
         ),
-        row=1,
+        row=row,
         col=column,
     )
-    rows, columns = np.nonzero(np.isnan(z))
-    if len(rows):
-        figure.add_trace(
-            go.Bar(
-                orientation="h",
-                y=rows.tolist(),
-                base=(columns - 0.47).tolist(),
-                x=[0.94] * len(rows),
-                width=0.9,
-                marker=EMPTY_CELL,
-                hovertext=[hover[row][place] for row, place in zip(rows, columns, strict=True)],
-                hovertemplate="%{hovertext}<extra></extra>",
-                showlegend=False,
-            ),
-            row=1,
-            col=column,
-        )
+    empty_rows, empty_columns = np.nonzero(np.isnan(z))
+    if len(empty_rows):
+        words = [hover[y][x] for y, x in zip(empty_rows, empty_columns, strict=True)]
+        figure.add_trace(make_hatch(empty_rows, empty_columns, words), row=row, col=column)
     figure.update_xaxes(
         tickvals=list(range(len(positions))),
         ticktext=[str(position) for position in positions],
         range=[-0.5, len(positions) - 0.5],
-        row=1,
+        row=row,
         col=column,
     )
-    figure.update_yaxes(range=[len(targets) - 0.5, -0.5], row=1, col=column)
+    figure.update_yaxes(range=[len(targets) - 0.5, -0.5], row=row, col=column)
 
 
 def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figure:
@@ -184,12 +170,23 @@ def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figur
     return apply_theme(figure)
 
 
-def _grid(cells: xr.Dataset, variable: str, targets: list[str]) -> np.ndarray:
+def hover_of(cells: xr.Dataset, targets: list[str]) -> list[list[str]]:
+    """What each cell says under the mouse, [targets, positions]."""
+    return [
+        [
+            describe_cell(cells.sel(position=p, target=t), f"{target_label(t)}, position {p}")
+            for p in cells["position"].values.tolist()
+        ]
+        for t in targets
+    ]
+
+
+def grid_of(cells: xr.Dataset, variable: str, targets: list[str]) -> np.ndarray:
     """[targets, positions]."""
     return np.asarray(cells[variable].sel(target=targets).transpose("target", "position").values, float)
 
 
-def _shared_targets(panels: Mapping[str, xr.Dataset]) -> list[str]:
+def share_targets(panels: Mapping[str, xr.Dataset]) -> list[str]:
     """The targets that all panels have, in the first one's order; none shared is a mistake worth telling."""
     rows = [cells["target"].values.tolist() for cells in panels.values()]
     shared = [str(target) for target in rows[0] if all(target in other for other in rows)]

@@ -1,10 +1,12 @@
-"""A P-probe heatmap in words: is it the staircase, or are the rows flat from the start?
+"""A P-probe heatmap in words: is it the staircase, or are the rows flat from the start? And what to bear in mind.
 
 The contrast is the paper's (section 5.1): without augmentation a value is known only where its own sentence
 is being written; with enough of it, everything is known once the name has been read.
 """
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -95,3 +97,28 @@ def read_heatmap(dataset: xr.Dataset) -> Reading:
         own_sentence=float(np.mean(list(own.values()))) if own else float("nan"),
         own_by_attribute=own,
     )
+
+
+def read_warnings(dataset: xr.Dataset, attrs: dict[Any, Any] | None = None) -> list[str]:
+    """What to bear in mind about a result, with its numbers, in as few sentences as it takes.
+
+    From `attrs["warnings"]` and, for embedding probes, the flag `converged`.
+    """
+    attrs = dataset.attrs if attrs is None else attrs
+    said: list[str] = json.loads(attrs.get("warnings", "[]"))
+    few = [line.partition(": a low accuracy")[0] for line in said if ": a low accuracy" in line]
+    found = [line for line in said if ": a low accuracy" not in line]
+    if few:
+        tail = said[[": a low accuracy" in line for line in said].index(True)].partition(": a low accuracy")[
+            2
+        ]
+        shown = "; ".join(few[:3]) + (f"; and {len(few) - 3} more targets" if len(few) > 3 else "")
+        found.insert(0, f"{shown}. A low accuracy{tail}")
+    if "converged" in dataset and attrs.get("family") == "embedding":
+        missed = int((~dataset["converged"].astype(bool)).sum())
+        if missed:
+            found.append(
+                "the probe had not converged: its loss still fell by 5 % in the last tenth of its steps; "
+                "more --steps may read more."
+            )
+    return found

@@ -9,7 +9,14 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import attribute_label, chance_of, format_share, select_cells, target_label
+from workbench.figures.cells import (
+    attribute_label,
+    chance_of,
+    error_bars,
+    format_share,
+    select_cells,
+    target_label,
+)
 from workbench.figures.theme import COLOURS, apply_theme
 from workbench.people.attributes import ATTRIBUTES
 
@@ -112,7 +119,7 @@ def plot_probe_over_training(
                 name=f"{label} (chance {format_share(chance)})",
                 line={"color": colour, "width": 2, "dash": dash},
                 marker={"size": 6},
-                error_y=_interval(cells, target, values) if variable == "accuracy" else None,
+                error_y=_interval(cells.sel(target=target)) if variable == "accuracy" else None,
                 customdata=steps,
                 hovertemplate="step %{customdata}<br>%{y:.1%}<extra>" + label + "</extra>",
             )
@@ -142,8 +149,6 @@ def _mark_checkpoints(figure: go.Figure, checkpoints: Sequence[int]) -> None:
         figure.add_vline(x=step, line={"color": CHECKPOINT_GREY, "width": 1, "dash": "dot"}, layer="below")
 
 
-def _interval(cells: xr.Dataset, target: str, values: np.ndarray) -> dict[str, Any] | None:
-    if "ci_low" not in cells:
-        return None
-    low, high = (np.asarray(cells[name].sel(target=target).values, float) for name in ("ci_low", "ci_high"))
-    return {"array": high - values, "arrayminus": values - low, "thickness": 1, "width": 0}
+def _interval(cells: xr.Dataset) -> dict[str, Any] | None:
+    reach = error_bars(cells)
+    return reach and {**reach, "thickness": 1, "width": 0}

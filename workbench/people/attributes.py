@@ -12,3 +12,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     "company",
     "company_city",
 )
+
+# The paper's letters for them, in its Figure 6.
+LETTERS: dict[Attribute, str] = {
+    "birth_date": "d",
+    "birth_city": "b",
+    "university": "u",
+    "major": "m",
+    "company": "n",
+    "company_city": "c",
+}

@@ -7,7 +7,7 @@ Shapes: L layers, P positions, N texts, D width, T targets.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from workbench.activations.sources import as_source
 from workbench.checkpoints import Checkpoint
 from workbench.people.attributes import ATTRIBUTES
 from workbench.probing.linear.fit import fit_probes
+from workbench.probing.linear.learning_curve import learning_curve
+from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.q_probe import QProbeData
 from workbench.results import make_attrs
@@ -32,18 +34,34 @@ MEMORY_LIMIT = 8 * 2**30
 class CachedProbeTask:
     """What probes on activations read and predict, for biographies (kind `p`) or bare names (kind `q`).
 
-    reading: the texts of train and test people. labels_NT: int [N, T], all targets. present, next_value:
+    reading: the texts of train and test people. positions: what results call its places: 0…5, or the tokens of a
+    name (`NAME_PLACES`). labels_NT: int [N, T], all targets, which class_names name. present, next_value:
     bool [P, N, T], the cells a text belongs to, and those where the attribute is the very next value.
     """
 
     kind: Literal["p", "q"]
     reading: Reading
+    positions: list[int] | list[str]
     targets: list[str]
+    class_names: list[tuple[str, ...]]
     labels_NT: np.ndarray
     people_N: np.ndarray
     train_N: np.ndarray
     present: np.ndarray
     next_value: np.ndarray
+
+    def problem(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Features, labels, people and train texts, as `fit_probes` takes them."""
+        return features, self.labels_NT, self.people_N, self.train_N
+
+    def cells(self, layers: list[str]) -> dict[str, Any]:
+        """The names of cells and targets, and which texts are in which, as `fit_probes` takes them."""
+        return {
+            "cells": {"layer": layers, "position": self.positions},
+            "targets": self.targets,
+            "present": self.present[None],
+            "next_value": self.next_value[None],
+        }
 
 
 def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask:
@@ -52,11 +70,18 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
     in_train = np.isin(chosen, data.train)
     people = run.corpus.people
     names = [target.name for target in data.targets]
+    classes = [target.classes for target in data.targets]
     if isinstance(data, QProbeData):
-        reading = read_names(data.names, people).take(chosen)
+        places_NP = find_name_places(run.tokenizer, [person.full_name for person in people], data.names)
+        reading = replace(
+            read_names(data.names, people), positions=places_NP, position_labels=NAME_PLACES
+        ).take(chosen)
         labels_NT = np.stack([target.labels_N[chosen] for target in data.targets], axis=1)
-        everywhere = np.ones((1, len(chosen), len(names)), bool)
-        return CachedProbeTask("q", reading, names, labels_NT, chosen, in_train, everywhere, ~everywhere)
+        present = np.repeat((places_NP[chosen] >= 0).T[:, :, None], len(names), axis=2)
+        return CachedProbeTask(
+            "q", reading, list(NAME_PLACES), names, classes, labels_NT, chosen, in_train, present,
+            np.zeros_like(present),
+        )  # fmt: skip
     entries = data.entries
     reading = read_biographies(entries, people).take(chosen)
     who = entries.people[chosen]
@@ -65,7 +90,11 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
     rank_1NT = entries.rank[chosen][:, columns][None]
     positions_P11 = np.arange(len(ATTRIBUTES))[:, None, None]
     present = (rank_1NT >= positions_P11) & (rank_1NT < len(ATTRIBUTES))
-    return CachedProbeTask("p", reading, names, labels_NT, who, in_train, present, rank_1NT == positions_P11)
+    positions = list(range(len(ATTRIBUTES)))
+    return CachedProbeTask(
+        "p", reading, positions, names, classes, labels_NT, who, in_train, present,
+        rank_1NT == positions_P11,
+    )  # fmt: skip
 
 
 def run_cached_probe(
@@ -88,24 +117,67 @@ def run_cached_probe(
     device = choose_device(device)
     features, names = capture_layers(checkpoint, task.reading, layers, device)
     result = fit_probes(
-        features,
-        task.labels_NT,
-        task.people_N,
-        task.train_N,
+        *task.problem(features),
+        **task.cells(names),
         probe=probe,
-        cells={"layer": names, "position": list(range(features.shape[1]))},
-        targets=task.targets,
-        present=task.present[None],
-        next_value=task.next_value[None],
         seeds=list(seeds),
+        class_names=task.class_names,
         device=device,
     )
+    return _seal(
+        result, task.kind, run, checkpoint, task, probe, family, {"seeds": list(seeds), "layers": names}
+    )
+
+
+def run_cached_curve(
+    run: Run,
+    checkpoint: Checkpoint,
+    task: CachedProbeTask,
+    *,
+    probe: Any = "logistic",
+    family: str | None = None,
+    layers: Sequence[int | str] | None = None,
+    numbers: Sequence[int] | None = None,
+    seeds: Sequence[int] = (0,),
+    device: str | None = None,
+) -> xr.Dataset:
+    """The probes of `run_cached_probe` on growing numbers of train people; dims (train_people, layer, position, …).
+
+    numbers: how many train people; default: an eighth, a quarter, half and all. Each seed draws its own. Its kind
+    in results is `p_curve` or `q_curve`.
+    """
+    device = choose_device(device)
+    features, names = capture_layers(checkpoint, task.reading, layers, device)
+    result = learning_curve(
+        *task.problem(features),
+        **task.cells(names),
+        numbers=numbers,
+        probe=probe,
+        seeds=list(seeds),
+        controls=True,
+        device=device,
+    )
+    settings = {"seeds": list(seeds), "layers": names, "numbers": result["train_people"].values.tolist()}
+    return _seal(result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings)
+
+
+def _seal(
+    result: xr.Dataset,
+    kind: str,
+    run: Run,
+    checkpoint: Checkpoint,
+    task: CachedProbeTask,
+    probe: Any,
+    family: str | None,
+    settings: dict[str, Any],
+) -> xr.Dataset:
+    """The result with its provenance."""
     attrs = make_attrs(
-        kind=task.kind,
+        kind=kind,
         family=family or (probe if isinstance(probe, str) else type(probe).__name__),
         run=run,
         checkpoint=checkpoint,
-        settings={"probe": str(probe), "seeds": list(seeds), "layers": names},
+        settings={"probe": str(probe), **settings},
         notes={"train_texts": int(task.train_N.sum()), "test_texts": int((~task.train_N).sum())},
     )
     result = result.assign_coords(checkpoint=checkpoint.step)

@@ -22,7 +22,7 @@ from torch.nn import functional
 from workbench.probing.targets import Target
 from workbench.seeds import make_rng, seed_torch
 from workbench.tokens.encoding import EncodedTexts
-from workbench.tokens.packing import group_by_length
+from workbench.tokens.packing import group_by_length, row_width
 from workbench.training.devices import Execution
 
 if TYPE_CHECKING:
@@ -223,18 +223,14 @@ def _used_lengths(readings: Readings) -> np.ndarray:
     return np.asarray(readings.places_NP.max(axis=1) + 1)
 
 
-def _round_up(length: int, readings: Readings) -> int:
-    """The next multiple of 8 that the texts reach: few different shapes keep the CPU's kernel cache small."""
-    return min(-(-length // 8) * 8, int(readings.texts.lengths.max()))
-
-
 def _read(
     probes: _Probes, model: "PreTrainedModel", execution: Execution, readings: Readings, batch: np.ndarray
 ) -> torch.Tensor:
     """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
     causal = getattr(model.config, "is_causal", True) is not False
     lengths = _used_lengths(readings)[batch] if causal else readings.texts.lengths[batch]
-    ids = np.zeros((len(batch), _round_up(int(lengths.max()), readings)), np.int64)
+    width = min(row_width(int(lengths.max())), int(readings.texts.lengths.max()))
+    ids = np.zeros((len(batch), width), np.int64)
     for b, (text, length) in enumerate(zip(batch, lengths, strict=True)):
         ids[b, :length] = readings.texts.text_ids(text)[:length]
     ids_BT = torch.from_numpy(ids).to(execution.device)

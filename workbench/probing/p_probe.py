@@ -7,31 +7,21 @@ flat rows (everything is known once the name has been read).
 Shapes: N entries, K targets, P positions.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint, load_model
+from workbench.checkpoints import Checkpoint
 from workbench.people.attributes import ATTRIBUTES
 from workbench.people.people import split_mask
-from workbench.probing.embedding_probe import (
-    FittedProbes,
-    ProbeSettings,
-    Readings,
-    describe_fit,
-    fit_embedding_probes,
-)
-from workbench.probing.scoring import CellScores, make_probe_dataset, score_cells
+from workbench.probing.embedding_probe import ProbeSettings, Readings
+from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.targets import Target, distinct_targets, make_targets
 from workbench.recipe import ProbingRecipe
 from workbench.runs import Run
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedEntries, encode_entries
-from workbench.training.devices import choose_device, choose_execution
-
-Observer = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,14 @@ class PProbeData:
         labels_KN = np.stack([self.targets[k].labels_N[self.entries.people] for k in self.distinct])
         valid_KNP = self.valid_KNP() & (labels_KN >= 0)[:, :, None]
         return Readings(self.entries, self.entries.positions, labels_KN, valid_KNP)
+
+    def people_of(self, texts: np.ndarray) -> np.ndarray:
+        """Whose the entries are."""
+        return np.asarray(self.entries.people[texts])
+
+    def scored_train(self, seed: int) -> np.ndarray:
+        """The train entries that the train accuracy is measured on: as many as are tested, drawn at random."""
+        return np.sort(make_rng(seed, "train sample").permutation(self.train)[: len(self.test)])
 
 
 def make_p_probe_data(run: Run, group: str | None = None) -> PProbeData:
@@ -120,47 +118,4 @@ def run_p_probe(
     """
     data = data or make_p_probe_data(run)
     settings = settings or p_probe_settings(run.recipe.probing)
-    fitted = fit_p_probe(run, checkpoint, data, settings, device, observer)
-    readings = data.readings()
-    train_sample = _sample(data.train, len(data.test), settings.seed)
-    train_scores = _score(fitted, readings, data, train_sample)
-    scores = _score(fitted, readings, data, data.test)
-    spread = [data.distinct.index(k) for k in data.stands_for]
-    return make_probe_dataset(
-        kind="p",
-        family="embedding",
-        run=run,
-        checkpoint=checkpoint,
-        targets=data.targets,
-        test_people=data.test_people,
-        scores=scores.take(spread),
-        train_accuracy_KP=train_scores.accuracy_KP[spread],
-        converged=fitted.converged,
-        settings=asdict(settings),
-        notes=describe_fit(fitted, data.targets, data.stands_for, len(data.train), len(data.test)),
-    )
-
-
-def fit_p_probe(
-    run: Run,
-    checkpoint: Checkpoint,
-    data: PProbeData,
-    settings: ProbeSettings,
-    device: str | None = None,
-    observer: Observer | None = None,
-) -> FittedProbes:
-    """Train the distinct P-probes of one checkpoint on the train people's entries."""
-    execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
-    model = load_model(checkpoint, device=execution.device, attention=execution.attention)
-    n_classes = [len(data.targets[k].classes) for k in data.distinct]
-    return fit_embedding_probes(model, data.readings(), data.train, n_classes, settings, execution, observer)
-
-
-def _score(fitted: FittedProbes, readings: Readings, data: PProbeData, entries: np.ndarray) -> CellScores:
-    predicted_KNP = fitted.predict(readings, entries)
-    correct_KNP = predicted_KNP == readings.labels_KN[:, entries, None]
-    return score_cells(correct_KNP, readings.valid_KNP[:, entries], data.next_KNP()[:, entries])
-
-
-def _sample(texts: np.ndarray, number: int, seed: int) -> np.ndarray:
-    return np.sort(make_rng(seed, "train sample").permutation(texts)[:number])
+    return run_embedding_probe("p", run, checkpoint, data, settings, device, observer)

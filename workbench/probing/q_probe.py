@@ -6,21 +6,20 @@ token, with a rank-16 update of the input embedding and BatchNorm before the lin
 Shapes: N people, K targets, P = 1 position.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint, load_model
+from workbench.checkpoints import Checkpoint
 from workbench.people.people import split_mask
-from workbench.probing.embedding_probe import ProbeSettings, Readings, describe_fit, fit_embedding_probes
-from workbench.probing.scoring import make_probe_dataset, score_cells
+from workbench.probing.embedding_probe import ProbeSettings, Readings
+from workbench.probing.embedding_result import Observer, run_embedding_probe
+from workbench.probing.p_probe import p_probe_settings
 from workbench.probing.targets import Target, distinct_targets, make_targets
 from workbench.recipe import ProbingRecipe
 from workbench.runs import Run
 from workbench.tokens.encoding import EncodedTexts, encode_names
-from workbench.training.devices import choose_device, choose_execution
 
 Q_RANK = 16
 NAMES_PER_ENTRY = 4  # the paper's batches: 200 names against 50 entries
@@ -47,6 +46,23 @@ class QProbeData:
         places_NP = (self.names.lengths - 1)[:, None]
         return Readings(self.names, places_NP, labels_KN, (labels_KN >= 0)[:, :, None])
 
+    @property
+    def test_people(self) -> np.ndarray:
+        """The people tested on: their names are the texts."""
+        return self.test
+
+    def people_of(self, texts: np.ndarray) -> np.ndarray:
+        """Whose the names are."""
+        return np.asarray(self.names.people[texts])
+
+    def next_KNP(self) -> np.ndarray:
+        """bool [K, N, P]: no name is followed by a value."""
+        return np.zeros((len(self.distinct), len(self.names), 1), bool)
+
+    def scored_train(self, seed: int) -> np.ndarray:
+        """All train names; there are as many as are tested."""
+        return self.train
+
 
 def make_q_probe_data(run: Run, group: str | None = None) -> QProbeData:
     """Encode the full names of a run; `group` keeps the people of one group only."""
@@ -61,16 +77,12 @@ def make_q_probe_data(run: Run, group: str | None = None) -> QProbeData:
 
 def q_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:
     """The recipe's settings for query probes: the paper's rank and batch beside the position probes' rates."""
-    return ProbeSettings(
+    return replace(
+        p_probe_settings(recipe, seed),
         rank=Q_RANK,
         norm="batch",
         steps=recipe.q_steps or recipe.steps,
         texts_per_step=NAMES_PER_ENTRY * recipe.entries_per_step,
-        lr=recipe.lr,
-        lr_embedding=recipe.lr_embedding or recipe.lr,
-        weight_decay=recipe.weight_decay,
-        dropout=recipe.dropout,
-        seed=seed,
     )
 
 
@@ -81,35 +93,9 @@ def run_q_probe(
     *,
     settings: ProbeSettings | None = None,
     device: str | None = None,
-    observer: Callable[[int, int, float], None] | None = None,
+    observer: Observer | None = None,
 ) -> xr.Dataset:
     """Train and score the embedding Q-probe of one checkpoint; dims (position, target) with one position."""
     data = data or make_q_probe_data(run)
     settings = settings or q_probe_settings(run.recipe.probing)
-    execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
-    model = load_model(checkpoint, device=execution.device, attention=execution.attention)
-    readings = data.readings()
-    n_classes = [len(data.targets[k].classes) for k in data.distinct]
-    fitted = fit_embedding_probes(model, readings, data.train, n_classes, settings, execution, observer)
-    scores = {
-        half: score_cells(
-            fitted.predict(readings, people) == readings.labels_KN[:, people, None],
-            readings.valid_KNP[:, people],
-            np.zeros_like(readings.valid_KNP[:, people]),
-        )
-        for half, people in (("train", data.train), ("test", data.test))
-    }
-    spread = [data.distinct.index(k) for k in data.stands_for]
-    return make_probe_dataset(
-        kind="q",
-        family="embedding",
-        run=run,
-        checkpoint=checkpoint,
-        targets=data.targets,
-        test_people=data.test,
-        scores=scores["test"].take(spread),
-        train_accuracy_KP=scores["train"].accuracy_KP[spread],
-        converged=fitted.converged,
-        settings=asdict(settings),
-        notes=describe_fit(fitted, data.targets, data.stands_for, len(data.train), len(data.test)),
-    )
+    return run_embedding_probe("q", run, checkpoint, data, settings, device, observer)

@@ -12,6 +12,7 @@ from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings, run_p_probe
+from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.probing.seen_probe import run_seen_probe
 from workbench.results import load_result, result_path, save_result, weights_digests
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[str, int, int, float], None]
 EMBEDDING = "embedding"
+CURVE = "_curve"  # a learning curve's kind is that of its probes with this behind it
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class ProbeRequest:
 
     kind: `p`, `q`, or `seen` (P-probes scored by the set of attributes already said).
     family: `embedding` (the paper's, through the frozen network), or a probe on activations: a built-in name or
-    `package.module:factory`. rank and steps belong to the first, layers to the second.
+    `package.module:factory`. rank and steps belong to the first, layers and learning_curve to the second.
+    seeds: of the probe; several make a result with the dimension `seed`.
     """
 
     kind: str = "p"
@@ -41,7 +44,8 @@ class ProbeRequest:
     rank: int | None = None
     steps: int | None = None
     layers: tuple[str, ...] | None = None
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+    learning_curve: bool = False
     again: bool = False
 
     def __post_init__(self) -> None:
@@ -49,19 +53,28 @@ class ProbeRequest:
             raise WorkbenchError(
                 f"Kind `seen` is scored with the family `embedding` only, not {self.family!r}."
             )
-        wrong = ("layers",) if self.family == EMBEDDING else ("rank", "steps")
+        wrong = ("layers", "learning_curve") if self.family == EMBEDDING else ("rank", "steps")
         for name in wrong:
-            if getattr(self, name) is not None:
+            if getattr(self, name) not in (None, False):
                 raise WorkbenchError(
-                    f"--{name} does not go with the family {self.family!r}; the embedding probe reads the last layer "
-                    "and has rank and steps, a probe on activations has layers."
+                    f"--{name.replace('_', '-')} does not go with the family {self.family!r}; the embedding probe "
+                    "reads the last layer and has rank and steps, one on activations has layers and a learning curve."
                 )
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise WorkbenchError(
+                f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
+            )
 
     def settings(self, run: Run) -> ProbeSettings:
-        """The settings this request means for a run's embedding probe."""
-        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.recipe.probing, self.seed)
+        """The settings this request means for a run's embedding probe, with the first seed."""
+        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.recipe.probing, self.seeds[0])
         changes = {key: value for key in ("rank", "steps") if (value := getattr(self, key)) is not None}
         return replace(base, **changes)
+
+    @property
+    def result_kind(self) -> str:
+        """The kind that the result is kept under."""
+        return self.kind + (CURVE if self.learning_curve else "")
 
     @property
     def family_name(self) -> str:
@@ -75,7 +88,8 @@ class ProbeRequest:
         parts += [f"rank{self.rank}"] if self.rank is not None else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
         parts += [f"layers-{'-'.join(self.layers)}"] if self.layers is not None else []
-        parts += [f"seed{self.seed}"] if self.seed else []
+        if self.seeds != (0,):
+            parts.append(f"seed{'s' if len(self.seeds) > 1 else ''}{'-'.join(map(str, self.seeds))}")
         return "+".join(parts)
 
 
@@ -89,21 +103,21 @@ def run_probes(
 ) -> "list[xr.Dataset]":
     """Probe each checkpoint, or load its result where one of the same weights and settings exists.
 
-    `show(what, step, steps, loss)` follows the work: training steps of an embedding probe, else checkpoints.
+    `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
     _require_group(run, request.group)
-    prober = _Prober(run, request, device, show)
+    prober = _Prober(run, request, device, show, len(checkpoints))
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
-        path = result_path(run.path, request.kind, request.family_name, checkpoint.step, request.variant)
+        path = result_path(
+            run.path, request.result_kind, request.family_name, checkpoint.step, request.variant
+        )
         found = None if request.again else _existing(path, checkpoint, prober.recorded_settings)
         if found is None:
-            found = prober.probe(checkpoint)
+            found = prober.probe(checkpoint, number)
             found.attrs["variant"] = request.variant
             save_result(path, found)
         datasets.append(found)
-        if show and request.family != EMBEDDING:
-            show(f"{request.family_name}, step {checkpoint.step}", number + 1, len(checkpoints), float("nan"))
     return datasets
 
 
@@ -115,6 +129,7 @@ class _Prober:
     request: ProbeRequest
     device: str | None
     show: Show | None
+    n_checkpoints: int
 
     @cached_property
     def data(self) -> PProbeData | QProbeData:
@@ -130,28 +145,44 @@ class _Prober:
     @property
     def recorded_settings(self) -> dict[str, Any] | None:
         """What an existing result must have been made with; None where its folder says it all."""
-        return asdict(self.request.settings(self.run)) if self.request.family == EMBEDDING else None
-
-    def probe(self, checkpoint: Checkpoint) -> "xr.Dataset":
-        """One checkpoint's result."""
         if self.request.family != EMBEDDING:
-            from workbench.probing.cached_probe import run_cached_probe
+            return None
+        settings, seeds = asdict(self.request.settings(self.run)), self.request.seeds
+        return settings if len(seeds) == 1 else {**settings, "seed": list(seeds)}
 
-            return run_cached_probe(
-                self.run,
-                checkpoint,
-                self.task,
-                probe=self.request.family,
-                family=self.request.family_name,
-                layers=self.request.layers,
-                seeds=(self.request.seed,),
-                device=self.device,
-            )
-        settings = self.request.settings(self.run)
+    def probe(self, checkpoint: Checkpoint, number: int) -> "xr.Dataset":
+        """The result of one checkpoint, the `number`-th of those asked for."""
+        if self.request.family != EMBEDDING:
+            return self._probe_activations(checkpoint, number)
+        seeds = self.request.seeds
+        parts = [
+            self._probe_embedding(checkpoint, seed, number * len(seeds) + i) for i, seed in enumerate(seeds)
+        ]
+        return parts[0] if len(parts) == 1 else join_seeds(parts, seeds)
+
+    def _probe_activations(self, checkpoint: Checkpoint, number: int) -> "xr.Dataset":
+        from workbench.probing.cached_probe import run_cached_curve, run_cached_probe
+
+        request = self.request
+        what = f"{request.result_kind.replace('_', ' ')} {request.family_name}, step {checkpoint.step}"
+        if self.show:
+            self.show(what, number, self.n_checkpoints, float("nan"))
+        options: Any = {"probe": request.family, "family": request.family_name, "device": self.device}
+        run_it = run_cached_curve if request.learning_curve else run_cached_probe
+        found = run_it(self.run, checkpoint, self.task, layers=request.layers, seeds=request.seeds, **options)
+        if self.show:
+            self.show(what, number + 1, self.n_checkpoints, float("nan"))
+        return found
+
+    def _probe_embedding(self, checkpoint: Checkpoint, seed: int, fits_before: int) -> "xr.Dataset":
+        settings = replace(self.request.settings(self.run), seed=seed)
+        total = self.n_checkpoints * len(self.request.seeds) * settings.steps
 
         def observer(step: int, steps: int, loss: float) -> None:
             if self.show:
-                self.show(f"{self.request.kind}-probe, step {checkpoint.step}", step, steps, loss)
+                what = f"{self.request.kind}-probe, step {checkpoint.step}"
+                what += f", seed {seed}" if len(self.request.seeds) > 1 else ""
+                self.show(what, fits_before * steps + step, total, loss)
 
         options: Any = {"settings": settings, "device": self.device, "observer": observer}
         if isinstance(self.data, PProbeData):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Form = Literal["first", "whole"]
+FEW_PEOPLE = 20  # train people per class; with 10 a linear probe reads nothing of what is there
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ class Target:
         labels = self.labels_N[chosen_N]
         labels = labels[labels >= 0]
         return float(np.bincount(labels).max() / len(labels)) if len(labels) else float("nan")
+
+
+def warn_of_few_people(target: str, n_people: int, n_classes: int) -> list[str]:
+    """One sentence where a target has too few train people per class for a low accuracy to mean absent knowledge."""
+    if n_people >= FEW_PEOPLE * n_classes:
+        return []
+    return [
+        f"{target}: {n_people} train people for {n_classes} classes ({n_people / n_classes:.1f} per class, fewer than "
+        f"{FEW_PEOPLE}): a low accuracy may be the probe's, see the learning curve."
+    ]
 
 
 def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast") -> list[Target]:

@@ -43,6 +43,7 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         pictures.paper,
         pictures.training,
         pictures.from_the_name,
+        pictures.more_probes,
         answers.answers,
         words.next_steps,
         words.recipes,

@@ -15,7 +15,8 @@ function draw(box) {
     layout.margin = { ...layout.margin, l: 0, r: 2 };
     for (const trace of spec.data) if (trace.type === "heatmap") trace.textfont = { size: 11 };
   }
-  Plotly.react(box.querySelector(".plot"), spec.data, layout, config);
+  const plot = box.querySelector(".plot");
+  Plotly.react(plot, spec.data, layout, config).then(() => spec.frames?.length && Plotly.addFrames(plot, spec.frames));
 }
 
 const boxes = [...document.querySelectorAll(".figure")];

@@ -20,7 +20,8 @@ FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
 @dataclass(frozen=True)
 class RunParts:
     """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
-    answered with, by finetune (`none`: the checkpoints themselves). None, or nothing, where not made yet.
+    answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
+    over the number of people. None, or nothing, where not made yet.
     """
 
     run: Run
@@ -30,6 +31,8 @@ class RunParts:
     answers: dict[str, xr.Dataset]
     results: list[ResultSet]
     problems: list[str] = field(default_factory=list)
+    seen: xr.Dataset | None = None
+    curve: xr.Dataset | None = None
 
     @property
     def name(self) -> str:
@@ -73,7 +76,8 @@ def read_parts(folder: Path) -> RunParts:
             continue
         if (loaded := _load(run, "qa", found.family, results, problems)) is not None:
             answers[found.family.partition("+")[2] or found.family] = loaded
-    return RunParts(run, read_metrics(run.metrics_file), p, q, answers, results, problems)
+    seen, curve = (_load_first(run, kind, results, problems) for kind in ("seen", "p_curve"))
+    return RunParts(run, read_metrics(run.metrics_file), p, q, answers, results, problems, seen, curve)
 
 
 def sample_entry(parts: RunParts) -> Entry | None:
@@ -86,6 +90,12 @@ def sample_entry(parts: RunParts) -> Entry | None:
     first = min((entry.person for entry in of_test), default=None)
     candidates = [entry for entry in of_test if entry.person == first]
     return candidates[-1] if candidates else None
+
+
+def _load_first(run: Run, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
+    """The result of a kind, the plainest where there are several variants."""
+    families = sorted((found.family for found in results if found.kind == kind), key=len)
+    return _load(run, kind, families[0], results, problems) if families else None
 
 
 def _load(

@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from workbench.figures import (
     paper_p_probe,
     plot_difference,
+    plot_heatmap_series,
+    plot_learning_curve,
     plot_probe_heatmap,
     plot_probe_over_training,
     plot_q_bars,
+    plot_seen_partners,
+    plot_seen_sets,
     plot_training_curves,
 )
+from workbench.figures.reading import read_warnings
+from workbench.figures.sets import partner_gain
 from workbench.report.markup import (
     card,
     details,
+    escape,
     figure_box,
     grid,
     line_of,
@@ -50,8 +57,11 @@ def _heatmap_card(part: RunParts) -> str:
         if name in part.p
     }
     text = details("the same as text", preformatted(table_text(part.p)))
+    notes = "".join(
+        f'<p class="sub">Note: {escape(warning)}</p>' for warning in read_warnings(part.p.isel(checkpoint=-1))
+    )
     step = int(part.p["checkpoint"].values[-1])
-    return card(part.name, figure_box(variants, "p"), text, sub=part.line_below(f"step {step:,}"))
+    return card(part.name, figure_box(variants, "p"), notes, text, sub=part.line_below(f"step {step:,}"))
 
 
 def paper(parts: Parts) -> str:
@@ -97,7 +107,32 @@ def training(parts: Parts) -> str:
         "have never seen a question, so their answers stay near zero.</p>",
         grid(*(_curves_card(part) for part in parts)),
         grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
+        *(
+            details(
+                f"{part.name}: the heatmap at every checkpoint",
+                figure_box({"p": plot_heatmap_series(part.p)}),
+            )
+            for part in probed
+            if part.p is not None
+        ),
     )
+
+
+def more_probes(parts: Parts) -> str:
+    """What else has been probed: by the set of attributes said, and over the number of people; empty if neither."""
+    boxes = []
+    for part in parts:
+        if part.seen is not None:
+            figures = {"sets": plot_seen_sets(part.seen)}
+            boxes.append(details(f"{part.name}: read by what has been said before", figure_box(figures)))
+            if bool(partner_gain(part.seen).notnull().any()):
+                figures = {"partners": plot_seen_partners(part.seen)}
+                boxes.append(details(f"{part.name}: what each value hangs on", figure_box(figures)))
+        if part.curve is not None:
+            figures = {"curve": plot_learning_curve(part.curve)}
+            family = part.curve.attrs["family"]
+            boxes.append(details(f"{part.name}: learning curve of the {family} probe", figure_box(figures)))
+    return section("More probes", *boxes) if boxes else ""
 
 
 def _curves_card(part: RunParts) -> str:

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +31,29 @@ class Progress:
 
 
 Observer = Callable[[Progress], None]
+
+
+def write_progress(folder: Path, progress: Mapping[str, Any]) -> None:
+    """Replace a run's progress.json; a full disk is no reason to stop."""
+    temporary = folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
+    try:
+        temporary.write_text(json.dumps(progress))
+        temporary.replace(folder / PROGRESS_FILE)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+
+
+def describe_progress(progress: Mapping[str, Any]) -> str:
+    """`step 512/5,600 · loss 0.61 · 9,000 tokens/s · MFU 12% · 1:23 left`, without what is not known."""
+    parts = [f"step {progress['step']:,}/{progress['steps']:,}"]
+    known = {name: value for name, value in progress.items() if value is not None}
+    if "loss" in known:
+        parts.append(f"loss {known['loss']:.2f}")
+    if "tokens_per_second" in known:
+        parts.append(f"{known['tokens_per_second']:,.0f} tokens/s · MFU {known['mfu']:.0%}")
+    minutes, seconds = divmod(round(progress["seconds_left"]), 60)
+    return " · ".join([*parts, f"{minutes}:{seconds:02d} left"])
 
 
 def truncate_metrics(path: Path, last_step: int) -> None:
@@ -107,18 +130,9 @@ class ProgressMeter:
             seconds_left=round((self.steps - step) / max(steps_per_second, 1e-9), 1),
         )
         self._since, self._tokens, self._step = time.perf_counter(), 0, step
-        self._write(progress)
+        write_progress(self.folder, asdict(progress))
         if self.observer:
             self.observer(progress)
-
-    def _write(self, progress: Progress) -> None:
-        temporary = self.folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
-        try:
-            temporary.write_text(json.dumps(asdict(progress)))
-            temporary.replace(self.folder / PROGRESS_FILE)
-        except OSError as error:
-            if not is_disk_full(error):
-                raise
 
     def skip_time(self, seconds: float) -> None:
         """Leave time spent on evaluation or saving out of the speed."""

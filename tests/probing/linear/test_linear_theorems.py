@@ -198,7 +198,7 @@ def test_an_mlp_reads_what_no_linear_probe_can() -> None:
 def test_the_learning_curve_rises_for_present_knowledge_only(planted: Callable[..., Any]) -> None:
     data = planted({(0, 0): 3.0}, people=1600, width=100, classes=8)
     curve = learning_curve(*data.arrays, probe=LogisticProbe(l2=100.0), numbers=[50, 200, 800], seeds=(0, 1))
-    assert curve.accuracy.dims == ("train_people", "seed", "cell", "target")
+    assert curve.accuracy.dims == ("train_people", "cell", "target", "seed")
     mean = curve.accuracy.mean("seed")[..., 0]
     assert float(mean.sel(train_people=50, cell=0)) + 0.15 < float(mean.sel(train_people=800, cell=0))
     assert abs(float(mean.sel(train_people=800, cell=1)) - 0.125) < 0.05

@@ -5,15 +5,17 @@ Shapes: M feature sets (all combinations of the cell dimensions), K distinct lab
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from workbench.probing.confusion import LargestClasses, confusion_variables
 from workbench.probing.linear.columns import Columns
 from workbench.probing.linear.inputs import ProbeInputs
 from workbench.statistics import benjamini_hochberg, binomial_p_value
 
-Scores = dict[str, np.ndarray]  # each [M, K]
+Scores = dict[str, np.ndarray]  # each [M, K, …]
 
 
 def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: Sequence[int]) -> xr.Dataset:
@@ -25,7 +27,7 @@ def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: S
     def spread(values_MK: np.ndarray, places_TS: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         return dims, values_MK[:, places_TS].reshape(shape)
 
-    kept = [name for name in scores if name not in ("right", "n_people")]
+    kept = [name for name in scores if name not in ("right", "n_people", "confusion")]
     data = xr.Dataset(
         {name: spread(scores[name], real) for name in kept},
         coords={**inputs.cells, "target": inputs.targets, "seed": list(seeds)},
@@ -52,3 +54,23 @@ def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: S
         warnings.append(f"{missed} of {int((data['n'] > 0).sum())} probes stopped before they had converged.")
     data.attrs["warnings"] = json.dumps(warnings)
     return data.isel(seed=0, drop=True) if len(seeds) == 1 else data
+
+
+def add_confusion(
+    data: xr.Dataset,
+    inputs: ProbeInputs,
+    columns: Columns,
+    counts_MKVS: np.ndarray,
+    largest: LargestClasses,
+    labels: Any,
+    class_names: Sequence[Sequence[str]],
+) -> xr.Dataset:
+    """The result with what was said about the largest classes, by the names the labels stand for."""
+    real_TS = columns.place_TS2[..., 0]
+    labels_NT = np.asarray(labels).reshape(len(inputs.people_N), -1)
+    names_TV = largest.name(columns.labels_NK.T, labels_NT.T, real_TS[:, 0].tolist(), class_names)
+    counts = counts_MKVS[:, real_TS].reshape(*inputs.cell_shape, *real_TS.shape, *counts_MKVS.shape[2:])
+    if "seed" not in data.dims:
+        counts = counts.reshape(*inputs.cell_shape, len(real_TS), *counts_MKVS.shape[2:])
+    dims = [str(dim) for dim in data["accuracy"].dims]
+    return data.assign(confusion_variables(counts, dims, names_TV))

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 import xarray as xr
 
+from workbench.probing.confusion import LargestClasses, find_largest
 from workbench.probing.linear.batch import ABSENT, BatchedProbe, FittedBatch, TrainBatch
 from workbench.probing.linear.columns import Columns, make_columns
 from workbench.probing.linear.custom import CellProbe, find_probe, fit_and_predict
-from workbench.probing.linear.dataset import Scores, make_dataset
+from workbench.probing.linear.dataset import Scores, add_confusion, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
 from workbench.probing.linear.losses import text_blocks
 from workbench.probing.linear.scores import (
@@ -47,6 +48,7 @@ def fit_probes(
     next_value: Any = None,
     seeds: Sequence[int] = (0,),
     controls: bool = True,
+    class_names: Sequence[Sequence[str]] | None = None,
     device: str = "cpu",
 ) -> xr.Dataset:
     """Fit and score one probe for every feature set, target and seed.
@@ -57,7 +59,8 @@ def fit_probes(
     cells: names and values of the leading dimensions, e.g. `{"layer": [0, 1, 2], "position": range(6)}`.
     present: bool, broadcastable to [*cells, N, T]: the text is in the cell. next_value: likewise: the attribute is
     the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation people and
-    any random weights. controls: also fit shuffled labels.
+    any random weights. controls: also fit shuffled labels. class_names: what each target's labels 0, 1, … stand
+    for; with it the answers about the largest classes are counted (`confusion`).
 
     Returns a Dataset with dims (*cells, target[, seed]) and the variables that docs/probing-linear.md lists.
     `attrs["warnings"]` is a JSON list: targets with too few people per class, and probes that did not converge.
@@ -85,20 +88,30 @@ def fit_probes(
         controls=controls,
         depends_on_seed=isinstance(chosen, CellProbe) or chosen.depends_on_seed,
     )
-    scores = _score_all(inputs, columns, chosen, torch.device(device))
-    return make_dataset(inputs, columns, scores, seeds)
+    largest = None
+    if class_names is not None:
+        largest = find_largest(columns.labels_NK[inputs.test_N].T, columns.n_labels)
+    scores = _score_all(inputs, columns, chosen, torch.device(device), largest)
+    dataset = make_dataset(inputs, columns, scores, seeds)
+    if largest is None or class_names is None:
+        return dataset
+    return add_confusion(dataset, inputs, columns, scores["confusion"], largest, labels, class_names)
 
 
 def _score_all(
-    inputs: ProbeInputs, columns: Columns, probe: BatchedProbe | CellProbe, device: torch.device
+    inputs: ProbeInputs,
+    columns: Columns,
+    probe: BatchedProbe | CellProbe,
+    device: torch.device,
+    largest: LargestClasses | None,
 ) -> Scores:
-    """Scores of all feature sets, each [M, K], a few sets at a time."""
+    """Scores of all feature sets, each [M, K], a few sets at a time; `confusion` is [M, K, V, V + 1]."""
     size = _sets_at_once(inputs, columns, device)
     chunks = [range(m, min(m + size, inputs.n_sets)) for m in range(0, inputs.n_sets, size)]
 
     def score(sets: Sequence[int]) -> Scores:
         with torch.no_grad():
-            return _score_sets(inputs, columns, probe, sets, device)
+            return _score_sets(inputs, columns, probe, sets, device, largest)
 
     threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
     if isinstance(probe, CellProbe) or threads == 1:
@@ -119,6 +132,7 @@ def _score_sets(
     probe: BatchedProbe | CellProbe,
     sets: Sequence[int],
     device: torch.device,
+    largest: LargestClasses | None,
 ) -> Scores:
     """Fit the train texts of some feature sets and score their test texts: each [M, K]."""
     train, test = np.flatnonzero(inputs.train_N), np.flatnonzero(inputs.test_N)
@@ -168,6 +182,9 @@ def _score_sets(
         right_MKN = (answers.predicted_MKN == test_labels_MKN) & counted_MKN
         scores["ci_low"], scores["ci_high"] = interval_by_person(right_MKN, counted_MKN, test_people)
     scores["n_people"] = _count_people(counted_MKN, test_people)
+    if largest is not None:
+        said, true, counted = (t.cpu().numpy() for t in (answers.predicted_MKN, test_labels_MKN, counted_MKN))
+        scores["confusion"] = largest.count(said, true, counted)
     return scores
 
 

@@ -13,10 +13,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.columns import name_by_first_text
-
-FEW_PEOPLE = (
-    20  # train people per class; with 10 a linear probe reads nothing that is there (docs/probing-linear.md)
-)
+from workbench.probing.targets import warn_of_few_people
 
 
 class Features(Protocol):
@@ -90,18 +87,11 @@ class ProbeInputs:
 
     def warnings(self) -> list[str]:
         """Targets with too few train people per class for a weak score to mean absent knowledge."""
-        found = []
+        found: list[str] = []
         for target, codes_N in zip(self.targets, self.labels_NT.T, strict=True):
             labelled_N = (codes_N >= 0) & self.train_N
-            n_people, n_classes = (
-                len(np.unique(self.people_N[labelled_N])),
-                len(np.unique(codes_N[labelled_N])),
-            )
-            if n_people < FEW_PEOPLE * n_classes:
-                found.append(
-                    f"{target}: {n_people} train people for {n_classes} classes ({n_people / n_classes:.1f} per "
-                    f"class, fewer than {FEW_PEOPLE}): a low accuracy may be the probe's, see the learning curve."
-                )
+            n_people = len(np.unique(self.people_N[labelled_N]))
+            found += warn_of_few_people(target, n_people, len(np.unique(codes_N[labelled_N])))
         return found
 
 

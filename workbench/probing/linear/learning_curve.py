@@ -36,7 +36,7 @@ def learning_curve(
     numbers: how many train people, by default an eighth, a quarter, half and all. Each set of people holds the
     smaller ones. Every seed draws its own people, so the spread over seeds is that of the people too.
 
-    Returns the Dataset of `fit_probes` with the dimension `train_people` in front.
+    Returns the Dataset of `fit_probes` with the dimension `train_people` in front, and its warnings on all people.
     """
     people, train = np.asarray(people), np.asarray(train, bool)
     test = ~train if test is None else np.asarray(test, bool)
@@ -70,5 +70,10 @@ def learning_curve(
                 device=device,
             )
             by_seed.append(result.assign_coords(seed=seed))
-        points.append(by_seed[0].drop_vars("seed") if len(seeds) == 1 else xr.concat(by_seed, dim="seed"))
-    return xr.concat(points, dim=xr.Variable("train_people", numbers), combine_attrs="override")
+        several = by_seed[0].drop_vars("seed")
+        if len(seeds) > 1:
+            dims = [*several["accuracy"].dims, "seed"]
+            several = xr.concat(by_seed, dim="seed", combine_attrs="override").transpose(*dims)
+        points.append(several)
+    curve = xr.concat(points, dim=xr.Variable("train_people", numbers), combine_attrs="override")
+    return curve.assign_attrs(points[-1].attrs)

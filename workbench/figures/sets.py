@@ -1,0 +1,187 @@
+"""P-probe accuracy by the set of attributes already said (paper, Figure 6): what a value hangs on."""
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from workbench.errors import WorkbenchError
+from workbench.figures.cells import (
+    attribute_label,
+    chance_of,
+    describe_cell,
+    format_percent,
+    format_points,
+    format_share,
+    select_cells,
+    target_label,
+)
+from workbench.figures.learning_curve import targets_of_form
+from workbench.figures.theme import COLOURS, apply_theme
+from workbench.people.attributes import ATTRIBUTES, LETTERS
+
+ROW_PIXELS = 30
+DOT_PIXELS = 17
+TEXT_UP_TO = 24  # so many sets have room for digits in their cells
+GREY = "#7b8593"
+
+
+def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> go.Figure:
+    """Every set of attributes already said is a column: which they are (dots, below), and what is then read (above).
+
+    results: of `workbench probe RUN --kind seen`. Instead of circles that overlap, which six attributes cannot, the
+    sets stand side by side (an UpSet plot). Rows are targets with chance on their label, fixed 0–1 scale; empty where
+    the attribute itself has been said or the set does not occur. In `couple` entries compare the columns with and
+    without the partner.
+    """
+    cells = select_cells(results, step, dims=("seen", "target"))
+    targets = targets_of_form(cells, form)
+    sets = [str(name) for name in cells["seen"].values.tolist()]
+    z = np.asarray(cells["accuracy"].sel(target=targets).transpose("target", "seen").values, float)
+    hover = [
+        [
+            describe_cell(cells.sel(target=t, seen=s), f"{target_label(t)}, after: {spell_set(s)}")
+            for s in sets
+        ]
+        for t in targets
+    ]
+    chance = chance_of(cells)
+    heights = [len(targets) * ROW_PIXELS, len(ATTRIBUTES) * DOT_PIXELS]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
+    figure.add_trace(
+        go.Heatmap(
+            z=z,
+            x=list(range(len(sets))),
+            y=list(range(len(targets))),
+            text=[[format_percent(value) for value in row] for row in z],
+            texttemplate="%{text}" if len(sets) <= TEXT_UP_TO else "",
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=[[[seen, target] for seen in sets] for target in targets],
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=2,
+            hoverongaps=False,
+        ),
+        row=1,
+        col=1,
+    )
+    member = np.array([[letter in seen.split(",") for seen in sets] for letter in LETTERS.values()])
+    for said, colour in ((False, "rgba(128,134,145,.22)"), (True, COLOURS[0])):
+        rows, columns = np.nonzero(member == said)
+        figure.add_trace(
+            go.Scatter(
+                x=columns.tolist(),
+                y=rows.tolist(),
+                mode="markers",
+                marker={"color": colour, "size": 8 if len(sets) > TEXT_UP_TO else 10},
+                hoverinfo="skip",
+                showlegend=False,
+            ),
+            row=2,
+            col=1,
+        )
+    words = [
+        f"{target_label(t)}  <span style='color:{GREY}'>(chance {format_share(chance[t])})</span>"
+        for t in targets
+    ]
+    figure.update_yaxes(
+        tickvals=list(range(len(targets))), ticktext=words, autorange="reversed", row=1, col=1
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(ATTRIBUTES))),
+        ticktext=[f"{attribute_label(name)} said" for name in ATTRIBUTES],
+        range=[len(ATTRIBUTES) - 0.5, -0.5],
+        row=2,
+        col=1,
+    )
+    figure.update_xaxes(showticklabels=False, showgrid=False, range=[-0.5, len(sets) - 0.5], fixedrange=True)
+    figure.update_yaxes(showgrid=False, fixedrange=True)
+    figure.update_layout(
+        height=sum(heights) + 60,
+        margin={"t": 12, "b": 12},
+        coloraxis={
+            "cmin": 0,
+            "cmax": 1,
+            "autocolorscale": True,
+            "colorbar": {"tickformat": ".0%", "len": 0.6, "y": 0.7},
+        },
+    )
+    return apply_theme(figure)
+
+
+def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> go.Figure:
+    """What each value hangs on: its accuracy after an attribute has been said, minus before, in points.
+
+    Rows are targets, columns the attribute said. A value stored with the name has a row of zeros; one stored with
+    its partner in `couple` entries stands out in that column. Blue: read better after it.
+    """
+    gain = partner_gain(results, form=form, step=step)
+    targets, said = gain["target"].values.tolist(), gain["said"].values.tolist()
+    z = gain.transpose("target", "said").values
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x=list(range(len(said))),
+            y=list(range(len(targets))),
+            text=[[format_points(value) for value in row] for row in z],
+            texttemplate="%{text}",
+            hovertemplate="%{customdata}: %{z:+.1%}<extra></extra>",
+            customdata=[[f"{target_label(t)} after {attribute_label(a)}" for a in said] for t in targets],
+            coloraxis="coloraxis",
+            xgap=2,
+            ygap=2,
+            hoverongaps=False,
+        )
+    )
+    figure.update_xaxes(
+        tickvals=list(range(len(said))),
+        ticktext=[f"{attribute_label(a)}<br>said" for a in said],
+        showgrid=False,
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(targets))),
+        ticktext=[target_label(t) for t in targets],
+        autorange="reversed",
+        showgrid=False,
+    )
+    figure.update_layout(
+        height=len(targets) * 34 + 110,
+        margin={"t": 10},
+        coloraxis={"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}},
+    )
+    return apply_theme(figure)
+
+
+def partner_gain(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> xr.DataArray:
+    """Accuracy (target) where an attribute (`said`) has been said minus where it has not, over all sets, by examples.
+
+    NaN where there is no example on one side, as in entries of a fixed order.
+    """
+    if "seen" not in results.dims:
+        raise WorkbenchError(
+            "This figure needs accuracies by the set of attributes said; "
+            "make them with `workbench probe RUN --kind seen`."
+        )
+    cells = select_cells(results, step, dims=("seen", "target"))
+    targets = targets_of_form(cells, form)
+    cells = cells.sel(target=targets).transpose("seen", "target")
+    n_SK = cells["n"].values
+    right_SK = np.nan_to_num(cells["accuracy"].values) * n_SK
+    member_SA = np.array(
+        [[LETTERS[a] in str(seen).split(",") for a in ATTRIBUTES] for seen in cells["seen"].values]
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        after, before = ((side.T @ right_SK) / (side.T @ n_SK) for side in (member_SA, ~member_SA))
+    gain_AK = after - before
+    for k, target in enumerate(targets):
+        gain_AK[ATTRIBUTES.index(target.partition("/")[0]), k] = np.nan
+    return xr.DataArray(
+        gain_AK, dims=("said", "target"), coords={"said": list(ATTRIBUTES), "target": targets}
+    )
+
+
+def spell_set(seen: str) -> str:
+    """`d,b` → `birth date, birth city`."""
+    names = {letter: attribute_label(name) for name, letter in LETTERS.items()}
+    return ", ".join(names.get(letter, letter) for letter in seen.split(","))

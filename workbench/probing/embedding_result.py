@@ -1,0 +1,138 @@
+"""From a run's checkpoint to a result of embedding probes, the same way for P and Q.
+
+Shapes: K distinct targets, N texts, P places.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+
+from workbench.checkpoints import Checkpoint, load_model
+from workbench.probing.confusion import confusion_variables, find_largest
+from workbench.probing.embedding_probe import (
+    FittedProbes,
+    ProbeSettings,
+    Readings,
+    describe_fit,
+    fit_embedding_probes,
+)
+from workbench.probing.scoring import make_probe_dataset, score_cells
+from workbench.probing.targets import Target, warn_of_few_people
+from workbench.runs import Run
+from workbench.training.devices import choose_device, choose_execution
+
+Observer = Callable[[int, int, float], None]
+
+
+class ProbeData(Protocol):
+    """Texts of a run made ready for probes. train, test: indices of texts. distinct: the targets really trained."""
+
+    @property
+    def targets(self) -> list[Target]: ...
+    @property
+    def stands_for(self) -> list[int]: ...
+    @property
+    def distinct(self) -> list[int]: ...
+    @property
+    def train(self) -> np.ndarray: ...
+    @property
+    def test(self) -> np.ndarray: ...
+    @property
+    def test_people(self) -> np.ndarray: ...
+
+    def people_of(self, texts: np.ndarray) -> np.ndarray:
+        """Whose the texts are."""
+        ...
+
+    def readings(self) -> Readings:
+        """What the distinct probes read and predict."""
+        ...
+
+    def next_KNP(self) -> np.ndarray:
+        """bool [K, N, P]: the attribute is the very next value."""
+        ...
+
+    def scored_train(self, seed: int) -> np.ndarray:
+        """The train texts that the train accuracy is measured on."""
+        ...
+
+
+def run_embedding_probe(
+    kind: str,
+    run: Run,
+    checkpoint: Checkpoint,
+    data: ProbeData,
+    settings: ProbeSettings,
+    device: str | None = None,
+    observer: Observer | None = None,
+) -> xr.Dataset:
+    """Train and score the embedding probes of one checkpoint; see `make_probe_dataset` for what comes out."""
+    fitted = fit_distinct_probes(run, checkpoint, data, settings, device, observer)
+    readings, is_next_KNP = data.readings(), data.next_KNP()
+
+    def answer(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        labels_KN1 = readings.labels_KN[:, texts, None]
+        return (
+            fitted.predict(readings, texts), labels_KN1, readings.valid_KNP[:, texts], is_next_KNP[:, texts],
+        )  # fmt: skip
+
+    train_said, train_true, *train_cells = answer(data.scored_train(settings.seed))
+    said_KNP, true_KN1, valid_KNP, next_KNP = answer(data.test)
+    spread = [data.distinct.index(k) for k in data.stands_for]
+    dataset = make_probe_dataset(
+        kind=kind,
+        family="embedding",
+        run=run,
+        checkpoint=checkpoint,
+        targets=data.targets,
+        test_people=data.test_people,
+        scores=score_cells(said_KNP == true_KN1, valid_KNP, next_KNP).take(spread),
+        train_accuracy_KP=score_cells(train_said == train_true, *train_cells).accuracy_KP[spread],
+        converged=fitted.converged,
+        settings=asdict(settings),
+        notes=describe_fit(fitted, data.targets, data.stands_for, len(data.train), len(data.test)),
+    )
+    dataset.attrs["warnings"] = json.dumps(_warnings(data))
+    return dataset.assign(_count_confusion(data, said_KNP, true_KN1[..., 0], valid_KNP, spread))
+
+
+def fit_distinct_probes(
+    run: Run,
+    checkpoint: Checkpoint,
+    data: ProbeData,
+    settings: ProbeSettings,
+    device: str | None = None,
+    observer: Observer | None = None,
+) -> FittedProbes:
+    """Train the distinct probes of one checkpoint on the train people's texts."""
+    execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
+    model = load_model(checkpoint, device=execution.device, attention=execution.attention)
+    n_classes = [len(data.targets[k].classes) for k in data.distinct]
+    return fit_embedding_probes(model, data.readings(), data.train, n_classes, settings, execution, observer)
+
+
+def _warnings(data: ProbeData) -> list[str]:
+    """Targets with too few train people per class."""
+    people = np.unique(data.people_of(data.train))
+    found: list[str] = []
+    for target in data.targets:
+        labels = target.labels_N[people]
+        labels = labels[labels >= 0]
+        found += warn_of_few_people(target.name, len(labels), len(np.unique(labels)))
+    return found
+
+
+def _count_confusion(
+    data: ProbeData, said_KNP: np.ndarray, true_KN: np.ndarray, valid_KNP: np.ndarray, spread: list[int]
+) -> dict[str, xr.Variable]:
+    """The result's variables on what is said about the largest classes."""
+    largest = find_largest(true_KN, max(len(target.classes) for target in data.targets))
+    true_PKN = np.broadcast_to(true_KN, (said_KNP.shape[-1], *true_KN.shape))
+    counts_PKVS = largest.count(said_KNP.transpose(2, 0, 1), true_PKN, valid_KNP.transpose(2, 0, 1))
+    labels_TN = np.stack([target.labels_N[data.people_of(data.test)] for target in data.targets])
+    names_TV = largest.name(true_KN, labels_TN, spread, [target.classes for target in data.targets])
+    return confusion_variables(counts_PKVS[:, spread], ("position", "target"), names_TV)
