@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.app.browsers import ARGUMENTS, NO_BROWSER, find_browser
 from workbench.corpus import Corpus, make_corpus
 from workbench.recipe import load_recipe
 
@@ -42,3 +43,17 @@ def small_corpus() -> Callable[..., Corpus]:
         return make_corpus(load_recipe("tiny", changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real Chromium, one for all tests of a process; without one they fail, they do not skip."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = find_browser(playwright.chromium.executable_path)
+        if found is None:
+            pytest.fail(NO_BROWSER)
+        instance = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield instance
+        instance.close()

@@ -158,7 +158,10 @@ def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -
 
 
 def _first_difference(old: Recipe, new: Recipe) -> str:
-    before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    before, after = (
+        flatten_sections(old.model_dump(mode="json")),
+        flatten_sections(new.model_dump(mode="json")),
+    )
     key = next(
         key
         for key in {**before, **after}
@@ -167,11 +170,12 @@ def _first_difference(old: Recipe, new: Recipe) -> str:
     return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
 
 
-def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_sections(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys: `{"training": {"lr": 1}}` → `{"training.lr": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten_sections(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

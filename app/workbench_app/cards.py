@@ -132,8 +132,8 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
     return html.Dl(rows, className="facts")
 
 
-def legend(*, diverging: bool = False, hatch: bool = True) -> Component:
-    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched cell means."""
+def legend(*, diverging: bool = False, hatch: bool = True, empty: str = "") -> Component:
+    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched or `empty` cell means."""
     ends = ("−100 points", "+100") if diverging else ("0 %", "100 %")
     parts = [
         html.Span(
@@ -143,6 +143,8 @@ def legend(*, diverging: bool = False, hatch: bool = True) -> Component:
     if hatch:
         words = "no value: the attribute has already been said in every entry"
         parts.append(html.Span([html.I(className="hatch"), words]))
+    if empty:
+        parts.append(html.Span(empty))
     return html.Div(parts, className="legend")
 
 

@@ -1,26 +1,30 @@
 """The detail of one cell: its number, what it is worth, how it came about, what made it, how to get it in Python."""
 
-import json
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from dash import dcc, html
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import WHY_EMPTY, target_label
+from workbench.figures.sets import spell_set
 from workbench_app import cards
-from workbench_app.cards import extra
+from workbench_app.attention_detail import render_analysis
+from workbench_app.confusions import confusion_parts
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_cell_over_training
-from workbench_app.index import RunEntry
+from workbench_app.provenance import in_python, provenance
 from workbench_app.selection import choose, parse_cell
 from workbench_app.slices import at_step, depth_dim, depths_of
 from workbench_app.view import Component, View
 
+KINDS = {"q-probe": "q", "sets": "seen"}  # of results, by page; the other pages show P-probes
+
 
 def render(view: View, text: str) -> list[Component]:
-    """What the drawer holds for a `run:position:target`; a cell that is not there is refused with the reason."""
+    """What the drawer holds for a `run:position:target`; a cell that is not there is refused with the reason.
+
+    On the Sets page the middle is the number of the set; on the Attention page it is the row, and the end the column.
+    """
     parsed = parse_cell(text)
     if parsed is None:
         raise WorkbenchError(f"{text[:80]!r} names no cell; it is written run:position:target.")
@@ -28,10 +32,12 @@ def render(view: View, text: str) -> list[Component]:
     entry = view.entries.get(run_id)
     if entry is None:
         raise WorkbenchError(f"There is no run {run_id[:60]!r} here (any more).")
-    kind = "q" if view.selection.page == "q-probe" else "p"
+    if view.selection.page == "attention":
+        return render_analysis(view, entry, position, target)
+    kind = KINDS.get(view.selection.page, "p")
     set_name = choose(view.selection.set, entry.sets_of(kind))
     data, loaded = view.cells(entry, set_name) if set_name else (None, None)
-    if data is None or loaded is None:
+    if data is None or loaded is None or loaded.data is None:
         raise WorkbenchError(f"{run_id} has no {kind.upper()}-probe result that can be read.")
     if target not in data["target"].values or position not in data["position"].values:
         raise WorkbenchError(f"{run_id} has no cell at position {position} of {target[:60]!r}.")
@@ -39,9 +45,14 @@ def render(view: View, text: str) -> list[Component]:
     cell = at_step(data, step).sel(position=position, target=target)
     course = data.sel(position=position, target=target)
     layer = _layer(view, loaded.data)
-    place = f"position {position}" if kind == "p" else "from the name alone"
+    where = {"checkpoint": step, **_place_of(loaded.data, position), "target": target}
+    if depth := depth_dim(loaded.data):
+        where[depth] = loaded.data[depth].values.tolist()[depths_of(loaded.data).index(layer)]
     head = [
-        html.H3(f"{target_label(target)}, {place}", style={"fontSize": "1.05rem", "margin": "10px 0 2px"}),
+        html.H3(
+            f"{target_label(target)}, {_spell(loaded.data, kind, position)}",
+            style={"fontSize": "1.05rem", "margin": "10px 0 2px"},
+        ),
         html.P(
             f"{entry.id} · {set_label(set_name)}{f' · layer {layer}' if layer else ''} · step {step:,}",
             className="sub",
@@ -50,14 +61,14 @@ def render(view: View, text: str) -> list[Component]:
     if np.isnan(float(cell["accuracy"])):
         return [*head, cards.empty(WHY_EMPTY[0].upper() + WHY_EMPTY[1:] + ".")]
     curve = view.themed(plot_cell_over_training({entry.id: course}, step))
-    old = step in loaded.stale
     return [
         *head,
         _number(cell),
         cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date")
-        if old
+        if step in loaded.stale
         else None,
-        cards.facts(worth(cell)),
+        cards.facts(worth(cell, loaded.data.sizes.get("seed", 1))),
+        *confusion_parts(view, entry, set_name, where),
         html.H3("Over training"),
         dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
         if data.sizes["checkpoint"] > 1
@@ -71,92 +82,49 @@ def render(view: View, text: str) -> list[Component]:
         ),
         html.H3("Made by"),
         cards.facts(provenance(loaded.attrs.get(step, {}))),
-        *_in_python(entry, set_name, step, position, target, layer, loaded.data),
+        *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
     ]
 
 
-def worth(cell: xr.Dataset) -> list[tuple[str, str | None]]:
+def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
     """The cell's other numbers in words; None for what the result does not have."""
     accuracy = float(cell["accuracy"])
     chance = _read(cell, "chance")
-    seeds = None
     converged = _read(cell, "converged")
     control = _read(cell, "control")
+    low, high = _percent(_read(cell, "lowest")), _percent(_read(cell, "highest"))
     return [
         ("chance (commonest class)", _percent(chance)),
-        (
-            "above chance",
-            None if chance is None else f"{100 * (accuracy - chance):+.1f} points".replace("-", "−"),
-        ),
+        ("above chance", None if chance is None else _points(accuracy - chance)),
         ("where it is not the next value", _percent(_read(cell, "accuracy_not_next"))),
         ("shuffled labels (control)", _percent(control)),
-        (
-            "selectivity",
-            None if control is None else f"{100 * (accuracy - control):+.1f} points".replace("-", "−"),
-        ),
+        ("selectivity", None if control is None else _points(accuracy - control)),
         ("right among the top 5", _percent(_read(cell, "top5"))),
         ("macro F1", _percent(_read(cell, "macro_f1"))),
         ("train people", _percent(_read(cell, "train_accuracy"))),
         ("test entries", f"{int(float(cell['n'])):,}"),
-        ("seeds", seeds),
+        ("seeds", f"{seeds}, {low} to {high}" if seeds > 1 and low and high else None),
         ("converged", None if converged is None else ("yes" if converged >= 1 else "no")),
     ]
 
 
-def provenance(attrs: dict[str, str]) -> list[tuple[str, Any]]:
-    """What made the result, digests shortened."""
-    pairs: list[tuple[str, Any]] = [
-        ("created", attrs.get("created", "").replace("T", " ").replace("+00:00", " UTC"))
-    ]
-    pairs += [(name.replace("_", " "), _show(value)) for name, value in _json(attrs.get("settings")).items()]
-    for name in ("weights_digest", "recipe_digest"):
-        if attrs.get(name):
-            pairs.append((name.replace("_", " "), html.Code(attrs[name][:16], title=attrs[name])))
-    versions = _json(attrs.get("versions"))
-    pairs.append(
-        (
-            "made with",
-            ", ".join(f"{name} {number}" for name, number in versions.items() if number != "absent"),
-        )
-    )
-    return pairs
+def _place_of(data: xr.Dataset, position: int) -> dict[str, int | str]:
+    """What selects the position, or the set of attributes said, in the stored result."""
+    if "seen" in data.dims:
+        return {"seen": str(data["seen"].values[position])}
+    return {"position": position} if "position" in data.dims else {}
 
 
-def python_lines(
-    entry: RunEntry, set_name: str, step: int, position: int, target: str, depth: tuple[str, Any] | None
-) -> str:
-    """Python that reads this very number from the run."""
-    kind, _, family = set_name.partition("-")
-    place = [f"checkpoint={step}", f"position={position}", f"target={target!r}"]
-    place += [f"{depth[0]}={depth[1]!r}"] if depth else []
-    return "\n".join(
-        [
-            "from pathlib import Path",
-            "from workbench.results import load_results",
-            "",
-            f"results = load_results(Path({str(entry.path)!r}), {kind!r}, {family!r})",
-            f"cell = results.sel({', '.join(place)})",
-            'print(float(cell["accuracy"]), int(cell["n"]))',
-        ]
-    )
+def _spell(data: xr.Dataset, kind: str, position: int) -> str:
+    if "seen" in data.dims:
+        return f"after: {spell_set(str(data['seen'].values[position]))}"
+    if kind == "q":
+        return "from the name alone"
+    return f"position {position}"
 
 
-def _in_python(
-    entry: RunEntry, set_name: str, step: int, position: int, target: str, layer: str, data: xr.Dataset | None
-) -> list[Component]:
-    depth = None
-    if data is not None and (name := depth_dim(data)):
-        depth = (name, data[name].values.tolist()[depths_of(data).index(layer)])
-    lines = python_lines(entry, set_name, step, position, target, depth)
-    return [
-        html.H3("In Python"),
-        html.Pre(lines, tabIndex=0, **extra({"aria-label": "Python that reads this number"})),
-        cards.copy_button(lines, "Copy as Python"),
-    ]
-
-
-def _layer(view: View, data: xr.Dataset | None) -> str:
-    names = depths_of(data) if data is not None else []
+def _layer(view: View, data: xr.Dataset) -> str:
+    names = depths_of(data)
     return choose(view.selection.layer, names, names[-1]) if names else ""
 
 
@@ -177,13 +145,5 @@ def _percent(share: float | None) -> str | None:
     return None if share is None else f"{100 * share:.1f} %"
 
 
-def _json(text: str | None) -> dict[str, Any]:
-    try:
-        content = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _show(value: Any) -> str | None:
-    return f"{value:g}" if isinstance(value, float) else (None if value is None else str(value))
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f} points".replace("-", "−")

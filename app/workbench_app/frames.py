@@ -12,7 +12,17 @@ import xarray as xr
 from workbench.figures.cells import target_label
 
 UNIT = 1_000_000
-SHARES = ("accuracy", "ci_low", "ci_high", "chance", "accuracy_not_next", "control", "train_accuracy")
+SHARES = (
+    "accuracy",
+    "ci_low",
+    "ci_high",
+    "chance",
+    "accuracy_not_next",
+    "control",
+    "train_accuracy",
+    "lowest",
+    "highest",
+)
 COUNTS = ("n", "converged")
 
 
@@ -39,6 +49,8 @@ def make_frames(
         "labels": [target_label(target) for target in targets],
         "values": values,
     }
+    if "lowest" in data:
+        frames["mean_over"] = data.attrs.get("mean_over", "seeds")
     if minus is not None:
         theirs = minus.reindex(target=targets, position=data["position"])
         if "checkpoint" not in theirs.dims:
@@ -53,7 +65,11 @@ def make_frames(
 def _flat(variable: xr.DataArray, like: xr.Dataset, unit: int) -> list[list[int | None]]:
     """[checkpoint][target × position] as integers; NaN becomes None."""
     order = ("checkpoint", "target", "position")
-    full = variable.broadcast_like(like["accuracy"]).transpose(*order) if "accuracy" in like else variable
-    scaled = np.rint(np.asarray(full.values, float) * unit)
+    full = variable.broadcast_like(like["accuracy"]) if set(variable.dims) != set(order) else variable
+    scaled = np.rint(np.asarray(full.transpose(*order).values, float) * unit)
     scaled = scaled.reshape(scaled.shape[0], -1)
-    return [[None if np.isnan(value) else int(value) for value in row] for row in scaled]
+    empty = np.isnan(scaled)
+    whole = np.where(empty, 0, scaled).astype(np.int64).astype(object)
+    whole[empty] = None
+    found: list[list[int | None]] = whole.tolist()
+    return found

@@ -1,16 +1,18 @@
 """The frame around every page: navigation, the checkpoint slider, the detail drawer, and the stores between them."""
 
+from typing import Any
+
 import dash_mantine_components as dmc
 from dash import dcc, html
 
 from workbench.figures import make_template
 from workbench_app.cards import extra
+from workbench_app.drawing import Drawn
 from workbench_app.selection import PAGES
 from workbench_app.view import Component
 
-LOOK_EVERY_MS = 3000
-
-# Plotly, by far the largest script, is fetched with the page: Dash itself asks for it only after the first graph.
+# What Dash asks for only when its own scripts have run is fetched with the document: the frame with its first page,
+# the callbacks, plotly and the code of a graph.
 PAGE_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -20,7 +22,10 @@ PAGE_TEMPLATE = """<!DOCTYPE html>
 <title>{%title%}</title>
 {%favicon%}
 {%css%}
+<link rel="preload" as="fetch" crossorigin href="$prefix_dash-layout">
+<link rel="preload" as="fetch" crossorigin href="$prefix_dash-dependencies">
 <script async src="$prefix_dash-component-suites/plotly/package_data/plotly.min.js"></script>
+<script async src="$prefix_dash-component-suites/dash/dcc/async-graph.js"></script>
 </head>
 <body>
 {%app_entry%}
@@ -28,6 +33,7 @@ PAGE_TEMPLATE = """<!DOCTYPE html>
 </body>
 </html>"""
 
+STORES = ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")
 THEME = {
     "primaryColor": "teal",
     "fontFamily": "var(--sans)",
@@ -42,25 +48,27 @@ THEME = {
 }  # fmt: skip
 
 
-def make_layout(prefix: str) -> Component:
-    """Everything that stays while pages come and go."""
+def make_layout(
+    prefix: str, look_every_ms: int, address: str | None, step: int | None, first: Drawn | None
+) -> Component:
+    """Everything that stays while pages come and go, with the first page in it where that is known."""
+    known: dict[str, Any] = {"selection": address, "step": step}
+    if first is not None:
+        known |= {"frames": first.frames, "resolved": first.resolved, "seen": first.seen}
     return dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
-            *[
-                dcc.Store(id=name)
-                for name in ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")
-            ],
+            *[_store(name, known.get(name)) for name in STORES],
             dcc.Store(id="theme", storage_type="memory"),
             dcc.Store(id="templates", data={name: _template(name == "dark") for name in ("light", "dark")}),
             dcc.Store(id="prefix", data=prefix),
-            dcc.Interval(id="tick", interval=LOOK_EVERY_MS),
+            dcc.Interval(id="tick", interval=look_every_ms),
             html.A("Skip to the page", href="#main", className="skip"),
             _header(prefix),
             html.Div(id="timeline", className="timeline", hidden=True),
             html.Div(
                 [
-                    html.Main(_skeleton(), id="main", tabIndex=-1),
+                    html.Main(first.children if first else _skeleton(), id="main", tabIndex=-1),
                     html.Aside(
                         [
                             html.Div(
@@ -87,6 +95,11 @@ def make_layout(prefix: str) -> Component:
         theme=THEME,
         forceColorScheme="light",
     )
+
+
+def _store(id: str, data: Any) -> Component:
+    """A store; one without data must not be given None, which Dash would take for a change."""
+    return dcc.Store(id=id) if data is None else dcc.Store(id=id, data=data)
 
 
 def _template(dark: bool) -> dict:

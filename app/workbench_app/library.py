@@ -7,8 +7,10 @@ made with other settings is left out and its sentence is told where the picture 
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -16,9 +18,10 @@ from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
 from workbench.results import REPORTED_SETTINGS, SUFFIX
 from workbench_app.index import RunEntry, Stamp, stamp_of
-from workbench_app.result_files import join, read_result
+from workbench_app.result_files import join, read_result, without_confusion
 
 BUDGET_BYTES = 192 * 2**20
+MOST_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ResultLibrary:
     def __init__(self, budget: int = BUDGET_BYTES) -> None:
         self.budget = budget
         self._kept: OrderedDict[tuple[Path, str], Loaded] = OrderedDict()
+        self._made: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._set_locks: dict[tuple[Path, str], threading.Lock] = {}
 
@@ -71,6 +75,17 @@ class ResultLibrary:
         }
         return {step: stamp for step, stamp in found.items() if stamp is not None}
 
+    def remember(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for a key; the key holds the stamps of the files it is made from."""
+        if key not in self._made:
+            made = make()
+            with self._lock:
+                self._made[key] = made
+                while len(self._made) > MOST_REMEMBERED:
+                    self._made.popitem(last=False)
+            return made
+        return self._made[key]
+
     @property
     def size(self) -> int:
         """Bytes of arrays kept."""
@@ -91,7 +106,7 @@ def _load_set(entry: RunEntry, folder: Path, stamps: dict[int, Stamp], known: Lo
             parts[step], attrs[step] = known.data.sel(checkpoint=step, drop=True), known.attrs[step]
             continue
         try:
-            part = read_result(folder / f"{checkpoint_name(step)}{SUFFIX}")
+            part = without_confusion(read_result(folder / f"{checkpoint_name(step)}{SUFFIX}"))
             attrs[step] = {str(name): str(value) for name, value in part.attrs.items()}
             parts[step] = part
         except (WorkbenchError, OSError) as error:
@@ -120,7 +135,7 @@ def _drop_unlike(parts: dict[int, xr.Dataset], attrs: dict[int, dict[str, str]])
                 else "its dimensions differ"
             )
             faults.append(f"Step {step} is left out, {what} as at step {last}; probe one of them again.")
-            del parts[step]
+            del parts[step], attrs[step]
     return faults
 
 

@@ -13,7 +13,8 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import xarray as xr
 
-from workbench.results import SCHEMA, _content_digest, load_result
+from workbench.results import CONFUSION_DIMS, SCHEMA, load_result
+from workbench.sealing import find_digest
 
 
 def read_result(path: Path) -> xr.Dataset:
@@ -21,11 +22,16 @@ def read_result(path: Path) -> xr.Dataset:
     try:
         dataset = _read_quickly(path)
         digest = dataset.attrs.pop("content_digest", None)
-        if digest == _content_digest(dataset) and dataset.attrs.get("schema") == SCHEMA:
+        if digest == find_digest(dataset) and dataset.attrs.get("schema") == SCHEMA:
             return dataset
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError):
         pass
     return load_result(path)
+
+
+def without_confusion(result: xr.Dataset) -> xr.Dataset:
+    """The result without what is said about single values, which is large and read when a cell is opened."""
+    return result.drop_dims([name for name in CONFUSION_DIMS if name in result.dims])
 
 
 def _read_quickly(path: Path) -> xr.Dataset:
@@ -90,6 +96,9 @@ def join(parts: Sequence[xr.Dataset], steps: Sequence[int]) -> xr.Dataset:
 def _numbers(part: xr.Dataset) -> xr.Dataset:
     """Only what can be drawn, without what differs between files."""
     part = part.drop_vars([name for name in ("checkpoint", "weights_digest") if name in part.variables])
+    part = part.drop_dims(
+        [name for name in CONFUSION_DIMS if name in part.dims]
+    )  # read when a cell is opened
     numeric = [name for name in part.data_vars if part[name].dtype.kind in "fiub"]
     part = part[numeric].astype(np.float32)
     part.attrs = {}

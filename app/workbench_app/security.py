@@ -58,6 +58,8 @@ def guard(
         if "Cache-Control" not in response.headers:
             fixed = "/_dash-component-suites/" in request.path or "/assets/" in request.path
             response.headers["Cache-Control"] = "no-cache" if fixed else "no-store"
+        if request.args.get("m") and "/assets/" in request.path and response.status_code == 200:
+            response.headers["Cache-Control"] = "max-age=31536000, immutable"  # another file has another ?m=
         response.headers.pop("Server", None)
         return response
 

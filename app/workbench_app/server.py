@@ -7,21 +7,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import Dash
 from dash.exceptions import DashException
-from flask import Response
+from flask import Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from workbench.errors import WorkbenchError
 from workbench_app.callbacks import add_callbacks
 from workbench_app.downloads import add_downloads
+from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
 from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
 from workbench_app.security import LOOPBACK, guard
-from workbench_app.selection import Selection, resolve_runs
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 DEFAULT_PORT = 8050
@@ -41,7 +42,7 @@ def make_app(
     """The app over a folder of runs.
 
     host decides which Host headers are answered; anything but this machine needs a `token`. url_prefix is the
-    path a proxy serves the app under. pause: seconds between two looks at the folder.
+    path a proxy serves the app under. pause: seconds between two looks at the folder; browsers ask a third as often.
     """
     folder = Path(runs_folder)
     if not folder.is_dir():
@@ -65,10 +66,11 @@ def make_app(
         add_log_handler=False,
     )
     app.index_string = PAGE_TEMPLATE.replace("$prefix", prefix)
-    index, library = RunIndex(folder, pause=pause), ResultLibrary()
-    app.warm_up = lambda: _warm_up(index, library)  # type: ignore[attr-defined]
-    app.layout = make_layout(prefix)
-    add_callbacks(app, index, library, prefix=prefix, writable=writable)
+    index = RunIndex(folder, pause=pause)
+    drawer = Drawer(index, ResultLibrary(), prefix=prefix, writable=writable)
+    app.warm_up = lambda: _warm_up(app)  # type: ignore[attr-defined]
+    app.layout = lambda: make_layout(prefix, round(3000 * pause), *_first_page(drawer))
+    add_callbacks(app, drawer)
     add_downloads(app.server, index, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
@@ -76,12 +78,26 @@ def make_app(
     return app
 
 
-def _warm_up(index: RunIndex, library: ResultLibrary) -> None:
-    """Load what the pages show when nothing has been selected yet."""
-    _, chosen = resolve_runs(Selection(), index.entries())
-    for entry in chosen:
-        for name in [*entry.sets_of("p")[:1], *entry.sets_of("q")[:1]]:
-            library.load(entry, name)
+def _warm_up(app: Dash) -> None:
+    """Load and draw what the pages show when nothing has been selected yet."""
+    prefix = app.config.url_base_pathname
+    for page in ("p-probe", "q-probe"):
+        with app.server.test_request_context(headers={"Referer": f"http://localhost{prefix}{page}"}):
+            app.serve_layout()
+            app.index()
+
+
+def _first_page(drawer: Drawer) -> tuple[str | None, int | None, Drawn | None]:
+    """The page that a browser is about to show, known by the Referer of its request for the frame.
+
+    It comes with the frame, which the browser fetches while it still reads the scripts; where a browser keeps
+    the Referer to itself, the page is fetched once the frame is there, as every page after the first.
+    """
+    if not has_request_context() or not request.referrer:
+        return None, None, None
+    asked = urlsplit(request.referrer)
+    address, step = split_address(asked.path, asked.query)
+    return address, step, drawer.draw(address, step, stored_theme(request.cookies))
 
 
 def _answer_errors(app: Dash) -> None:

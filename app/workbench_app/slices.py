@@ -20,12 +20,18 @@ def depths_of(data: xr.Dataset) -> list[str]:
     return [] if name is None else [str(value) for value in data[name].values.tolist()]
 
 
+def by_number(data: xr.Dataset) -> xr.Dataset:
+    """A result by sets of attributes said (`seen`) with the sets counted, under `position`, so it is drawn alike."""
+    return data.assign_coords(seen=list(range(data.sizes["seen"]))).rename(seen="position")
+
+
 def slice_probe(data: xr.Dataset, layer: str = "", *, keep_depth: bool = False) -> xr.Dataset:
     """Dimensions (checkpoint[, layer], position, target): the layer wanted (else the deepest), mean over seeds.
 
     Any other dimension a result may have is shown at its first value.
     """
     dims: tuple[str, ...] = ("checkpoint", *CELL_DIMS)
+    data = by_number(data) if "seen" in data.dims else data
     depth = depth_dim(data)
     if depth is not None:
         names = depths_of(data)

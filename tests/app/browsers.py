@@ -1,4 +1,4 @@
-"""Which browser the app's tests drive, and the page they open in it."""
+"""Which browser the tests of the app and of the report drive."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 NO_BROWSER = (
-    "No browser was found, and the app's tests do not skip without one: install chromium or chrome "
+    "No browser was found, and the tests of pages do not skip without one: install chromium or chrome "
     "(Debian: `apt-get install chromium`; elsewhere: `python -m playwright install chromium`)."
 )
 

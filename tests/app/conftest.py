@@ -1,4 +1,4 @@
-"""One server over made-up runs and one browser for all of the app's tests."""
+"""One server over made-up runs for all of the app's tests."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.app.browsers import ARGUMENTS, NO_BROWSER, find_browser
 from tests.app.made_runs import copy_runs, make_runs
 
 WAIT_MS = 60_000  # a loaded machine may be slow; a right answer does not wait
@@ -49,20 +48,6 @@ def address(runs_folder: Path) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A real Chromium; without one the tests fail, they do not skip."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = find_browser(playwright.chromium.executable_path)
-        if found is None:
-            pytest.fail(NO_BROWSER)
-        instance = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield instance
-        instance.close()
-
-
 class Visit:
     """A page in a context of its own, and everything that went wrong in it."""
 
@@ -81,9 +66,7 @@ class Visit:
         self.page.on("request", self._watch)
 
     def _hear(self, message: Any) -> None:
-        # AG Grid's own word on being asked for its selection while a page is being left; nothing is lost.
-        leaving = "AG Grid: warning #26" in message.text
-        if message.type in ("error", "warning") and not leaving:
+        if message.type in ("error", "warning"):
             self.faults.append(f"{message.type}: {message.text}")
 
     def _watch(self, request: Any) -> None:
@@ -103,9 +86,8 @@ class Visit:
 
     def shown(self, id: str = "heat-0") -> list[list[float | None]]:
         """The z of a heatmap as the browser shows it."""
-        return self.page.evaluate(
-            f"document.querySelector('#{id} .js-plotly-plot').data[0].z.map(r => Array.from(r))"
-        )
+        cells = f"document.querySelector('#{id} .js-plotly-plot').calcdata[0][0].z"
+        return self.page.evaluate(f"{cells}.map(row => Array.from(row, v => v ?? null))")
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ PAGES = {
     "p-probe": "P-probe",
     "q-probe": "Q-probe",
     "layers": "Layers",
+    "sets": "Sets",
     "attention": "Attention",
+    "answers": "Answers",
     "training": "Training",
     "person": "Person",
     "paper": "Paper",
 }
-GRAPHS = {"p-probe": 3, "q-probe": 3, "layers": 4, "training": 5, "paper": 9}
+GRAPHS = {"p-probe": 3, "q-probe": 2, "layers": 4, "training": 5, "paper": 9}
 SERIOUS = ("serious", "critical")
 
 

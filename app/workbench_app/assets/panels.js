@@ -6,8 +6,9 @@
   const ns = (client.workbench = client.workbench || {});
   const UNIT = 1000000;
   const NARROW = 440; // pixels below which a heatmap's labels leave out chance
+  const DRAWN_THERE = ["heat", "plain", "bars"]; // what the server draws at the step of the address
   const WHY_EMPTY = "empty: the attribute has already been said in every entry";
-  const page = { key: null, panels: [], theme: null, template: null, step: null };
+  const page = { key: null, panels: [], theme: null, template: null, step: null, drawn_at: null, dark: false, still: new Set() };
 
   /* The newest of the steps not after the wanted one (the first, where all are later): index into `steps`. */
   const place_of = (steps, step) => {
@@ -29,6 +30,10 @@
   };
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
 
+  wb.place_of = place_of;
+  wb.panels_of = (kind) => page.panels.filter((panel) => panel.kind === kind);
+  wb.step_shown = (steps, step) => steps[step === null ? steps.length - 1 : place_of(steps, step)];
+
   /* [row][column] of a variable over all parts of a panel (each part brings its positions as columns). */
   function table(panel, variable, step) {
     const rows = panel.parts[0].targets.length;
@@ -42,7 +47,7 @@
   }
   function columns(panel) {
     return panel.parts.flatMap((part) =>
-      part.positions.map((position) => ({ part, position, word: part.column || `position ${position}` }))
+      part.positions.map((position) => ({ part, position, word: part.column || (part.words || {})[position] || `position ${position}` }))
     );
   }
 
@@ -58,6 +63,10 @@
     const extra = { accuracy_not_next: "where it is not the next value", control: "shuffled labels", train_accuracy: "train people" };
     for (const [name, words] of Object.entries(extra)) {
       if (shown(name) !== null) lines.push(`${words} ${percent(shown(name), 1)} %`);
+    }
+    if (shown("lowest") !== null) {
+      const part = panel.parts.find((p) => p.mean_over);
+      lines.push(`mean over ${part ? part.mean_over : "seeds"}: ${percent(shown("lowest"), 1)}–${percent(shown("highest"), 1)}`);
     }
     if (shown("n") !== null) lines.push(`n = ${shown("n").toLocaleString("en-US")}`);
     if (shown("converged") === 0) lines.push("the probe had not converged");
@@ -98,6 +107,43 @@
     };
   };
 
+  function plain_cells(panel, step) {
+    const flat = panel.shown[place_of(panel.steps, step)];
+    const width = panel.columns.length;
+    const z = panel.rows.map((_, row) => flat.slice(row * width, (row + 1) * width));
+    const text = (v) => (v === null ? "" : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
+    const words = (v, r, c) => {
+      const head = `<b>${panel.axes[0]} ${panel.rows[r]}, ${panel.axes[1]} ${panel.columns[c]}</b><br>`;
+      if (v === null) return `${head}empty: nothing was measured here`;
+      return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : Number(v.toPrecision(3))}`;
+    };
+    return { z, text: z.map((line) => line.map(text)), hover: z.map((line, r) => line.map((v, c) => words(v, r, c))) };
+  }
+
+  /* A panel as a grid of cells: what its rows and columns are called, which cells there are, what each opens. */
+  wb.grid_of = function (panel) {
+    if (panel.kind === "plain") {
+      return {
+        rows: panel.rows, heads: panel.columns, corner: panel.axes[0],
+        caption: `${panel.run}: ${panel.word}${panel.share ? ", percent" : ""}`,
+        cells: panel.cells || plain_cells(panel, page.step),
+        open: (row, column) => wb.go({ cell: `${panel.run}:${row}:${panel.columns[column]}` }),
+      };
+    }
+    const heads = columns(panel);
+    return {
+      rows: panel.parts[0].labels, heads: heads.map((head) => head.word), corner: panel.corner || "target",
+      caption: `${panel.parts[0].name}, ${panel.parts[0].minus ? "points" : "percent"}`,
+      cells: panel.cells || wb.cells_at(panel, page.step),
+      open: panel.closed ? null : (row, column) => {
+        const { part, position } = heads[column];
+        if (panel.opens) wb.go({ cell: `${part.run}:${position}:${panel.opens}`, layer: part.targets[row] });
+        else wb.go({ cell: `${part.run}:${position}:${part.targets[row]}` });
+      },
+    };
+  };
+  const WALKED = ["heat", "plain"];
+
   const DRAW = {
     heat(panel, graph, step) {
       const cells = wb.cells_at(panel, step);
@@ -118,8 +164,7 @@
         );
       }
       panel.hatch = hatch;
-      const twin = document.getElementById(`${panel.id}-twin`);
-      if (twin && twin.parentElement.open) fill_twin(panel, twin, cells);
+      wb.show_twin(panel);
     },
     bars(panel, graph, step) {
       panel.parts.forEach((part, i) => {
@@ -131,26 +176,11 @@
         window.Plotly.restyle(graph, { y: [y], "error_y.array": [up], "error_y.arrayminus": [down] }, [2 * i]);
       });
     },
-    points(panel, graph, step) {
-      panel.parts.forEach((part, i) => {
-        const at = place_of(part.steps, step);
-        window.Plotly.restyle(graph, { x: [part.x[at]], y: [part.y[at]] }, [i]);
-      });
-    },
     /* A heatmap of numbers that are no accuracies (workbench_app/figures/labelled.py). */
     plain(panel, graph, step) {
-      const flat = panel.shown[place_of(panel.steps, step)];
-      const width = panel.columns.length;
-      const z = panel.rows.map((_, row) => flat.slice(row * width, (row + 1) * width));
-      const text = (v) => (v === null ? "" : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
-      const words = (v, r, c) => {
-        const head = `<b>${panel.axes[0]} ${panel.rows[r]}, ${panel.axes[1]} ${panel.columns[c]}</b><br>`;
-        if (v === null) return `${head}empty: nothing was measured here`;
-        return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : Number(v.toPrecision(3))}`;
-      };
-      const update = { z: [z], text: [z.map((line) => line.map(text))] };
-      update.hovertext = [z.map((line, r) => line.map((v, c) => words(v, r, c)))];
-      window.Plotly.restyle(graph, update, [0]);
+      const cells = (panel.cells = plain_cells(panel, step));
+      window.Plotly.restyle(graph, { z: [cells.z], text: [cells.text], hovertext: [cells.hover] }, [0]);
+      wb.show_twin(panel);
     },
     line(panel, graph, step) {
       const at = panel.at ? panel.at[place_of(panel.steps, step)] : step;
@@ -163,59 +193,11 @@
       window.Plotly.relayout(graph, { shapes: [...panel.shapes, now] });
     },
   };
-  /* The entries of the Person page: their values shaded by the share at their position. */
-  function shade(panel, box, step) {
-    const at = place_of(panel.steps, step);
-    const shares = panel.shares[at];
-    box.querySelectorAll("mark").forEach((mark) => {
-      const share = shares[Number(mark.dataset.position)];
-      mark.style.setProperty("--share", `${share === null || share === undefined ? 0 : Math.round(45 * share)}%`);
-    });
-    const words = box.querySelector(".shares");
-    if (words) words.textContent = panel.words[at];
-  }
+  /* Kinds of panels that other scripts draw: pictures by DRAW, anything else by BOXES(panel, its element, step). */
+  wb.DRAW = DRAW;
+  wb.BOXES = {};
   const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
 
-  function fill_twin(panel, twin, cells) {
-    const table_ = document.createElement("table");
-    const caption = table_.createCaption();
-    caption.textContent = `${panel.parts[0].name}, ${panel.parts[0].minus ? "points" : "percent"}; each value opens its detail`;
-    const head = table_.createTHead().insertRow();
-    const th = (row, text, scope) => {
-      const cell = document.createElement("th");
-      cell.textContent = text;
-      cell.scope = scope;
-      row.append(cell);
-    };
-    const heads = columns(panel);
-    th(head, panel.corner || "target", "col");
-    heads.forEach((column) => th(head, column.word, "col"));
-    const body = table_.createTBody();
-    panel.parts[0].labels.forEach((label, row) => {
-      const line = body.insertRow();
-      th(line, label, "row");
-      heads.forEach((_, column) => {
-        const text = cells.text[row][column];
-        const cell = line.insertCell();
-        if (!text) { cell.textContent = "–"; return; }
-        if (panel.closed) { cell.textContent = text; return; }
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = text;
-        button.addEventListener("click", () => open(panel, row, column));
-        cell.append(button);
-      });
-    });
-    twin.replaceChildren(table_);
-  }
-
-  function open(panel, row, column) {
-    if (panel.closed) return;
-    const { part, position } = columns(panel)[column];
-    if (panel.opens) wb.go({ cell: `${part.run}:${position}:${panel.opens}`, layer: part.targets[row] });
-    else wb.go({ cell: `${part.run}:${position}:${part.targets[row]}` });
-  }
-  wb.open_panel_cell = open;
   wb.panel_by_id = (id) => page.panels.find((panel) => panel.id === id);
 
   /* Every panel at a step, and the words that tell the step. */
@@ -223,7 +205,7 @@
     page.step = step;
     for (const panel of page.panels) {
       const graph = graph_of(panel);
-      if (panel.kind === "marks") shade(panel, document.getElementById(panel.id), step);
+      if (wb.BOXES[panel.kind]) wb.BOXES[panel.kind](panel, document.getElementById(panel.id), step);
       else if (graph && graph._fullLayout && panel.ready) DRAW[panel.kind](panel, graph, step);
       const word = document.getElementById(`${panel.id}-step`);
       const steps = panel.parts ? panel.parts[0].steps : panel.steps;
@@ -231,29 +213,36 @@
     }
   };
 
+  /* What a fresh picture needs beyond what the server knew: the reader's colours, short labels where it is narrow.
+     In one relayout: Dash keeps a figure of its own, and of two changes at once it would forget one. */
+  function fit(graph, panel) {
+    const update = page.dark === (page.theme === "dark") ? {} : { template: page.template };
+    const labels = panel && panel.kind === "heat" && graph.clientWidth < NARROW ? panel.parts[0].labels : [""];
+    const told = graph.layout.yaxis && graph.layout.yaxis.ticktext;
+    if (labels[0] && told && told[0] !== labels[0] && told[0].startsWith(labels[0])) {
+      Object.assign(update, { "yaxis.ticktext": labels, "yaxis.tickfont.size": 12 });
+    }
+    if (Object.keys(update).length) window.Plotly.relayout(graph, update);
+  }
+
   function prepare(panel, graph) {
     panel.ready = true;
     panel.shapes = null;
-    if (panel.kind === "heat" && graph.clientWidth < NARROW) {
-      const labels = panel.parts[0].labels;
-      if (graph.layout.yaxis.ticktext && graph.layout.yaxis.ticktext[0].startsWith(labels[0])) {
-        window.Plotly.relayout(graph, { "yaxis.ticktext": labels, "yaxis.tickfont.size": 12 });
-      }
-    }
-    if (panel.kind !== "heat") return;
-    panel.hatch = hatched(graph.data[0].z ? Array.from(graph.data[0].z, (line) => Array.from(line, (v) => (Number.isNaN(v) ? null : v))) : []);
+    fit(graph, panel);
+    if (!WALKED.includes(panel.kind)) return;
+    panel.cells = null;
+    panel.hatch = null;
     graph.removeAllListeners("plotly_click");
     graph.on("plotly_click", (event) => {
       const point = event.points[0];
-      if (point && point.data.type === "heatmap") open(panel, point.y, point.x);
+      const open = wb.grid_of(panel).open;
+      if (open && point && point.data.type === "heatmap") open(point.y, point.x);
     });
     const twin = document.getElementById(`${panel.id}-twin`);
-    if (twin) {
-      twin.parentElement.ontoggle = () => {
-        if (twin.parentElement.open) fill_twin(panel, twin, panel.cells || wb.cells_at(panel, page.step));
-      };
-    }
+    if (twin) twin.parentElement.ontoggle = () => wb.show_twin(panel);
   }
+
+  const is_fresh = (graph, key) => Boolean(graph && graph._fullLayout && graph.layout.meta && graph.layout.meta.key === key);
 
   /* Plotly draws asynchronously: wait until each graph of this rendering is there, then bring it to the step. */
   function settle(key, tries) {
@@ -262,20 +251,30 @@
     for (const panel of page.panels) {
       const graph = graph_of(panel);
       if (panel.ready) continue;
-      if (panel.kind === "marks") {
+      if (wb.BOXES[panel.kind]) {
         const box = document.getElementById(panel.id);
         panel.ready = box !== null;
-        if (box) shade(panel, box, page.step);
+        if (box) wb.BOXES[panel.kind](panel, box, page.step);
         else waiting += 1;
         continue;
       }
-      const fresh = graph && graph._fullLayout && graph.layout && graph.layout.meta && graph.layout.meta.key === key;
-      if (!fresh) { waiting += 1; continue; }
+      if (!is_fresh(graph, key)) { waiting += 1; continue; }
       prepare(panel, graph);
-      DRAW[panel.kind](panel, graph, page.step);
+      // the server has drawn it at the step that the address names
+      if (page.step !== page.drawn_at || !DRAWN_THERE.includes(panel.kind)) DRAW[panel.kind](panel, graph, page.step);
     }
-    if (waiting && tries > 0) setTimeout(() => settle(key, tries - 1), 25);
-    else if (!waiting) document.body.dataset.drawn = key;
+    for (const box of document.querySelectorAll("#main .graph")) { // pictures that do not follow the slider
+      const graph = box.querySelector(".js-plotly-plot");
+      if (page.still.has(box.id) || wb.panel_by_id(box.id)) continue;
+      if (!is_fresh(graph, key)) { waiting += 1; continue; }
+      page.still.add(box.id);
+      fit(graph, null);
+    }
+    if (waiting && tries > 0) setTimeout(() => settle(key, tries - 1), 10);
+    else if (!waiting) {
+      document.body.dataset.drawn = key;
+      performance.mark("drawn");
+    }
   }
 
   ns.draw = function (frames, step, theme, templates) {
@@ -294,7 +293,10 @@
       page.key = frames.key;
       page.panels = frames.panels;
       page.step = wb.set_timeline(frames.steps, step);
-      settle(frames.key, 400);
+      page.drawn_at = frames.steps.length ? wb.step_shown(frames.steps, frames.at) : page.step;
+      page.dark = frames.dark;
+      page.still = new Set();
+      settle(frames.key, 1000);
       return frames.key;
     }
     const shown = wb.set_timeline(frames.steps, step);

@@ -5,7 +5,7 @@
   const client = (window.dash_clientside = window.dash_clientside || {});
   const ns = (client.workbench = client.workbench || {});
   const none = () => client.no_update;
-  const LIVE = ["step", "cell"]; // what changes without a new page
+  const LIVE = ["step", "cell", "at-token"]; // what changes without a new page
   const DEFAULTS = { baseline: "none", form: "all", metric: "accuracy", arm: "own" };
 
   /* Set some keys of the address (null removes one); a step of the browser's history unless `quiet`. */
@@ -23,6 +23,12 @@
     if (search !== window.location.search) client.set_props("url", { search: search });
   };
 
+  /* The server writes the address of the first page; its way to write a character may be another than the browser's. */
+  function as_written(selection) {
+    const [path, search] = (selection || "").split("?");
+    return search ? path + "?" + new URLSearchParams(search).toString() : path;
+  }
+
   ns.read_address = function (pathname, search, selection, step, cell) {
     const params = new URLSearchParams(search || "");
     const number = params.get("step");
@@ -32,7 +38,7 @@
     const rest = params.toString();
     const next = (pathname || "/") + (rest ? "?" + rest : "");
     return [
-      next === selection ? none() : next,
+      next === as_written(selection) ? none() : next,
       next_step === step ? none() : next_step,
       next_cell === cell ? none() : next_cell,
     ];
@@ -56,7 +62,7 @@
 
   ns.set_links = function (search, pathname, ids, prefix) {
     const params = new URLSearchParams(search || "");
-    ["cell", "set"].forEach((key) => params.delete(key));
+    ["cell", "set", "at-token"].forEach((key) => params.delete(key));
     const rest = params.toString() ? "?" + params.toString() : "";
     const page = (pathname || "/").slice(prefix.length).replace(/\/+$/, "") || "runs";
     document.querySelectorAll("#nav a").forEach((link, i) => {

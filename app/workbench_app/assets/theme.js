@@ -15,6 +15,7 @@
     root.dataset.theme = theme;
     root.dataset.agThemeMode = theme;
     root.dataset.mantineColorScheme = theme;
+    document.cookie = `workbench_theme=${theme}; path=/; max-age=31536000; samesite=strict`; // for the first picture
     const button = document.getElementById("theme-toggle");
     if (button) button.textContent = theme === "dark" ? "Light" : "Dark";
   }

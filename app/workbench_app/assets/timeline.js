@@ -61,12 +61,13 @@
   function paint() {
     const { range, ticks, label } = state.parts;
     const places = positions();
-    let last_label = -200;
+    const apart = Math.max(90, (1000 * 46) / (ticks.clientWidth || 1000)); // room for a number, on a phone too
+    let last_label = -1000;
     ticks.replaceChildren(
       ...state.steps.map((step, i) => {
         const tick = make("i", { style: `left:${places[i] / 10}%` });
         const end = i === state.steps.length - 1;
-        if (places[i] - last_label >= 90 && (end || 1000 - places[i] >= 90)) {
+        if (places[i] - last_label >= apart && (end || 1000 - places[i] >= apart)) {
           last_label = places[i];
           tick.append(make("b", {}, format(step)));
         }

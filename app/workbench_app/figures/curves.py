@@ -1,4 +1,4 @@
-"""One cell over the checkpoints of one or several runs."""
+"""One cell over the checkpoints of a run or of several."""
 
 from collections.abc import Mapping
 
@@ -48,6 +48,45 @@ def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = 
         )
     if step in place:
         figure.add_vline(x=place[step], line={"color": "rgba(128,134,145,.6)", "width": 1}, layer="below")
+    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", fixedrange=True)
+    return _finish(figure, steps)
+
+
+def plot_value_over_training(
+    values: xr.DataArray, interval: tuple[xr.DataArray, xr.DataArray] | None, step: int, *, share: bool
+) -> go.Figure:
+    """Any number at every checkpoint, with its 95 % interval where it has one. values: dimension checkpoint.
+
+    A `share` has the fixed scale from 0 to 1.
+    """
+    steps = [int(known) for known in values["checkpoint"].values.tolist()]
+    x = list(range(len(steps)))
+    figure = go.Figure()
+    if interval is not None and len(x) > 1:
+        figure.add_trace(_band(x, interval[0].values, interval[1].values, COLOURS[0]))
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=values.values.tolist(),
+            mode="lines+markers",
+            line={"color": COLOURS[0], "width": 2},
+            marker={"size": 6},
+            customdata=steps,
+            hovertemplate="step %{customdata:,}<br>%{y" + (":.1%}" if share else ":.3g}") + "<extra></extra>",
+            showlegend=False,
+        )
+    )
+    if step in steps:
+        figure.add_vline(
+            x=steps.index(step), line={"color": "rgba(128,134,145,.6)", "width": 1}, layer="below"
+        )
+    figure.update_yaxes(fixedrange=True)
+    if share:
+        figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
+    return _finish(figure, steps)
+
+
+def _finish(figure: go.Figure, steps: list[int]) -> go.Figure:
     every = max(1, len(steps) // 6)
     shown = [i for i in range(len(steps)) if i % every == 0]
     figure.update_xaxes(
@@ -56,7 +95,6 @@ def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = 
         title={"text": "checkpoint (step)"},
         fixedrange=True,
     )
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", fixedrange=True)
     figure.update_layout(
         height=230, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"}
     )

@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import format_percent
+from workbench.figures.hatch import add_hatch
 from workbench.figures.theme import apply_theme
-from workbench_app.figures.hatch import add_hatch
 
 ROW_PIXELS = 32
 SHARES = (
@@ -19,6 +19,13 @@ SHARES = (
     "first_top1",
     "clean",
     "ceiling",
+    "uniform",
+    "group_uniform",
+    "probe_follows",
+    "probe_accuracy",
+    "pooled_accuracy",
+    "pooled_own",
+    "never",
 )
 NOTHING = "empty: nothing was measured here"
 

@@ -1,13 +1,13 @@
-"""What the bare name gives away: targets × runs, and Q-probe accuracy against question answering."""
+"""What the bare name gives away: targets × runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import describe_cell, format_percent, target_label
-from workbench.figures.theme import COLOURS, apply_theme
+from workbench.figures.theme import apply_theme
 
 ROW_PIXELS = 30
 
@@ -57,56 +57,6 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
         coloraxis={"cmin": 0, "cmax": 1, "autocolorscale": True, "showscale": False},
         height=ROW_PIXELS * len(targets) + 60,
         margin={"t": 6, "b": 6, "l": 6, "r": 6},
-    )
-    return apply_theme(figure)
-
-
-def plot_against_answers(
-    points: Mapping[str, tuple[Sequence[float | None], Sequence[float | None], Sequence[str]]],
-) -> go.Figure:
-    """Q-probe accuracy (x) against accuracy of answers about people whose questions were never trained on (y).
-
-    points: run → (x, y, words), one point an attribute. On the diagonal, what the probe reads the model can say.
-    """
-    figure = go.Figure()
-    for number, (name, (x, y, words)) in enumerate(points.items()):
-        figure.add_trace(
-            go.Scatter(
-                x=list(x),
-                y=list(y),
-                name=name,
-                mode="markers",
-                marker={
-                    "size": 10,
-                    "color": COLOURS[number % len(COLOURS)],
-                    "line": {"width": 1, "color": "rgba(255,255,255,.7)"},
-                },
-                text=list(words),
-                hovertemplate="<b>%{text}</b><br>Q-probe %{x:.1%}<br>answers %{y:.1%}<extra>"
-                + name
-                + "</extra>",
-            )
-        )
-    figure.add_shape(
-        type="line",
-        x0=0,
-        y0=0,
-        x1=1,
-        y1=1,
-        line={"color": "rgba(128,134,145,.5)", "width": 1, "dash": "dot"},
-        layer="below",
-    )
-    figure.update_xaxes(
-        range=[-0.03, 1.03], tickformat=".0%", title={"text": "Q-probe, from the name alone"}, fixedrange=True
-    )
-    figure.update_yaxes(
-        range=[-0.03, 1.03], tickformat=".0%", title={"text": "answers, test people"}, fixedrange=True
-    )
-    figure.update_layout(
-        height=390,
-        margin={"t": 8, "b": 8, "l": 8, "r": 8},
-        legend={"y": 1.02, "yanchor": "bottom"},
-        showlegend=True,
     )
     return apply_theme(figure)
 

@@ -1,152 +1,110 @@
 """Attention: where a position looks, head by head, and whether that look carries the fact."""
 
 from typing import Any
+from urllib.parse import quote
 
 import xarray as xr
 from dash import html
 
 from workbench_app import cards, controls
+from workbench_app.analyses import Analysis, analysis_of, choices_of, choose_analysis, labels_of
 from workbench_app.figures.labelled import colour_range, is_share, plot_labelled
 from workbench_app.index import RunEntry
-from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
     "A probe shows that information is present; these analyses show where a position that is about to state a value "
     "looks, and what happens when that look is cut or exchanged."
 )
-# analysis → (rows, columns), the variables worth a look, the first one the default, and what it tells
-ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
-    "shares": (
-        ("block", "head"),
-        ("group_share", "share", "entropy", "distance", "first_token"),
-        "Attention by role.",
-    ),
-    "knockout": (
-        ("role", "attribute"),
-        ("loss", "accuracy", "probability"),
-        "What is lost when a look is cut.",
-    ),
-    "interchange": (
-        ("layer", "role"),
-        ("accuracy", "own", "probability"),
-        "Whose value is stated after a swap.",
-    ),
-    "ablation": (("part", "attribute"), ("loss", "accuracy", "probability"), "What each part is worth."),
-    "lens": (
-        ("layer", "position"),
-        ("accuracy", "probability", "reciprocal_rank"),
-        "Where the answer appears.",
-    ),
-    "heads": (
-        ("block", "head"),
-        ("previous_token", "duplicate_token", "induction"),
-        "What kind each head is.",
-    ),
-}
-FIRST = {"group": "name", "role": "name_last", "attribute": "company"}
 
 
 def render(view: View, key: str) -> Page:
     """One heatmap a run of the chosen analysis; what is neither row nor column is chosen in the controls."""
-    names = sorted({name for entry in view.runs for name in entry.sets_of("attention")}, key=_order)
-    chosen = choose(view.selection.set, names)
+    shown = choose_analysis(view)
     head = [cards.heading("Attention", HOW_TO_READ)]
-    if not chosen:
+    if not shown.set:
         boxes = [_missing(entry) for entry in view.runs]
         return Page([*head, controls.bar(controls.runs_control(view)), cards.grid(boxes)])
-    loaded = {entry.id: view.load(entry, chosen) for entry in view.runs if chosen in entry.result_sets}
-    data = {run: found.data for run, found in loaded.items() if found.data is not None}
-    axes, preferred, words = ANALYSES.get(_analysis(chosen), (("", ""), (), ""))
-    variables = _variables(list(data.values()), preferred)
-    variable = choose(view.selection.metric, variables)
-    first = next((found[variable] for found in data.values() if variable in found), None)
-    axes = _axes(first, axes) if first is not None else axes
-    others = (
-        [str(name) for name in first.dims if name not in (*axes, "checkpoint")] if first is not None else []
-    )
-    where = {name: _place(view, first, name) for name in others}
     panels: list[dict[str, Any]] = []
     boxes = []
     for number, entry in enumerate(view.runs):
-        wrong = cards.faults(loaded[entry.id].faults) if entry.id in loaded else None
-        found = data.get(entry.id)
-        if found is None or variable not in found:
-            boxes.append(wrong or _missing(entry, chosen))
+        wrong = cards.faults(shown.loaded[entry.id].faults) if entry.id in shown.loaded else None
+        data = shown.data(entry.id)
+        if data is None:
+            boxes.append(wrong or _missing(entry, shown.set))
             continue
-        box, panel = _panel(view, entry, found[variable], axes, where, f"attention-{number}", key)
+        box, panel = _panel(view, entry, shown, data, f"attention-{number}", key)
         boxes.append(html.Div([box, wrong]))
         panels.append(panel)
-    plain = [(name, name.replace("_", " ")) for name in variables]
+    first = next(
+        (data[shown.variable] for entry in view.runs if (data := shown.data(entry.id)) is not None), None
+    )
     children = [
         *head,
         controls.bar(
             controls.runs_control(view),
             controls.select(
-                "set", "Analysis", [(name, controls.set_label(name)) for name in names], chosen, least=1
+                "set",
+                "Analysis",
+                [(name, controls.set_label(name)) for name in shown.sets],
+                shown.set,
+                least=1,
             ),
-            controls.select("metric", "Cells show", plain, variable),
-            *[_choice(first, name, place) for name, place in where.items()],
+            controls.select(
+                "metric", "Cells show", [(name, _plain(name)) for name in shown.variables], shown.variable
+            ),
+            *[_choice(first, name, place) for name, place in shown.where.items() if first is not None],
         ),
-        html.P(words, className="sub", style={"marginBottom": "10px"}),
+        html.P(shown.words, className="sub", style={"marginBottom": "10px"}),
         cards.grid(boxes),
     ]
-    resolved = {"set": chosen, "metric": variable, **{_key(name): place for name, place in where.items()}}
+    resolved = {"set": shown.set, "metric": shown.variable}
+    resolved |= {_key(name): place for name, place in shown.where.items()}
     return Page(children, panels, union_of_steps(panels), resolved)
 
 
 def _panel(
-    view: View,
-    entry: RunEntry,
-    values: xr.DataArray,
-    axes: tuple[str, str],
-    where: dict[str, str],
-    id: str,
-    key: str,
+    view: View, entry: RunEntry, shown: Analysis, data: xr.Dataset, id: str, key: str
 ) -> tuple[Component, dict[str, Any]]:
-    for name, label in where.items():
-        labels = [str(item) for item in values[name].values.tolist()]
-        values = values.isel({name: labels.index(label) if label in labels else 0}, drop=True)
-    cells = values.transpose("checkpoint", *axes)
-    bounds = colour_range(cells)
+    cells = shown.cells(data)
+    rows, columns = shown.axes
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
-    now = cells.sel(checkpoint=view.shown(steps)).rename(values.name)
-    figure = plot_labelled(now, bounds)
-    shown = [
+    step = view.shown(steps)
+    figure = plot_labelled(cells.sel(checkpoint=step), colour_range(cells))
+    numbers = [
         [None if value != value else round(float(value), 5) for value in row.values.ravel()] for row in cells
     ]
     panel = {
         "id": id,
         "kind": "plain",
+        "run": entry.id,
         "steps": steps,
-        "shown": shown,
-        "rows": [str(label) for label in cells[axes[0]].values.tolist()],
-        "columns": [str(label) for label in cells[axes[1]].values.tolist()],
-        "axes": list(axes),
-        "word": str(values.name).replace("_", " "),
-        "share": is_share(str(values.name)),
+        "shown": numbers,
+        "rows": labels_of(cells, rows),
+        "columns": labels_of(cells, columns),
+        "axes": [rows, columns],
+        "rising": rows in ("block", "layer"),
+        "word": _plain(shown.variable),
+        "share": is_share(shown.variable),
     }
+    where = f"{view.prefix}download/{quote(entry.id)}/{quote(shown.set)}"
     box = cards.card(
         entry.id,
-        cards.graph(id, view.themed(figure), key, f"{values.name} of {entry.id}, {axes[0]} by {axes[1]}"),
-        sub=", ".join(f"{name} {label}".replace("_", " ") for name, label in where.items()) or entry.about,
-        actions=[cards.shown_at(id, view.shown(steps)), cards.downloads(id)],
+        cards.heat(
+            id, view.themed(figure), key, f"{_plain(shown.variable)} of {entry.id}, {rows} by {columns}"
+        ),
+        sub=", ".join(f"{name} {label}".replace("_", " ") for name, label in shown.where.items())
+        or entry.about,
+        actions=[
+            cards.shown_at(id, step),
+            cards.downloads(id, {kind: f"{where}.{kind}" for kind in ("csv", "json")}),
+        ],
     )
     return box, panel
 
 
-def _place(view: View, values: xr.DataArray | None, name: str) -> str:
-    """The selected label along a dimension that is neither row nor column."""
-    labels = [] if values is None else [str(item) for item in values[name].values.tolist()]
-    wanted = view.selection.at.get(name, "")
-    if name == "position" and view.selection.position is not None:
-        wanted = str(view.selection.position)
-    return choose(wanted, labels, FIRST.get(name, ""))
-
-
-def _choice(values: xr.DataArray | None, name: str, place: str) -> Component | None:
-    labels = [] if values is None else [str(item) for item in values[name].values.tolist()]
-    options = [(label, label.replace("_", " ")) for label in labels]
+def _choice(values: xr.DataArray, name: str, place: str) -> Component | None:
+    options = [(label, _plain(label)) for label in choices_of(values, name)]
     if name == "position":
         return controls.segmented("position", "Position", options, place)
     return controls.select(_key(name), name.capitalize(), options, place)
@@ -157,45 +115,11 @@ def _key(name: str) -> str:
     return name if name == "position" else f"at-{name}"
 
 
-def _variables(datasets: list[xr.Dataset], preferred: tuple[str, ...]) -> list[str]:
-    """What can be drawn: variables of two dimensions or more beside the checkpoint, the telling ones first."""
-    hidden = ("_se", "ci_low", "ci_high", "uniform", "refused")
-    found = dict.fromkeys(
-        str(name)
-        for data in datasets
-        for name in data.data_vars
-        if data[name].ndim >= 3 and not str(name).endswith(hidden)
-    )
-    return [name for name in preferred if name in found] + [name for name in found if name not in preferred]
-
-
-def _axes(values: xr.DataArray, wanted: tuple[str, str]) -> tuple[str, str]:
-    """Rows and columns: those wanted, else the first two dimensions."""
-    dims = [str(name) for name in values.dims if name != "checkpoint"]
-    kept = [name for name in wanted if name in dims]
-    rest = [name for name in dims if name not in kept]
-    rows, columns = [*kept, *rest][:2]
-    return rows, columns
-
-
-def _order(name: str) -> tuple[int, str]:
-    analysis = _analysis(name)
-    known = list(ANALYSES)
-    return (known.index(analysis) if analysis in known else len(known), name)
-
-
-def _analysis(set_name: str) -> str:
-    return set_name.partition("-")[2].partition("+")[0]
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _missing(entry: RunEntry, set_name: str = "attention-shares") -> Component:
-    command = (
-        "workbench",
-        "attention",
-        str(entry.path),
-        "--what",
-        _analysis(set_name),
-        "--checkpoints",
-        "all",
-    )
+    what = analysis_of(set_name)
+    command = ("workbench", "attention", str(entry.path), "--what", what, "--checkpoints", "all")
     return cards.empty("Not analysed yet.", *command, card_title=entry.id)

@@ -6,8 +6,8 @@ import xarray as xr
 
 from workbench.figures import plot_layer_heatmap
 from workbench.figures.cells import target_label
+from workbench.figures.hatch import add_hatch
 from workbench_app import cards, controls
-from workbench_app.figures.hatch import add_hatch
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
@@ -106,6 +106,7 @@ def _run(
             "parts": [frames],
             "opens": target,
             "corner": "layer",
+            "rising": True,
         }
     ]
     if len(steps) > 1:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 import xarray as xr
+from dash import html
 
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_difference, plot_probe_heatmap
@@ -61,6 +62,7 @@ def render(view: View, key: str) -> Page:
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
         ),
         cards.legend(diverging=bool(baseline)),
+        _hint(view, chosen_set, set_names),
         cards.grid(boxes),
     ]
     resolved = {
@@ -121,6 +123,25 @@ def _panel(
     return box, panel
 
 
+def _hint(view: View, shown: str, names: list[str]) -> Component | None:
+    """Where the probe shown has one checkpoint and another has several: the way to the slider."""
+
+    def most(name: str) -> int:
+        return max((len(entry.result_sets.get(name, ())) for entry in view.runs), default=0)
+
+    longest = max(names, key=most, default="")
+    if not shown or most(shown) > 1 or most(longest) < 2:
+        return None
+    words = f"This probe has been run on one checkpoint. The probe “{controls.set_label(longest)}” has {most(longest)}:"
+    button = html.Button(
+        "see it over training",
+        type="button",
+        className="quiet",
+        **cards.extra({"data-go": f"set={quote(longest)}"}),
+    )
+    return html.P([words, button], className="hint")
+
+
 def draw(
     data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = None, wanted: int | None = None
 ) -> Any:
@@ -147,13 +168,12 @@ def probe_command(entry: RunEntry, set_name: str = "") -> list[str]:
 
 def _partial(entry: RunEntry, set_name: str) -> list[Component]:
     """A word where some checkpoints have not been probed yet."""
-    from dash import html
-
     done = sum(step in entry.result_sets[set_name] for step in entry.steps)
     if done >= len(entry.steps):
         return []
     text = f"{done} of {len(entry.steps)} checkpoints probed"
-    return [html.Span(text, className="badge", title="The others are filled in as soon as they are probed.")]
+    style = "badge" if entry.state == "training" else "badge plain"
+    return [html.Span(text, className=style, title="The others are filled in as soon as they are probed.")]
 
 
 def _of_form(data: xr.Dataset, form: str) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Person: one person's entry, with the probe's places marked and coloured by what is read there."""
+"""Person: one person's entry at every token, where the heads look, and what the model answers."""
 
 from typing import Any
 
@@ -13,46 +13,132 @@ from workbench_app import cards, controls
 from workbench_app.biographies import pieces_of, read_person
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry
-from workbench_app.pages.p_probe import probe_command
+from workbench_app.person_cards import answers_card, pattern_card, text_card
+from workbench_app.person_results import PersonView, list_people, load_person
 from workbench_app.selection import choose
 from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 SHOWN = 2  # entries of a person before the others are folded
+TARGETS = ("birth_city/whole", "birth_city/first")
 HOW_TO_READ = (
-    "What one person's biography looks like to the model, and where the probes read it: the small number before a "
-    "value is the P-probing position, the token just before it."
+    "One biography as the model reads it. Each token is shaded by the probability a linear probe gives there to this "
+    "person's own value; a number stands before each value (the P-probing position). Point at a token, or walk with "
+    "the arrow keys, for the probe's top five."
 )
 
 
 def render(view: View, key: str) -> Page:
-    """The entries of a person in each run, values shaded by the probe's accuracy at that position."""
-    number = view.selection.person or 0
-    boxes = []
-    targets: list[str] = []
+    """The person view of each run; where none is stored, the entries with what the P-probe reads over all people."""
+    people = {id: words for entry in view.runs for id, words in list_people(view, entry).items()}
+    chosen = view.selection.person
+    number = chosen if chosen is not None else next(iter(people), 0)
+    found = {entry.id: load_person(view, entry, number, view.selection.set) for entry in view.runs}
+    views = {run: one for run, one in found.items() if one is not None and one.by_step}
+    first = next(iter(views.values()), None)
+    targets, layers, blocks, heads = _choices(view, first)
+    default = next((target for target in TARGETS if target in targets), "")
+    target = choose(view.selection.target, targets, default)
+    layer = choose(view.selection.layer, layers, layers[-1] if layers else "")
+    block = choose(view.selection.at.get("block", ""), blocks, blocks[-1] if blocks else "")
+    head = choose(view.selection.at.get("head", ""), heads)
+    panels: list[dict[str, Any]] = []
+    texts: list[Component] = []
+    looks: list[Component] = []
+    answers: list[Component] = []
+    for i, entry in enumerate(view.runs):
+        one = views.get(entry.id)
+        wrong = cards.faults(found[entry.id].faults) if found[entry.id] is not None else None  # type: ignore[union-attr]
+        if one is None:
+            box = _box(view, entry, number, target, f"person-{i}", panels)
+            texts.append(html.Div([box, wrong, _missing(entry, number)]))
+            continue
+        box, panel = text_card(view, entry, one, *_within(one, target, layer), f"person-{i}")
+        texts.append(html.Div([box, wrong]))
+        at = min(int(block), one.newest.sizes["block"] - 1), min(int(head), one.newest.sizes["head"] - 1)
+        look, looked = pattern_card(view, entry, one, *at, f"pattern-{i}", key)
+        answer, answered = answers_card(view, entry, one, f"answers-{i}")
+        looks.append(look)
+        answers.append(answer)
+        panels += [panel, *looked, answered]
+    children = [
+        cards.heading("Person", HOW_TO_READ),
+        controls.bar(
+            controls.runs_control(view),
+            _who(people, number),
+            controls.target_control(targets, target),
+            controls.select("layer", "Layer", [(name, name) for name in layers], layer),
+            controls.segmented("at-block", "Block", [(name, name) for name in blocks], block),
+            controls.segmented("at-head", "Head", [(name, name) for name in heads], head),
+        ),
+        _legend() if views else None,
+        cards.grid(texts),
+        cards.grid(looks) if looks else None,
+        cards.grid(answers) if answers else None,
+    ]
+    resolved = {
+        "person": str(number),
+        "target": target,
+        "layer": layer,
+        "at-block": block,
+        "at-head": head,
+    }
+    return Page([child for child in children if child], panels, union_of_steps(panels), resolved)
+
+
+def _choices(view: View, one: PersonView | None) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Targets, layers, blocks and heads there are to choose from."""
+    if one is not None:
+        names = ("layer", "block", "head")
+        layers, blocks, heads = ([str(v) for v in one.newest[name].values.tolist()] for name in names)
+        return one.targets, layers, blocks, heads
     for entry in view.runs:
         name = next(iter(entry.sets_of("p")), "")
         data = view.cells(entry, name)[0] if name else None
-        if data is not None and not targets:
-            targets = [str(target) for target in data["target"].values.tolist()]
-    target = choose(view.selection.target, targets, "birth_city/whole")
-    panels: list[dict[str, Any]] = []
-    boxes = [_box(view, entry, number, target, f"person-{i}", panels) for i, entry in enumerate(view.runs)]
-    who = dmc.NumberInput(
-        id=controls.control_id("person"), label="Person", value=number, min=0, allowDecimal=False, allowNegative=False,
-        size="sm", debounce=400, className="control", w=130,
-    )  # fmt: skip
-    text = (
-        "How sure each probe is about this very person at every token, its top five, and what the model answers are "
-        "not kept by any command of this version; the shading above is the accuracy over all test people."
-    )
-    children = [
-        cards.heading("Person", HOW_TO_READ),
-        controls.bar(controls.runs_control(view), who, controls.target_control(targets, target)),
-        html.Div(boxes, className="grid"),
-        html.Div(cards.empty(text), style={"marginTop": "16px"}),
+        if data is not None:
+            return [str(target) for target in data["target"].values.tolist()], [], [], []
+    return [], [], [], []
+
+
+def _within(one: PersonView, target: str, layer: str) -> tuple[str, str]:
+    """A target and layer that this very run has."""
+    layers = [str(name) for name in one.newest["layer"].values.tolist()]
+    return choose(target, one.targets), choose(layer, layers, layers[-1])
+
+
+def _who(people: dict[int, tuple[str, str]], number: int) -> Component:
+    """Search by name or id among those stored; the address may name anybody else."""
+    options = [
+        {"value": str(id), "label": f"{name} · {id} · {split}"} for id, (name, split) in people.items()
     ]
-    return Page(children, panels, union_of_steps(panels), {"person": number, "target": target})
+    if number not in people:
+        options.insert(0, {"value": str(number), "label": f"person {number}"})
+    return dmc.Select(
+        id=controls.control_id("person"), label="Person", data=options, value=str(number), searchable=True,
+        allowDeselect=False, size="sm", className="control", w=280, nothingFoundMessage="not stored",
+        comboboxProps={"withinPortal": False},
+    )  # fmt: skip
+
+
+def _legend() -> Component:
+    parts = [
+        html.Span(["0 %", html.I(className="ramp own-value"), "100 % on the person's own value"]),
+        html.Span(
+            [html.Span("said", className="token said"), "behind the value: another probe, an echo is easy"]
+        ),
+        html.Span([html.Span("value", className="token own"), "the value itself"]),
+    ]
+    return html.Div(parts, className="legend")
+
+
+def _missing(entry: RunEntry, number: int) -> Component:
+    words = (
+        "What a probe reads at every token of this person's entry, where each head looks, and what is answered "
+        "has not been computed yet."
+    )
+    return cards.empty(
+        words, "workbench", "person", str(entry.path), "--person", str(number), "--checkpoints", "all"
+    )
 
 
 def _box(
@@ -74,8 +160,6 @@ def _box(
         words = html.P(told[steps.index(view.shown(steps))], className="sub shares")
         plain = [[None if np.isnan(share) else round(share, 4) for share in found.values()] for found in over]
         panels.append({"id": id, "kind": "marks", "steps": steps, "shares": plain, "words": told})
-    elif not name:
-        words = cards.empty("This run has not been probed yet, so nothing is shaded.", *probe_command(entry))
     person = found.person
     entries = [_entry(row, shares) for row in found.entries]
     more = entries[SHOWN:]

@@ -3,13 +3,12 @@
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import xarray as xr
 
 from workbench.figures import plot_q_bars
-from workbench.figures.cells import attribute_label
 from workbench_app import cards, controls
-from workbench_app.figures.names import plot_against_answers, plot_columns
+from workbench_app.against_answers import scatter_card
+from workbench_app.figures.names import plot_columns
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
@@ -62,16 +61,13 @@ def render(view: View, key: str) -> Page:
         )
 
     now = {
-        run: at_step(cells, view.selection.step).isel(position=0, drop=True) for run, cells in data.items()
+        run: at_step(cells, view.selection.step).isel(position=-1, drop=True) for run, cells in data.items()
     }
     parts = [make_frames(cells, metric, run=run, name=run) | {"column": run} for run, cells in data.items()]
     heat = {"id": "names", "kind": "heat", "set": chosen, "parts": parts}
     accuracy = [make_frames(cells, "accuracy", run=run, name=run) for run, cells in data.items()]
     bars = {"id": "bars", "kind": "bars", "parts": accuracy}
-    scatter_box, scatter = _scatter(
-        view, {entry: data[entry.id] for entry in loaded if entry.id in data}, key
-    )
-    panels: list[dict[str, Any]] = [heat, bars, *([scatter] if scatter else [])]
+    panels: list[dict[str, Any]] = [heat, bars]
     where = {run: f"{view.prefix}download/{quote(run)}/{quote(chosen)}" for run in data}
     links = {f"{kind} {run}": f"{path}.{kind}" for run, path in where.items() for kind in ("csv", "json")}
     steps = {run: int(view.shown(cells["checkpoint"].values.tolist())) for run, cells in data.items()}
@@ -99,7 +95,7 @@ def render(view: View, key: str) -> Page:
                     sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
                     actions=[cards.downloads("bars")],
                 ),
-                scatter_box,
+                scatter_card(view, list(loaded), key),
             ]
         ),
         missing,
@@ -107,67 +103,13 @@ def render(view: View, key: str) -> Page:
     return Page([*head, *body], panels, union_of_steps(panels), resolved)
 
 
-def answers_at(rows: list[dict[str, Any]], step: int) -> dict[str, float]:
-    """Accuracy of answers about test people by attribute, at the last evaluation not after `step`."""
-    found: dict[str, float] = {}
-    for row in rows:
-        if row.get("step", 0) <= step and (row.get("answers") or {}).get("test"):
-            found = {name: float(share) for name, share in row["answers"]["test"].items() if name != "mean"}
-    return found
-
-
-def _scatter(
-    view: View, data: dict[RunEntry, xr.Dataset], key: str
-) -> tuple[Component, dict[str, Any] | None]:
-    parts = []
-    points = {}
-    for entry, cells in data.items():
-        rows = entry.metrics()
-        steps = [int(step) for step in cells["checkpoint"].values.tolist()]
-        by_step = [_points(cells.sel(checkpoint=step), answers_at(rows, step)) for step in steps]
-        if not any(any(share is not None for share in y) for _, y, _ in by_step):
-            continue
-        parts.append({"steps": steps, "x": [x for x, _, _ in by_step], "y": [y for _, y, _ in by_step]})
-        points[entry.id] = by_step[steps.index(view.shown(steps))]
-    if not points:
-        text = 'No answers have been measured in these runs: train with questions, e.g. objective = "mixed".'
-        return cards.card("Against answering questions", cards.empty(text)), None
-    figure = view.themed(plot_against_answers(points))
-    box = cards.card(
-        "Against answering questions",
-        cards.graph(
-            "scatter", figure, key, "Q-probe accuracy against accuracy of answers, one point an attribute"
-        ),
-        sub="One point an attribute. Models trained on biographies alone have never seen a question.",
-        actions=[cards.downloads("scatter")],
-    )
-    return box, {"id": "scatter", "kind": "points", "parts": parts}
-
-
-def _points(
-    cells: xr.Dataset, answers: dict[str, float]
-) -> tuple[list[float | None], list[float | None], list[str]]:
-    """x, y and words for the first tokens (what answers are scored by)."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    words = []
-    for target in cells["target"].values.tolist():
-        attribute, _, form = str(target).partition("/")
-        if form == "first":
-            share = float(cells["accuracy"].sel(target=target).isel(position=0))
-            x.append(None if np.isnan(share) else round(share, 4))
-            y.append(answers.get(attribute))
-            words.append(attribute_label(attribute))
-    return x, y, words
-
-
 def _share_targets(data: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """Only the targets that all have, at the first position."""
+    """Only the targets that all have, at the last position, the end of the name."""
     if not data:
         return {}
     rows = [cells["target"].values.tolist() for cells in data.values()]
     shared = [target for target in rows[0] if all(target in other for other in rows)]
-    return {run: cells.sel(target=shared).isel(position=[0]) for run, cells in data.items()}
+    return {run: cells.sel(target=shared).isel(position=[-1]) for run, cells in data.items()}
 
 
 def _depths(view: View, entry: RunEntry, set_name: str) -> list[str]:

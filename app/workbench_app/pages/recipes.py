@@ -4,6 +4,7 @@ from typing import Any
 
 from dash import html
 
+from workbench.runs import flatten_sections
 from workbench_app import cards, controls
 from workbench_app.view import Component, View
 
@@ -47,24 +48,13 @@ def difference_table(view: View) -> Component:
 
 def compare_recipes(recipes: list[dict[str, Any]]) -> list[tuple[str, list[str], bool]]:
     """(dotted key, its value in each recipe, whether they differ) for every key that some recipe has."""
-    flat = [flatten(recipe) for recipe in recipes]
+    flat = [flatten_sections(recipe) for recipe in recipes]
     keys = dict.fromkeys(key for one in flat for key in one)
     rows = []
     for key in keys:
         values = [_text(one[key]) if key in one else "–" for one in flat]
         rows.append((key, values, len(set(values)) > 1))
     return rows
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict) and value:
-            found |= flatten(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
 
 
 def _text(value: Any) -> str:

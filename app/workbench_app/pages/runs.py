@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
@@ -11,7 +12,7 @@ from workbench_app import cards, controls
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry
 from workbench_app.pages.recipes import difference_table
-from workbench_app.selection import choose
+from workbench_app.selection import MOST_RUNS, choose
 from workbench_app.view import Page, View
 
 HOW_TO_READ = "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder."
@@ -80,8 +81,8 @@ def render(view: View, key: str) -> Page:
             className="controls",
         ),
         cards.faults(faults, "Broken"),
-        _grid(view, rows, group),
         _groups(rows, group) if group != "none" else None,
+        _grid(view, rows, group),
         difference_table(view),
     ]
     return Page(children, [], [], {"form": group})
@@ -117,19 +118,18 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
 
 
 def _state(entry: RunEntry) -> tuple[str, bool]:
-    """The state in words, and whether the run is training right now."""
+    """The state in words, and whether the run is being trained or probed right now."""
     if entry.fault:
         return "broken", False
-    if entry.state != "training":
-        return STATES.get(entry.state, entry.state), False
     progress = entry.progress()
-    if progress is None:
-        return "training", True
+    training = entry.state == "training"
+    if progress is None or (progress["quiet"] and not training):
+        return ("training" if training else STATES.get(entry.state, entry.state)), training
     if progress["quiet"]:
         return f"stopped at step {progress.get('step', 0):,}", False
     done = progress.get("step", 0) / max(progress.get("steps", 1), 1)
-    left = round(float(progress.get("seconds_left", 0)))
-    return f"training {done:.0%}, {left // 60}:{left % 60:02d} left", True
+    left = round(float(progress.get("seconds_left") or 0))
+    return f"{'training' if training else 'probing'} {done:.0%}, {left // 60}:{left % 60:02d} left", True
 
 
 def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
@@ -164,48 +164,53 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
 
 
 def _groups(rows: list[dict[str, Any]], group: str) -> Any:
-    """How many runs each group has, and the range of what they recite."""
+    """The groups, each unfolding into its runs; how many there are, and the range of what they recite."""
     members: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         for name in str(row[group]).split(", ") if group == "tags" else [str(row[group])]:
             members.setdefault(name or "none", []).append(row)
+    boxes = [_group(name, found) for name, found in sorted(members.items())]
+    return html.Div(cards.card(f"By {group}", *boxes), style={"marginBottom": "16px"})
 
-    def spread(found: list[dict[str, Any]], key: str, digits: int) -> str:
-        values = [row[key] for row in found if row[key] is not None]
-        return (
-            f"{sum(values) / len(values):.{digits}f}  ({min(values):.{digits}f} to {max(values):.{digits}f})"
-            if values
-            else "–"
-        )
 
-    head = html.Thead(
-        html.Tr(
-            [
-                html.Th(text, scope="col")
-                for text in (group, "runs", "loss: mean (range)", "recited %: mean (range)", "")
-            ]
-        )
-    )
+def _group(name: str, found: list[dict[str, Any]]) -> Any:
+    ids = ",".join(row["id"] for row in found[:MOST_RUNS])
+    told = [
+        f"{len(found)} run{'s' if len(found) > 1 else ''}",
+        *[
+            _spread(found, key, word, digits)
+            for key, word, digits in (("loss", "loss", 3), ("recited", "recited %", 1))
+        ],
+    ]
+    columns = {"state": "state", "seed": "seed", "loss": "loss", "recited": "recited %", "tags": "tags"}
+    head = html.Thead(html.Tr([html.Th(text, scope="col") for text in ("run", *columns.values())]))
     body = [
         html.Tr(
             [
-                html.Th(name, scope="row"),
-                html.Td(len(found)),
-                html.Td(spread(found, "loss", 3)),
-                html.Td(spread(found, "recited", 1)),
-                html.Td(
-                    html.Button(
-                        "Select",
-                        type="button",
-                        className="quiet",
-                        **extra({"data-runs": ",".join(row["id"] for row in found[:12])}),
-                    )
-                ),
+                html.Th(row["id"], scope="row"),
+                *[
+                    html.Td("–" if row[key] in (None, "") else row[key])
+                    for key in ("state", "seed", "loss", "recited", "tags")
+                ],
             ]
         )
-        for name, found in sorted(members.items())
+        for row in found
     ]
-    return html.Div(
-        cards.card(f"By {group}", cards.scrolled(html.Table([head, html.Tbody(body)]))),
-        style={"marginTop": "16px"},
+    summary = html.Summary(
+        [html.Strong(name), html.Span(" · ".join(part for part in told if part), className="sub")]
     )
+    select = html.Button(
+        "Select", type="button", className="quiet", **extra({"data-go": urlencode({"runs": ids})})
+    )
+    table = cards.scrolled(html.Table([head, html.Tbody(body)], className="left"))
+    return html.Div([html.Details([summary, table]), select], className="group")
+
+
+def _spread(found: list[dict[str, Any]], key: str, word: str, digits: int) -> str:
+    """`loss 0.612 (0.598 to 0.631)`; empty where none has been measured."""
+    values = [row[key] for row in found if row[key] is not None]
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    span = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{word} {mean:.{digits}f}{span}"

@@ -21,7 +21,8 @@ def render(view: View, key: str) -> Page:
     set_names = sorted(
         {name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n)
     )
-    chosen = choose(view.selection.set, set_names)
+    longest = max(set_names, key=lambda name: _checkpoints(view, name), default="")
+    chosen = choose(view.selection.set, set_names, longest)
     position = view.selection.position if view.selection.position in range(6) else 0
     form = choose(view.selection.form, ["first", "whole"], "whole")
     boxes, panels = [], []
@@ -44,6 +45,11 @@ def render(view: View, key: str) -> Page:
     ]
     resolved = {"position": str(position or 0), "form": form, "set": chosen}
     return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def _checkpoints(view: View, set_name: str) -> int:
+    """How many checkpoints a result set has, in the run where it has most."""
+    return max((len(entry.result_sets.get(set_name, ())) for entry in view.runs), default=0)
 
 
 def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:

@@ -1,0 +1,89 @@
+"""Probes against answers: the scatter of stored evaluations over probe accuracies, and their correlation."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from dash import html
+
+from workbench.errors import WorkbenchError
+from workbench.extraction.comparison import Probe, correlate, pair_accuracies
+from workbench.figures.extraction import plot_extraction_against_probing
+from workbench.runs import open_run
+from workbench_app import cards
+from workbench_app.index import RunEntry
+from workbench_app.view import Component, View
+
+PROBE_NAMES: dict[str, str] = {"q": "Q-probe", "p": "P-probe, position 0"}
+TITLE = "Against answering questions"
+
+
+def scatter_card(
+    view: View, entries: Sequence[RunEntry], key: str, set_name: str = "", probe: str = "q"
+) -> Component:
+    """One point for each run and attribute: accuracy of the stored answers over that of the probe, test people.
+
+    set_name: which answers (`qa-lora+lora`); empty: those that most of the runs have, finetuned ones first.
+    """
+    chosen = set_name or common_answers(entries)
+    if not chosen:
+        text = "No answers of these runs are stored. Finetune a run on the questions of its train people, then ask:"
+        run = entries[0].path if entries else "RUN"
+        line = f"workbench finetune {run} && workbench evaluate {run} --adapter lora"
+        return cards.card(TITLE, html.Div([html.P(text), cards.command_line(line)], className="empty"))
+    asked = [entry for entry in entries if chosen in entry.result_sets]
+    pairs, faults = read_pairs(view, asked, chosen, probe)
+    if pairs.empty:
+        return cards.card(TITLE, cards.faults(faults, "Cannot be compared"))
+    figure = plot_extraction_against_probing(pairs, probe=PROBE_NAMES[probe])
+    figure.update_layout(
+        title=None,
+        height=420,
+        margin={"t": 8, "b": 8, "l": 8, "r": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.5, "xanchor": "center"},
+    )
+    r = correlate(pairs)
+    told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {r:.2f} over {len(pairs)} points"
+    return cards.card(
+        TITLE,
+        cards.graph(
+            "scatter",
+            view.themed(figure),
+            key,
+            f"{PROBE_NAMES[probe]} accuracy against accuracy of answers, one point an attribute; {told}",
+        ),
+        cards.faults(faults, "Not compared"),
+        sub=f"{told}, test people, newest checkpoint. The paper’s is 0.96 over its 80.",
+        actions=[cards.downloads("scatter")],
+    )
+
+
+def common_answers(entries: Sequence[RunEntry]) -> str:
+    """The answers that most runs have; of equally many, those of a finetune."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        for name in entry.sets_of("qa"):
+            found[name] = found.get(name, 0) + 1
+    return max(found, key=lambda name: (found[name], not name.startswith("qa-none"), -len(name)), default="")
+
+
+def read_pairs(
+    view: View, entries: Sequence[RunEntry], set_name: str, probe: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """`pair_accuracies` run by run, remembered until a file changes, and a sentence for each run left out."""
+    variant = set_name.partition("+")[2]
+    rows, faults = [], []
+    for entry in entries:
+        files = [entry.result_sets.get(name, {}) for name in (set_name, f"{probe}-embedding")]
+        key = (entry.path, set_name, probe, *(tuple(sorted(stamps.items())) for stamps in files))
+        try:
+            rows.append(view.library.remember(key, partial(_pairs, entry, variant, probe)))
+        except (WorkbenchError, OSError) as error:
+            faults.append(str(error))
+    return (pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()), faults
+
+
+def _pairs(entry: RunEntry, variant: str, probe: str) -> pd.DataFrame:
+    which: Probe = "p" if probe == "p" else "q"
+    return pair_accuracies([open_run(entry.path)], adapter=variant or None, probe=which).assign(run=entry.id)

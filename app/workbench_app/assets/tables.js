@@ -1,0 +1,95 @@
+/* A heatmap's cells without the picture: its table twin, and walking it by keyboard. */
+(function () {
+  "use strict";
+  const wb = (window.workbench = window.workbench || {});
+
+  function fill_twin(twin, grid) {
+    const table = document.createElement("table");
+    const caption = table.createCaption();
+    caption.textContent = grid.caption + (grid.open ? "; each value opens its detail" : "");
+    const head = table.createTHead().insertRow();
+    const th = (row, text, scope) => {
+      const cell = document.createElement("th");
+      cell.textContent = text.replaceAll("_", " ");
+      cell.scope = scope;
+      row.append(cell);
+    };
+    th(head, grid.corner, "col");
+    grid.heads.forEach((word) => th(head, word, "col"));
+    const body = table.createTBody();
+    grid.rows.forEach((label, row) => {
+      const line = body.insertRow();
+      th(line, label, "row");
+      grid.heads.forEach((_, column) => {
+        const text = grid.cells.text[row][column];
+        const cell = line.insertCell();
+        if (!text || !grid.open) { cell.textContent = text || "–"; return; }
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = text;
+        button.addEventListener("click", () => grid.open(row, column));
+        cell.append(button);
+      });
+    });
+    twin.replaceChildren(table);
+  }
+
+  /* Fill a panel's table if it is unfolded. */
+  wb.show_twin = function (panel) {
+    const twin = document.getElementById(`${panel.id}-twin`);
+    if (twin && twin.parentElement.open) fill_twin(twin, wb.grid_of(panel));
+  };
+
+  /* A frame around the cell that the keyboard stands on, and its words for a screen reader. */
+  function mark(box, panel, grid) {
+    const layout = box.querySelector(".js-plotly-plot")._fullLayout;
+    const [row, column] = panel.cursor;
+    let frame = box.querySelector(".cursor");
+    if (!frame) {
+      frame = document.createElement("div");
+      frame.className = "cursor";
+      box.append(frame);
+    }
+    const span = (axis, at) => [at - 0.5, at + 0.5].map((edge) => axis._offset + axis.d2p(edge)).sort((a, b) => a - b);
+    const [x0, x1] = span(layout.xaxis, column), [y0, y1] = span(layout.yaxis, row);
+    Object.assign(frame.style, { left: `${x0}px`, top: `${y0}px`, width: `${x1 - x0}px`, height: `${y1 - y0}px` });
+    const words = grid.cells.hover[row][column].replace(/<br>/g, ", ").replace(/<\/?b>/g, "");
+    document.getElementById("live").textContent = words;
+  }
+
+  function walk(event, box) {
+    const panel = wb.panel_by_id(box.id);
+    if (!panel || !panel.ready || !(panel.parts || panel.rows)) return;
+    const grid = wb.grid_of(panel);
+    const [down, right] = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key] || [null];
+    if (down !== null) {
+      event.preventDefault();
+      const by = panel.rising ? -down : down; // depths grow upwards
+      const [row, column] = panel.cursor || [panel.rising ? grid.rows.length - 1 : 0, right < 0 ? 1 : Math.abs(down) - 1];
+      panel.cursor = [Math.min(grid.rows.length - 1, Math.max(0, row + by)), Math.min(grid.heads.length - 1, Math.max(0, column + right))];
+      mark(box, panel, grid);
+    } else if ((event.key === "Enter" || event.key === " ") && panel.cursor && grid.open) {
+      event.preventDefault();
+      grid.open(...panel.cursor);
+    }
+  }
+
+  /* A table whose cells follow the slider (pages/answers.py). */
+  wb.BOXES.numbers = function (panel, box, step) {
+    const at = wb.place_of(panel.steps, step);
+    box.querySelectorAll("[data-cell]").forEach((cell) => {
+      const number = Number(cell.dataset.cell), share = panel.shares[at][number];
+      cell.textContent = panel.texts[at][number];
+      cell.style.setProperty("--share", `${share === null ? 0 : Math.round(45 * share)}%`);
+    });
+  };
+
+  document.addEventListener("keydown", (event) => {
+    const box = event.target.closest && event.target.closest(".heat");
+    if (box && event.target === box) walk(event, box);
+  });
+  document.addEventListener("focusout", (event) => {
+    const frame = event.target.classList && event.target.classList.contains("heat") && event.target.querySelector(".cursor");
+    if (frame) frame.remove();
+  });
+})();

@@ -1,0 +1,132 @@
+"""The detail of one cell of an attention heatmap: its number, all else measured there, how it came about."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from dash import dcc, html
+
+from workbench.errors import WorkbenchError
+from workbench_app import cards
+from workbench_app.analyses import MEAN, Analysis, choose_analysis, labels_of
+from workbench_app.controls import set_label
+from workbench_app.figures.curves import plot_value_over_training
+from workbench_app.figures.labelled import is_share
+from workbench_app.index import RunEntry
+from workbench_app.provenance import in_python, provenance
+from workbench_app.slices import at_step
+from workbench_app.view import Component, View
+
+Z_95 = 1.959964
+ENDS = ("_se", "ci_low", "ci_high")  # told as intervals, not as numbers of their own
+
+
+def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[Component]:
+    """What the drawer holds for a cell of the Attention page: `row` by its number, `column` by its label."""
+    shown = choose_analysis(view)
+    data = shown.data(entry.id)
+    if data is None:
+        raise WorkbenchError(f"{entry.id} has no result of this analysis that can be read.")
+    cells = shown.cells(data)
+    rows, columns = shown.axes
+    labels = labels_of(cells, rows), labels_of(cells, columns)
+    if row >= len(labels[0]) or column not in labels[1]:
+        raise WorkbenchError(f"{entry.id} has no cell in row {row} of {column[:60]!r}.")
+    step = view.shown(cells["checkpoint"].values.tolist())
+    place = {rows: row, columns: labels[1].index(column)}
+    course = cells.isel(place)
+    interval = _interval(shown, data, place)
+    places = {rows: labels[0][row], columns: column, **shown.where}
+    about = " · ".join(f"{name} {label}".replace("_", " ") for name, label in places.items())
+    head = [
+        html.H3(about, style={"fontSize": "1.05rem", "margin": "10px 0 2px"}),
+        html.P(f"{entry.id} · {set_label(shown.set)} · step {step:,}", className="sub"),
+    ]
+    value = float(course.sel(checkpoint=step))
+    if np.isnan(value):
+        return [*head, cards.empty("Nothing was measured here.")]
+    loaded = shown.loaded[entry.id]
+    curve = plot_value_over_training(course, interval, step, share=is_share(shown.variable))
+    return [
+        *head,
+        _number(value, interval, step, shown.variable),
+        cards.faults(["The checkpoint has been retrained since; analyse it again."], "Out of date")
+        if step in loaded.stale
+        else None,
+        cards.facts(_others(shown, at_step(data, step), place)),
+        html.H3("Over training"),
+        dcc.Graph(
+            figure=view.themed(curve), config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"}
+        )
+        if course.size > 1
+        else cards.empty("Only this checkpoint has been analysed."),
+        html.H3("Made by"),
+        cards.facts(provenance(loaded.attrs.get(step, {}))),
+        *in_python(
+            entry, shown.set, _selection(shown, data, step, places), f'float(cell["{shown.variable}"])'
+        ),
+    ]
+
+
+def _interval(
+    shown: Analysis, data: xr.Dataset, place: dict[str, int]
+) -> tuple[xr.DataArray, xr.DataArray] | None:
+    """Lower and upper ends by checkpoint, where the result has them for this variable and no mean is shown."""
+    if MEAN in shown.where.values():
+        return None
+
+    def read(name: str) -> xr.DataArray:
+        values = shown.cells(data, name)
+        return values.isel({dim: at for dim, at in place.items() if dim in values.dims})
+
+    own = "" if shown.variable in ("accuracy", "share") else f"{shown.variable}_"
+    if f"{own}ci_low" in data:
+        return read(f"{own}ci_low"), read(f"{own}ci_high")
+    if f"{shown.variable}_se" in data:
+        middle, error = read(shown.variable), read(f"{shown.variable}_se")
+        return middle - Z_95 * error, middle + Z_95 * error
+    return None
+
+
+def _number(
+    value: float, interval: tuple[xr.DataArray, xr.DataArray] | None, step: int, variable: str
+) -> Component:
+    share = is_share(variable)
+    words = "no interval"
+    if interval is not None:
+        low, high = (_text(float(end.sel(checkpoint=step)), share) for end in interval)
+        words = f"95 %: {low} to {high}"
+    return html.P([_text(value, share), html.Small(words)], className="big")
+
+
+def _others(shown: Analysis, data: xr.Dataset, place: dict[str, int]) -> list[tuple[str, str | None]]:
+    """Everything else that the result holds for this cell, or for its row, its column or its place."""
+    pairs: list[tuple[str, str | None]] = []
+    known = {*shown.axes, *shown.where}
+    for name in map(str, data.data_vars):
+        if name == shown.variable or name.endswith(ENDS) or not set(data[name].dims) <= known:
+            continue
+        values = shown.cells(data, name)
+        value = float(values.isel({dim: at for dim, at in place.items() if dim in values.dims}))
+        if not np.isnan(value):
+            counted = name in ("n", "people")
+            pairs.append(
+                (name.replace("_", " "), f"{value:,.0f}" if counted else _text(value, is_share(name)))
+            )
+    return pairs
+
+
+def _selection(shown: Analysis, data: xr.Dataset, step: int, places: dict[str, str]) -> dict[str, Any] | None:
+    """What `.sel` takes to find the stored number; None where a mean is shown, which is not stored."""
+    if MEAN in places.values():
+        return None
+    values = data[shown.variable]
+    typed = {
+        name: values[name].values.tolist()[labels_of(values, name).index(label)]
+        for name, label in places.items()
+    }
+    return {"checkpoint": step, **typed}
+
+
+def _text(value: float, share: bool) -> str:
+    return f"{100 * value:.1f} %" if share else f"{value:.3g}"

@@ -1,0 +1,134 @@
+"""From an address to a page: the same way for the first page, which comes with the frame, and for those after it."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from workbench.errors import WorkbenchError
+from workbench_app import cards
+from workbench_app.index import RunEntry, RunIndex
+from workbench_app.library import ResultLibrary
+from workbench_app.pages import (
+    answers,
+    attention,
+    layers,
+    p_probe,
+    paper,
+    person,
+    q_probe,
+    runs,
+    sets,
+    training,
+)
+from workbench_app.selection import Selection, parse_selection, resolve_runs
+from workbench_app.view import Component, Page, View
+
+log = logging.getLogger("workbench_app")
+RENDER: dict[str, Callable[[View, str], Page]] = {
+    "runs": runs.render,
+    "p-probe": p_probe.render,
+    "q-probe": q_probe.render,
+    "layers": layers.render,
+    "sets": sets.render,
+    "attention": attention.render,
+    "answers": answers.render,
+    "training": training.render,
+    "person": person.render,
+    "paper": paper.render,
+}
+LIVE = ("step", "cell", "at-token")  # keys of the address that change without a new page
+_keys = count()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a drawn page puts into the frame: its children, and the stores `frames`, `resolved` and `seen`."""
+
+    children: list[Component]
+    frames: dict[str, Any]
+    resolved: dict[str, Any]
+    seen: dict[str, Any]
+
+
+class Drawer:
+    """Draws pages over an index of runs and a library of their results."""
+
+    def __init__(self, index: RunIndex, library: ResultLibrary, *, prefix: str, writable: bool) -> None:
+        self.index, self.library, self.prefix, self.writable = index, library, prefix, writable
+
+    def view(self, address: str | None, step: int | None, theme: str | None) -> View:
+        """What the `selection`, `step` and `theme` stores mean for the runs there are now."""
+        entries = self.index.entries()
+        selection, chosen = resolve_runs(read_address(address, step, self.prefix), entries)
+        folder = str(self.index.folder)
+        return View(
+            selection, entries, chosen, self.library, theme == "dark", self.prefix, self.writable, folder
+        )
+
+    def draw(self, address: str | None, step: int | None, theme: str | None) -> Drawn:
+        """The page of an address at a step."""
+        view = self.view(address, step, theme)
+        version = version_of(view.selection, view.runs, self.library, len(view.entries))
+        key = f"{view.selection.page}-{next(_keys)}"
+        page = draw_page(view, key)
+        told = cards.faults(view.selection.told, "Not found")
+        frames = {"key": key, "panels": page.panels, "steps": page.steps}
+        return Drawn(
+            [told, *page.children],
+            {**frames, "at": view.selection.step, "dark": view.dark},
+            {"runs": list(view.selection.runs), **page.resolved},
+            {"address": address, "version": version},
+        )
+
+    def version(self, address: str | None) -> str:
+        """What `version_of` says now of what an address shows."""
+        entries = self.index.entries()
+        selection, chosen = resolve_runs(read_address(address, None, self.prefix), entries)
+        return version_of(selection, chosen, self.library, len(entries))
+
+
+def split_address(path: str, query: str) -> tuple[str, int | None]:
+    """An address of the browser as the `selection` store (without what changes live) and the step."""
+    pairs = parse_qsl(query[:8000])
+    step = dict(pairs).get("step", "")
+    rest = urlencode([(name, value) for name, value in pairs if name not in LIVE])
+    number = int(step) if step.isascii() and step.isdigit() and len(step) < 12 else None
+    return path + (f"?{rest}" if rest else ""), number
+
+
+def read_address(address: str | None, step: int | None, prefix: str) -> Selection:
+    """The `selection` store (`/p-probe?runs=…`) and the step beside it as a Selection."""
+    path, _, search = (address if isinstance(address, str) else "").partition("?")
+    selection = parse_selection(path, search, prefix)
+    return replace(selection, step=step if isinstance(step, int) and 0 <= step < 10**12 else None)
+
+
+def draw_page(view: View, key: str) -> Page:
+    """A page, or what kept it from being drawn."""
+    try:
+        return RENDER[view.selection.page](view, key)
+    except WorkbenchError as error:
+        return Page([cards.faults([str(error)], "Cannot be shown")])
+    except Exception as error:
+        log.error("The page %s failed.", view.selection.page, exc_info=error)
+        sentence = f"{type(error).__name__}: {str(error)[:200]}. The terminal says more."
+        return Page([cards.faults([sentence], "This page failed")])
+
+
+def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibrary, number: int) -> str:
+    """A text that changes whenever something the page shows has changed on disk."""
+    parts: list[Any] = [number]
+    for entry in chosen if selection.page != "runs" else []:
+        parts += [entry.id, entry.stamps, entry.fault, entry.notes]
+        parts += [library.stamps(entry, name) for name in entry.result_sets]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def stored_theme(cookies: Mapping[str, str]) -> str | None:
+    """The theme a reader's browser chose last (assets/theme.js), if it told."""
+    theme = cookies.get("workbench_theme")
+    return theme if theme in ("light", "dark") else None

@@ -1,0 +1,183 @@
+"""Answers: can the fact be got out? Stored evaluations of each run, what is said instead, and against the probes."""
+
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import xarray as xr
+from dash import html
+
+from workbench.figures.cells import attribute_label
+from workbench_app import cards, controls
+from workbench_app.against_answers import common_answers, scatter_card
+from workbench_app.cards import extra
+from workbench_app.index import RunEntry
+from workbench_app.selection import choose
+from workbench_app.view import Component, Page, View, union_of_steps
+
+SPLITS = (("test", "Test people"), ("train", "Train people"))
+PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
+HOW_TO_READ = (
+    "Questions put to each model, by the half of people they are about: nobody’s questions in the test half were ever "
+    "trained on, so an answer there was got out of the biographies."
+)
+# half, variable, heading, ends of the interval
+COLUMNS = (
+    ("test", "accuracy", "answers", ("ci_low", "ci_high")),
+    ("test", "chance", "chance", None),
+    ("test", "first_accuracy", "first token", None),
+    ("test", "recall_whole", "recites", None),
+    ("train", "accuracy", "answers", None),
+    ("train", "first_accuracy", "first token", None),
+    ("train", "recall_whole", "recites", None),
+)
+
+
+def render(view: View, key: str) -> Page:
+    """Two tables a run, accuracies and what was said; and the scatter of all runs against a probe."""
+    names = sorted({name for entry in view.runs for name in entry.sets_of("qa")}, key=_order)
+    chosen = choose(view.selection.set, names, common_answers(view.runs))
+    split = choose(view.selection.form, [name for name, _ in SPLITS], "test")
+    probe = choose(view.selection.arm, [name for name, _ in PROBES], "q")
+    boxes: list[Component] = []
+    panels: list[dict[str, Any]] = []
+    for number, entry in enumerate(view.runs):
+        found = view.load(entry, chosen) if chosen in entry.result_sets else None
+        if found is None or found.data is None:
+            boxes.append(cards.card(entry.id, cards.faults(found.faults)) if found else _missing(entry))
+            continue
+        box, made = _box(view, entry, chosen, found.data, split, number)
+        boxes.append(html.Div([box, cards.faults(found.faults)]))
+        panels += made
+    children = [
+        cards.heading("Answers", HOW_TO_READ),
+        controls.bar(
+            controls.runs_control(view),
+            controls.segmented("form", "Said instead, of", SPLITS, split) if panels else None,
+            controls.select("set", "Answers of", [(name, _name(name)) for name in names], chosen),
+            controls.segmented("arm", "Against the", PROBES, probe) if panels else None,
+        ),
+        html.Div(boxes, className="stack"),
+        html.Div(scatter_card(view, view.runs, key, chosen, probe), className="grid") if names else None,
+    ]
+    resolved = {"form": split, "set": chosen, "arm": probe}
+    return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def _box(
+    view: View, entry: RunEntry, set_name: str, data: xr.Dataset, split: str, number: int
+) -> tuple[Component, list[dict[str, Any]]]:
+    steps = [int(step) for step in data["checkpoint"].values.tolist()]
+    at = steps.index(view.shown(steps))
+    asked = [a for a in data["attribute"].values.tolist() if float(data["n"].sel(attribute=a).sum())]
+    accuracies, panel = _table(
+        f"answers-{number}",
+        steps,
+        at,
+        _heads(),
+        [(attribute_label(a), [_accuracies(data, step, a) for step in steps]) for a in asked],
+        "Percent of people, whole answers with their 95 % interval",
+    )
+    kinds = [str(kind) for kind in data["answer_kind"].values.tolist()]
+    said, told = _table(
+        f"said-{number}",
+        steps,
+        at,
+        [html.Tr([html.Td(), *[html.Th(kind, scope="col") for kind in kinds]])],
+        [(attribute_label(a), [_said(data, step, a, split) for step in steps]) for a in asked],
+        f"What was said, percent of the answers about {split} people",
+    )
+    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
+    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    people = " and ".join(
+        f"{int(data['n'].sel(split=half).isel(checkpoint=at).max()):,} {half}" for half in ("test", "train")
+    )
+    box = cards.card(
+        entry.id,
+        html.Div([accuracies, said], className="grid"),
+        sub=f"{_name(set_name)}; {people} people asked",
+        actions=[
+            cards.shown_at(f"answers-{number}", steps[at]),
+            cards.downloads("", links),
+        ],
+    )
+    return box, [panel, told]
+
+
+def _heads() -> list[Component]:
+    widths = [(text, sum(half == split for half, *_ in COLUMNS)) for split, text in SPLITS]
+    halves = [html.Th(text, colSpan=width, scope="colgroup") for text, width in widths]
+    words = [html.Th(word, scope="col") for _, _, word, _ in COLUMNS]
+    return [html.Tr([html.Td(), *halves]), html.Tr([html.Td(), *words])]
+
+
+def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[tuple[str, float | None]]:
+    """Text and shade of each cell of a row."""
+    cells: list[tuple[str, float | None]] = []
+    for split, name, _, ends in COLUMNS:
+        here = data.sel(checkpoint=step, split=split, attribute=attribute)
+        share = float(here[name]) if name in here else float("nan")
+        text = _percent(share)
+        if ends and text != "–":
+            text += f" ({_percent(float(here[ends[0]]))}–{_percent(float(here[ends[1]]))})"
+        cells.append((text, None if np.isnan(share) or name == "chance" else share))
+    return cells
+
+
+def _said(data: xr.Dataset, step: int, attribute: str, split: str) -> list[tuple[str, float | None]]:
+    counts = data["said"].sel(checkpoint=step, split=split, attribute=attribute).values
+    total = counts.sum()
+    return [(_percent(count / total), count / total) if total else ("–", None) for count in counts.tolist()]
+
+
+def _table(
+    id: str,
+    steps: list[int],
+    at: int,
+    heads: list[Component],
+    rows: list[tuple[str, list[list[tuple[str, float | None]]]]],
+    caption: str,
+) -> tuple[Component, dict[str, Any]]:
+    """A table whose cells follow the slider. rows: label and, for each step, its cells as (text, shade)."""
+    number = 0
+    body = []
+    for label, by_step in rows:
+        cells = []
+        for text, share in by_step[at]:
+            style = {} if share is None else {"--share": f"{round(45 * share)}%"}
+            cells.append(html.Td(text, className="shaded", style=style, **extra({"data-cell": str(number)})))
+            number += 1
+        body.append(html.Tr([html.Th(label, scope="row"), *cells]))
+    table = html.Table([html.Caption(caption), html.Thead(heads), html.Tbody(body)], className="numbers")
+    shown = [[cell for _, by_step in rows for cell in by_step[place]] for place in range(len(steps))]
+    panel = {
+        "id": id,
+        "kind": "numbers",
+        "steps": steps,
+        "texts": [[text for text, _ in cells] for cells in shown],
+        "shares": [[None if share is None else round(share, 4) for _, share in cells] for cells in shown],
+    }
+    return html.Div(cards.scrolled(table), id=id), panel
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.0f}"
+
+
+def _name(set_name: str) -> str:
+    """`qa-lora+lora` → `finetuned: lora`; `qa-none` → `not finetuned`."""
+    _, _, variant = set_name.partition("+")
+    if set_name.startswith("qa-none"):
+        return "not finetuned" + (f", {variant.replace('+', ', ')}" if variant else "")
+    return f"finetuned: {variant.replace('+', ', ')}"
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    """Finetunes first, the plain ones before those of a group or with beams."""
+    return (name.startswith("qa-none"), name.count("+"), name)
+
+
+def _missing(entry: RunEntry) -> Component:
+    text = "No questions have been put to this run. Finetune it on those about the train people, then evaluate it:"
+    line = f"workbench finetune {entry.path} && workbench evaluate {entry.path} --adapter lora"
+    return cards.card(entry.id, html.Div([html.P(text), cards.command_line(line)], className="empty"))

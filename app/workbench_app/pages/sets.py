@@ -1,0 +1,118 @@
+"""Sets: what can be read once a set of attributes has been said; where a value hangs on another (Figure 6)."""
+
+from typing import Any
+from urllib.parse import quote
+
+import xarray as xr
+from dash import html
+
+from workbench.errors import WorkbenchError
+from workbench.figures import plot_seen_partners, plot_seen_sets
+from workbench.figures.cells import attribute_label
+from workbench.figures.learning_curve import targets_of_form
+from workbench.figures.sets import partner_gain, spell_set
+from workbench.people.attributes import ATTRIBUTES
+from workbench_app import cards, controls
+from workbench_app.frames import make_frames
+from workbench_app.index import RunEntry
+from workbench_app.selection import choose
+from workbench_app.slices import at_step
+from workbench_app.view import Component, Page, View, union_of_steps
+
+FORMS = (("whole", "Whole value"), ("first", "First token"))
+HOW_TO_READ = (
+    "What can be read once a certain set of attributes has been said? A value that is stored with the name is read "
+    "after any set; one that is stored with its partner, as in the paper’s couples, only after that partner."
+)
+
+
+def render(view: View, key: str) -> Page:
+    """For each run: targets × sets, and what each value gains from each attribute said before it."""
+    names = sorted({name for entry in view.runs for name in entry.sets_of("seen")})
+    chosen = choose(view.selection.set, names)
+    form = choose(view.selection.form, [name for name, _ in FORMS], "whole")
+    boxes: list[Component] = []
+    panels: list[dict[str, Any]] = []
+    for number, entry in enumerate(view.runs):
+        if chosen not in entry.result_sets:
+            boxes.append(_missing(entry))
+            continue
+        found = view.load(entry, chosen)
+        if found.data is None:
+            boxes.append(cards.card(entry.id, cards.faults(found.faults), sub=entry.about))
+            continue
+        box, panel = _sets(view, entry, chosen, found.data, form, f"sets-{number}", key)
+        boxes += [
+            box,
+            cards.faults(found.faults),
+            _partners(view, entry, found.data, form, f"gain-{number}", key),
+        ]
+        panels.append(panel)
+    children = [
+        cards.heading("Sets", HOW_TO_READ),
+        controls.bar(
+            controls.runs_control(view),
+            controls.segmented("form", "Targets", FORMS, form) if panels else None,
+            controls.set_control(names, chosen),
+        ),
+        cards.legend(
+            hatch=False, empty="no value: the attribute itself has been said, or no entry has this set"
+        )
+        if panels
+        else None,
+        html.Div([box for box in boxes if box is not None], className="stack"),
+    ]
+    return Page(children, panels, union_of_steps(panels), {"form": form, "set": chosen})
+
+
+def _sets(
+    view: View, entry: RunEntry, set_name: str, data: xr.Dataset, form: str, id: str, key: str
+) -> tuple[Component, dict[str, Any]]:
+    cells, _ = view.cells(entry, set_name)
+    assert cells is not None  # the set has been loaded
+    step = view.shown(cells["checkpoint"].values.tolist())
+    figure = plot_seen_sets(data, form=form, step=step)
+    figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
+    frames = make_frames(
+        cells.sel(target=targets_of_form(cells, form)), "accuracy", run=entry.id, name=entry.id
+    )
+    frames["words"] = [f"after: {spell_set(str(name))}" for name in data["seen"].values.tolist()]
+    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
+    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    box = cards.card(
+        entry.id,
+        cards.heat(id, view.themed(figure), key, f"Targets by sets of attributes said, {entry.id}"),
+        sub=f"{entry.about}. Each column is a set: its dots, below, say which attributes have been said.",
+        actions=[cards.shown_at(id, step), cards.downloads(id, links)],
+    )
+    return box, {"id": id, "kind": "heat", "set": set_name, "parts": [frames]}
+
+
+def _partners(
+    view: View, entry: RunEntry, data: xr.Dataset, form: str, id: str, key: str
+) -> Component | None:
+    """What each value gains from each attribute; nothing where the order is fixed and there is no telling."""
+    now = at_step(data, view.selection.step)
+    try:
+        if not bool(partner_gain(now, form=form).notnull().any()):
+            return None
+        figure = plot_seen_partners(now, form=form)
+    except WorkbenchError as error:
+        return cards.faults([str(error)], "Cannot be drawn")
+    figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
+    figure.update_xaxes(
+        ticktext=[attribute_label(name) for name in ATTRIBUTES], title={"text": "once this has been said"}
+    )
+    return cards.card(
+        f"{entry.id}: what each value hangs on",
+        cards.legend(diverging=True, hatch=False),
+        cards.graph(id, view.themed(figure), key, f"Gain in points after each attribute said, {entry.id}"),
+        sub="Points gained once the attribute in the column has been said, over all sets; "
+        f"step {int(now['checkpoint']):,}.",
+        actions=[cards.downloads(id)],
+    )
+
+
+def _missing(entry: RunEntry) -> Component:
+    command = ("workbench", "probe", str(entry.path), "--kind", "seen")
+    return cards.empty("This run has not been probed by sets yet.", *command, card_title=entry.id)

@@ -1,0 +1,101 @@
+"""Made-up results that are no probes by position: sets, answers, attention, confusions."""
+
+import numpy as np
+import xarray as xr
+
+from workbench.checkpoints import WEIGHTS_FILE, Checkpoint
+from workbench.people.attributes import ATTRIBUTES
+from workbench.results import TARGETS, make_attrs, result_path, save_result
+from workbench.runs import Run
+
+SETS = ("nothing", "d", "b", "d,b", "d,b,u")
+KINDS = (
+    "right",
+    "another person's value",
+    "the commonest value",
+    "a value of another attribute",
+    "malformed",
+)
+
+
+def attrs_of(run: Run, kind: str, family: str, step: int, variant: str = "", settings=None) -> dict[str, str]:
+    checkpoint = Checkpoint(run.path, step, {"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    return make_attrs(
+        kind=kind, family=family, run=run, checkpoint=checkpoint, settings=settings or {}, variant=variant
+    )
+
+
+def with_confusion(result: xr.Dataset, target: str, said: list[list[int]], names: list[str]) -> xr.Dataset:
+    """A P-probe's result with the same counts [2, 3] in every cell of one target, padded to eight values."""
+    counts = np.zeros((*result["accuracy"].shape, 8, 9), np.uint16)
+    counts[:, TARGETS.index(target), :2, :2] = np.array(said)[:, :2]
+    counts[:, TARGETS.index(target), :2, 8] = np.array(said)[:, 2]
+    values = np.full((len(TARGETS), 8), "", object)
+    values[TARGETS.index(target), :2] = names
+    return result.assign(
+        confusion=((*result["accuracy"].dims, "true_value", "said_value"), counts),
+        confusion_values=(("target", "true_value"), values),
+    ).assign_coords(true_value=range(8), said_value=[*map(str, range(8)), "another"])
+
+
+def add_sets(run: Run, step: int) -> xr.Dataset:
+    """Accuracies by the set of attributes said: birth city is read once the birth date has been said."""
+    accuracy = np.full((len(SETS), len(TARGETS)), np.nan)
+    for s, said in enumerate(SETS):
+        for k, target in enumerate(TARGETS):
+            letter = {"birth_date": "d", "birth_city": "b", "university": "u"}.get(target.partition("/")[0])
+            if letter not in said.split(","):
+                accuracy[s, k] = 0.9 if letter == "b" and "d" in said else 0.1
+    n = np.where(np.isnan(accuracy), 0, 50)
+    dims = ("seen", "target")
+    variables = {
+        "accuracy": (dims, accuracy),
+        "n": (dims, n),
+        "ci_low": (dims, accuracy - 0.05),
+        "ci_high": (dims, accuracy + 0.05),
+        "chance": ("target", np.full(len(TARGETS), 0.1)),
+    }
+    coords = {"seen": list(SETS), "target": list(TARGETS), "checkpoint": step}
+    dataset = xr.Dataset(variables, coords=coords, attrs=attrs_of(run, "seen", "embedding", step))
+    save_result(result_path(run.path, "seen", "embedding", step), dataset)
+    return dataset
+
+
+def add_answers(run: Run, step: int, test: float) -> xr.Dataset:
+    """An evaluation of a finetune called `lora`: train people all right, test people `test` and a little more each."""
+    accuracy = np.array([[1.0] * 6, [test + 0.02 * a for a in range(6)]])
+    n = np.full((2, 6), 100)
+    said = np.zeros((2, 6, len(KINDS)), int)
+    said[..., 0] = np.rint(100 * accuracy)
+    said[..., 1] = 100 - said[..., 0]
+    dims = ("split", "attribute")
+    variables = {
+        **dict.fromkeys(("accuracy", "first_accuracy", "recall_whole", "recall_first"), (dims, accuracy)),
+        **{name: (dims, np.clip(accuracy - 0.05, 0, 1)) for name in ("ci_low", "first_ci_low")},
+        **{name: (dims, np.clip(accuracy + 0.05, 0, 1)) for name in ("ci_high", "first_ci_high")},
+        **{name: (dims, np.full((2, 6), 0.08)) for name in ("chance", "first_chance")},
+        "n": (dims, n),
+        "recall_n": (dims, n),
+        "said": ((*dims, "answer_kind"), said),
+    }
+    coords = {"split": ["train", "test"], "attribute": list(ATTRIBUTES), "answer_kind": list(KINDS)}
+    attrs = attrs_of(run, "qa", "lora", step, "lora")
+    dataset = xr.Dataset(variables, coords={**coords, "checkpoint": step}, attrs=attrs)
+    save_result(result_path(run.path, "qa", "lora", step, "lora"), dataset)
+    return dataset
+
+
+def add_shares(run: Run, step: int) -> xr.Dataset:
+    """Shares of attention [block, head, position, group], as `workbench attention` keeps them."""
+    share = np.random.default_rng(step).dirichlet(np.ones(3), (2, 4, 6)).astype(float)
+    coords = {"block": range(2), "head": range(4), "position": range(6), "group": ["name", "values", "start"]}
+    variables = {
+        "group_share": (("block", "head", "position", "group"), share),
+        "group_share_se": (("block", "head", "position", "group"), np.full(share.shape, 0.01)),
+        "entropy": (("block", "head", "position"), 3 * share[..., 0]),
+        "n": ("position", np.full(6, 40)),
+    }
+    attrs = attrs_of(run, "attention", "shares", step)
+    dataset = xr.Dataset(variables, coords={**coords, "checkpoint": step}, attrs=attrs)
+    save_result(result_path(run.path, "attention", "shares", step), dataset)
+    return dataset

@@ -1,0 +1,115 @@
+"""What is no probe: attention analyses as labelled heatmaps; the demo; the command."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+from workbench_app.demo_set import make_demo
+from workbench_app.drawing import draw_page, read_address
+from workbench_app.figures.labelled import colour_range, plot_labelled
+from workbench_app.index import RunIndex
+from workbench_app.library import ResultLibrary
+from workbench_app.result_files import read_result
+from workbench_app.selection import PAGES, resolve_runs
+from workbench_app.server import DEMO_FOLDER, make_app
+from workbench_app.view import View
+
+from tests.app.made_analyses import add_shares
+from tests.app.made_runs import make_run
+from workbench.cli import app as command_line
+from workbench.errors import WorkbenchError
+from workbench.results import result_path
+
+
+def make_view(folder, address, step=None):
+    entries = RunIndex(folder).entries()
+    selection, chosen = resolve_runs(read_address(address, step, "/"), entries)
+    return View(selection, entries, chosen, ResultLibrary())
+
+
+def test_attention_shares_by_block_and_head(tmp_path):
+    run = make_run(tmp_path, "one", steps=(0, 64))
+    stored = {step: add_shares(run, step) for step in (0, 64)}
+    page = draw_page(make_view(tmp_path, "/attention?at-group=values&position=2"), "k")
+    (panel,) = page.panels
+    assert panel["axes"] == ["block", "head"]
+    assert page.steps == [0, 64]
+    for step, shown in zip((0, 64), panel["shown"], strict=True):
+        expected = stored[step]["group_share"].sel(group="values", position=2).values.ravel()
+        np.testing.assert_allclose(shown, expected, atol=1e-5)
+    assert page.resolved["at-group"] == "values"
+    mean = draw_page(make_view(tmp_path, "/attention?at-group=values"), "k").panels[0]["shown"][1]
+    expected = stored[64]["group_share"].sel(group="values").mean("position").values.ravel()
+    np.testing.assert_allclose(mean, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds"),
+    [([0.1, 0.4], (0, 1)), ([0.0, 3.5], (0, 3.5)), ([-0.2, 0.1], (-0.2, 0.2)), ([np.nan], (0, 1))],
+)
+def test_the_scale_of_any_array(values, bounds):
+    assert colour_range(xr.DataArray(values)) == pytest.approx(bounds)
+
+
+def test_empty_cells_of_any_array_are_hatched():
+    cells = xr.DataArray(
+        [[0.5, np.nan]], dims=("role", "attribute"), coords={"role": ["name"], "attribute": ["a", "b"]}
+    )
+    figure = plot_labelled(cells.rename("accuracy"), (0, 1))
+    assert [list(row) for row in figure.data[0].text] == [["50", ""]]
+    assert figure.data[1].type == "bar"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_demo_fills_every_page(page):
+    view = make_view(DEMO_FOLDER, f"/{page}")
+    assert [entry.fault for entry in view.entries.values()] == [None, None]
+    drawn = draw_page(view, "k")
+    assert "failed" not in str(drawn.children)
+    assert drawn.panels or page in ("runs", "sets", "attention", "answers")
+
+
+def test_the_demos_results_are_sound_and_small():
+    files = [path for path in DEMO_FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 2_500_000
+    results = [path for path in files if path.suffix == ".nc"]
+    assert len(results) >= 10
+    for path in results:
+        assert json.loads(read_result(path).attrs["versions"])
+
+
+def test_a_demo_is_made_from_runs(runs_folder, tmp_path):
+    make_demo(runs_folder, tmp_path / "demo")
+    entries = RunIndex(tmp_path / "demo").entries()
+    assert list(entries["single"].result_sets) == ["p-embedding", "p-linear", "q-embedding"]
+    assert not list((tmp_path / "demo").rglob("*.safetensors"))
+
+
+def test_the_quick_reader_refuses_what_the_library_refuses(own_runs):
+    path = result_path(own_runs / "single", "p", "embedding", 64)
+    content = bytearray(path.read_bytes())
+    place = content.find(np.float64(load_first(path)).tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WorkbenchError, match="altered"):
+        read_result(path)
+
+
+def load_first(path) -> float:
+    return float(read_result(path)["accuracy"].values[0, 0])
+
+
+def test_the_command_refuses_what_cannot_be_served(tmp_path):
+    for arguments, words in (
+        ([str(tmp_path / "nothing")], "There is no folder"),
+        ([str(tmp_path), "--host", "0.0.0.0"], "needs --token"),
+    ):
+        result = CliRunner().invoke(command_line, ["ui", *arguments, "--no-browser"])
+        assert isinstance(result.exception, WorkbenchError)
+        assert words in str(result.exception)
+
+
+def test_the_demo_is_read_only():
+    assert make_app(DEMO_FOLDER, writable=False).server.test_client().get("/runs").status_code == 200
