@@ -256,7 +256,8 @@ def _title(cells: xr.Dataset) -> str:
     step = f" · step {int(cells['checkpoint']):,}" if "checkpoint" in cells.coords else ""
     variant = f", {attrs['variant']}" if attrs.get("variant") else ""
     probe, curve, _ = str(attrs.get("kind", "")).partition("_curve")
-    kind = f"{probe.upper()}-probe{', learning curve' if curve else ''} ({attrs.get('family', '')}{variant})"
+    name = "P-probe by what has been said" if probe == "seen" else f"{probe.upper()}-probe"
+    kind = f"{name}{', learning curve' if curve else ''} ({attrs.get('family', '')}{variant})"
     layer = f" · layer {cells['layer'].item()}" if cells.coords.get("layer", np.zeros(2)).ndim == 0 else ""
     return f"{attrs.get('run', '')} · {kind}{step}{layer}"
 

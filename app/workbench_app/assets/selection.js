@@ -29,6 +29,8 @@
     return search ? path + "?" + new URLSearchParams(search).toString() : path;
   }
 
+  /* What was told last, not what the stores hold: a step back right after a move comes before the move has arrived. */
+  let told = null;
   ns.read_address = function (pathname, search, selection, step, cell) {
     const params = new URLSearchParams(search || "");
     const number = params.get("step");
@@ -37,12 +39,28 @@
     LIVE.forEach((key) => params.delete(key));
     const rest = params.toString();
     const next = (pathname || "/") + (rest ? "?" + rest : "");
+    const before = told || { next: as_written(selection), next_step: step, next_cell: cell };
+    told = { next, next_step, next_cell };
     return [
-      next === as_written(selection) ? none() : next,
-      next_step === step ? none() : next_step,
-      next_cell === cell ? none() : next_cell,
+      next === before.next ? none() : next,
+      next_step === before.next_step ? none() : next_step,
+      next_cell === before.next_cell ? none() : next_cell,
     ];
   };
+
+  /* Dash's Location loses a step back that comes while it is still writing the step forward: the address is right
+     then and the page is not. So the address is read once more when that has settled. */
+  const SETTLED_MS = 150;
+  window.addEventListener("popstate", () => {
+    setTimeout(() => {
+      const { pathname, search } = window.location;
+      const read = ns.read_address(pathname, search, null, null, null);
+      const [selection, , cell] = read;
+      if (selection !== none()) client.set_props("selection", { data: selection });
+      if (cell !== none()) client.set_props("cell", { data: cell });
+      client.set_props("step", { data: told.next_step });
+    }, SETTLED_MS);
+  });
 
   ns.write_control = function (values, ids, resolved) {
     const changes = {};
