@@ -32,7 +32,8 @@ STAND_IN = """
                 sys.exit(130)
             signal.signal(signal.SIGINT, stop)
             out.with_suffix(".ready").touch()
-            time.sleep(60)
+            for _ in range(1200):  # a signal that comes just before a long sleep would be seen only after it
+                time.sleep(0.05)
         shutil.copytree(made / out.name, out, ignore=shutil.ignore_patterns("results"))
     else:
         run = Path(words[1])
@@ -150,7 +151,7 @@ except KeyboardInterrupt:
         )
         time.sleep(0.05)
     os.kill(process.pid, number)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=150)
     assert process.returncode == 130
     assert "The same command continues from here" in messages
     assert (out / "single.saved").exists() and (out / "multi5+permute.saved").exists()
