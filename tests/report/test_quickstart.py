@@ -131,9 +131,10 @@ def test_an_interrupt_reaches_the_processes_once_and_they_save(stand_in, made_ru
     stand_in(wait=True)
     out = tmp_path / "out"
     code = f"""
-import sys
+import signal, sys
 from pathlib import Path
 from workbench import quickstart
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with it ignored
 quickstart.PROGRAM = {quickstart.PROGRAM!r}
 try:
     quickstart.run_quickstart(Path({str(out)!r}), 0, {str(made_runs / "little.toml")!r}, threads=1)
