@@ -173,11 +173,17 @@ def weights_digests(dataset: xr.Dataset) -> dict[int | None, str]:
     return dict(zip(steps, digests, strict=True))
 
 
-def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -> None:
-    """Refuse a result that was made with other weights than these.
+def find_result(path: Path, digest: str, settings: Mapping[str, Any] | None) -> xr.Dataset | None:
+    """The result at `path` if it was made from these weights with these settings (None: with any)."""
+    if not path.is_file():
+        return None
+    found = load_result(path)
+    same_settings = settings is None or json.loads(found.attrs["settings"]) == settings
+    return found if same_settings and set(weights_digests(found).values()) == {digest} else None
 
-    `digest` is the weights' digest, or step → digest for a result of several checkpoints.
-    """
+
+def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -> None:
+    """Refuse a result made with other weights than `digest` (step → digest for one of several checkpoints)."""
     what = f"{dataset.attrs.get('kind')}-{dataset.attrs.get('family')} result"
     for step, made_with in weights_digests(dataset).items():
         expected = digest if isinstance(digest, str) else digest.get(-1 if step is None else step)

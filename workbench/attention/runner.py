@@ -11,7 +11,7 @@ from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError, nearest
-from workbench.results import load_result, make_attrs, result_path, save_result, weights_digests
+from workbench.results import find_result, make_attrs, result_path, save_result
 from workbench.runs import Run
 
 if TYPE_CHECKING:
@@ -112,20 +112,17 @@ def run_attention(
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
     settings = request.settings
     if tuned is not None:
-        settings |= {"finetune": tuned.name, "which": request.which, "step": tuned.step(request.which)}
-        settings |= {"files": tuned.info["sha256"], "finetuning": tuned.settings}
+        settings |= tuned.describe(request.which)
     examples: AttentionExamples | None = None
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
         if show:
             show(f"{request.what}, step {checkpoint.step}", number, len(checkpoints))
         path = result_path(run.path, KIND, request.what, checkpoint.step, request.variant)
-        if path.is_file() and not request.again:
-            found = load_result(path)
-            same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
-            if same and json.loads(found.attrs["settings"]) == settings:
-                datasets.append(found)
-                continue
+        found = None if request.again else find_result(path, checkpoint.weights_digest, settings)
+        if found is not None:
+            datasets.append(found)
+            continue
         examples = examples or load_examples(run, request)
         started = time.perf_counter()
         on = choose_device(device)

@@ -72,13 +72,18 @@ def find_family(run: Run, variant: str) -> str | None:
 
 def describe_recipe(recipe: Recipe) -> tuple[str, str, str, float, int]:
     """Digest without the seed, the recipe in a few words, augmentation (of each group), qa_ratio, seed."""
-    groups = recipe.groups
-    augmentation = groups[0].augmentation
-    if len(groups) > 1:
-        augmentation = ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
+    augmentation = name_augmentation(recipe)
     ratio = recipe.training.qa_ratio if recipe.training.objective == "mixed" else 0.0
     label = f"{recipe.model.architecture} {augmentation}" + (f", questions {ratio:.0%}" if ratio else "")
     return recipe.model_copy(update={"seed": 0}).digest, label, augmentation, ratio, recipe.seed
+
+
+def name_augmentation(recipe: Recipe) -> str:
+    """As in the paper; the groups' own where there are several."""
+    groups = recipe.groups
+    if len(groups) == 1:
+        return groups[0].augmentation
+    return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
 
 
 def pool_seeds(answers: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,6 @@ where it is wrong.
 Shapes: S halves (train, test), A attributes, N questions.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
 from workbench.people.attributes import ATTRIBUTES
 from workbench.questions import Question
-from workbench.results import load_result, make_attrs, result_path, save_result, weights_digests
+from workbench.results import find_result, make_attrs, result_path, save_result
 from workbench.runs import Run
 from workbench.statistics import wilson_interval
 from workbench.tokens.encoding import encode_entries, encode_questions
@@ -97,10 +96,9 @@ def evaluate(
     family = "none" if tuned is None else str(tuned.settings["method"])
     settings = _describe(request, tuned)
     path = result_path(run.path, "qa", family, checkpoint.step, request.variant)
-    if questions is None and not request.again and path.is_file():
-        found = load_result(path)
-        same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
-        if same and json.loads(found.attrs["settings"]) == settings:
+    if questions is None and not request.again:
+        found = find_result(path, checkpoint.weights_digest, settings)
+        if found is not None:
             return Evaluation(found, [])
     chosen_device = choose_device(device)
     if tuned is None:
@@ -224,11 +222,4 @@ def _describe(request: EvaluationRequest, tuned: Finetune | None) -> dict[str, A
     asked = {key: value for key, value in asdict(request).items() if key in ("beams", "group", "people")}
     if tuned is None:
         return asked
-    return {
-        **asked,
-        "finetune": tuned.name,
-        "which": request.which,
-        "step": tuned.step(request.which),
-        "files": tuned.info["sha256"],
-        "finetuning": tuned.settings,
-    }
+    return {**asked, **tuned.describe(request.which)}

@@ -58,6 +58,16 @@ class Finetune:
             raise WorkbenchError(f"A finetune keeps its 'best' and its 'last' state, not {which!r}.")
         return int(self.info[f"{which}_step"])
 
+    def describe(self, which: str) -> dict[str, Any]:
+        """What tells its `best` or `last` state from any other: part of the settings of a result made with it."""
+        return {
+            "finetune": self.name,
+            "which": which,
+            "step": self.step(which),
+            "files": self.info["sha256"],
+            "finetuning": self.settings,
+        }
+
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """Its ordinary checkpoints: always for method `full`, after merging for `lora`."""

@@ -15,7 +15,7 @@ from workbench.extraction.finetunes import Finetune
 from workbench.person_view.answers import ask_people, choose_adapter
 from workbench.person_view.tokens import TokenTexts, choose_people, read_shown, sample_tokens
 from workbench.probing.targets import Target, distinct_targets, make_targets
-from workbench.results import load_result, make_attrs, result_path, save_result, weights_digests
+from workbench.results import find_result, make_attrs, result_path, save_result
 from workbench.runs import Run
 
 if TYPE_CHECKING:
@@ -87,12 +87,10 @@ def run_person_view(
         if show:
             show(f"person view, step {checkpoint.step}", number, len(checkpoints))
         path = result_path(run.path, KIND, FAMILY, checkpoint.step, request.variant)
-        if path.is_file() and not request.again:
-            found = load_result(path)
-            same = set(weights_digests(found).values()) == {checkpoint.weights_digest}
-            if same and json.loads(found.attrs["settings"]) == settings:
-                datasets.append(found)
-                continue
+        found = None if request.again else find_result(path, checkpoint.weights_digest, settings)
+        if found is not None:
+            datasets.append(found)
+            continue
         started = time.perf_counter()
         if material is None:
             open_parts(load_model(checkpoint))  # a bidirectional model is refused before the work begins

@@ -1,11 +1,9 @@
 """Probe several checkpoints of a run and keep the results; nothing that exists is made twice."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.checkpoints import Checkpoint
@@ -15,7 +13,7 @@ from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_set
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.probing.seen_probe import run_seen_probe
-from workbench.results import load_result, result_path, save_result, weights_digests
+from workbench.results import find_result, result_path, save_result
 from workbench.runs import Run
 
 if TYPE_CHECKING:
@@ -112,7 +110,9 @@ def run_probes(
         path = result_path(
             run.path, request.result_kind, request.family_name, checkpoint.step, request.variant
         )
-        found = None if request.again else _existing(path, checkpoint, prober.recorded_settings)
+        found = (
+            None if request.again else find_result(path, checkpoint.weights_digest, prober.recorded_settings)
+        )
         if found is None:
             found = prober.probe(checkpoint, number)
             found.attrs["variant"] = request.variant
@@ -190,16 +190,6 @@ class _Prober:
                 return run_seen_probe(self.run, checkpoint, self.data, **options)
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
-
-
-def _existing(path: Path, checkpoint: Checkpoint, settings: dict[str, Any] | None) -> "xr.Dataset | None":
-    """The result at `path` if it was made from these weights with these settings."""
-    if not path.is_file():
-        return None
-    dataset = load_result(path)
-    same_weights = set(weights_digests(dataset).values()) == {checkpoint.weights_digest}
-    same_settings = settings is None or json.loads(dataset.attrs["settings"]) == settings
-    return dataset if same_weights and same_settings else None
 
 
 def _require_group(run: Run, group: str | None) -> None:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from workbench.biographies.entries import Entry
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_table import name_augmentation
 from workbench.figures.paper import paper_augmentations
 from workbench.results import ResultSet, list_results, load_results, require_same_weights
 from workbench.runs import Run, open_run, read_metrics
@@ -41,10 +42,7 @@ class RunParts:
     @property
     def augmentation(self) -> str:
         """As in the paper; the groups' own where there are several."""
-        groups = self.run.recipe.groups
-        if len(groups) == 1:
-            return groups[0].augmentation
-        return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
+        return name_augmentation(self.run.recipe)
 
     def line_below(self, *facts: str) -> str:
         """The line below a card's name; the augmentation only where the name does not say it already."""

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures.theme import apply_theme
+from workbench_app.figures.names import shorten
 
 ROW_PIXELS = 26
 MOST_LETTERS = 13
@@ -41,7 +42,7 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
     )
     figure.update_xaxes(
         tickvals=list(range(len(said))),
-        ticktext=[_short(name) for name in said],
+        ticktext=[shorten(name, MOST_LETTERS) for name in said],
         tickangle=-60,
         tickfont={"size": 11},
         title={"text": "said, % of the row", "font": {"size": 11}},
@@ -50,7 +51,7 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
     )
     figure.update_yaxes(
         tickvals=list(range(len(names))),
-        ticktext=[_short(name) for name in names],
+        ticktext=[shorten(name, MOST_LETTERS) for name in names],
         tickfont={"size": 11},
         range=[len(names) - 0.5, -0.5],
         showgrid=False,
@@ -62,7 +63,3 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
         margin={"t": 4, "b": 4, "l": 4, "r": 4},
     )
     return apply_theme(figure)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"

@@ -41,7 +41,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     )
     figure.update_xaxes(
         tickvals=list(range(len(cells))),
-        ticktext=[_short(name) for name in cells],
+        ticktext=[shorten(name) for name in cells],
         showgrid=False,
         fixedrange=True,
         side="top",
@@ -61,5 +61,6 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     return apply_theme(figure)
 
 
-def _short(name: str, most: int = 18) -> str:
+def shorten(name: str, most: int = 18) -> str:
+    """A name of at most `most` letters, the rest as an ellipsis."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
