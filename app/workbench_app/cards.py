@@ -50,29 +50,33 @@ def grid(children: Iterable[Component], *, narrow: bool = False) -> Component:
 
 def graph(id: str, figure: go.Figure, key: str, label: str) -> Component:
     """A figure in its box. `id` is the box's; `key` tells the browser which rendering it belongs to."""
-    figure.update_layout(meta={"key": key})
-    inner = dcc.Graph(
-        id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
-        style={"height": f"{figure.layout.height or 320}px"},
-    )  # fmt: skip
-    return html.Div(inner, id=id, className="graph", role="img", **extra({"aria-label": label}))
+    inner, room = _drawn_later(id, figure, key)
+    return html.Div(inner, id=id, className="graph", role="img", style=room, **extra({"aria-label": label}))
 
 
 def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
     """A heatmap that can be walked with the arrow keys, and its table twin folded below."""
-    figure.update_layout(meta={"key": key})
-    inner = dcc.Graph(
-        id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
-        style={"height": f"{figure.layout.height or 320}px"},
-    )  # fmt: skip
+    inner, room = _drawn_later(id, figure, key)
     walk = f"{label}. Arrow keys walk the cells, Enter opens one."
     box = html.Div(
-        inner, id=id, className="graph heat", tabIndex=0, role="application", **extra({"aria-label": walk})
-    )
+        inner, id=id, className="graph heat", tabIndex=0, role="application", style=room,
+        **extra({"aria-label": walk}),
+    )  # fmt: skip
     twin = html.Details(
         [html.Summary("Table"), html.Div(id=f"{id}-twin", className="twin", tabIndex=0)], className="twin-box"
     )
     return html.Div([box, twin])
+
+
+def _drawn_later(id: str, figure: go.Figure, key: str) -> tuple[Component, dict[str, str]]:
+    """The graph, and the style of its box, which keeps the room that the figure takes once Plotly is there."""
+    figure.update_layout(meta={"key": key})
+    height = f"{figure.layout.height or 320}px"
+    graph = dcc.Graph(
+        id={"type": "graph", "id": id}, figure=figure, config=GRAPH_CONFIG, responsive=True,
+        style={"height": height},
+    )  # fmt: skip
+    return graph, {"minHeight": height}
 
 
 def shown_at(id: str, step: int) -> Component:

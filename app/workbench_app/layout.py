@@ -12,7 +12,7 @@ from workbench_app.selection import PAGES
 from workbench_app.view import Component
 
 # What Dash asks for only when its own scripts have run is fetched with the document: the frame with its first page,
-# the callbacks, plotly and the code of a graph.
+# the callbacks, plotly (which assets/plotly.js runs, after the first paint) and the code of a graph.
 PAGE_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -24,7 +24,8 @@ PAGE_TEMPLATE = """<!DOCTYPE html>
 {%css%}
 <link rel="preload" as="fetch" crossorigin href="$prefix_dash-layout">
 <link rel="preload" as="fetch" crossorigin href="$prefix_dash-dependencies">
-<script async src="$prefix_dash-component-suites/plotly/package_data/plotly.min.js"></script>
+<link rel="preload" as="script" id="plotly-script"
+ href="$prefix_dash-component-suites/plotly/package_data/plotly.min.js">
 <script async src="$prefix_dash-component-suites/dash/dcc/async-graph.js"></script>
 </head>
 <body>

@@ -7,6 +7,7 @@ from workbench_app.drawing import split_address
 from workbench_app.server import make_app
 
 from tests.house.test_modules import run_python
+from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,63 @@ def test_plotly_is_fetched_with_the_document_and_once(visit):
     seen.page.on("request", lambda request: fetched.append(request.url))
     seen.open("p-probe?runs=single")
     assert sum("plotly" in url and url.endswith(".js") for url in fetched) == 1
+
+
+SKETCHED = """
+id => {
+  const sketch = document.querySelector(`#${id} .sketch`);
+  return [...sketch.querySelectorAll("b")].map((cell) => [cell.textContent, cell.style.background]);
+}
+"""
+DRAWN = """
+id => {
+  const graph = document.querySelector(`#${id} .js-plotly-plot`);
+  return [graph.data[0].text.flat(), Array.from(graph.calcdata[0][0].z, (row) => Array.from(row)).flat()];
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "id"),
+    [
+        ("p-probe?runs=single,multi5%2Bpermute&step=64", "heat-1"),
+        ("p-probe?runs=single,multi5%2Bpermute&baseline=single", "heat-1"),
+        ("q-probe?runs=single,multi5%2Bpermute", "names"),
+    ],
+)
+def test_cells_are_painted_before_plotly_is_read(visit, path, id):
+    """What is painted first says what the figure says that takes its place."""
+    seen = visit()
+    held: list = []
+    seen.page.route("**/plotly.min.js*", lambda route: held.append(route))
+    seen.page.goto(seen.address + path)
+    seen.page.wait_for_selector(f"#{id} .sketch", state="attached")
+    assert seen.page.query_selector(".js-plotly-plot") is None
+    room = seen.page.evaluate(f"document.getElementById('{id}').offsetHeight")
+    sketched = seen.page.evaluate(SKETCHED, id)
+    assert any(text for text, _ in sketched)
+    for route in held:
+        route.continue_()
+    seen.settled()
+    text, z = seen.page.evaluate(DRAWN, id)
+    assert [cell for cell, _ in sketched] == text
+    assert [colour == "" for _, colour in sketched] == [value is None for value in z]
+    for (_, colour), value in zip(sketched, z, strict=True):
+        if value is not None:
+            share = (value + 1) / 2 if "baseline" in path else value
+            scale = DIVERGING_LIGHT if "baseline" in path else SCALE_LIGHT
+            wanted = bytes.fromhex(colour_at(scale, share)[1:])
+            found = [int(channel) for channel in colour[4:-1].split(",")]
+            assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 1  # of 255
+    assert seen.page.query_selector(".sketch") is None
+    assert seen.page.evaluate(f"document.getElementById('{id}').offsetHeight") == room
+
+
+def test_plotly_is_read_once(visit):
+    """Dash reads it a second time where a graph comes before it, which keeps the page busy for most of a second."""
+    page = visit().open("training?runs=single")
+    assert page.evaluate("document.querySelectorAll('script[src*=\"plotly.min\"]').length") == 1
+    assert page.evaluate("typeof window.Plotly.restyle") == "function"
 
 
 def test_the_app_never_loads_torch():

@@ -5,7 +5,6 @@
   const client = (window.dash_clientside = window.dash_clientside || {});
   const ns = (client.workbench = client.workbench || {});
   const UNIT = 1000000;
-  const NARROW = 440; // pixels below which a heatmap's labels leave out chance
   const DRAWN_THERE = ["heat", "plain", "bars"]; // what the server draws at the step of the address
   const WHY_EMPTY = "empty: the attribute has already been said in every entry";
   const page = { key: null, panels: [], theme: null, template: null, step: null, drawn_at: null, dark: false, still: new Set() };
@@ -30,6 +29,7 @@
   };
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
 
+  wb.NARROW = 440; // pixels below which a heatmap's labels leave out chance
   wb.place_of = place_of;
   wb.panels_of = (kind) => page.panels.filter((panel) => panel.kind === kind);
   wb.step_shown = (steps, step) => steps[step === null ? steps.length - 1 : place_of(steps, step)];
@@ -217,7 +217,7 @@
      In one relayout: Dash keeps a figure of its own, and of two changes at once it would forget one. */
   function fit(graph, panel) {
     const update = page.dark === (page.theme === "dark") ? {} : { template: page.template };
-    const labels = panel && panel.kind === "heat" && graph.clientWidth < NARROW ? panel.parts[0].labels : [""];
+    const labels = panel && panel.kind === "heat" && graph.clientWidth < wb.NARROW ? panel.parts[0].labels : [""];
     const told = graph.layout.yaxis && graph.layout.yaxis.ticktext;
     if (labels[0] && told && told[0] !== labels[0] && told[0].startsWith(labels[0])) {
       Object.assign(update, { "yaxis.ticktext": labels, "yaxis.tickfont.size": 12 });
@@ -230,6 +230,7 @@
     panel.shapes = null;
     fit(graph, panel);
     if (!WALKED.includes(panel.kind)) return;
+    wb.erase_sketch(document.getElementById(panel.id));
     panel.cells = null;
     panel.hatch = null;
     graph.removeAllListeners("plotly_click");
@@ -240,6 +241,15 @@
     });
     const twin = document.getElementById(`${panel.id}-twin`);
     if (twin) twin.parentElement.ontoggle = () => wb.show_twin(panel);
+  }
+
+  /* What can be shown before Plotly has been read. */
+  function sketch(scales) {
+    for (const panel of page.panels) {
+      const box = document.getElementById(panel.id);
+      if (panel.kind === "heat" && box) wb.sketch(panel, box, page.step, scales);
+    }
+    requestAnimationFrame(() => performance.mark("sketched"));
   }
 
   const is_fresh = (graph, key) => Boolean(graph && graph._fullLayout && graph.layout.meta && graph.layout.meta.key === key);
@@ -296,6 +306,8 @@
       page.drawn_at = frames.steps.length ? wb.step_shown(frames.steps, frames.at) : page.step;
       page.dark = frames.dark;
       page.still = new Set();
+      if (!wb.plotly_is_read()) sketch(templates[theme].layout.colorscale);
+      wb.read_plotly();
       settle(frames.key, 1000);
       return frames.key;
     }

@@ -1,0 +1,64 @@
+/* The first picture of a heatmap: its cells as plain boxes, painted while Plotly is still being read, under the figure
+   that takes their place. Values, colours and words are those of the figure, from the same preloaded arrays. */
+(function () {
+  "use strict";
+  const wb = (window.workbench = window.workbench || {});
+  const channels = (colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+
+  /* The colour of a share (0…1) on a scale of evenly spaced stops, linear between them. */
+  function colour_at(scale, share) {
+    const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
+    const below = Math.min(Math.floor(place), scale.length - 2);
+    const [low, high] = [channels(scale[below][1]), channels(scale[below + 1][1])];
+    return low.map((value, i) => Math.round(value + (place - below) * (high[i] - value)));
+  }
+  /* Plotly writes dark on what is lighter than half and white on the rest. */
+  const ink_on = ([r, g, b]) => ((299 * r + 587 * g + 114 * b) / 1000 > 127.5 ? "#0b1016" : "#fff");
+
+  const chance_of = (shares) => {
+    const known = shares.filter((share) => share !== null);
+    const mean = known.reduce((sum, share) => sum + share, 0) / known.length / 1e6;
+    return known.length ? `(chance ${mean.toFixed(mean > 0 && mean < 0.01 ? 3 : 2).replace(/^0/, "")})` : "";
+  };
+
+  function make(tag, name, text = "") {
+    const element = document.createElement(tag);
+    element.className = name;
+    element.textContent = text;
+    return element;
+  }
+
+  function cell_of(value, text, [scale, low]) {
+    if (value === null) return make("b", "hatch");
+    const cell = make("b", "", text);
+    const rgb = colour_at(scale, (value - low) / (1 - low));
+    cell.style.background = `rgb(${rgb})`;
+    cell.style.color = ink_on(rgb);
+    return cell;
+  }
+
+  /* Draw a panel of kind `heat` in its box as it is at a step; `scales` are the template's colour scales. */
+  wb.sketch = function (panel, box, step, scales) {
+    const { rows, cells } = wb.grid_of(panel);
+    const part = panel.parts[0];
+    const scale = part.minus ? [scales.diverging, -1] : [scales.sequential, 0];
+    const told = part.column || part.minus || panel.corner || box.clientWidth < wb.NARROW ? null : part.values.chance;
+    const chance = told && told[wb.place_of(part.steps, step)];
+    const width = cells.z[0].length;
+    const words = panel.parts.flatMap((p) => p.positions.map((position) => p.column || (p.words ? "" : String(position))));
+    const lines = rows.map((label, row) => {
+      const head = make("span", "label", panel.corner ? label.replace(`${panel.corner} `, "") : label);
+      if (chance) head.append(make("small", "", chance_of(chance.slice(row * width, (row + 1) * width))));
+      return [head, ...cells.z[row].map((value, column) => cell_of(value, cells.text[row][column], scale))];
+    });
+    if (panel.rising) lines.reverse();
+    const heads = [make("span", ""), ...words.map((word) => make("span", "head", word))];
+    const sketch = make("div", part.column ? "sketch heads-first" : "sketch");
+    sketch.setAttribute("aria-hidden", "true"); // the figure is on its way, and the table twin is there
+    sketch.style.setProperty("--columns", width);
+    if (words[0] && !part.column) sketch.dataset.axis = "position";
+    sketch.append(...(part.column ? [heads, ...lines] : [...lines, heads]).flat());
+    box.append(sketch);
+  };
+  wb.erase_sketch = (box) => box.querySelectorAll(".sketch").forEach((sketch) => sketch.remove());
+})();
