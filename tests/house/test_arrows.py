@@ -16,7 +16,7 @@ LINES = [
     "people biographies questions recipe",
     "tokens corpus",
     "checkpoints runs",
-    "training",
+    "training side_by_side grids",
     "activations",
     "statistics sealing results",
     "probing corpus_statistics extraction attention",

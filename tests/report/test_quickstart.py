@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench import quickstart
+from workbench import side_by_side
 from workbench.errors import WorkbenchError
 from workbench.quickstart import run_quickstart
 
@@ -50,8 +50,8 @@ def stand_in(made_runs, tmp_path, monkeypatch):
         program = tmp_path / "program.py"
         values = {"made": str(made_runs), "calls": str(calls), "fail": fail, "wait": wait}
         program.write_text(textwrap.dedent(STAND_IN).format(**values))
-        monkeypatch.setattr(quickstart, "PROGRAM", (sys.executable, str(program)))
-        monkeypatch.setattr(quickstart, "POLL_SECONDS", 0.02)
+        monkeypatch.setattr(side_by_side, "PROGRAM", (sys.executable, str(program)))
+        monkeypatch.setattr(side_by_side, "POLL_SECONDS", 0.02)
         return lambda: (
             [__import__("json").loads(line) for line in calls.read_text().splitlines()]
             if calls.exists()
@@ -133,9 +133,9 @@ def test_an_interrupt_reaches_the_processes_once_and_they_save(stand_in, made_ru
     code = f"""
 import signal, sys
 from pathlib import Path
-from workbench import quickstart
+from workbench import quickstart, side_by_side
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with it ignored
-quickstart.PROGRAM = {quickstart.PROGRAM!r}
+side_by_side.PROGRAM = {side_by_side.PROGRAM!r}
 try:
     quickstart.run_quickstart(Path({str(out)!r}), 0, {str(made_runs / "little.toml")!r}, threads=1)
 except KeyboardInterrupt:

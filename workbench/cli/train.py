@@ -17,6 +17,7 @@ from workbench.cli.options import (
     use_threads,
 )
 from workbench.cli.progress import log_to, training_bar
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.runs import Run
@@ -27,6 +28,19 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/NAME.")] = None,
     overrides: SetOption = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2",
+            help="Train every combination, e.g. `--grid training.qa_ratio=0.2,0.8 --grid seed=0,1`.",
+        ),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --grid: runs at a time; default: one for each GPU, else for each core."
+        ),
+    ] = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
@@ -35,8 +49,16 @@ def train(
     """Train a model on a recipe's biographies and save a series of checkpoints.
 
     Stop it with Ctrl-C at any time; `--resume` continues to the same weights. A finished run is not trained
-    twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`.
+    twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`. With `--grid`, --out is a
+    folder of runs; the same command continues what is unfinished in it.
     """
+    if grid:
+        _train_grid(recipe, overrides, grid, out, at_once, device, threads, as_json)
+        return
+    if at_once:
+        raise WorkbenchError(
+            "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
+        )
     from workbench.recipe import load_recipe
     from workbench.training.distributed import is_first_worker
     from workbench.training.interruption import Interrupted
@@ -56,6 +78,42 @@ def train(
             raise typer.Exit(130) from None
     if speaks:
         _print_summary(run, as_json)
+
+
+def _train_grid(
+    recipe: str,
+    overrides: list[str],
+    grid: list[str],
+    out: Path | None,
+    at_once: int | None,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    import json
+    import shlex
+
+    from rich.console import Console
+
+    from workbench.grids import grid_rows, make_grid_table, make_runs, train_grid
+    from workbench.training.distributed import is_distributed
+
+    if is_distributed():
+        raise WorkbenchError("--grid gives each run a process of its own; start it without torchrun.")
+    runs = make_runs(recipe, overrides, grid, out)
+    failures = train_grid(runs, recipe, make_console(), at_once=at_once, device=device, threads=threads)
+    folder = runs[0].path.parent
+    if as_json:
+        typer.echo(json.dumps(grid_rows(runs), ensure_ascii=False))
+    else:
+        Console().print(make_grid_table(runs))
+        typer.echo(
+            f"next: workbench compare {shlex.quote(str(folder))}/*/, workbench ui {shlex.quote(str(folder))}"
+        )
+    for sentence in failures.values():
+        make_console().print(f"workbench: {sentence}", style="red", highlight=False, markup=False)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _print_summary(run: "Run", as_json: bool) -> None:

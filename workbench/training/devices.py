@@ -37,6 +37,11 @@ class Execution:
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
 
 
+def count_gpus() -> int:
+    """CUDA devices that this process may use."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def choose_device(wanted: str | None) -> str:
     """`cuda` where there is one, else `cpu`; a device that is not there is refused."""
     available = "cuda" if torch.cuda.is_available() else "cpu"

@@ -51,6 +51,11 @@ def is_first_worker() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_distributed() -> bool:
+    """Whether this process is one of several that torchrun has started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def join_workers(device: str) -> Workers:
     """Join the process group torchrun has described in the environment, if any.
 
