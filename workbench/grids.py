@@ -6,42 +6,17 @@ workbench train mixed --grid training.qa_ratio=0.2,0.5,0.8 --grid seed=0,1,2 --o
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.arms import Arm, make_arm
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, load_recipe
-from workbench.runs import RUN_FILE, create_run, open_run
-from workbench.side_by_side import Job, count_cores, run_side_by_side
-from workbench.training.devices import choose_device, count_gpus
+from workbench.recipe import load_recipe
+from workbench.side_by_side import make_slots, run_side_by_side
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-
-@dataclass(frozen=True)
-class GridRun:
-    """One run of a grid. values: key → what it is here, as it was written."""
-
-    recipe: Recipe
-    path: Path
-    values: dict[str, str]
-    changes: tuple[str, ...]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether it has been trained; a run of another recipe in its place is refused."""
-        if not (self.path / RUN_FILE).is_file():
-            return False
-        return create_run(self.recipe, self.path).status.get("state") == "finished"
-
-    def job(self, source: str) -> Job:
-        """The command that trains it, or goes on with it."""
-        changes = [word for change in self.changes for word in ("--set", change)]
-        words = ["train", source, *changes, "--out", str(self.path), "--resume", "--quiet"]
-        return Job(self.path.name, words, self.path)
 
 
 def split_grid(texts: Sequence[str], example: str) -> dict[str, list[str]]:
@@ -65,8 +40,10 @@ def split_grid(texts: Sequence[str], example: str) -> dict[str, list[str]]:
     return grid
 
 
-def make_runs(source: str, overrides: Sequence[str], texts: Sequence[str], out: Path | None) -> list[GridRun]:
-    """The runs of a grid, the last key changing fastest. Every recipe is checked here, before anything is trained.
+def make_grid_arms(
+    source: str, overrides: Sequence[str], texts: Sequence[str], out: Path | None
+) -> list[Arm]:
+    """The arms of a grid, the last key changing fastest. Every recipe is checked here, before anything is trained.
 
     Folders are named after the recipe and what is changed: `mixed+qa-ratio0.2+seed1` below `out` (default:
     runs/NAME-grid).
@@ -79,21 +56,19 @@ def make_runs(source: str, overrides: Sequence[str], texts: Sequence[str], out: 
         raise WorkbenchError("--grid cannot change the name: runs are named after the keys that it changes.")
     base = load_recipe(source, list(overrides))
     folder = out or Path("runs") / f"{base.name}-grid"
-    runs = []
+    arms = []
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
         name = "+".join([base.name, *(_spell(key, value) for key, value in values.items())])
-        changes = [*overrides, *(f"{key}={value}" for key, value in values.items())]
-        recipe = load_recipe(source, [*changes, f"name={name}"])
-        runs.append(GridRun(recipe, folder / name, values, (*changes, f"name={name}")))
-    if len({run.path for run in runs}) < len(runs):
+        changes = [*overrides, *(f"{key}={value}" for key, value in values.items()), f"name={name}"]
+        arms.append(make_arm(source, changes, folder / name, values))
+    if len({arm.path for arm in arms}) < len(arms):
         raise WorkbenchError("Two runs of this grid would have the same name; change less at once.")
-    return runs
+    return arms
 
 
 def train_grid(
-    runs: Sequence[GridRun],
-    source: str,
+    arms: Sequence[Arm],
     console: "Console",
     *,
     at_once: int | None = None,
@@ -102,30 +77,29 @@ def train_grid(
 ) -> dict[str, str]:
     """Train what is not finished; a run that fails does not stop the others. Returns its sentence by run name.
 
-    at_once: processes at a time; default: one for each GPU, without any one for each core. threads: of each
-    process; default: an equal share of the cores.
+    at_once, device, threads: see `make_slots`.
     """
-    jobs = [run.job(source) for run in runs if not run.is_finished]
-    if len(jobs) < len(runs):
-        console.print(f"{len(runs) - len(jobs)} of {len(runs)} runs are finished already, kept", style="dim")
+    jobs = [arm.training for arm in arms if not arm.is_trained]
+    if len(jobs) < len(arms):
+        console.print(f"{len(arms) - len(jobs)} of {len(arms)} runs are finished already, kept", style="dim")
     if not jobs:
         return {}
-    for folder in {run.path.parent for run in runs}:
+    for folder in {arm.path.parent for arm in arms}:
         folder.mkdir(parents=True, exist_ok=True)
-    slots = _make_slots(len(jobs), at_once, device, threads)
+    slots = make_slots(len(jobs), at_once, device, threads)
     outcome = run_side_by_side("training", jobs, console, slots=slots, keep_going=True)
     return {job.name: sentence for job, sentence in outcome.failures.items()}
 
 
-def make_grid_table(runs: Sequence[GridRun]) -> "Table":
+def make_grid_table(arms: Sequence[Arm]) -> "Table":
     """Each run with what it changes, its last step and loss, and first tokens said right (test people)."""
     from rich.table import Table
 
-    table = Table(title=f"{len(runs)} runs", title_justify="left", box=None, pad_edge=False)
-    keys = [key.rpartition(".")[2].replace("_", " ") for key in runs[0].values]
+    table = Table(title=f"{len(arms)} runs", title_justify="left", box=None, pad_edge=False)
+    keys = [key.rpartition(".")[2].replace("_", " ") for key in arms[0].values]
     for heading in ("run", *keys, "state", "step", "loss", "biographies", "answers"):
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right")
-    for row in grid_rows(runs):
+    for row in grid_rows(arms):
         shares = ["–" if row[kind] is None else f"{row[kind]:.1%}" for kind in ("biographies", "answers")]
         loss = "–" if row["loss"] is None else f"{row['loss']:.3f}"
         step = "–" if row["step"] is None else f"{row['step']:,}"
@@ -133,16 +107,16 @@ def make_grid_table(runs: Sequence[GridRun]) -> "Table":
     return table
 
 
-def grid_rows(runs: Sequence[GridRun]) -> list[dict[str, Any]]:
+def grid_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """What the table shows, as plain data; None for what is not known."""
     rows = []
-    for run in runs:
-        opened = open_run(run.path) if (run.path / RUN_FILE).is_file() else None
-        last: dict[str, Any] = next(reversed(list(opened.metrics())), {}) if opened else {}
+    for arm in arms:
+        run = arm.run
+        last: dict[str, Any] = next(reversed(list(run.metrics())), {}) if run else {}
         means = {kind: last.get(kind, {}).get("test", {}).get("mean") for kind in ("biographies", "answers")}
-        state = opened.status.get("state", "?") if opened else "not begun"
+        state = run.status.get("state", "?") if run else "not begun"
         told = {"step": last.get("step"), "loss": last.get("loss"), **means}
-        rows.append({"run": run.path.name, "values": run.values, "state": state, **told})
+        rows.append({"run": arm.name, "values": dict(arm.values), "state": state, **told})
     return rows
 
 
@@ -151,13 +125,3 @@ def _spell(key: str, value: str) -> str:
     word = re.sub(r"[^A-Za-z0-9._+-]", "-", value)
     is_number = re.fullmatch(r"[-+.\deE]+", value)
     return key.rpartition(".")[2].replace("_", "-") + word if is_number else word
-
-
-def _make_slots(n_jobs: int, at_once: int | None, device: str | None, threads: int | None) -> list[list[str]]:
-    """What each place adds to a command: its device, and its share of the cores."""
-    chosen = choose_device(device)
-    gpus = [f"cuda:{i}" for i in range(count_gpus())] if device is None else []
-    places = min(n_jobs, at_once or (len(gpus) if gpus else 1 if chosen != "cpu" else count_cores()))
-    share = str(threads or max(1, count_cores() // places))
-    devices = [gpus[place % len(gpus)] if gpus else chosen for place in range(places)]
-    return [["--device", device, "--threads", share] for device in devices]

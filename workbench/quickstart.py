@@ -6,63 +6,23 @@ process of its own with half the cores; finished parts are kept, so an interrupt
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.arms import Arm, make_arm
 from workbench.errors import WorkbenchError
 from workbench.files import format_bytes
-from workbench.recipe import Recipe, load_recipe
 from workbench.report import write_report
 from workbench.report.markup import line_of
-from workbench.results import load_result, require_same_weights, result_path
-from workbench.runs import RUN_FILE, Run, create_run, open_run
-from workbench.side_by_side import Job, count_cores, run_side_by_side
+from workbench.results import load_result, result_path
+from workbench.runs import open_run
+from workbench.side_by_side import make_slots
+from workbench.stages import Progress, probe_stage, run_stages, train_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 AUGMENTATIONS = ("single", "multi5+permute")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One of the two runs."""
-
-    recipe: Recipe
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    def job(self, *words: str) -> Job:
-        """A command about this run."""
-        return Job(self.name, words, self.path)
-
-    @property
-    def run(self) -> Run | None:
-        """The run where it exists; one of another recipe in its place is refused."""
-        return create_run(self.recipe, self.path) if (self.path / RUN_FILE).is_file() else None
-
-    @property
-    def is_trained(self) -> bool:
-        run = self.run
-        return run is not None and run.status.get("state") == "finished"
-
-    @property
-    def is_probed(self) -> bool:
-        """Whether the last checkpoint has a sound result of these very weights."""
-        run = self.run
-        if run is None or not run.checkpoints:
-            return False
-        checkpoint = run.checkpoints[-1]
-        try:
-            result = load_result(result_path(run.path, "p", "embedding", checkpoint.step))
-            require_same_weights(result, checkpoint.weights_digest)
-        except WorkbenchError:
-            return False
-        return True
 
 
 def run_quickstart(
@@ -76,53 +36,24 @@ def run_quickstart(
 
     messages, results = Console(stderr=True, highlight=False), Console(highlight=False)
     started = time.monotonic()
-    arms = _make_arms(out, seed, recipe)
-    count = str(threads or max(1, count_cores() // len(arms)))
-    usual = ["--quiet", "--threads", count]
-    changes = ["--set", f"seed={seed}", "--resume", *usual]
-    training = [
-        arm.job(
-            "train",
-            str(recipe),
-            "--set",
-            f"biographies.augmentation={arm.name}",
-            "--out",
-            str(arm.path),
-            *changes,
-        )
-        for arm in arms
-        if not arm.is_trained
+    make_folder(out)
+    arms = [
+        make_arm(recipe, [f"biographies.augmentation={name}", f"seed={seed}"], out / name)
+        for name in AUGMENTATIONS
     ]
-    peak = _run("training", training, messages)
-    probing = [
-        arm.job("probe", str(arm.path), "--kind", "p", "--family", "embedding", *usual)
-        for arm in arms
-        if not arm.is_probed
-    ]
-    peak = max(peak, _run("probing", probing, messages))
+    slots = make_slots(len(arms), at_once=len(arms), threads=threads)
+    progress = run_stages(arms, [train_stage(), probe_stage("p")], messages, slots)
     _print_results(arms, results)
     report = write_report([arm.path for arm in arms], out / "report.html")
-    kept = 2 * len(arms) - len(training) - len(probing)
-    _print_end(report, time.monotonic() - started, peak, kept, arms, results)
+    _print_end(report, time.monotonic() - started, progress, arms, results)
     return report
 
 
-def _run(what: str, jobs: Sequence[Job], console: "Console") -> int:
-    """Run the jobs and return their greatest memory together, in bytes; 0 where there was nothing to do."""
-    if not jobs:
-        console.print(f"{what}: already done, kept", style="dim")
-        return 0
-    return run_side_by_side(what, jobs, console).peak
-
-
-def _make_arms(out: Path, seed: int, recipe: str | Path) -> list[Arm]:
+def make_folder(out: Path) -> None:
+    """Make the folder that runs go into; a file in its place is refused."""
     if out.exists() and not out.is_dir():
         raise WorkbenchError(f"{out} is a file; give --out a folder.")
     out.mkdir(parents=True, exist_ok=True)
-    return [
-        Arm(load_recipe(recipe, {"seed": seed, "biographies.augmentation": augmentation}), out / augmentation)
-        for augmentation in AUGMENTATIONS
-    ]
 
 
 def _print_results(arms: Sequence[Arm], console: "Console") -> None:
@@ -142,12 +73,12 @@ def _print_results(arms: Sequence[Arm], console: "Console") -> None:
 
 
 def _print_end(
-    report: Path, seconds: float, peak: int, kept: int, arms: Sequence[Arm], console: "Console"
+    report: Path, seconds: float, progress: Progress, arms: Sequence[Arm], console: "Console"
 ) -> None:
     console.print()
     console.print(f"Report   {report}", style="bold")
-    note = f" ({kept} of {2 * len(arms)} parts were there already)" if kept else ""
-    memory = f", at most {format_bytes(peak)} of memory" if peak else ""
+    note = f" ({progress.kept} of {progress.parts} parts were there already)" if progress.kept else ""
+    memory = f", at most {format_bytes(progress.peak)} of memory" if progress.peak else ""
     console.print(f"Took     {_clock(seconds)}{note}{memory}")
     richest = arms[-1].path
     console.print("Next     " + line_of("workbench", "ui", report.parent))

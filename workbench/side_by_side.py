@@ -104,6 +104,24 @@ def run_side_by_side(
     return Outcome(peak or usual, failures)
 
 
+def make_slots(
+    n_jobs: int, at_once: int | None = None, device: str | None = None, threads: int | None = None
+) -> list[list[str]]:
+    """Places for so many jobs: each adds its device and its share of the cores to a command.
+
+    at_once: how many; default: one for each GPU, without any one for each core. With several GPUs each place has its
+    own, in turn, unless a `device` is named. threads: of each process; default: an equal share of the cores.
+    """
+    from workbench.training.devices import choose_device, count_gpus
+
+    chosen = choose_device(device)
+    gpus = [f"cuda:{i}" for i in range(count_gpus())] if device is None else []
+    places = min(n_jobs, at_once or len(gpus) or (count_cores() if chosen == "cpu" else 1))
+    share = str(threads or max(1, count_cores() // places))
+    devices = [gpus[place % len(gpus)] if gpus else chosen for place in range(places)]
+    return [["--device", name, "--threads", share] for name in devices]
+
+
 def count_cores() -> int:
     """Cores this process may use: what a container or taskset leaves us."""
     try:

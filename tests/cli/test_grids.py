@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from workbench.errors import WorkbenchError
-from workbench.grids import make_runs, split_grid
+from workbench.grids import make_grid_arms, split_grid
 from workbench.runs import open_run
 
 GRID = ("--grid", "biographies.augmentation=single,multi2+permute", "--grid", "seed=0,1")
@@ -15,7 +15,7 @@ GRID = ("--grid", "biographies.augmentation=single,multi2+permute", "--grid", "s
 
 def test_the_last_key_changes_fastest_and_names_say_what_is_changed(tmp_path):
     grid = ["training.qa_ratio=0.2,0.8", "biographies.augmentation=single,multi5+permute", "seed=0,1"]
-    runs = make_runs("mixed", ["training.exposures=8"], grid, tmp_path)
+    runs = make_grid_arms("mixed", ["training.exposures=8"], grid, tmp_path)
     assert [run.path.name for run in runs[:4]] == [
         "mixed+qa-ratio0.2+single+seed0",
         "mixed+qa-ratio0.2+single+seed1",
@@ -26,7 +26,7 @@ def test_the_last_key_changes_fastest_and_names_say_what_is_changed(tmp_path):
     last = runs[-1]
     assert (last.recipe.training.qa_ratio, last.recipe.seed, last.recipe.training.exposures) == (0.8, 1, 8)
     assert last.recipe.name == last.path.name == "mixed+qa-ratio0.8+multi5+permute+seed1"
-    assert make_runs("mixed", [], ["seed=0"], None)[0].path == Path("runs/mixed-grid/mixed+seed0")
+    assert make_grid_arms("mixed", [], ["seed=0"], None)[0].path == Path("runs/mixed-grid/mixed+seed0")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_last_key_changes_fastest_and_names_say_what_is_changed(tmp_path):
 )
 def test_a_grid_that_cannot_be_trained_is_refused_whole(overrides, grid, sentence):
     with pytest.raises(WorkbenchError) as refused:
-        make_runs("tiny", overrides, grid, None)
+        make_grid_arms("tiny", overrides, grid, None)
     assert sentence in str(refused.value)
 
 

@@ -16,13 +16,13 @@ LINES = [
     "people biographies questions recipe",
     "tokens corpus",
     "checkpoints runs",
-    "training side_by_side grids",
+    "training side_by_side arms grids",
     "activations",
     "statistics sealing results",
     "probing corpus_statistics extraction attention",
-    "person_view",
+    "stages person_view",
     "figures tables report",
-    "quickstart",
+    "quickstart reproduction",
     "cli __main__",
 ]
 PIPELINE = [part for line in LINES for part in line.split()]

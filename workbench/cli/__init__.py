@@ -18,6 +18,7 @@ from workbench.cli import (
     quickstart,
     recipes,
     report,
+    reproduce,
     sites,
     train,
     ui,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (
     quickstart.quickstart,
+    reproduce.reproduce,
     data.data,
     train.train,
     cache_acts.cache_acts,

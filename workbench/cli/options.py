@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.errors import WorkbenchError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,6 +34,14 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """`0,1,2` → `(0, 1, 2)`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
+    return tuple(int(part) for part in parts)
 
 
 def make_console() -> "Console":

@@ -12,6 +12,7 @@ from workbench.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    read_seeds,
     use_threads,
 )
 from workbench.cli.progress import keep_progress, step_bar
@@ -93,7 +94,7 @@ def probe(
         rank=rank,
         steps=steps,
         layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
-        seeds=_numbers(seeds),
+        seeds=read_seeds(seeds),
         learning_curve=learning_curve,
         again=again,
     )
@@ -114,16 +115,6 @@ def probe(
             print_result(pooled)
     if figure is not None:
         _write_figures(opened, made, figure)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """`0,1,2` as numbers."""
-    from workbench.errors import WorkbenchError
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
-    return tuple(map(int, parts))
 
 
 def _pool(runs: "list[Run]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset]":

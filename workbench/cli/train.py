@@ -95,18 +95,18 @@ def _train_grid(
 
     from rich.console import Console
 
-    from workbench.grids import grid_rows, make_grid_table, make_runs, train_grid
+    from workbench.grids import grid_rows, make_grid_arms, make_grid_table, train_grid
     from workbench.training.distributed import is_distributed
 
     if is_distributed():
         raise WorkbenchError("--grid gives each run a process of its own; start it without torchrun.")
-    runs = make_runs(recipe, overrides, grid, out)
-    failures = train_grid(runs, recipe, make_console(), at_once=at_once, device=device, threads=threads)
-    folder = runs[0].path.parent
+    arms = make_grid_arms(recipe, overrides, grid, out)
+    failures = train_grid(arms, make_console(), at_once=at_once, device=device, threads=threads)
+    folder = arms[0].path.parent
     if as_json:
-        typer.echo(json.dumps(grid_rows(runs), ensure_ascii=False))
+        typer.echo(json.dumps(grid_rows(arms), ensure_ascii=False))
     else:
-        Console().print(make_grid_table(runs))
+        Console().print(make_grid_table(arms))
         typer.echo(
             f"next: workbench compare {shlex.quote(str(folder))}/*/, workbench ui {shlex.quote(str(folder))}"
         )

@@ -1,0 +1,130 @@
+"""The stages of an experiment, and all arms brought through them: training, probes, finetuning, answers.
+
+Each stage is a command of ours; what is finished is kept, so an experiment that was stopped simply continues.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.arms import Arm
+from workbench.errors import WorkbenchError
+from workbench.extraction.finetunes import Finetune, base_checkpoint, list_finetunes, open_finetune
+from workbench.results import load_result, load_results, require_same_weights, result_path
+from workbench.side_by_side import Job, run_side_by_side
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ADAPTER = "lora"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """name: what is being done, e.g. `probing`. is_done: whether an arm is through; job: the command that brings it."""
+
+    name: str
+    is_done: Callable[[Arm], bool]
+    job: Callable[[Arm], Job]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes."""
+
+    parts: int
+    kept: int
+    peak: int
+
+
+def run_stages(
+    arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", slots: Sequence[Sequence[str]]
+) -> Progress:
+    """Bring all arms through all stages, one stage after the other; the first failure stops the stage."""
+    kept = peak = 0
+    for stage in stages:
+        jobs = [stage.job(arm) for arm in arms if not stage.is_done(arm)]
+        kept += len(arms) - len(jobs)
+        if jobs:
+            peak = max(peak, run_side_by_side(stage.name, jobs, console, slots=slots).peak)
+        else:
+            console.print(f"{stage.name}: already done, kept", style="dim")
+    return Progress(len(arms) * len(stages), kept, peak)
+
+
+def train_stage() -> Stage:
+    """Training, to the last step."""
+    return Stage("training", lambda arm: arm.is_trained, lambda arm: arm.training)
+
+
+def probe_stage(kind: str) -> Stage:
+    """The paper's probe of the last checkpoint: kind `p` or `q`."""
+    name = "probing" if kind == "p" else "probing names"
+    return Stage(
+        name,
+        lambda arm: _has_result(arm, kind, "embedding"),
+        lambda arm: arm.job("probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
+    )
+
+
+def finetune_stage(steps: int | None = None) -> Stage:
+    """LoRA on the questions of the train people; steps: default by the model's size."""
+    options = ["--steps", str(steps)] if steps else []
+    return Stage(
+        "finetuning",
+        lambda arm: _finetune(arm) is not None,
+        lambda arm: arm.job(
+            "finetune", str(arm.path), "--method", ADAPTER, *options, *_afresh(arm), "--quiet"
+        ),
+    )
+
+
+def answer_stage() -> Stage:
+    """Every question put to the finetuned model."""
+    return Stage(
+        "asking",
+        _is_asked,
+        lambda arm: arm.job("evaluate", str(arm.path), "--adapter", ADAPTER),
+    )
+
+
+def _has_result(arm: Arm, kind: str, family: str, variant: str = "") -> bool:
+    """Whether the last checkpoint has a sound result of these very weights."""
+    run = arm.run
+    if run is None or not run.checkpoints:
+        return False
+    checkpoint = run.checkpoints[-1]
+    try:
+        result = load_result(result_path(run.path, kind, family, checkpoint.step, variant))
+        require_same_weights(result, checkpoint.weights_digest)
+    except WorkbenchError:
+        return False
+    return True
+
+
+def _finetune(arm: Arm) -> Finetune | None:
+    """The arm's finetune, if it belongs to the last checkpoint."""
+    run = arm.run
+    if run is None or not run.checkpoints:
+        return None
+    try:
+        finetune = open_finetune(run, ADAPTER)
+        base_checkpoint(run, finetune, "last")
+    except WorkbenchError:
+        return None
+    return finetune
+
+
+def _afresh(arm: Arm) -> list[str]:
+    """The option that replaces a finetune of other weights; one that was interrupted goes on without it."""
+    return ["--again"] if arm.run and any(one.name == ADAPTER for one in list_finetunes(arm.run)) else []
+
+
+def _is_asked(arm: Arm) -> bool:
+    """Whether the finetune, as it is now, has been asked."""
+    finetune = _finetune(arm)
+    if finetune is None or not _has_result(arm, "qa", ADAPTER, ADAPTER):
+        return False
+    asked = load_results(arm.path, "qa", ADAPTER, ADAPTER)
+    return bool(json.loads(asked.attrs["settings"]).get("files") == finetune.info["sha256"])
