@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from tests.report.conftest import finish
 from workbench.errors import WorkbenchError
+from workbench.people.attributes import ATTRIBUTES
+from workbench.recipe import load_recipe
 from workbench.report import write_report
-from workbench.results import load_results, result_path
-from workbench.runs import open_run
+from workbench.results import load_results, make_attrs, result_path, save_result
+from workbench.runs import create_run, open_run
 
 
 class Page(HTMLParser):
@@ -131,6 +135,29 @@ def test_q_probes_are_drawn_where_they_exist(runs, add_results, tmp_path):
     assert len(bars) == 1 and bars[0]["data"][0]["name"] == "multi5+permute"
     assert f"workbench probe {single} --kind q" in page.text
     assert f"workbench probe {permuted} --kind q" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("objective", "words", "number"),
+    [("biographies", "single, after LoRA", "1.1"), ("mixed", "single, mixed training", "88.8")],
+)
+def test_the_papers_answers_stand_below_ours(made_runs, tmp_path, objective, words, number):
+    """Figure 3: the employer of `single` is answered by 1.1 % after LoRA and by 88.8 % after mixed training."""
+    recipe = load_recipe(made_runs / "little.toml", {"training.objective": objective})
+    run = create_run(recipe, tmp_path / "asked")
+    finish(run)
+    shares = np.full((2, len(ATTRIBUTES)), 0.5)
+    cells = dict.fromkeys(("accuracy", "chance", "ci_low", "ci_high"), (("split", "attribute"), shares))
+    cells |= {"n": (("split", "attribute"), np.full(shares.shape, 20))}
+    cells |= {"said": (("split", "attribute", "answer_kind"), np.full((*shares.shape, 1), 20))}
+    last = run.checkpoints[-1]
+    attrs = make_attrs(kind="qa", family="none", run=run, checkpoint=last, settings={})
+    coords = {"split": ["train", "test"], "attribute": list(ATTRIBUTES), "answer_kind": ["right"]}
+    result = xr.Dataset(cells, coords={**coords, "checkpoint": last.step}, attrs=attrs)
+    save_result(result_path(run.path, "qa", "none", last.step), result)
+    text = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    row = text.split(f'<th scope="row">{words}</th>')[1].split("</tr>")[0]
+    assert row.count("<td>") == len(ATTRIBUTES) + 1 and f"<td>{number}</td>" in row
 
 
 def test_a_damaged_or_outdated_result_is_told_and_the_rest_still_shown(runs, tmp_path):

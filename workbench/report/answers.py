@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 import xarray as xr
 
+from workbench.figures.cells import attribute_label
 from workbench.figures.extraction import plot_answers
+from workbench.figures.paper import paper_answers
+from workbench.people.attributes import ATTRIBUTES
 from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
 from workbench.report.parts import RunParts
+from workbench.report.pictures import beside_paper
 
 Parts = Sequence[RunParts]
 
@@ -23,7 +27,13 @@ def answers(parts: Parts) -> str:
     if made:
         figure = plot_answers(pd.concat([_rows(name, dataset) for name, dataset in made]))
         said = "".join(details(f"{name}: what was said", table(_said(dataset))) for name, dataset in made)
-        body = f'<div class="grid">{card("Test people", figure_box({"answers": figure}), said)}</div>'
+        known = dict(_paper_answers(part) for part in parts if part.in_paper)
+        theirs = beside_paper(
+            "Figure 3",
+            [*(attribute_label(attribute) for attribute in ATTRIBUTES), "mean"],
+            {name: [*shares.values(), sum(shares.values()) / len(shares)] for name, shares in known.items()},
+        )
+        body = f'<div class="grid">{card("Test people", figure_box({"answers": figure}), said, theirs)}</div>'
     lines = [
         f"{line_of('workbench', 'finetune', part.run.path)}\n"
         f"{line_of('workbench', 'evaluate', part.run.path, '--adapter', 'lora')}"
@@ -39,6 +49,13 @@ def answers(parts: Parts) -> str:
         body,
         missing("Not asked yet.", "\n".join(lines)) if lines else "",
     )
+
+
+def _paper_answers(part: RunParts) -> tuple[str, dict[str, float]]:
+    """How the paper's model of the same augmentation came to answer, and its accuracy by attribute."""
+    mixed = part.run.recipe.training.objective == "mixed"
+    how = "mixed training" if mixed else "after LoRA"
+    return f"{part.augmentation}, {how}", paper_answers(part.augmentation, mixed=mixed)
 
 
 def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:

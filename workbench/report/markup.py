@@ -3,7 +3,7 @@
 import html
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -74,6 +74,16 @@ def table(rows: Mapping[str, object]) -> str:
     """Two columns: what, value."""
     body = "".join(f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows.items())
     return f"<table>{body}</table>"
+
+
+def matrix(corner: str, heads: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
+    """Rows × columns, each with its heading."""
+    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in (corner, *heads))
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(value)}</td>" for value in values)}</tr>'
+        for name, values in rows.items()
+    )
+    return f'<div class="scroll"><table class="matrix"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def line_of(*words: str | Path) -> str:

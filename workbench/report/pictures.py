@@ -1,9 +1,10 @@
 """The report's pictures: heatmaps side by side, the paper's, training, the name alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workbench.figures import (
     paper_p_probe,
+    paper_q_probe,
     plot_difference,
     plot_heatmap_series,
     plot_learning_curve,
@@ -14,6 +15,7 @@ from workbench.figures import (
     plot_seen_sets,
     plot_training_curves,
 )
+from workbench.figures.cells import target_label
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.report.markup import (
@@ -23,12 +25,14 @@ from workbench.report.markup import (
     figure_box,
     grid,
     line_of,
+    matrix,
     missing,
     preformatted,
     section,
     switch,
 )
 from workbench.report.parts import RunParts
+from workbench.results import TARGETS
 from workbench.tables import table_text
 
 Parts = Sequence[RunParts]
@@ -149,8 +153,17 @@ def _curves_card(part: RunParts) -> str:
 def from_the_name(parts: Parts) -> str:
     """The Q-probe: what the bare name gives away."""
     probed = {part.name: part.q for part in parts if part.q is not None}
+    known = {part.augmentation: paper_q_probe(part.augmentation) for part in parts if part.in_paper}
+    theirs = beside_paper(
+        "Figure 7",
+        [target_label(target) for target in TARGETS],
+        {
+            name: [float(cells["accuracy"].sel(target=target)) for target in TARGETS]
+            for name, cells in known.items()
+        },
+    )
     figure = (
-        f'<div class="grid"><div class="card">{figure_box({"q": plot_q_bars(probed)})}</div></div>'
+        f'<div class="grid"><div class="card">{figure_box({"q": plot_q_bars(probed)})}{theirs}</div></div>'
         if probed
         else ""
     )
@@ -163,6 +176,14 @@ def from_the_name(parts: Parts) -> str:
             [part for part in parts if part.q is None], "The Q-probe has not been run.", "--kind", "q"
         ),
     )
+
+
+def beside_paper(figure: str, heads: Sequence[str], rows: Mapping[str, Sequence[float]]) -> str:
+    """The paper's numbers for the same augmentations, folded; nothing where it has none. rows: name → shares."""
+    if not rows:
+        return ""
+    percent = {name: [f"{100 * share:.1f}" for share in shares] for name, shares in rows.items()}
+    return details(f"The paper’s numbers ({figure}), in %", matrix("augmentation", heads, percent))
 
 
 def _legend(extra: str = "") -> str:
