@@ -148,7 +148,7 @@ def _seen_table(dataset: xr.Dataset) -> "Table":
     ]
     for target in shown:
         table.add_column(
-            target.replace("_", " ").replace("/", "\n").replace(" ", "\n") + " ",
+            "\n".join(f" {word} " for word in target.replace("_", " ").replace("/", " ").split()),
             justify="right",
             no_wrap=True,
         )
