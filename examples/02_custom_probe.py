@@ -11,10 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from workbench import load_recipe, train
+from workbench import load_recipe, probe_activations, train
 from workbench.figures import plot_layer_heatmap
-from workbench.probing.cached_probe import make_cached_task, run_cached_probe
-from workbench.probing.p_probe import make_p_probe_data
 from workbench.tables import print_result
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
@@ -27,10 +25,11 @@ run = train(
 # How many directions of the hidden state does a fact need? Probe its 8 largest principal components only.
 my_probe = make_pipeline(PCA(n_components=8), LogisticRegression(max_iter=200))
 
-task = make_cached_task(run, make_p_probe_data(run))
-result = run_cached_probe(
-    run, run.checkpoint("last"), task, probe=my_probe, family="pca8", layers=[0, 2, "final"]
-)
-print_result(result)
-plot_layer_heatmap(result, "company/whole").write_html(folder / "layers.html", include_plotlyjs=True)
+result = probe_activations(run, my_probe, family="pca8", checkpoints="all", layers=[0, 2, "final"])
+newest = result.isel(checkpoint=-1)
+print_result(newest)
+print(result["accuracy"].sel(target="company/whole", position=0).to_pandas())  # checkpoint × layer
+
+plot_layer_heatmap(newest, "company/whole").write_html(folder / "layers.html", include_plotlyjs=True)
 print("layer × position for the company is in", folder / "layers.html")
+print(f"and it is kept beside the run: workbench ui {folder}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.errors import WorkbenchError
     from workbench.probing.p_probe import run_p_probe
     from workbench.probing.q_probe import run_q_probe
+    from workbench.probing.runner import probe_activations
     from workbench.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
     from workbench.report import write_report
     from workbench.results import export, list_results, load_results, save_result, to_dataframe
@@ -50,6 +51,7 @@ _PLACES = {
     "make_recipe": "recipe",
     "open_run": "runs",
     "open_store": "activations",
+    "probe_activations": "probing.runner",
     "run_p_probe": "probing.p_probe",
     "run_q_probe": "probing.q_probe",
     "save_result": "results",
@@ -81,6 +83,7 @@ __all__ = [
     "make_recipe",
     "open_run",
     "open_store",
+    "probe_activations",
     "run_p_probe",
     "run_q_probe",
     "save_result",

@@ -1,5 +1,6 @@
 """Probe several checkpoints of a run and keep the results; nothing that exists is made twice."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +14,8 @@ from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_set
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.probing.seen_probe import run_seen_probe
-from workbench.results import find_result, result_path, save_result
-from workbench.runs import Run
+from workbench.results import find_result, load_result, load_results, result_path, save_result
+from workbench.runs import Run, select_checkpoints
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -96,15 +97,17 @@ def run_probes(
     checkpoints: Sequence[Checkpoint],
     request: ProbeRequest,
     *,
+    probe: Any = None,
     device: str | None = None,
     show: Show | None = None,
 ) -> "list[xr.Dataset]":
     """Probe each checkpoint, or load its result where one of the same weights and settings exists.
 
+    probe: an object of your own that the request's family is the name of (see `probe_activations`).
     `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
     _require_group(run, request.group)
-    prober = _Prober(run, request, device, show, len(checkpoints))
+    prober = _Prober(run, request, probe, device, show, len(checkpoints))
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
         path = result_path(
@@ -121,12 +124,54 @@ def run_probes(
     return datasets
 
 
+def probe_activations(
+    run: Run,
+    probe: Any = "logistic",
+    *,
+    kind: str = "p",
+    checkpoints: str = "last",
+    family: str | None = None,
+    layers: Sequence[int | str] | None = None,
+    group: str | None = None,
+    seeds: Sequence[int] = (0,),
+    device: str | None = None,
+    again: bool = False,
+) -> "xr.Dataset":
+    """Probe what a run's checkpoints hold at every layer and position; dims (checkpoint, layer, position, target).
+
+    probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), or your own object with `fit(X, y)` and
+    `predict(X)`; a fresh copy is fitted for each cell, on train people. kind: `p` (biographies) or `q` (names).
+    checkpoints: `all`, `last`, `every:4` or steps. layers: 0, 1, …, `final`; default: all. Several seeds add the
+    dimension `seed`.
+
+    The result is kept in the run's folder as `family` (default: the object's class), so that the app and the report
+    show it, and read where it was made of the same weights. Raises WorkbenchError for an unknown name, an object
+    without `fit` or `predict`, and where an object that prints otherwise is kept under this name already; `again`
+    makes it anew and replaces such a one.
+    """
+    name = family or (probe if isinstance(probe, str) else type(probe).__name__)
+    if name == EMBEDDING:
+        raise WorkbenchError(
+            "The embedding probe trains through the network; use run_p_probe or run_q_probe."
+        )
+    chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
+    wanted = None if layers is None else tuple(str(layer) for layer in layers)
+    request = ProbeRequest(kind, name, group, layers=wanted, seeds=tuple(seeds), again=again)
+    own = None if isinstance(probe, str) else probe
+    if own is not None:
+        _require_room(run, request, str(own))
+    run_probes(run, chosen, request, probe=own, device=device)
+    found = load_results(run.path, request.result_kind, request.family_name, request.variant)
+    return found.sel(checkpoint=[checkpoint.step for checkpoint in chosen])
+
+
 @dataclass(frozen=True)
 class _Prober:
     """Makes one request's results; what is common to all checkpoints is made once, when first needed."""
 
     run: Run
     request: ProbeRequest
+    own: Any
     device: str | None
     show: Show | None
     n_checkpoints: int
@@ -167,7 +212,8 @@ class _Prober:
         what = f"{request.result_kind.replace('_', ' ')} {request.family_name}, step {checkpoint.step}"
         if self.show:
             self.show(what, number, self.n_checkpoints, float("nan"))
-        options: Any = {"probe": request.family, "family": request.family_name, "device": self.device}
+        probe = request.family if self.own is None else self.own
+        options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
         run_it = run_cached_curve if request.learning_curve else run_cached_probe
         found = run_it(self.run, checkpoint, self.task, layers=request.layers, seeds=request.seeds, **options)
         if self.show:
@@ -190,6 +236,21 @@ class _Prober:
                 return run_seen_probe(self.run, checkpoint, self.data, **options)
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
+
+
+def _require_room(run: Run, request: ProbeRequest, probe: str) -> None:
+    """Refuse a name under which another probe's results are kept; with `again` they are taken away."""
+    folder = result_path(run.path, request.result_kind, request.family_name, 0, request.variant).parent
+    for file in sorted(folder.glob("step-*")):
+        kept = json.loads(load_result(file).attrs["settings"]).get("probe")
+        if kept == probe:
+            continue
+        if not request.again:
+            raise WorkbenchError(
+                f"{folder} holds the results of {kept}, and this is {probe}; give it a name of its own with family=…, "
+                "or again=True to replace them."
+            )
+        file.unlink()
 
 
 def _require_group(run: Run, group: str | None) -> None:

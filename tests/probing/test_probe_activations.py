@@ -1,0 +1,78 @@
+"""Probes on activations in one call: every checkpoint and layer, kept under a name that is one object's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+
+from tests.probing.probed_runs import CHECKPOINTS, train_micro
+from workbench import probe_activations
+from workbench.errors import WorkbenchError
+from workbench.results import list_results, load_results
+from workbench.runs import Run
+
+
+class Counting(RidgeClassifier):
+    """A ridge classifier that counts how often it has been fitted."""
+
+    fits = 0
+
+    def fit(self, X: Any, y: Any) -> "Counting":
+        Counting.fits += 1
+        return super().fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    from tests.probing.probed_runs import PROBING
+
+    return train_micro(tmp_path_factory.mktemp("brought") / "micro", **PROBING)
+
+
+def test_an_object_is_fitted_everywhere_and_kept_under_its_name(run: Run) -> None:
+    found = probe_activations(run, Counting(alpha=2.0), checkpoints="all", layers=[0, "final"], device="cpu")
+    assert found["accuracy"].dims == ("checkpoint", "layer", "position", "target")
+    assert found["checkpoint"].values.tolist() == CHECKPOINTS
+    assert found["layer"].values.tolist() == ["0", "final"]
+    (kept,) = [result for result in list_results(run.path) if "Counting" in result.family]
+    assert (kept.kind, kept.family, kept.steps) == ("p", "Counting+layers-0-final", CHECKPOINTS)
+    np.testing.assert_array_equal(
+        load_results(run.path, "p", "Counting", "layers-0-final")["accuracy"], found["accuracy"]
+    )
+
+    fits = Counting.fits
+    one = probe_activations(run, Counting(alpha=2.0), checkpoints="4", layers=[0, "final"], device="cpu")
+    assert Counting.fits == fits and one["checkpoint"].values.tolist() == [4]  # read, not fitted
+
+    other = Counting(alpha=3.0)
+    with pytest.raises(
+        WorkbenchError, match=r"results of Counting\(alpha=2.0\), and this is Counting\(alpha=3"
+    ):
+        probe_activations(run, other, checkpoints="4", layers=[0, "final"], device="cpu")
+    probe_activations(run, other, checkpoints="4", layers=[0, "final"], device="cpu", again=True)
+    (kept,) = [result for result in list_results(run.path) if "Counting" in result.family]
+    assert kept.steps == [4] and Counting.fits > fits
+
+
+def test_names_and_seeds(run: Run) -> None:
+    by_name = probe_activations(run, "nearest-mean", kind="q", layers=["final"], seeds=(0, 1), device="cpu")
+    assert by_name.sizes["seed"] == 2 and by_name.attrs["kind"] == "q"
+    called = probe_activations(run, LogisticRegression(C=0.1), family="lr", layers=["final"], device="cpu")
+    assert called.attrs["family"] == "lr"
+
+
+@pytest.mark.parametrize(
+    ("probe", "sentence"),
+    [
+        ("logistik", "did you mean 'logistic'?"),
+        ("embedding", "use run_p_probe or run_q_probe"),
+        (object(), "fit"),
+    ],
+)
+def test_what_is_no_probe_is_refused(run: Run, probe: Any, sentence: str) -> None:
+    with pytest.raises(WorkbenchError) as refused:
+        probe_activations(run, probe, family=None if isinstance(probe, str) else "mine", device="cpu")
+    assert sentence in str(refused.value)
+    assert not any(Path(result.family).name.startswith("mine") for result in list_results(run.path))
