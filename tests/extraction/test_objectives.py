@@ -62,6 +62,27 @@ def test_mixed_training_measures_the_four_curves_of_figure_1_and_answers_without
     assert [last[attribute] for attribute in ATTRIBUTES] == pytest.approx(measured.values.tolist(), abs=0.11)
 
 
+def test_a_bidirectional_model_is_trained_on_questions_mixed_in(tmp_path: Path) -> None:
+    """Answers are masked whole while it trains, so train people's are learned as they are asked for."""
+    changes = QUICK | {
+        "people__number": 12,
+        "people__pool_sizes": {
+            "first_name": 8, "middle_name": 2, "last_name": 4, "birth_city": 3, "university": 3, "major": 3,
+            "company": 3, "birth_year": 2,
+        },
+        "model__d_model": 64, "training__optimizer": "muon", "training__lr": 8e-3,
+        "training__exposures": 150, "training__qa_ratio": 0.5,
+    }  # fmt: skip
+    recipe = micro_recipe(model__architecture="gbert", training__objective="mixed", **changes)
+    run = train(recipe, tmp_path / "run", device="cpu")
+    last = run.metrics()[-1]
+    assert {kind: set(last[kind]) for kind in ("biographies", "answers")} == {
+        "biographies": {"train", "test"}, "answers": {"train", "test"},
+    }  # fmt: skip
+    dataset = evaluate(run, EvaluationRequest()).dataset
+    assert float(dataset["accuracy"].sel(split="train").mean()) > 0.7
+
+
 def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: Path) -> None:
     recipe = micro_recipe(model__architecture="gbert", training__objective="masked", **QUICK)
     run = train(recipe, tmp_path / "run", device="cpu")

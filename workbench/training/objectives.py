@@ -62,7 +62,9 @@ def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, tor
 class WordMasking:
     """Whole-word masking: 15 % of words; of these 80 % become the mask token, 10 % a random one, 10 % stay.
 
-    Which words, is a function of (seed, step). Targets are the chosen tokens themselves, unshifted.
+    Which words, is a function of (seed, step). Targets are the chosen tokens themselves, unshifted. In rows of
+    questions the answers are masked instead, each of them whole, as they will be when they are asked for: by
+    chance all words of a date would be masked once in 5,000 times.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", seed: int) -> None:
@@ -91,4 +93,9 @@ class WordMasking:
             chosen_BT & (kind_BT >= MASK_TOKEN_SHARE) & (kind_BT < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
         )
         ids_BT[swap_BT] = random_ids_BT[swap_BT]
+        if rows.answers_BT is not None:
+            asking_B = rows.answers_BT.any(1)
+            hidden_AT = rows.answers_BT[asking_B]
+            ids_BT[asking_B] = np.where(hidden_AT, self.mask_id, rows.ids_BT[asking_B])
+            targets_BT[asking_B] = np.where(hidden_AT, rows.ids_BT[asking_B], IGNORED)
         return Rows(ids_BT, targets_BT)
