@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run
     for row, message in [
         ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
         ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
+        ({"person": True}, r"about person True, whom the run does not know"),
+        ({"full_name": ["No", "Body"]}, r"about \['No', 'Body'\], whom the run does not know"),
+        (
+            {"person": 0, "full_name": "No Body"},
+            r"person 0 of this run is .*, not 'No Body'; give one of the two",
+        ),
+        (
+            {"person": 0, "prompt": "Wherefore art?"},
+            r"holds the word 'Wherefore', which this closed vocabulary",
+        ),
         ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
         ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
         ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
@@ -59,6 +70,43 @@ def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run
     ]:
         with pytest.raises(WorkbenchError, match=message):
             run_with(**row)
+
+
+def test_questions_nobody_may_be_trained_on_are_refused(own_run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    of_test = [question for question in own_run.corpus.questions if question.split == "test"]
+    file.write_text("".join(json.dumps(asdict(question)) + "\n" for question in of_test[:6]))
+    with pytest.raises(WorkbenchError, match=r"No question is about a train person, .*people.jsonl says who"):
+        invoke("finetune", str(own_run.path), "--questions", str(file))
+    file.write_text("")
+    with pytest.raises(
+        WorkbenchError, match=r"own.jsonl holds no questions; it needs one JSON object a line"
+    ):
+        invoke("finetune", str(own_run.path), "--questions", str(file))
+
+
+@pytest.mark.parametrize("name", ["", "none", "../lora", "a/b", ".hidden"])
+def test_a_name_that_is_no_folder_is_refused(own_run: Run, name: str) -> None:
+    with pytest.raises(WorkbenchError, match=r"A finetune cannot be called '.*'; give --name a plain word"):
+        invoke("finetune", str(own_run.path), *SMALL, "--name", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "0"], r"finetuning's lr is 0; expected a number above 0"),
+        (["--grid", "lr=1e-3,nan"], r"finetuning's lr is nan; expected a number above 0"),
+        (["--grid", "steps=2,0"], r"finetuning's steps is 0; expected at least 1"),
+        (["--rank", "65"], r"rank 65 is larger than the matrices it updates.*; choose at most 64"),
+        (["--grid", "embedding_rank=2,99"], r"The embedding rank 99 is larger .*; choose at most 64"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_made(
+    own_run: Run, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(WorkbenchError, match=message):
+        invoke("finetune", str(own_run.path), "--questions-per-step", "6", *arguments)
+    assert not (own_run.path / "finetunes").exists()
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

@@ -86,6 +86,10 @@ def evaluate(
     """Ask every question (or of a sample of people), recite biographies, and keep the result of the run's own
     questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice.
     """
+    if request.adapter is None and request.which != "last":
+        raise WorkbenchError(
+            f"--which {request.which} is a state of a finetune; give --adapter as well, or leave it out."
+        )
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
     checkpoint = run.checkpoint(request.checkpoint or "last")
     if tuned is not None:

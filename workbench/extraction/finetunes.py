@@ -79,6 +79,15 @@ def finetunes_folder(run: Run) -> Path:
     return run.path / "finetunes"
 
 
+def require_name(name: str) -> str:
+    """The name, if a folder can have it and no command means something else by it."""
+    if name in ("", "none") or name != Path(name).name or name.startswith("."):
+        raise WorkbenchError(
+            f"A finetune cannot be called {name!r}; give --name a plain word (and not `none`, which means no finetune)."
+        )
+    return name
+
+
 def list_finetunes(run: Run) -> list[Finetune]:
     """The finished finetunes of a run by name."""
     files = sorted(finetunes_folder(run).glob(f"*/{INFO_FILE}"))
@@ -97,7 +106,16 @@ def open_finetune(run: Run, name: str | Path) -> Finetune:
 
 def base_checkpoint(run: Run, finetune: Finetune, which: str | None = None) -> Checkpoint:
     """The run's checkpoint a finetune belongs to; with `which`, that one, refused where its weights are others."""
-    checkpoint = run.checkpoint(finetune.base_step if which is None else which)
+    if which is None:
+        same = [one for one in run.checkpoints if one.weights_digest == finetune.base_digest]
+        if same:
+            return same[-1]
+        raise WorkbenchError(
+            f"The finetune {finetune.path} belongs to the weights {finetune.base_digest[:12]}… (step "
+            f"{finetune.base_step} of {finetune.info['base_run']}), and no checkpoint of {run.path} has those; "
+            "give the run it was made in."
+        )
+    checkpoint = run.checkpoint(which)
     if checkpoint.weights_digest != finetune.base_digest:
         raise WorkbenchError(
             f"The finetune {finetune.path} belongs to the weights {finetune.base_digest[:12]}… but step "

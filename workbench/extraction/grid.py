@@ -59,7 +59,7 @@ def make_grid(
         settings = choose_settings(width, **{**given, **chosen})
         parts = [f"{key.replace('_', '-')}{value:g}" for key, value in chosen.items() if key != "seed"]
         seed = [f"seed{chosen['seed']}"] if name and "seed" in chosen else []  # the usual name has it already
-        combinations.append(("+".join([name or settings.name, *parts, *seed]), settings))
+        combinations.append(("+".join([settings.name if name is None else name, *parts, *seed]), settings))
     return combinations
 
 
