@@ -240,8 +240,11 @@ def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
 
 
 def _command(folder: str, run: Path | str) -> str:
-    """What makes the results of a folder, without their variant's options."""
-    kind, _, family = folder.partition("+")[0].partition("-")
+    """What makes the results of a folder, without their variant's options but the group."""
+    plain, *variant = folder.split("+")
+    groups = [part.removeprefix("group-") for part in variant if part.startswith("group-")]
+    run = f"{run}{f' --group {groups[0]}' if groups else ''}"
+    kind, _, family = plain.partition("-")
     match kind:
         case "attention":
             return f"attention {run} --what {family}"

@@ -1,6 +1,7 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +78,17 @@ class Run:
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
         return select_checkpoints(self.checkpoints, str(which), self.path)[-1]
+
+
+def name_apart(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: its folder's, after as many of the folders above as it takes to tell the runs apart."""
+    parts = [run.path.resolve().parts for run in runs]
+    names = [run.name for run in runs]
+    length = 1
+    while len(set(names)) < len(set(parts)):
+        length += 1
+        names = ["/".join(part[-length:]) for part in parts]
+    return names
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`workbench finetune` and `workbench evaluate`: what they print and refuse, grids, and stopping half-way."""
 
 import json
+import re
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import list_finetunes, open_finetune
 from workbench.extraction.finetuning import finetune
-from workbench.extraction.grid import make_grid, parse_grid
+from workbench.extraction.grid import make_grid, make_grid_table, parse_grid
 from workbench.extraction.settings import FinetuneSettings
 from workbench.extraction.unfinished import unfinished_folder
 from workbench.runs import Run
@@ -35,6 +36,7 @@ def test_the_commands(own_run: Run, tmp_path: Path) -> None:
     assert "best" in text and f"next: workbench evaluate {path} --adapter mine" in text.replace("\n", "")
     text = invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--examples", "2", "--beams", "4")
     assert "birth date" in text and "what was said" in text
+    assert re.search(r"2 of \d+ wrong answers", text)
     answer = json.loads(invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--json"))
     assert len(answer["cells"]) == 12
     assert {row["split"] for row in answer["cells"]} == {"train", "test"}
@@ -181,6 +183,21 @@ def test_a_loss_that_is_not_finite_ends_the_finetune_at_once(own_run: Run) -> No
             observer=lambda step, _n, _loss: seen.append(step),
         )
     assert len(seen) < 10
+
+
+def test_a_grid_of_ranks_stands_beside_the_papers(own_run: Run) -> None:
+    settings = {"embedding_rank": 16, "steps": 1, "questions_per_step": 6, "evaluate_every": 1}
+    made = [
+        finetune(own_run, own_run.checkpoint(), FinetuneSettings(rank=rank, **settings), name=f"r{rank}")
+        for rank in (2, 3)
+    ]
+    table = make_grid_table({"rank": [2, 3]}, made, {"2/16": (0.91, 0.903)})
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    rows = dict(
+        zip(cells["name"], zip(cells["paper test"], cells["paper train first"], strict=True), strict=True)
+    )
+    assert rows == {"r2": ("90.3%", "91.0%"), "r3": ("·", "·")}
+    assert "paper test" not in [column.header for column in make_grid_table({"rank": [2, 3]}, made).columns]
 
 
 def test_a_grid_makes_every_combination_and_says_which_answers_best(own_run: Run) -> None:
