@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.report.conftest import finish, make_result
+from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
 from workbench.report import write_report
-from workbench.results import load_results, result_path
-from workbench.runs import open_run
+from workbench.results import load_results, result_path, save_result
+from workbench.runs import create_run, open_run
 
 
 class Page(HTMLParser):
@@ -131,6 +133,25 @@ def test_q_probes_are_drawn_where_they_exist(runs, add_results, tmp_path):
     assert len(bars) == 1 and bars[0]["data"][0]["name"] == "multi5+permute"
     assert f"workbench probe {single} --kind q" in page.text
     assert f"workbench probe {permuted} --kind q" not in page.text
+
+
+def test_groups_that_were_probed_stand_apart(tmp_path):
+    groups = [
+        {"name": "celebrity", "people": 14, "augmentation": "multi5+permute"},
+        {"name": "minority", "people": 8, "augmentation": "single"},
+    ]
+    run = create_run(micro_recipe(biographies__groups=groups), tmp_path / "both")
+    finish(run)
+    for group in ("celebrity", "minority"):
+        variant = f"group-{group}"
+        result = make_result(run, 512).assign_attrs(variant=variant)
+        save_result(result_path(run.path, "p", "embedding", 512, variant), result)
+    q = make_result(run, 512, "q").assign_attrs(variant="group-minority")
+    save_result(result_path(run.path, "q", "embedding", 512, "group-minority"), q)
+    text = Page(write_report([run.path], tmp_path / "report.html")).text
+    assert "both, celebrity" in text and "both, minority" in text
+    assert "bioS multi5+permute" in text and "bioS single" in text  # each beside its own of the paper's
+    assert "--kind q --group celebrity" in text and "--kind q --group minority" not in text
 
 
 def test_a_damaged_or_outdated_result_is_told_and_the_rest_still_shown(runs, tmp_path):

@@ -49,7 +49,7 @@ def heatmaps(parts: Parts) -> str:
 
 def _heatmap_card(part: RunParts) -> str:
     if part.p is None:
-        absent = missing("Not probed yet.", line_of("workbench", "probe", part.run.path))
+        absent = missing("Not probed yet.", line_of("workbench", "probe", part.run.path, *part.who))
         return card(part.name, absent, sub=part.line_below())
     variants = {
         name: plot_probe_heatmap(part.p, variable=name, colour_bar=False, titles=False)
@@ -175,5 +175,5 @@ def _legend(extra: str = "") -> str:
 
 def _missing_each(parts: Parts, what: str, *options: str) -> str:
     """One box with a command for each of these runs; nothing where there is none."""
-    lines = [line_of("workbench", "probe", part.run.path, *options) for part in parts]
+    lines = [line_of("workbench", "probe", part.run.path, *options, *part.who) for part in parts]
     return missing(what, "\n".join(lines)) if lines else ""
