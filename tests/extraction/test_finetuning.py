@@ -133,6 +133,16 @@ def test_an_adapter_of_another_base_is_refused(own_run: Run, knowing_run: Run) -
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(WorkbenchError, match=r"adapter .*safetensors is missing, truncated or altered"):
         evaluate(own_run, EvaluationRequest(made.name))
+    damaged = Path(shutil.copytree(made.path, made.path.with_name("damaged"))) / "finetune.json"
+    for text, message in (
+        ("[]", r"is not a finetune's \(lacks schema, settings, .*\); delete the folder"),
+        (damaged.read_text().replace('"schema": 1', '"schema": 7'), r"\(has format 7, not 1\)"),
+        ("{", r"finetune.json is not valid JSON"),
+    ):
+        damaged.write_text(text)
+        with pytest.raises(WorkbenchError, match=message):
+            open_finetune(own_run, "damaged")
+    shutil.rmtree(damaged.parent)
     with pytest.raises(WorkbenchError, match=r"no finetune 'lorra'; did you mean 'lora'"):
         open_finetune(own_run, "lorra")
 

@@ -120,6 +120,8 @@ def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: 
     made = finetune(run, run.checkpoint(), settings, device="cpu")
     losses = [row["loss"] for row in made.info["measurements"]]
     assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0] - 0.1
+    with pytest.raises(WorkbenchError, match=r"is bidirectional: .* Probe the bare name with --kind q"):
+        run_probes(run, [run.checkpoint()], ProbeRequest("p"), device="cpu")
     merged = merge_finetune(run, made)[-1]
     assert is_bidirectional(load_model(merged).config)
     again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one

@@ -104,6 +104,11 @@ def run_probes(
     `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
     _require_group(run, request.group)
+    if request.kind != "q" and run.recipe.model.architecture == "gbert":
+        raise WorkbenchError(
+            f"{run.path} is bidirectional: at every position it has read the very values that a P-probe asks for. "
+            "Probe the bare name with --kind q."
+        )
     prober = _Prober(run, request, device, show, len(checkpoints))
     datasets = []
     for number, checkpoint in enumerate(checkpoints):

@@ -3,6 +3,7 @@
 Shapes: B rows, T tokens, N targets, D width, V vocabulary.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ class SummedLoss(nn.Module):
     def __init__(self, model: "PreTrainedModel", pad_id: int, bidirectional: bool) -> None:
         super().__init__()
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
+        logging.getLogger("transformers.modeling_utils").addFilter(_is_not_about_padding)
 
     def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: ids, or -100. → a scalar sum."""
@@ -39,6 +41,11 @@ class SummedLoss(nn.Module):
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
         logits_NV = self.model.get_output_embeddings()(hidden_ND)
         return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+
+
+def _is_not_about_padding(record: logging.LogRecord) -> bool:
+    """Drop transformers' advice to pass an attention mask (gpt2 gives it): see SummedLoss for why none is."""
+    return "passing in an `attention_mask`" not in record.getMessage()
 
 
 def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
