@@ -125,6 +125,14 @@ def test_missing_parts_name_the_command_that_makes_them(runs, tmp_path):
     assert "were trained on the biographies" in text  # recitation is not known
 
 
+def test_a_finetunes_folder_sends_nobody_to_train_it(runs, tmp_path):
+    single, _ = runs()
+    (single / "metrics.jsonl").unlink()
+    open_run(single).set_status(finetuned_from="base")
+    text = Page(write_report([single], tmp_path / "report.html")).text
+    assert "Finetuned from base, whose curves these would be." in text and "--resume" not in text
+
+
 def test_q_probes_are_drawn_where_they_exist(runs, add_results, tmp_path):
     single, permuted = runs()
     add_results(open_run(permuted), (512,), kind="q")

@@ -195,10 +195,10 @@ def print_finetune(finetune: Finetune) -> None:
 
 
 def _made_by(dataset: xr.Dataset) -> str:
-    """`no finetune`, or the finetune's method and name; with what else tells this result from the plain one."""
+    """`the checkpoint itself`, or the finetune's method and name; and what else tells the result from the plain one."""
     family, variant = str(dataset.attrs.get("family")), str(dataset.attrs.get("variant", ""))
     if family == "none":
-        return ", ".join(part for part in ("no finetune", variant) if part)
+        return ", ".join(part for part in ("the checkpoint itself", variant) if part)
     return variant if variant.startswith(family) else f"{family} {variant}"
 
 

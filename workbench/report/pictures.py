@@ -136,6 +136,8 @@ def more_probes(parts: Parts) -> str:
 
 
 def _curves_card(part: RunParts) -> str:
+    if not part.rows and (base := part.run.status.get("finetuned_from")) is not None:
+        return card(part.name, f"<p>Finetuned from {escape(base)}, whose curves these would be.</p>")
     if not part.rows:
         recipe, out = part.run.path / "recipe.toml", part.run.path
         line = line_of("workbench", "train", recipe, "--out", out, "--resume")
