@@ -77,7 +77,20 @@ class Run:
 
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
-        return select_checkpoints(self.checkpoints, str(which), self.path)[-1]
+        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
+        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
+        if str(which) not in by_step:
+            raise WorkbenchError(
+                f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
+            )
+        return by_step[str(which)]
+
+    def require_group(self, group: str | None) -> list[str]:
+        """The names of all groups; one (or None, everybody) that is not among them is refused."""
+        known = sorted({person.group for person in self.corpus.people})
+        if group is not None and group not in known:
+            raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
+        return known
 
 
 def name_apart(runs: Sequence[Run]) -> list[str]:

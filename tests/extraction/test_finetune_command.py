@@ -87,6 +87,13 @@ def test_questions_nobody_may_be_trained_on_are_refused(own_run: Run, tmp_path: 
         invoke("finetune", str(own_run.path), "--questions", str(file))
 
 
+@pytest.mark.parametrize("which", ["all", "0,7", "every:2", "7"])
+def test_one_checkpoint_is_finetuned_and_asked(own_run: Run, which: str) -> None:
+    for command in ("finetune", "evaluate"):
+        with pytest.raises(WorkbenchError, match=rf"no checkpoint '{which}'; choose one of 0, \d+, last\."):
+            invoke(command, str(own_run.path), "--step", which)
+
+
 @pytest.mark.parametrize("name", ["", "none", "../lora", "a/b", ".hidden"])
 def test_a_name_that_is_no_folder_is_refused(own_run: Run, name: str) -> None:
     with pytest.raises(WorkbenchError, match=r"A finetune cannot be called '.*'; give --name a plain word"):

@@ -139,9 +139,7 @@ def evaluate(
     checkpoint = run.checkpoint(request.checkpoint or "last")
     if tuned is not None:
         checkpoint = base_checkpoint(run, tuned, request.checkpoint)
-    known = sorted({person.group for person in run.corpus.people})
-    if request.group is not None and request.group not in known:
-        raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
+    known = run.require_group(request.group)
     family = "none" if tuned is None else str(tuned.settings["method"])
     parts = {request.group: request}
     if len(known) > 1 and request.group is None and request.people is None and questions is None:

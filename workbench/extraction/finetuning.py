@@ -97,10 +97,7 @@ def finetune(
     asked = make_askable(
         encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people
     )
-    if settings.group is not None and settings.group not in asked.groups:
-        raise WorkbenchError(
-            f"{run.path} has no group {settings.group!r}; its groups are {', '.join(asked.groups)}."
-        )
+    run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"
         raise WorkbenchError(

@@ -103,7 +103,7 @@ def run_probes(
 
     `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
-    _require_group(run, request.group)
+    run.require_group(request.group)
     if request.kind != "q" and run.recipe.model.architecture == "gbert":
         raise WorkbenchError(
             f"{run.path} is bidirectional: at every position it has read the very values that a P-probe asks for. "
@@ -195,9 +195,3 @@ class _Prober:
                 return run_seen_probe(self.run, checkpoint, self.data, **options)
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
-
-
-def _require_group(run: Run, group: str | None) -> None:
-    known = sorted({person.group for person in run.corpus.people})
-    if group is not None and group not in known:
-        raise WorkbenchError(f"{run.path} has no group {group!r}; its groups are {', '.join(known)}.")
