@@ -23,7 +23,7 @@ class _Section(BaseModel):
 class GroupRecipe(_Section):
     """People who share an augmentation, e.g. the celebrities of the paper's section 4.4."""
 
-    name: str
+    name: str = Field(pattern=r"^[^./\\][^/\\]*$", description="part of folder names, so without slashes")
     people: int = Field(gt=0)
     augmentation: str
 

@@ -16,7 +16,7 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.comparison import correlate, pair_accuracies
 from workbench.figures import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
 from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import load_recipe
+from workbench.recipe import Recipe, load_recipe
 from workbench.results import load_results
 from workbench.runs import Run
 from workbench.stages import (
@@ -81,10 +81,14 @@ def reproduce(
     *,
     finetune_steps: int | None = None,
 ) -> Progress:
-    """Train, probe, finetune and ask every arm, as many at a time as there are slots."""
+    """Train, probe, finetune and ask every arm, as many at a time as there are slots.
+
+    A bidirectional model is not probed at positions: it has read what comes after them.
+    """
+    causal = all(not _is_gbert(arm.recipe) for arm in arms)
     stages = [
         train_stage(),
-        probe_stage("p"),
+        *([probe_stage("p")] if causal else []),
         probe_stage("q"),
         finetune_stage(finetune_steps),
         answer_stage(),
@@ -95,7 +99,8 @@ def reproduce(
 def summarise(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """One row an augmentation, seeds pooled: each measure's mean over the six attributes, its range, and the paper's.
 
-    Whole values count, for the birth date (P and Q) the month. `paper` is None where the paper has no such model.
+    Whole values count, for the birth date (P and Q) the month. `paper` is None where the paper has no such model, a
+    measure where it was not made.
     """
     by_augmentation: dict[str, list[Run]] = {}
     for arm in arms:
@@ -104,16 +109,20 @@ def summarise(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     rows = []
     for augmentation, runs in by_augmentation.items():
         measured = [_measure(run) for run in runs]
-        theirs = _measure_paper(augmentation)
+        theirs = _measure_paper(runs[0].recipe)
         row: dict[str, Any] = {"augmentation": augmentation, "seeds": len(runs)}
         for measure in MEASURES:
-            values = [found[measure] for found in measured]
-            row[measure] = {
-                "mean": float(np.mean(values)),
-                "low": min(values),
-                "high": max(values),
-                "paper": theirs and theirs[measure],
-            }
+            values = [found[measure] for found in measured if measure in found]
+            row[measure] = (
+                {
+                    "mean": float(np.mean(values)),
+                    "low": min(values),
+                    "high": max(values),
+                    "paper": theirs.get(measure),
+                }
+                if values
+                else None
+            )
         row["chance"] = float(np.mean([found["chance"] for found in measured]))
         rows.append(row)
     return rows
@@ -140,6 +149,9 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
         texts = []
         for measure in MEASURES:
             cell = row[measure]
+            if cell is None:
+                texts += ["–", "–"]
+                continue
             spread = f" ({100 * cell['low']:.0f}–{100 * cell['high']:.0f})" if row["seeds"] > 1 else ""
             texts += [f"{100 * cell['mean']:.1f}{spread}"]
             texts += ["–" if cell["paper"] is None else f"{100 * cell['paper']:.1f}"]
@@ -153,24 +165,33 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
 
 def _measure(run: Run) -> dict[str, float]:
     """The measures of one run, and the chance of its answers."""
-    p, q = (load_results(run.path, kind, "embedding").isel(checkpoint=-1) for kind in ("p", "q"))
+    q = load_results(run.path, "q", "embedding").isel(checkpoint=-1)
     answers = load_results(run.path, "qa", ADAPTER, ADAPTER).isel(checkpoint=-1).sel(split="test")
-    return {
-        "position 0": _mean(p["accuracy"].sel(position=0)),
+    found = {
         "name": _mean(q["accuracy"].squeeze()),
         "answers": float(answers["accuracy"].mean()),
         "chance": float(answers["chance"].mean()),
     }
+    if not _is_gbert(run.recipe):
+        p = load_results(run.path, "p", "embedding").isel(checkpoint=-1)
+        found["position 0"] = _mean(p["accuracy"].sel(position=0))
+    return found
 
 
-def _measure_paper(augmentation: str) -> dict[str, float] | None:
+def _measure_paper(recipe: Recipe) -> dict[str, float]:
+    """The same of the paper's model; nothing where it has none."""
+    augmentation, gbert = recipe.biographies.augmentation, _is_gbert(recipe)
     if augmentation not in paper_augmentations():
-        return None
+        return {}
     return {
         "position 0": _mean(paper_p_probe(augmentation)["accuracy"].sel(position=0)),
-        "name": _mean(paper_q_probe(augmentation)["accuracy"]),
-        "answers": float(np.mean(list(paper_answers(augmentation).values()))),
+        "name": _mean(paper_q_probe(augmentation, gbert=gbert)["accuracy"]),
+        "answers": float(np.mean(list(paper_answers(augmentation, gbert=gbert).values()))),
     }
+
+
+def _is_gbert(recipe: Recipe) -> bool:
+    return recipe.model.architecture == "gbert"
 
 
 def _mean(accuracy: xr.DataArray) -> float:

@@ -137,7 +137,7 @@ def load_results(run_path: Path | str, kind: str, family: str, variant: str = ""
     if not files:
         known = [f"{found.kind}-{found.family}" for found in list_results(run_path)]
         have = f"{nearest(folder.name, known)} (it has {', '.join(known) or 'none'})"
-        command = f"workbench {_command(folder.name, run_path)}"
+        command = _command(folder.name, run_path)
         raise WorkbenchError(f"{run_path} has no result {folder.name!r}{have}; make it with `{command}`.")
     parts = [_along_checkpoint(load_result(file), _step_of(file)) for file in files]
     for part, file in zip(parts, files, strict=True):
@@ -240,17 +240,17 @@ def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
 
 
 def _command(folder: str, run: Path | str) -> str:
-    """What makes the results of a folder, without their variant's options."""
-    kind, _, family = folder.partition("+")[0].partition("-")
-    match kind:
-        case "attention":
-            return f"attention {run} --what {family}"
-        case "qa":
-            return f"evaluate {run}"
-        case "p_curve" | "q_curve":
-            return f"probe {run} --kind {kind[0]} --family {family} --learning-curve"
-        case _:
-            return f"probe {run} --kind {kind} --family {family}"
+    """What makes the results of a folder, without their variant's options but the group."""
+    plain, _, variant = folder.partition("+")
+    group = variant.partition("group-")[2].partition("+")[0]
+    who = f"{run} --group {group}" if group else str(run)
+    kind, _, family = plain.partition("-")
+    if kind == "attention":
+        return f"workbench attention {who} --what {family}"
+    if kind == "qa":
+        return f"workbench evaluate {who}"
+    curve = " --learning-curve" if kind.endswith("_curve") else ""
+    return f"workbench probe {who} --kind {kind.removesuffix('_curve')} --family {family}{curve}"
 
 
 def _step_of(file: Path) -> int:

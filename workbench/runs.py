@@ -1,6 +1,7 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +77,31 @@ class Run:
 
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
-        return select_checkpoints(self.checkpoints, str(which), self.path)[-1]
+        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
+        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
+        if str(which) not in by_step:
+            raise WorkbenchError(
+                f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
+            )
+        return by_step[str(which)]
+
+    def require_group(self, group: str | None) -> list[str]:
+        """The names of all groups; one (or None, everybody) that is not among them is refused."""
+        known = sorted({person.group for person in self.corpus.people})
+        if group is not None and group not in known:
+            raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
+        return known
+
+
+def name_apart(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: its folder's, after as many of the folders above as it takes to tell the runs apart."""
+    parts = [run.path.resolve().parts for run in runs]
+    names = [run.name for run in runs]
+    length = 1
+    while len(set(names)) < len(set(parts)):
+        length += 1
+        names = ["/".join(part[-length:]) for part in parts]
+    return names
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from tests.activations.tiny_models import CONFIGS, make_tiny, random_ids
 from workbench.activations.engines import ENGINES, TOLERANCE, open_engine
 from workbench.activations.toolkits import bridge, copy_sharing_weights, trace
 from workbench.errors import WorkbenchError
+from workbench.recipe import TokensRecipe
+from workbench.tokens.tokenizers import make_tokenizer
 
 # TransformerLens, nnsight and what they import warn about their own use of other libraries.
 pytestmark = pytest.mark.filterwarnings(
@@ -101,6 +103,20 @@ def test_bridge_and_trace_hand_out_the_model(tmp_path: Path) -> None:
         with traced.trace(input_ids=ids):
             saved = traced.lm_head.output.save()
         torch.testing.assert_close(saved, logits)
+
+
+def test_a_bridge_boots_with_a_closed_vocabulary_that_lacks_the_word_it_is_tried_with(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(TokensRecipe(tokenizer="word"), ["Anya Forger was born in Princeton."])
+    model, ids = make_tiny("gpt_neox-sequential"), random_ids()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert "a" not in tokenizer.get_vocab()
+    with torch.no_grad():
+        bridged = bridge(tmp_path)
+        torch.testing.assert_close(bridged(ids), model(ids).logits)
+    own = tokenizer("Anya was born")["input_ids"]
+    assert bridged.to_tokens("Anya was born", prepend_bos=False).tolist() == [own]
+    assert bridged.to_tokens("Anya was born", prepend_bos=True)[0].tolist() == [tokenizer.eos_token_id, *own]
 
 
 def test_a_bridge_of_a_bidirectional_model_is_refused(tmp_path: Path) -> None:

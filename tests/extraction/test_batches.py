@@ -81,5 +81,3 @@ def test_impossible_batches_are_refused(asked: AskableQuestions) -> None:
         make_batches(asked, questions_per_step=50)
     with pytest.raises(WorkbenchError, match="bidirectional model learns the masked answer only"):
         make_batches(asked, mask_id=2, loss="all")
-    with pytest.raises(WorkbenchError, match="no question to finetune on"):
-        QuestionBatches(asked, np.array([], int), questions_per_step=6, seed=0, end_id=0, pad_id=1)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from workbench.extraction.answer_table import COLUMNS as ANSWER_COLUMNS
 from workbench.extraction.answer_table import collect_answers, describe_recipe, pool_seeds
 from workbench.extraction.comparison import COLUMNS, correlate, pair_accuracies
 from workbench.extraction.evaluation import EvaluationRequest
+from workbench.extraction.text_tables import make_ratio_table
+from workbench.figures import paper_answers_by_ratio
 from workbench.figures.extraction import plot_answers_over_ratio, plot_extraction_against_probing
 from workbench.people.attributes import ATTRIBUTES
 from workbench.recipe import load_recipe
 from workbench.results import TARGETS, make_attrs, result_path, save_result
-from workbench.runs import Run
+from workbench.runs import Run, open_run
 
 
 def save_pair(run: Run, *, probed_step: int | None = None) -> None:
@@ -87,9 +90,11 @@ def test_answers_of_runs_side_by_side(own_run: Run) -> None:
     assert answers["accuracy"].round(3).tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.25]
     assert answers["n"].tolist() == [10] * 6 + [60]
     with pytest.raises(
-        WorkbenchError, match=r"1 of 1 runs have no such answers.*workbench evaluate .*micro --group old"
+        WorkbenchError, match=r"1 of 1 runs have no such answers.*workbench evaluate .*micro --adapter x\.$"
     ):
-        collect_answers([own_run], EvaluationRequest(group="old"))
+        collect_answers([own_run], EvaluationRequest("x"))
+    with pytest.raises(WorkbenchError, match=r"No run has the group 'old' \(none of them has groups\)"):
+        collect_answers([own_run], EvaluationRequest("lora", group="old"))
 
 
 def test_seeds_of_one_recipe_are_pooled_and_others_are_not() -> None:
@@ -105,9 +110,32 @@ def test_seeds_of_one_recipe_are_pooled_and_others_are_not() -> None:
     assert pooled["name"].tolist() == ["gpt2-rotary single, questions 50%", "c"]
     assert pooled[["accuracy", "low", "high"]].round(3).to_numpy().tolist() == [[0.6, 0.5, 0.7], [0.3] * 3]
     assert pooled["seeds"].tolist() == [2, 1] and pooled["n"].tolist() == [200, 100]
-    (line,) = plot_answers_over_ratio(pooled).data
+    (line, theirs) = plot_answers_over_ratio(pooled, {"single": paper_answers_by_ratio("single")}).data
+    assert list(theirs.y)[:2] == [0.245, 0.536] and theirs.name == "paper: single"
     assert list(line.x) == [0.2, 0.5] and list(line.y) == pytest.approx([0.3, 0.6])
     assert list(line.error_y.array) == pytest.approx([0.0, 0.1])
+
+
+def test_runs_of_one_recipe_and_one_seed_are_not_seeds_of_an_experiment(own_run: Run) -> None:
+    copy = open_run(Path(shutil.copytree(own_run.path, own_run.path.parent / "again" / own_run.name)))
+    for run in (own_run, copy):
+        save_pair(run)
+    pooled = pool_seeds(collect_answers([own_run, copy], EvaluationRequest("lora")))
+    above = own_run.path.parent.name
+    assert pooled["name"].unique().tolist() == [f"{above}/micro", "again/micro"]
+    assert (pooled["seeds"] == 1).all()
+    assert pair_accuracies([own_run, copy])["run"].unique().tolist() == pooled["name"].unique().tolist()
+
+
+def test_shares_of_questions_stand_beside_the_papers() -> None:
+    names = {"architecture": "llama", "augmentation": "single", "attribute": "mean"}
+    pooled = pd.DataFrame(
+        [{**names, "qa_ratio": ratio, "accuracy": accuracy} for ratio, accuracy in ((0.5, 0.4), (0.8, 0.6))]
+    )
+    table = make_ratio_table(pooled, {"single": paper_answers_by_ratio("single")})
+    columns = {str(column.header): list(column.cells) for column in table.columns}
+    assert columns["runs"] == ["llama single", "paper: single"]
+    assert columns["50%"] == ["40.0", "·"] and columns["80%"] == ["60.0", "85.7"]
 
 
 def test_the_command_prints_rows_the_paper_and_the_correlation(own_run: Run, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`workbench finetune` and `workbench evaluate`: what they print and refuse, grids, and stopping half-way."""
 
 import json
+import re
 import signal
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import list_finetunes, open_finetune
 from workbench.extraction.finetuning import finetune
-from workbench.extraction.grid import make_grid, parse_grid
+from workbench.extraction.grid import make_grid, make_grid_table, parse_grid
 from workbench.extraction.settings import FinetuneSettings
 from workbench.extraction.unfinished import unfinished_folder
 from workbench.runs import Run
@@ -34,6 +36,7 @@ def test_the_commands(own_run: Run, tmp_path: Path) -> None:
     assert "best" in text and f"next: workbench evaluate {path} --adapter mine" in text.replace("\n", "")
     text = invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--examples", "2", "--beams", "4")
     assert "birth date" in text and "what was said" in text
+    assert re.search(r"2 of \d+ wrong answers", text)
     answer = json.loads(invoke("evaluate", path, "--adapter", "mine", "--device", "cpu", "--json"))
     assert len(answer["cells"]) == 12
     assert {row["split"] for row in answer["cells"]} == {"train", "test"}
@@ -52,6 +55,16 @@ def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run
     for row, message in [
         ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
         ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
+        ({"person": True}, r"about person True, whom the run does not know"),
+        ({"full_name": ["No", "Body"]}, r"about \['No', 'Body'\], whom the run does not know"),
+        (
+            {"person": 0, "full_name": "No Body"},
+            r"person 0 of this run is .*, not 'No Body'; give one of the two",
+        ),
+        (
+            {"person": 0, "prompt": "Wherefore art?"},
+            r"holds the word 'Wherefore', which this closed vocabulary",
+        ),
         ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
         ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
         ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
@@ -59,6 +72,50 @@ def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run
     ]:
         with pytest.raises(WorkbenchError, match=message):
             run_with(**row)
+
+
+def test_questions_nobody_may_be_trained_on_are_refused(own_run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    of_test = [question for question in own_run.corpus.questions if question.split == "test"]
+    file.write_text("".join(json.dumps(asdict(question)) + "\n" for question in of_test[:6]))
+    with pytest.raises(WorkbenchError, match=r"No question is about a train person, .*people.jsonl says who"):
+        invoke("finetune", str(own_run.path), "--questions", str(file))
+    file.write_text("")
+    with pytest.raises(
+        WorkbenchError, match=r"own.jsonl holds no questions; it needs one JSON object a line"
+    ):
+        invoke("finetune", str(own_run.path), "--questions", str(file))
+
+
+@pytest.mark.parametrize("which", ["all", "0,7", "every:2", "7"])
+def test_one_checkpoint_is_finetuned_and_asked(own_run: Run, which: str) -> None:
+    for command in ("finetune", "evaluate"):
+        with pytest.raises(WorkbenchError, match=rf"no checkpoint '{which}'; choose one of 0, \d+, last\."):
+            invoke(command, str(own_run.path), "--step", which)
+
+
+@pytest.mark.parametrize("name", ["", "none", "../lora", "a/b", ".hidden"])
+def test_a_name_that_is_no_folder_is_refused(own_run: Run, name: str) -> None:
+    with pytest.raises(WorkbenchError, match=r"A finetune cannot be called '.*'; give --name a plain word"):
+        invoke("finetune", str(own_run.path), *SMALL, "--name", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "0"], r"finetuning's lr is 0; expected a number above 0"),
+        (["--grid", "lr=1e-3,nan"], r"finetuning's lr is nan; expected a number above 0"),
+        (["--grid", "steps=2,0"], r"finetuning's steps is 0; expected at least 1"),
+        (["--rank", "65"], r"rank 65 is larger than the matrices it updates.*; choose at most 64"),
+        (["--grid", "embedding_rank=2,99"], r"The embedding rank 99 is larger .*; choose at most 64"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_made(
+    own_run: Run, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(WorkbenchError, match=message):
+        invoke("finetune", str(own_run.path), "--questions-per-step", "6", *arguments)
+    assert not (own_run.path / "finetunes").exists()
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -135,6 +192,21 @@ def test_a_loss_that_is_not_finite_ends_the_finetune_at_once(own_run: Run) -> No
     assert len(seen) < 10
 
 
+def test_a_grid_of_ranks_stands_beside_the_papers(own_run: Run) -> None:
+    settings = {"embedding_rank": 16, "steps": 1, "questions_per_step": 6, "evaluate_every": 1}
+    made = [
+        finetune(own_run, own_run.checkpoint(), FinetuneSettings(rank=rank, **settings), name=f"r{rank}")
+        for rank in (2, 3)
+    ]
+    table = make_grid_table({"rank": [2, 3]}, made, {"2/16": (0.91, 0.903)})
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    rows = dict(
+        zip(cells["name"], zip(cells["paper test"], cells["paper train first"], strict=True), strict=True)
+    )
+    assert rows == {"r2": ("90.3%", "91.0%"), "r3": ("·", "·")}
+    assert "paper test" not in [column.header for column in make_grid_table({"rank": [2, 3]}, made).columns]
+
+
 def test_a_grid_makes_every_combination_and_says_which_answers_best(own_run: Run) -> None:
     path = str(own_run.path)
     arguments = ["--grid", "lr=1e-3,1e-2", "--grid", "seed=0,1", "--device", "cpu", "-q"]
@@ -151,11 +223,13 @@ def test_a_grid_makes_every_combination_and_says_which_answers_best(own_run: Run
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (["lrr=1"], r"--grid 'lrr=1' is not understood; did you mean 'lr'"),
+        (["lrr=1"], r"--grid changes 'lrr', which is no setting of a finetune; did you mean 'lr'\?"),
         (["lr"], r"write e.g. `--grid lr=1e-3,3e-4`"),
         (["rank=1.5"], r"--grid 'rank=1.5': rank takes whole numbers between commas"),
-        (["lr=1,1"], r"the values must differ and not be negative"),
-        (["lr=1", "lr=2"], r"at most once"),
+        (["lr=1,1"], r"--grid 'lr=1,1': the values must differ"),
+        (["lr=1,1.0"], r"the values must differ and not be negative"),
+        (["lr=1,-2"], r"the values must differ and not be negative"),
+        (["lr=1", "lr=2"], r"lr has been given already; put all its values into one"),
     ],
 )
 def test_a_grid_that_is_not_understood_is_refused(grid: list[str], message: str) -> None:

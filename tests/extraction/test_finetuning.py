@@ -119,10 +119,30 @@ def test_an_adapter_of_another_base_is_refused(own_run: Run, knowing_run: Run) -
     made = finetune(own_run, own_run.checkpoint(0), SHORT, device="cpu")
     with pytest.raises(WorkbenchError, match=r"belongs to the weights .* but step \d+ .* has "):
         evaluate(own_run, EvaluationRequest(str(made.path), checkpoint="last"))
+    elsewhere = open_run(Path(shutil.copytree(own_run.path, own_run.path.with_name("other"))))
+    shutil.rmtree(elsewhere.checkpoint(0).path)
+    with pytest.raises(
+        WorkbenchError, match=r"step 0 of micro\), and no checkpoint of .*other has those; give"
+    ):
+        evaluate(elsewhere, EvaluationRequest(str(made.path)))
+    with pytest.raises(
+        WorkbenchError, match=r"--which best is a state of a finetune; give --adapter as well"
+    ):
+        evaluate(own_run, EvaluationRequest(which="best"))
     file = made.path / "adapters" / "step-00000002.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(WorkbenchError, match=r"adapter .*safetensors is missing, truncated or altered"):
         evaluate(own_run, EvaluationRequest(made.name))
+    damaged = Path(shutil.copytree(made.path, made.path.with_name("damaged"))) / "finetune.json"
+    for text, message in (
+        ("[]", r"is not a finetune's \(lacks schema, settings, .*\); delete the folder"),
+        (damaged.read_text().replace('"schema": 1', '"schema": 7'), r"\(has format 7, not 1\)"),
+        ("{", r"finetune.json is not valid JSON"),
+    ):
+        damaged.write_text(text)
+        with pytest.raises(WorkbenchError, match=message):
+            open_finetune(own_run, "damaged")
+    shutil.rmtree(damaged.parent)
     with pytest.raises(WorkbenchError, match=r"no finetune 'lorra'; did you mean 'lora'"):
         open_finetune(own_run, "lorra")
 
@@ -140,5 +160,5 @@ def test_defaults_follow_the_papers_or_the_models_size() -> None:
     assert choose_settings(128, lr=7.0, steps=None).lr == 7.0
     with pytest.raises(WorkbenchError, match="has no rank"):
         choose_settings(128, method="full", rank=4)
-    with pytest.raises(WorkbenchError, match="expected 'lora' or 'full'"):
+    with pytest.raises(WorkbenchError, match="method 'peft' does not exist; expected 'lora' or 'full'"):
         choose_settings(128, method="peft")

@@ -1,19 +1,25 @@
 """The other experiments at micro size: groups, mixed training, a bidirectional model, couples."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from typer.testing import CliRunner
 from workbench_models import is_bidirectional
 
 from tests.training.micro_runs import micro_recipe
 from workbench.checkpoints import load_model
+from workbench.cli import app
 from workbench.errors import WorkbenchError
+from workbench.extraction.comparison import pair_accuracies
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import merge_finetune
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import FinetuneSettings
 from workbench.people.attributes import ATTRIBUTES
+from workbench.probing.runner import ProbeRequest, run_probes
 from workbench.runs import open_run
 from workbench.training.loop import train
 
@@ -31,15 +37,37 @@ def test_groups_are_finetuned_and_evaluated_apart(tmp_path: Path) -> None:
         {"name": "celebrity", "people": 14, "augmentation": "multi2+permute"},
         {"name": "minority", "people": 8, "augmentation": "single"},
     ]
-    run = train(micro_recipe(biographies__groups=groups, **QUICK), tmp_path / "run", device="cpu")
+    recipe = micro_recipe(biographies__groups=groups, probing__q_steps=2, **QUICK)
+    run = train(recipe, tmp_path / "run", device="cpu")
     settings = FinetuneSettings(**{**SHORT.as_dict(), "group": "celebrity"})
     made = finetune(run, run.checkpoint(), settings, device="cpu")
     assert made.name == "lora-celebrity"
+    everyone = evaluate(run, EvaluationRequest("lora-celebrity"))
+    assert list(everyone.groups) == ["celebrity", "minority"]
+    parts = [dataset["said"] + 0 for dataset in everyone.groups.values()]
+    assert (parts[0] + parts[1] == everyone.dataset["said"]).all()
     for group, size in (("celebrity", 14), ("minority", 8)):
         dataset = evaluate(run, EvaluationRequest("lora-celebrity", group=group)).dataset
+        xr.testing.assert_identical(dataset, everyone.groups[group].assign_attrs(dataset.attrs))  # kept
+        alone = evaluate(run, EvaluationRequest("lora-celebrity", group=group, again=True)).dataset
+        xr.testing.assert_equal(alone, dataset)
         assert dataset["n"].sum("split").values.tolist() == [size] * 6
         assert dataset["recall_n"].sum("split").values.tolist() == [size] * 6
         assert dataset.attrs["variant"] == f"lora-celebrity+group-{group}"
+    text = CliRunner().invoke(app, ["evaluate", str(run.path), "--adapter", "lora-celebrity"]).stdout
+    assert "by group, mean over attributes" in text
+    told = (
+        CliRunner().invoke(app, ["evaluate", str(run.path), "--adapter", "lora-celebrity", "--json"]).stdout
+    )
+    assert {group: len(rows) for group, rows in json.loads(told)["groups"].items()} == {
+        "celebrity": 12, "minority": 12,
+    }  # fmt: skip
+    run_probes(run, [run.checkpoint()], ProbeRequest("q", group="minority"), device="cpu")
+    command = ["compare", str(run.path), "--adapter", "lora-celebrity", "--group", "minority", "--probe", "q"]
+    text = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    assert "paper: single beside celebrities" in text and "6 pairs" in text
+    with pytest.raises(WorkbenchError, match=r"make it with `workbench probe .* --group celebrity --kind q"):
+        pair_accuracies([run], adapter="lora-celebrity", group="celebrity")
     with pytest.raises(WorkbenchError, match=r"no group 'celebrities'; its groups are celebrity, minority"):
         evaluate(run, EvaluationRequest("lora-celebrity", group="celebrities"))
     with pytest.raises(WorkbenchError, match=r"no group 'others'; its groups are celebrity, minority"):
@@ -62,6 +90,27 @@ def test_mixed_training_measures_the_four_curves_of_figure_1_and_answers_without
     assert [last[attribute] for attribute in ATTRIBUTES] == pytest.approx(measured.values.tolist(), abs=0.11)
 
 
+def test_a_bidirectional_model_is_trained_on_questions_mixed_in(tmp_path: Path) -> None:
+    """Answers are masked whole while it trains, so train people's are learned as they are asked for."""
+    changes = QUICK | {
+        "people__number": 12,
+        "people__pool_sizes": {
+            "first_name": 8, "middle_name": 2, "last_name": 4, "birth_city": 3, "university": 3, "major": 3,
+            "company": 3, "birth_year": 2,
+        },
+        "model__d_model": 64, "training__optimizer": "muon", "training__lr": 8e-3,
+        "training__exposures": 150, "training__qa_ratio": 0.5,
+    }  # fmt: skip
+    recipe = micro_recipe(model__architecture="gbert", training__objective="mixed", **changes)
+    run = train(recipe, tmp_path / "run", device="cpu")
+    last = run.metrics()[-1]
+    assert {kind: set(last[kind]) for kind in ("biographies", "answers")} == {
+        "biographies": {"train", "test"}, "answers": {"train", "test"},
+    }  # fmt: skip
+    dataset = evaluate(run, EvaluationRequest()).dataset
+    assert float(dataset["accuracy"].sel(split="train").mean()) > 0.7
+
+
 def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: Path) -> None:
     recipe = micro_recipe(model__architecture="gbert", training__objective="masked", **QUICK)
     run = train(recipe, tmp_path / "run", device="cpu")
@@ -71,6 +120,8 @@ def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: 
     made = finetune(run, run.checkpoint(), settings, device="cpu")
     losses = [row["loss"] for row in made.info["measurements"]]
     assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0] - 0.1
+    with pytest.raises(WorkbenchError, match=r"is bidirectional: .* Probe the bare name with --kind q"):
+        run_probes(run, [run.checkpoint()], ProbeRequest("p"), device="cpu")
     merged = merge_finetune(run, made)[-1]
     assert is_bidirectional(load_model(merged).config)
     again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one

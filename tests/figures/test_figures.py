@@ -9,6 +9,10 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures import (
+    paper_answers,
+    paper_answers_beside_celebrities,
+    paper_answers_by_rank,
+    paper_answers_by_ratio,
     paper_augmentations,
     paper_p_probe,
     paper_q_probe,
@@ -110,6 +114,21 @@ def test_the_papers_numbers_are_the_printed_ones():
     assert permuted["chance"].sel(target="university/first") == 0.37
     assert paper_q_probe("single")["accuracy"].sel(target="birth_date/first") == 0.634
     assert paper_q_probe("multi5")["accuracy"].sel(target="company_city/whole") == 0.119
+
+
+def test_the_papers_answers_are_the_printed_ones():
+    assert paper_answers("multi5+permute", mixed=True, gbert=True)["birth_date"] == 0.89
+    assert paper_answers("single", gbert=True)["company_city"] == 0.145
+    assert paper_answers_beside_celebrities("single")["university"] == 0.706
+    assert paper_answers_beside_celebrities("multi5") is None
+    assert paper_answers_by_ratio("multi5+permute") == {
+        0.1: 0.966, 0.2: 0.963, 0.3: 0.959, 0.4: 0.962, 0.6: 0.958, 0.8: 0.952, 0.9: 0.939,
+    }  # fmt: skip
+    assert paper_answers_by_ratio("multi2") == {}
+    assert paper_answers_by_rank("single")["full"] == (0.989, 0.075)
+    assert paper_answers_by_rank("multi2+permute")["2/0"] == (0.87, 0.655)
+    assert all(len(cells) == 26 for cells in map(paper_answers_by_rank, ("single", "single+permute5")))
+    assert paper_q_probe("multi5", gbert=True)["accuracy"].sel(target="birth_date/first") == 0.457
 
 
 def test_the_paper_has_sixteen_rows_and_says_which():

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.report.conftest import finish
+from tests.report.conftest import finish, make_result
+from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
 from workbench.people.attributes import ATTRIBUTES
 from workbench.recipe import load_recipe
@@ -127,6 +128,14 @@ def test_missing_parts_name_the_command_that_makes_them(runs, tmp_path):
     assert "were trained on the biographies" in text  # recitation is not known
 
 
+def test_a_finetunes_folder_sends_nobody_to_train_it(runs, tmp_path):
+    single, _ = runs()
+    (single / "metrics.jsonl").unlink()
+    open_run(single).set_status(finetuned_from="base")
+    text = Page(write_report([single], tmp_path / "report.html")).text
+    assert "Finetuned from base, whose curves these would be." in text and "--resume" not in text
+
+
 def test_q_probes_are_drawn_where_they_exist(runs, add_results, tmp_path):
     single, permuted = runs()
     add_results(open_run(permuted), (512,), kind="q")
@@ -158,6 +167,25 @@ def test_the_papers_answers_stand_below_ours(made_runs, tmp_path, objective, wor
     text = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
     row = text.split(f'<th scope="row">{words}</th>')[1].split("</tr>")[0]
     assert row.count("<td>") == len(ATTRIBUTES) + 1 and f"<td>{number}</td>" in row
+
+
+def test_groups_that_were_probed_stand_apart(tmp_path):
+    groups = [
+        {"name": "celebrity", "people": 14, "augmentation": "multi5+permute"},
+        {"name": "minority", "people": 8, "augmentation": "single"},
+    ]
+    run = create_run(micro_recipe(biographies__groups=groups), tmp_path / "both")
+    finish(run)
+    for group in ("celebrity", "minority"):
+        variant = f"group-{group}"
+        result = make_result(run, 512).assign_attrs(variant=variant)
+        save_result(result_path(run.path, "p", "embedding", 512, variant), result)
+    q = make_result(run, 512, "q").assign_attrs(variant="group-minority")
+    save_result(result_path(run.path, "q", "embedding", 512, "group-minority"), q)
+    text = Page(write_report([run.path], tmp_path / "report.html")).text
+    assert "both, celebrity" in text and "both, minority" in text
+    assert "bioS multi5+permute" in text and "bioS single" in text  # each beside its own of the paper's
+    assert "--kind q --group celebrity" in text and "--kind q --group minority" not in text
 
 
 def test_a_damaged_or_outdated_result_is_told_and_the_rest_still_shown(runs, tmp_path):

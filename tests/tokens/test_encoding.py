@@ -186,7 +186,9 @@ def test_a_span_holds_whole_tokens_only(span: tuple[int, int], tokens: tuple[int
 
 def test_a_word_outside_a_closed_vocabulary_is_refused() -> None:
     tokenizer = make_tokenizer(TokensRecipe(tokenizer="word"), ["Bo Ray studied Law."])
-    with pytest.raises(WorkbenchError, match="holds a word that this closed vocabulary lacks"):
+    with pytest.raises(
+        WorkbenchError, match=r"The text 'Zoë Ray' holds the word 'Zoë', which this closed vocabulary lacks"
+    ):
         encode_names(tokenizer, ["Bo Ray", "Zoë Ray"])
 
 

@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.training.micro_runs import micro_recipe
 from workbench.corpus import make_corpus
-from workbench.tokens.encoding import encode_entries
-from workbench.tokens.packing import IGNORED, Rows, RowStream
+from workbench.tokens.encoding import encode_entries, encode_questions
+from workbench.tokens.packing import IGNORED, MixedStream, Rows, RowStream
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.training.objectives import WordMasking
 
@@ -126,3 +126,39 @@ def test_masking_is_a_function_of_seed_and_step(
     assert (first != masked_ids(0, 4)).any()
     assert (first != masked_ids(1, 3)).any()
     assert (rows.ids_BT == ids).all()  # the rows themselves stay
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_answers_in_rows_of_questions_are_masked_whole_and_nothing_else_is(kind: str) -> None:
+    recipe = micro_recipe(tokens__tokenizer=kind, tokens__vocabulary_size=400)
+    corpus = make_corpus(recipe)
+    tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
+    entries = encode_entries(tokenizer, corpus.entries)
+    questions = encode_questions(tokenizer, corpus.questions)
+    ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": 0}
+    biographies = RowStream(entries, purpose="biographies", **ids)
+    asked = RowStream(questions, purpose="questions", row_length=int(entries.lengths.max()) + 8, **ids)
+    rows = MixedStream(biographies, asked, 0.5, seed=0).rows(0, 40)
+    assert rows.answers_BT is not None
+    masked = WordMasking(tokenizer, seed=0)(rows, 0)
+    wanted = {"".join(question.answer.split()) for question in corpus.questions}
+    of_questions = rows.answers_BT.any(1)
+    assert 5 < of_questions.sum() < 35
+    several = 0
+    for b in np.flatnonzero(of_questions):
+        hidden = masked.ids_BT[b] == tokenizer.mask_token_id
+        assert (hidden == rows.answers_BT[b]).all()
+        assert (masked.targets_BT[b][hidden] == rows.ids_BT[b][hidden]).all()
+        assert (masked.targets_BT[b][~hidden] == IGNORED).all()
+        assert (masked.ids_BT[b][~hidden] == rows.ids_BT[b][~hidden]).all()
+        begins = np.flatnonzero(np.diff(hidden.astype(int), prepend=0) == 1)
+        lengths = [int(np.argmin(hidden[begin:])) for begin in begins]
+        texts = [
+            "".join(tokenizer.decode(rows.ids_BT[b][i : i + n]).split())
+            for i, n in zip(begins, lengths, strict=True)
+        ]
+        assert set(texts) <= wanted
+        several += max(lengths) > 1
+    assert several
+    plain = WordMasking(tokenizer, seed=0)(Rows(rows.ids_BT, rows.targets_BT), 0)
+    assert (plain.ids_BT[~of_questions] == masked.ids_BT[~of_questions]).all()  # biographies as before

@@ -1,5 +1,6 @@
 """What is trained on: the loss, its gradient under accumulation, and whose questions are seen."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from tests.training.micro_runs import micro_recipe
 from workbench.runs import Run, create_run
@@ -27,6 +29,20 @@ def make_model(run: Run) -> PreTrainedModel:
 
 
 # --- the loss
+
+
+def test_no_advice_about_padding_reaches_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """gpt2 asks for an attention mask where ids hold padding; rows padded on the right need none."""
+    run = create_run(micro_recipe(model__architecture="gpt2"), tmp_path / "run")
+    rows = encode_run(run).stream.rows(0, 8)
+    pad_id = run.tokenizer.pad_token_id
+    assert (rows.ids_BT == pad_id).any()
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    transformers_logging.warning_once.cache_clear()
+    SummedLoss(make_model(run), pad_id, bidirectional=False)(*to_tensors(rows, "cpu"))
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt2-rotary", "llama"])
@@ -118,7 +134,8 @@ def test_no_row_of_the_stream_holds_a_test_persons_question(mixed_run: Run) -> N
     entries = {tuple(data.entries.text_ids(n)[1:].tolist()) for n in range(len(data.entries))}
     seen = {"question": set(), "entry": set()}
     kinds: list[str] = []
-    for row, targets in zip(*vars(data.stream.rows(0, 900)).values(), strict=True):
+    rows = data.stream.rows(0, 900)
+    for row, targets in zip(rows.ids_BT, rows.targets_BT, strict=True):
         n = int((targets >= 0).sum())
         cuts = np.flatnonzero(row[:n] == end)
         texts = [tuple(part[1:].tolist()) for part in np.split(row[:n], cuts[1:])]

@@ -1,8 +1,11 @@
 """Doors to TransformerLens and nnsight: a checkpoint handed out as a ready TransformerBridge or NNsight."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from workbench_models import is_bidirectional
@@ -76,13 +79,45 @@ def make_bridge(model: "PreTrainedModel", tokenizer: Any = None) -> Any:
         ) from error
     architecture = type(model).__name__
     try:
-        return build_bridge_from_module(
-            model, architecture, hf_config=copy.deepcopy(model.config), tokenizer=tokenizer
-        )
+        with _closed_vocabularies_welcome():
+            return build_bridge_from_module(
+                model, architecture, hf_config=copy.deepcopy(model.config), tokenizer=tokenizer
+            )
     except (ValueError, KeyError, NotImplementedError) as error:
         raise WorkbenchError(
             f"TransformerLens cannot bridge architecture {architecture} ({error}); use the engine 'hooks'."
         ) from error
+
+
+@contextmanager
+def _closed_vocabularies_welcome() -> Iterator[None]:
+    """Let TransformerLens boot with a vocabulary that lacks the word `a`.
+
+    It encodes `a` to see whether a tokenizer puts a token before or after every text; a closed vocabulary without
+    that word raises. It is asked with a word of its own then.
+    """
+    from transformer_lens.model_bridge.sources import _bridge_builder as builder
+
+    detect = builder.detect_tokenizer_bos_eos
+
+    def detect_by_own_word(tokenizer: Any) -> tuple[bool, bool]:
+        try:
+            found: tuple[bool, bool] = detect(tokenizer)
+        except Exception as error:  # the tokenizers library raises nothing more specific
+            special = set(tokenizer.all_special_tokens)
+            word = next((token for token in tokenizer.get_vocab() if token not in special), None)
+            if word is None:
+                raise WorkbenchError("The model's tokenizer has no word beside its special ones.") from error
+            names = ("bos_token_id", "cls_token_id", "eos_token_id")
+            ids = {name: getattr(tokenizer, name, None) for name in names}
+            found = detect(SimpleNamespace(encode=lambda _: tokenizer.encode(word), **ids))
+        return found
+
+    builder.detect_tokenizer_bos_eos = detect_by_own_word
+    try:
+        yield
+    finally:
+        builder.detect_tokenizer_bos_eos = detect
 
 
 def make_trace(root: "nn.Module") -> Any:

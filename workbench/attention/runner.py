@@ -154,9 +154,7 @@ def run_attention(
 
 def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test person, as the P-probe tests on."""
-    known = sorted({person.group for person in run.corpus.people})
-    if request.group is not None and request.group not in known:
-        raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
+    run.require_group(request.group)
     if request.questions:
         return make_examples(run.tokenizer, choose_questions(run, request.entries, group=request.group))
     entries = choose_entries(run, request.entries, group=request.group)

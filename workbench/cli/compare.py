@@ -34,33 +34,43 @@ def compare(
 ) -> None:
     """Lay answers of test people side by side, run by run; runs that differ in their seed alone are pooled.
 
-    The paper's Figure 3 (answers by augmentation), Figure 10 (over the share of questions in mixed training) and,
-    with --probe, its Result 5: do the runs that a probe reads well also answer well?
+    The paper's Figure 3 (answers by augmentation; 9 for `gbert`), Figure 10 (over the share of questions in mixed
+    training), Figure 8 (--group minority, beside the minority alone) and, with --probe, its Result 5: do the runs
+    that a probe reads well also answer well?
     """
     import json
+    import math
 
     from rich.console import Console
 
     from workbench.extraction.answer_table import collect_answers, pool_seeds
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
-    from workbench.extraction.text_tables import make_comparison_table, make_pair_table
+    from workbench.extraction.text_tables import make_comparison_table, make_pair_table, make_ratio_table
     from workbench.runs import open_run
 
-    opened = [open_run(run) for run in runs]
+    opened = [open_run(run) for run in {run.resolve(): run for run in runs}.values()]
     named = None if adapter == "none" else adapter
     pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)))
-    pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value)
+    pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value, group=group)
     if as_json:
         content: dict[str, object] = {"answers": pooled.to_dict("records")}
         if pairs is not None:
-            content |= {"pairs": pairs.to_dict("records"), "pearson": correlate(pairs)}
+            pearson = correlate(pairs)
+            content |= {
+                "pairs": pairs.to_dict("records"),
+                "pearson": None if math.isnan(pearson) else pearson,
+            }
         typer.echo(json.dumps(content, ensure_ascii=False))
         return
     who = f" about {group}" if group else ""
     console = Console()
     title = f"answers{who}, test people ({adapter})"
-    console.print(make_comparison_table(pooled, title, _paper_rows(pooled)))
+    grouped = group is not None and any(len(run.recipe.groups) > 1 for run in opened)
+    console.print(make_comparison_table(pooled, title, _paper_rows(pooled, grouped)))
+    if pooled.loc[pooled["qa_ratio"] > 0, "qa_ratio"].nunique() > 1:
+        console.print()
+        console.print(make_ratio_table(pooled, _paper_ratios(pooled)))
     if probe is not None and pairs is not None:
         console.print()
         console.print(make_pair_table(pairs, f"{probe.value.upper()}-probe"))
@@ -69,18 +79,33 @@ def compare(
         typer.echo(f"Written to {out}.")
 
 
-def _paper_rows(pooled: "pd.DataFrame") -> dict[str, dict[str, float]]:
-    """The paper's answers for the same augmentations, after finetuning or mixed training."""
-    from workbench.figures import paper_answers, paper_augmentations
+def _paper_rows(pooled: "pd.DataFrame", grouped: bool) -> dict[str, dict[str, float]]:
+    """The paper's answers for the same architectures and augmentations, after finetuning or mixed training; where
+    answers about one of several `grouped` people are compared, also those about its minority.
+    """
+    from workbench.figures import paper_answers, paper_answers_beside_celebrities, paper_augmentations
 
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for row in pooled.to_dict("records"):
-        if row["augmentation"] in paper_augmentations():
-            mixed = row["qa_ratio"] > 0
-            theirs = paper_answers(row["augmentation"], mixed=mixed)
-            theirs["mean"] = sum(theirs.values()) / len(theirs)
-            rows[f"paper: {row['augmentation']}{', mixed' if mixed else ''}"] = theirs
-    return rows
+        augmentation = row["augmentation"]
+        if augmentation not in paper_augmentations():
+            continue
+        mixed, gbert = row["qa_ratio"] > 0, row["architecture"] == "gbert"
+        what = f"paper: {'gbert ' if gbert else ''}{augmentation}{', mixed' if mixed else ''}"
+        rows[what] = paper_answers(augmentation, mixed=mixed, gbert=gbert)
+        if grouped and not mixed and not gbert:
+            beside = paper_answers_beside_celebrities(augmentation)
+            rows |= {f"{what} beside celebrities": beside} if beside else {}
+    return {name: {**row, "mean": sum(row.values()) / len(row)} for name, row in rows.items()}
+
+
+def _paper_ratios(pooled: "pd.DataFrame") -> dict[str, dict[float, float]]:
+    """The paper's Figure 10 for the augmentations of these runs in mixed training."""
+    from workbench.figures import paper_answers_by_ratio
+
+    mixed = pooled[(pooled["qa_ratio"] > 0) & (pooled["architecture"] != "gbert")]
+    found = {name: paper_answers_by_ratio(name) for name in mixed["augmentation"].unique()}
+    return {name: ratios for name, ratios in found.items() if ratios}
 
 
 def _write_figures(
@@ -95,7 +120,9 @@ def _write_figures(
 
     figures = {"Answers of test people": plot_answers(pooled)}
     if (pooled["qa_ratio"] > 0).any():
-        figures["Over the share of questions in mixed training"] = plot_answers_over_ratio(pooled)
+        figures["Over the share of questions in mixed training"] = plot_answers_over_ratio(
+            pooled, _paper_ratios(pooled)
+        )
     if probe is not None and pairs is not None:
         name = f"{probe.value.upper()}-probe"
         figures["Against probing"] = plot_extraction_against_probing(pairs, probe=name)

@@ -44,7 +44,8 @@ def evaluate(
     """Ask a model every question and print accuracies of train and test people, chance beside them.
 
     An answer is right when all its tokens up to the full stop are. Results are kept under the run's results
-    folder (kind `qa`); one that exists for the same weights is not made twice.
+    folder (kind `qa`), of each group too where there are several; one that exists for the same weights is not made
+    twice.
     """
     import json
     from dataclasses import asdict
@@ -53,6 +54,7 @@ def evaluate(
     from workbench.extraction.evaluation import evaluate as evaluate_run
     from workbench.extraction.own_questions import load_own_questions
     from workbench.extraction.text_tables import print_evaluation
+    from workbench.extraction.wrong_answers import choose_examples
     from workbench.results import to_rows
     from workbench.runs import open_run
 
@@ -64,11 +66,16 @@ def evaluate(
     )
     evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:
-        plain = evaluation.dataset.drop_vars(["said", "answer_kind"])
-        said = evaluation.dataset[["said"]]
-        wrong = [asdict(item) for item in evaluation.wrong[:examples]]
-        typer.echo(
-            json.dumps({"cells": to_rows(plain), "said": to_rows(said), "wrong": wrong}, ensure_ascii=False)
-        )
+        content: dict[str, object] = {
+            "cells": to_rows(evaluation.dataset.drop_vars(["said", "answer_kind"])),
+            "said": to_rows(evaluation.dataset[["said"]]),
+            "wrong": [asdict(item) for item in choose_examples(evaluation.wrong, examples)],
+        }
+        if evaluation.groups:
+            content["groups"] = {
+                group: to_rows(dataset.drop_vars(["said", "answer_kind"]))
+                for group, dataset in evaluation.groups.items()
+            }
+        typer.echo(json.dumps(content, ensure_ascii=False))
         return
-    print_evaluation(evaluation.dataset, evaluation.wrong, examples)
+    print_evaluation(evaluation, examples)

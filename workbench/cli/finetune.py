@@ -19,6 +19,7 @@ from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.extraction.finetunes import Finetune
+    from workbench.runs import Run
 
 
 class Method(StrEnum):
@@ -145,17 +146,19 @@ def finetune(
         rows = [{"finetune": str(one.path), **one.info} for one in made]
         typer.echo(json.dumps(rows if wanted else rows[0], ensure_ascii=False))
         return
-    _print_made(opened.path, made, wanted)
+    _print_made(opened, made, wanted)
 
 
-def _print_made(run: Path, made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
+def _print_made(run: "Run", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
     from rich.console import Console
 
+    from workbench.extraction.answer_table import name_augmentation
     from workbench.extraction.grid import make_grid_table
     from workbench.extraction.text_tables import print_finetune
+    from workbench.figures import paper_answers_by_rank
 
     if grid:
-        Console().print(make_grid_table(grid, made))
+        Console().print(make_grid_table(grid, made, paper_answers_by_rank(name_augmentation(run.recipe))))
     else:
         print_finetune(made[0])
     for one in made:
@@ -163,4 +166,4 @@ def _print_made(run: Path, made: "list[Finetune]", grid: dict[str, list[object]]
             steps = ", ".join(str(checkpoint.step) for checkpoint in one.checkpoints)
             typer.echo(f"{one.path} is a run too: checkpoints {steps}")
     best = made[0].name if not grid else "NAME"
-    typer.echo(f"next: workbench evaluate {run} --adapter {best}")
+    typer.echo(f"next: workbench evaluate {run.path} --adapter {best}")

@@ -131,11 +131,9 @@ def _write_figures(runs: "list[Run]", made: "list[list[xr.Dataset]]", path: Path
     from workbench.figures import plot_results
     from workbench.probing.pooling import join_checkpoints
     from workbench.report import write_figures
+    from workbench.runs import name_apart
 
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):  # runs/seed0/single, runs/seed1/single
-        names = [f"{run.path.resolve().parent.name}/{run.name}" for run in runs]
-    labels = names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    labels = name_apart(runs)
     results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}
     results |= {pooled.attrs["run"]: pooled for pooled in _pool(runs, made)}
     write_figures(path, " · ".join(labels), plot_results(results))

@@ -125,10 +125,16 @@ def _print_summary(run: "Run", as_json: bool) -> None:
         steps = [checkpoint.step for checkpoint in run.checkpoints]
         typer.echo(json.dumps({"run": str(run.path), "checkpoints": steps, **last}))
         return
-    recited = last.get("biographies", {}).get("test", {})
-    accuracies = "  ".join(f"{name.replace('_', ' ')} {share:.3f}" for name, share in recited.items())
     typer.echo(
         f"{run.path}: step {last.get('step')}, {len(run.checkpoints)} checkpoints, loss {last.get('loss'):.3f}"
     )
-    typer.echo(f"recites first tokens (test people): {accuracies}")
-    typer.echo(f"next: workbench probe {run.path}")
+    mixed = run.recipe.training.objective == "mixed"
+    for verb, kind in (("recites", "biographies"), ("answers", "answers"))[: 1 + mixed]:
+        for half in ("train", "test")[not mixed :]:
+            shares = last.get(kind, {}).get(half, {})
+            accuracies = "  ".join(f"{name.replace('_', ' ')} {share:.3f}" for name, share in shares.items())
+            typer.echo(f"{verb} first tokens ({half} people): {accuracies}")
+    if mixed:
+        typer.echo(f"next: workbench evaluate {run.path}")
+    kind = " --kind q" if run.recipe.model.architecture == "gbert" else ""  # it reads on past every position
+    typer.echo(f"next: workbench probe {run.path}{kind}")

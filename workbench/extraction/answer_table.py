@@ -1,6 +1,7 @@
 """Answers of several runs side by side: one row an attribute and run, seeds pooled (the paper's Figures 3 and 10)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,7 +10,7 @@ from workbench.errors import WorkbenchError
 from workbench.people.attributes import ATTRIBUTES
 from workbench.recipe import Recipe
 from workbench.results import list_results, load_results
-from workbench.runs import Run
+from workbench.runs import Run, name_apart
 
 if TYPE_CHECKING:
     from workbench.extraction.evaluation import EvaluationRequest
@@ -18,6 +19,7 @@ COLUMNS = (
     "run",
     "recipe",
     "label",
+    "architecture",
     "augmentation",
     "qa_ratio",
     "seed",
@@ -36,17 +38,28 @@ def collect_answers(
     """What `evaluate` measured with this request on each run: a row for each run and attribute, and their `mean`.
 
     recipe: the digest of what determines the run but for its seed, so equal ones are seeds of one experiment;
-    qa_ratio: of mixed training, else 0. Raises WorkbenchError naming every run that has not been evaluated so.
+    qa_ratio: of mixed training, else 0. A run without groups counts with everybody where the request names a group.
+    Raises WorkbenchError naming every run that has not been evaluated so, and for a group that no run has.
     """
+    grouped = [run for run in runs if len(run.recipe.groups) > 1]
+    known = list(dict.fromkeys(group.name for run in grouped for group in run.recipe.groups))
+    if request.group is not None and request.group not in known:
+        has = f"they have {', '.join(known)}" if known else "none of them has groups"
+        raise WorkbenchError(f"No run has the group {request.group!r} ({has}).")
     rows: list[tuple[object, ...]] = []
-    missing = []
-    for run in runs:
-        family = find_family(run, request.variant)
+    missing: list[str] = []
+    for run, name in zip(runs, name_apart(runs), strict=True):
+        group = request.group if run in grouped else None
+        variant = replace(request, group=group).variant
+        family = find_family(run, variant)
         if family is None:
-            missing.append(run)
+            adapter = f" --adapter {request.adapter}" if request.adapter else ""
+            missing.append(f"workbench evaluate {run.path}{adapter}{f' --group {group}' if group else ''}")
             continue
-        qa = load_results(run.path, "qa", family, request.variant).isel(checkpoint=-1).sel(split=split)
-        about = (run.name, *describe_recipe(run.recipe))
+        qa = load_results(run.path, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
+        digest, *about = describe_recipe(run.recipe, group)
+        tuned = f" {run.name}" if "finetuned_from" in run.status else ""  # a finetune's folder is a run too
+        about = [name, f"{digest}{tuned}", *about]
         asked = [attribute for attribute in ATTRIBUTES if int(qa["n"].sel(attribute=attribute))]
         for attribute in asked:
             cell = qa.sel(attribute=attribute)
@@ -54,11 +67,8 @@ def collect_answers(
         over = qa.sel(attribute=asked).mean("attribute")
         rows.append((*about, MEAN, float(over["accuracy"]), float(over["chance"]), int(qa["n"].sum())))
     if missing:
-        options = f" --adapter {request.adapter}" if request.adapter else ""
-        options += f" --group {request.group}" if request.group else ""
-        commands = "; ".join(f"workbench evaluate {run.path}{options}" for run in missing)
         raise WorkbenchError(
-            f"{len(missing)} of {len(runs)} runs have no such answers; make them with: {commands}."
+            f"{len(missing)} of {len(runs)} runs have no such answers; make them with: {'; '.join(missing)}."
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -70,17 +80,22 @@ def find_family(run: Run, variant: str) -> str | None:
     return next((family for family, name in names.items() if name in found), None)
 
 
-def describe_recipe(recipe: Recipe) -> tuple[str, str, str, float, int]:
-    """Digest without the seed, the recipe in a few words, augmentation (of each group), qa_ratio, seed."""
-    augmentation = name_augmentation(recipe)
+def describe_recipe(recipe: Recipe, group: str | None = None) -> tuple[str, str, str, str, float, int]:
+    """Digest without the seed, the recipe in a few words, architecture, augmentation (the group's, or of each
+    group), qa_ratio, seed.
+    """
+    augmentation, architecture = name_augmentation(recipe, group), recipe.model.architecture
     ratio = recipe.training.qa_ratio if recipe.training.objective == "mixed" else 0.0
-    label = f"{recipe.model.architecture} {augmentation}" + (f", questions {ratio:.0%}" if ratio else "")
-    return recipe.model_copy(update={"seed": 0}).digest, label, augmentation, ratio, recipe.seed
+    others = [name_augmentation(recipe, one.name) for one in recipe.groups if group and one.name != group]
+    beside = f" beside {', '.join(others)}" if others else ""
+    label = f"{architecture} {augmentation}{beside}" + (f", questions {ratio:.0%}" if ratio else "")
+    digest = recipe.model_copy(update={"seed": 0}).digest
+    return digest, label, architecture, augmentation, ratio, recipe.seed
 
 
-def name_augmentation(recipe: Recipe) -> str:
-    """As in the paper; the groups' own where there are several."""
-    groups = recipe.groups
+def name_augmentation(recipe: Recipe, group: str | None = None) -> str:
+    """As in the paper; of one group, or the groups' own where there are several."""
+    groups = [one for one in recipe.groups if group in (None, one.name)]
     if len(groups) == 1:
         return groups[0].augmentation
     return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
@@ -89,14 +104,19 @@ def name_augmentation(recipe: Recipe) -> str:
 def pool_seeds(answers: pd.DataFrame) -> pd.DataFrame:
     """Seeds of one recipe as one row an attribute: accuracy (their mean), low and high (their range), seeds, n.
 
-    The name is the run's where there is one seed, and the recipe in a few words where there are several.
+    The name is the run's where there is one seed, and the recipe in a few words where there are several. Runs of one
+    recipe that share a seed are no seeds of one experiment (copies, say), and stay apart.
     """
+    alike = answers.groupby(["recipe", "attribute"])["seed"]
+    apart = alike.transform("size") > alike.transform("nunique")
+    experiment = answers["recipe"].where(~apart, answers["run"])
     rows = []
-    for (_, attribute), seeds in answers.groupby(["recipe", "attribute"], sort=False):
+    for (_, attribute), seeds in answers.groupby([experiment, "attribute"], sort=False):
         first = seeds.iloc[0]
         rows.append(
             {
                 "name": first["label"] if len(seeds) > 1 else first["run"],
+                "architecture": first["architecture"],
                 "augmentation": first["augmentation"],
                 "qa_ratio": first["qa_ratio"],
                 "attribute": attribute,

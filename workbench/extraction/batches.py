@@ -36,8 +36,6 @@ class QuestionBatches:
         loss: Loss = "answer",
         mask_id: int | None = None,
     ) -> None:
-        if not len(chosen):
-            raise WorkbenchError("There is no question to finetune on: no train person has one.")
         if mask_id is not None and loss == "all":
             raise WorkbenchError(
                 "A bidirectional model learns the masked answer only; use the loss 'answer', not 'all'."

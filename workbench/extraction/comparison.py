@@ -15,26 +15,28 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import find_family
 from workbench.people.attributes import ATTRIBUTES
 from workbench.results import list_results, load_results
-from workbench.runs import Run
+from workbench.runs import Run, name_apart
 
 Probe = Literal["q", "p"]
 COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")
 
 
 def pair_accuracies(
-    runs: Sequence[Run], *, adapter: str | None = "lora", probe: Probe = "q", probe_variant: str = ""
+    runs: Sequence[Run], *, adapter: str | None = "lora", probe: Probe = "q", group: str | None = None
 ) -> pd.DataFrame:
     """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
 
-    adapter: the finetune's name, by which every run has been evaluated; None for the checkpoints themselves.
+    adapter: the finetune's name, by which every run has been evaluated; None for the checkpoints themselves. group:
+    whose answers and whose probe; of runs without groups, everybody's.
     probe: `q`, or `p` at position 0, without entries in which the value is the very next thing said. Whole values
     are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint of each
     result counts; results of different weights are refused.
     """
     rows = []
-    for run in runs:
-        qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter)))
-        probed = _newest(load_results(run.path, probe, "embedding", probe_variant)).isel(position=0)
+    for run, name in zip(runs, name_apart(runs), strict=True):
+        of_group = f"group-{group}" if group and len(run.recipe.groups) > 1 else ""
+        qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter, of_group)))
+        probed = _newest(load_results(run.path, probe, "embedding", of_group)).isel(position=0)
         if str(qa["weights_digest"].values) != str(probed["weights_digest"].values):
             raise WorkbenchError(
                 f"The answers of {run.path} are of step {int(qa['checkpoint'])} and its {probe}-probe of step "
@@ -56,7 +58,7 @@ def pair_accuracies(
             )
             rows.append(
                 (
-                    run.name, attribute, form, float(asked[accuracy]), read_right,
+                    name, attribute, form, float(asked[accuracy]), read_right,
                     float(asked[chance]), float(read["chance"]), int(asked["n"]),
                 )
             )  # fmt: skip
@@ -71,14 +73,15 @@ def correlate(pairs: pd.DataFrame) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _qa_place(run: Run, adapter: str | None) -> tuple[str, str]:
+def _qa_place(run: Run, adapter: str | None, of_group: str) -> tuple[str, str]:
     """Family and variant under which these answers were kept."""
-    variant = adapter or ""
+    variant = "+".join(part for part in (adapter, of_group) if part)
     if (family := find_family(run, variant)) is not None:
         return family, variant
     found = [result.family for result in list_results(run.path) if result.kind == "qa"]
     whose = f"a finetune {adapter!r}" if adapter else "its checkpoints themselves"
     option = f" --adapter {adapter}" if adapter else ""
+    option += f" --group {of_group.removeprefix('group-')}" if of_group else ""
     raise WorkbenchError(
         f"{run.path} has no answers of {whose} (it has {', '.join(found) or 'none'}); "
         f"make them with `workbench evaluate {run.path}{option}`."

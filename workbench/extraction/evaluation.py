@@ -5,7 +5,7 @@ Shapes: S halves (train, test), A attributes, N questions.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from workbench.runs import Run
 from workbench.statistics import wilson_interval
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.training.devices import choose_device
-from workbench.training.evaluation import biography_statements
+from workbench.training.evaluation import Statements, biography_statements
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,10 +70,54 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """dataset: see `make_qa_dataset`. wrong: examples of wrong answers, none where the result was read from disk."""
+    """dataset: see `make_qa_dataset`. wrong: the wrong answers, none where the result was read from disk. groups: the
+    same dataset of each group's people, where the run has several groups and all of them were asked.
+    """
 
     dataset: xr.Dataset
     wrong: list[WrongAnswer]
+    groups: dict[str, xr.Dataset] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was said and recited: answers to the questions `chosen`, and whether each statement's first token and
+    whole value were said.
+    """
+
+    asked: AskableQuestions
+    chosen: np.ndarray
+    answers: Answers
+    statements: Statements
+    first_N: np.ndarray
+    whole_N: np.ndarray
+
+    def make_dataset(self, group: str | None, attrs: dict[str, str]) -> xr.Dataset:
+        """The labelled array of everybody, or of one group's people."""
+        asked = self.asked
+        here = np.arange(len(self.chosen))
+        told_N = np.ones(len(self.statements.texts), bool)
+        if group is not None:
+            here = np.flatnonzero(np.isin(self.chosen, asked.choose(group=group)))
+            people = asked.encoded.people[self.chosen[here]]
+            told_N = np.isin(self.statements.encoded.people[self.statements.texts], people)
+        answers = Answers(
+            [self.answers.kinds[i] for i in here],
+            [self.answers.said[i] for i in here],
+            self.answers.first_N[here],
+        )
+        return make_qa_dataset(asked, self.chosen[here], answers, self._recited(told_N), attrs)
+
+    def _recited(self, told_N: np.ndarray) -> dict[str, np.ndarray]:
+        """recall_first, recall_whole, recall_n [S, A] over these statements."""
+        shape = (len(SPLITS), len(ATTRIBUTES))
+        cell_N = (np.where(self.statements.train, 0, 1) * shape[1] + self.statements.attributes)[told_N]
+        n_SA, first_SA, whole_SA = (
+            np.bincount(cell_N, weights, minlength=shape[0] * shape[1]).reshape(shape)
+            for weights in (None, self.first_N[told_N], self.whole_N[told_N])
+        )
+        with np.errstate(invalid="ignore"):
+            return {"recall_first": first_SA / n_SA, "recall_whole": whole_SA / n_SA, "recall_n": n_SA}
 
 
 def evaluate(
@@ -84,35 +128,56 @@ def evaluate(
     device: str | None = None,
 ) -> Evaluation:
     """Ask every question (or of a sample of people), recite biographies, and keep the result of the run's own
-    questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice.
+    questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice. Where
+    everybody of several groups is asked, each group's result is kept too, as if it had been asked for alone.
     """
+    if request.adapter is None and request.which != "last":
+        raise WorkbenchError(
+            f"--which {request.which} is a state of a finetune; give --adapter as well, or leave it out."
+        )
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
     checkpoint = run.checkpoint(request.checkpoint or "last")
     if tuned is not None:
         checkpoint = base_checkpoint(run, tuned, request.checkpoint)
-    known = sorted({person.group for person in run.corpus.people})
-    if request.group is not None and request.group not in known:
-        raise WorkbenchError(f"{run.path} has no group {request.group!r}; its groups are {', '.join(known)}.")
+    known = run.require_group(request.group)
     family = "none" if tuned is None else str(tuned.settings["method"])
-    settings = _describe(request, tuned)
-    path = result_path(run.path, "qa", family, checkpoint.step, request.variant)
+    parts = {request.group: request}
+    if len(known) > 1 and request.group is None and request.people is None and questions is None:
+        parts |= {group: replace(request, group=group) for group in known}
+    paths = {
+        group: result_path(run.path, "qa", family, checkpoint.step, part.variant)
+        for group, part in parts.items()
+    }
     if questions is None and not request.again:
-        found = find_result(path, checkpoint.weights_digest, settings)
-        if found is not None:
-            return Evaluation(found, [])
+        found = {
+            group: find_result(path, checkpoint.weights_digest, _describe(parts[group], tuned))
+            for group, path in paths.items()
+        }
+        complete = {group: dataset for group, dataset in found.items() if dataset is not None}
+        if len(complete) == len(parts):
+            whole = complete.pop(request.group)
+            return Evaluation(whole, [], {str(group): dataset for group, dataset in complete.items()})
     chosen_device = choose_device(device)
     if tuned is None:
         model = load_model(checkpoint, device=chosen_device)
     else:
         model = load_finetuned(run, tuned, which=request.which, device=chosen_device)
-    attrs = make_attrs(
-        kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=request.variant
+    measured = _measure(run, model, request, questions or run.corpus.questions)
+    datasets = {}
+    for group, part in parts.items():
+        settings, variant = _describe(part, tuned), part.variant
+        attrs = make_attrs(
+            kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=variant
+        )
+        dataset = measured.make_dataset(None if part is request else group, attrs)
+        datasets[group] = dataset.assign_coords(checkpoint=checkpoint.step)
+        if questions is None:
+            save_result(paths[group], datasets[group])
+    whole = datasets.pop(request.group)
+    wrong = list_wrong_answers(
+        run.tokenizer, run.corpus.people, measured.asked, measured.chosen, measured.answers
     )
-    evaluation = _measure(run, model, request, questions or run.corpus.questions, attrs)
-    evaluation = Evaluation(evaluation.dataset.assign_coords(checkpoint=checkpoint.step), evaluation.wrong)
-    if questions is None:
-        save_result(path, evaluation.dataset)
-    return evaluation
+    return Evaluation(whole, wrong, {str(group): dataset for group, dataset in datasets.items()})
 
 
 def make_qa_dataset(
@@ -168,12 +233,8 @@ def make_qa_dataset(
 
 
 def _measure(
-    run: Run,
-    model: "PreTrainedModel",
-    request: EvaluationRequest,
-    questions: Sequence[Question],
-    attrs: dict[str, str],
-) -> Evaluation:
+    run: Run, model: "PreTrainedModel", request: EvaluationRequest, questions: Sequence[Question]
+) -> _Measured:
     tokenizer, people = run.tokenizer, run.corpus.people
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
     asked = make_askable(encode_questions(tokenizer, questions), people)
@@ -186,27 +247,10 @@ def _measure(
     ]
     chosen = np.concatenate(in_halves)
     answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
-    recited = _recite_people(run, model, np.unique(asked.encoded.people[chosen]), mask_id)
-    dataset = make_qa_dataset(asked, chosen, answers, recited, attrs)
-    return Evaluation(dataset, list_wrong_answers(tokenizer, people, asked, chosen, answers))
-
-
-def _recite_people(
-    run: Run, model: "PreTrainedModel", ids: np.ndarray, mask_id: int | None
-) -> dict[str, np.ndarray]:
-    """recall_first, recall_whole, recall_n [S, A] on one entry of each of these people."""
-    entries = encode_entries(run.tokenizer, run.corpus.entries)
-    statements = biography_statements(entries, run.corpus.people, ids, run.recipe.seed)
-    first_N, whole_N = recite(model, statements, mask_id)
-    shape = (len(SPLITS), len(ATTRIBUTES))
-    half_N = np.where(statements.train, 0, 1)
-    cell_N = half_N * shape[1] + statements.attributes
-    n_SA, first_SA, whole_SA = (
-        np.bincount(cell_N, weights, minlength=shape[0] * shape[1]).reshape(shape)
-        for weights in (None, first_N, whole_N)
-    )
-    with np.errstate(invalid="ignore"):
-        return {"recall_first": first_SA / n_SA, "recall_whole": whole_SA / n_SA, "recall_n": n_SA}
+    entries = encode_entries(tokenizer, run.corpus.entries)
+    ids = np.unique(asked.encoded.people[chosen])
+    statements = biography_statements(entries, people, ids, run.recipe.seed)
+    return _Measured(asked, chosen, answers, statements, *recite(model, statements, mask_id))
 
 
 def _commonest_share(answers: Sequence[tuple[int, ...]]) -> float:

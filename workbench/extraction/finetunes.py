@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 INFO_FILE = "finetune.json"
 SCHEMA = 1
+NEEDED = (
+    "schema", "settings", "best_step", "last_step", "measurements", "own_questions", "base_run", "base_step",
+    "base_weights_digest", "sha256",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,25 +83,54 @@ def finetunes_folder(run: Run) -> Path:
     return run.path / "finetunes"
 
 
+def require_name(name: str) -> str:
+    """The name, if a folder can have it and no command means something else by it."""
+    if name in ("", "none") or name != Path(name).name or name.startswith("."):
+        raise WorkbenchError(
+            f"A finetune cannot be called {name!r}; give --name a plain word (and not `none`, which means no finetune)."
+        )
+    return name
+
+
 def list_finetunes(run: Run) -> list[Finetune]:
     """The finished finetunes of a run by name."""
     files = sorted(finetunes_folder(run).glob(f"*/{INFO_FILE}"))
-    return [Finetune(file.parent, read_json(file)) for file in files if not file.parent.name.startswith(".")]
+    return [_read_finetune(file.parent) for file in files if not file.parent.name.startswith(".")]
 
 
 def open_finetune(run: Run, name: str | Path) -> Finetune:
     """A finetune by its name in this run, or by its folder; an unknown one is refused with the known ones."""
     for folder in (finetunes_folder(run) / name, Path(name)):
         if (folder / INFO_FILE).is_file():
-            return Finetune(folder, read_json(folder / INFO_FILE))
+            return _read_finetune(folder)
     known = [finetune.name for finetune in list_finetunes(run)]
     have = f"it has {', '.join(known)}" if known else f"make one with `workbench finetune {run.path}`"
     raise WorkbenchError(f"{run.path} has no finetune {str(name)!r}{nearest(str(name), known)} ({have}).")
 
 
+def _read_finetune(folder: Path) -> Finetune:
+    info = read_json(folder / INFO_FILE)
+    missing = [key for key in NEEDED if not isinstance(info, dict) or key not in info]
+    if missing or info["schema"] != SCHEMA:
+        lacks = f"lacks {', '.join(missing)}" if missing else f"has format {info['schema']}, not {SCHEMA}"
+        raise WorkbenchError(
+            f"{folder / INFO_FILE} is not a finetune's ({lacks}); delete the folder and finetune again."
+        )
+    return Finetune(folder, info)
+
+
 def base_checkpoint(run: Run, finetune: Finetune, which: str | None = None) -> Checkpoint:
     """The run's checkpoint a finetune belongs to; with `which`, that one, refused where its weights are others."""
-    checkpoint = run.checkpoint(finetune.base_step if which is None else which)
+    if which is None:
+        same = [one for one in run.checkpoints if one.weights_digest == finetune.base_digest]
+        if same:
+            return same[-1]
+        raise WorkbenchError(
+            f"The finetune {finetune.path} belongs to the weights {finetune.base_digest[:12]}… (step "
+            f"{finetune.base_step} of {finetune.info['base_run']}), and no checkpoint of {run.path} has those; "
+            "give the run it was made in."
+        )
+    checkpoint = run.checkpoint(which)
     if checkpoint.weights_digest != finetune.base_digest:
         raise WorkbenchError(
             f"The finetune {finetune.path} belongs to the weights {finetune.base_digest[:12]}… but step "

@@ -36,6 +36,7 @@ from workbench.extraction.finetunes import (
     Finetune,
     finetunes_folder,
     open_finetune,
+    require_name,
     save_finetune,
 )
 from workbench.extraction.lora import Adapter, attached
@@ -85,7 +86,7 @@ def finetune(
     is called after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same
     call continues.
     """
-    path = finetunes_folder(run) / (name or settings.name)
+    path = finetunes_folder(run) / require_name(settings.name if name is None else name)
     making = _describe(checkpoint, settings, questions)
     if again:
         drop_unfinished(unfinished_folder(path))
@@ -96,9 +97,12 @@ def finetune(
     asked = make_askable(
         encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people
     )
-    if settings.group is not None and settings.group not in asked.groups:
+    run.require_group(settings.group)
+    if not len(asked.choose(train=True, group=settings.group)):
+        of_group = "" if settings.group is None else f" of the group {settings.group!r}"
         raise WorkbenchError(
-            f"{run.path} has no group {settings.group!r}; its groups are {', '.join(asked.groups)}."
+            f"No question is about a train person{of_group}, and nobody else's are trained on; "
+            f"{run.biographies_folder / 'people.jsonl'} says who is in which half."
         )
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device, attention=execution.attention)

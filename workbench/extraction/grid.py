@@ -1,12 +1,13 @@
 """A grid of finetunes: every combination of the given settings, and how each one did (paper, appendix A.2)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.settings import FinetuneSettings, choose_settings
+from workbench.grids import split_grid
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,16 +29,15 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     Raises WorkbenchError for an unknown or repeated key and for a value that is not a number of its kind.
     """
     grid: dict[str, list[Any]] = {}
-    for text in texts:
-        key, _, values = text.partition("=")
-        if key not in KEYS or key in grid or not values:
-            hint = nearest(key, list(KEYS)) if key not in KEYS else ""
+    for key, values in split_grid(texts, "lr=1e-3,3e-4").items():
+        if key not in KEYS:
             raise WorkbenchError(
-                f"--grid {text!r} is not understood{hint}; write e.g. `--grid lr=1e-3,3e-4`, each of "
-                f"{', '.join(KEYS)} at most once."
+                f"--grid changes {key!r}, which is no setting of a finetune{nearest(key, list(KEYS)) or '.'} "
+                f"There are {', '.join(KEYS)}."
             )
+        text = f"{key}={','.join(values)}"
         try:
-            grid[key] = [KEYS[key](value) for value in values.split(",")]
+            grid[key] = [KEYS[key](value) for value in values]
         except ValueError:
             kind = "whole numbers" if KEYS[key] is int else "numbers"
             raise WorkbenchError(f"--grid {text!r}: {key} takes {kind} between commas.") from None
@@ -59,31 +59,56 @@ def make_grid(
         settings = choose_settings(width, **{**given, **chosen})
         parts = [f"{key.replace('_', '-')}{value:g}" for key, value in chosen.items() if key != "seed"]
         seed = [f"seed{chosen['seed']}"] if name and "seed" in chosen else []  # the usual name has it already
-        combinations.append(("+".join([name or settings.name, *parts, *seed]), settings))
+        combinations.append(("+".join([settings.name if name is None else name, *parts, *seed]), settings))
     return combinations
 
 
-def make_grid_table(grid: dict[str, list[Any]], made: Sequence[Finetune]) -> "Table":
-    """Each finetune with its settings and the mean exact match of its sample, best test people first."""
+def make_grid_table(
+    grid: dict[str, list[Any]],
+    made: Sequence[Finetune],
+    paper: Mapping[str, tuple[float, float]] | None = None,
+) -> "Table":
+    """Each finetune with its settings and how its sample of people was answered, best test people first.
+
+    paper: first tokens of train people and answers of test people by `rank/embedding rank`, or `full` (Figures 2
+    and 11), beside the finetunes that have those ranks.
+    """
     from rich.table import Table
 
     table = Table(title=f"{len(made)} finetunes", title_justify="left", box=None, pad_edge=False)
-    for heading in ("name", *grid, "best test", "at step", "last test", "last train"):
-        table.add_column(heading.replace("_", " "), justify="left" if heading == "name" else "right")
+    theirs = {finetune.name: (paper or {}).get(_ranks(finetune)) for finetune in made}
+    beside = ("paper test", "paper train first") if any(theirs.values()) else ()
+    headings = ("best test", "at step", "last test", "last train", "train first", *beside)
+    table.add_column("name", no_wrap=True)
+    for heading in (*grid, *headings):
+        table.add_column(heading.replace("_", " "), justify="right")
     rows = []
     for finetune in made:
         by_step = {row["step"]: row for row in finetune.info["measurements"]}
         best, last = (by_step[finetune.step(which)] for which in ("best", "last"))
-        numbers = [_exact(best, "test"), _exact(last, "test"), _exact(last, "train")]
+        numbers = [
+            _share(best, "test"), _share(last, "test"), _share(last, "train"), _share(last, "train", "first"),
+        ]  # fmt: skip
         rows.append((numbers, finetune))
-    for (best_test, last_test, last_train), finetune in sorted(rows, key=lambda row: row[0], reverse=True):
+    for (best_test, *last_numbers), finetune in sorted(rows, key=lambda row: row[0], reverse=True):
         settings = [f"{finetune.settings[key]:g}" for key in grid]
-        best_step = f"{finetune.step('best'):,}"
-        table.add_row(
-            finetune.name, *settings, f"{best_test:.1%}", best_step, f"{last_test:.1%}", f"{last_train:.1%}"
-        )
+        texts = [
+            f"{best_test:.1%}",
+            f"{finetune.step('best'):,}",
+            *(f"{share:.1%}" for share in last_numbers),
+        ]
+        cell = theirs[finetune.name]
+        texts += [] if not beside else ["·", "·"] if cell is None else [f"{cell[1]:.1%}", f"{cell[0]:.1%}"]
+        table.add_row(finetune.name, *settings, *texts)
+    table.caption = "whole answers, and first tokens; mean over attributes, a sample of people"
+    table.caption_justify = "left"
     return table
 
 
-def _exact(row: dict[str, Any], split: str) -> float:
-    return float(row[split]["exact"]["mean"]) if split in row else float("nan")
+def _ranks(finetune: Finetune) -> str:
+    settings = finetune.settings
+    return "full" if settings["method"] == "full" else f"{settings['rank']}/{settings['embedding_rank']}"
+
+
+def _share(row: dict[str, Any], split: str, key: str = "exact") -> float:
+    return float(row[split][key]["mean"]) if split in row else float("nan")

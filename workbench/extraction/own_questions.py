@@ -53,14 +53,19 @@ def _person_of(
 ) -> Person:
     if "person" in row:
         number = row["person"]
-        if not isinstance(number, int) or not 0 <= number < len(people):
+        if type(number) is not int or not 0 <= number < len(people):  # True is an int too
             raise WorkbenchError(
                 f"{where} is about person {number!r}, whom the run does not know; "
                 f"its people are 0 to {len(people) - 1}."
             )
+        if (name := row.get("full_name", people[number].full_name)) != people[number].full_name:
+            raise WorkbenchError(
+                f"{where}: person {number} of this run is {people[number].full_name}, not {name!r}; give one of "
+                "the two."
+            )
         return people[number]
     name = row.get("full_name")
-    if name not in by_name:
+    if not isinstance(name, str) or name not in by_name:
         raise WorkbenchError(
             f"{where} is about {name!r}, whom the run does not know; "
             "give person (an id) or a full_name of its people.jsonl."

@@ -1,7 +1,8 @@
 """How a model is finetuned on questions; what is not given follows the paper's appendix, or the model's size."""
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.batches import Loss
@@ -9,6 +10,10 @@ from workbench.extraction.batches import Loss
 Method = Literal["lora", "full"]
 NARROW = 256  # up to this width a model takes, and needs, larger rates: measured in docs/extraction.md
 PAPER_STEPS = 50_000
+SMALLEST = {  # what each number may be at least
+    "rank": 0, "embedding_rank": 0, "weight_decay": 0, "steps": 1, "questions_per_step": 1, "seed": 0,
+    "evaluate_every": 1, "people_measured": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,18 @@ class FinetuneSettings:
     evaluate_every: int = 1000
     people_measured: int = 100
 
+    def __post_init__(self) -> None:
+        for key, known in (("method", get_args(Method)), ("loss", get_args(Loss))):
+            if (given := getattr(self, key)) not in known:
+                expected = " or ".join(map(repr, known))
+                raise WorkbenchError(f"The finetuning's {key} {given!r} does not exist; expected {expected}.")
+        if not 0 < self.lr < math.inf:
+            raise WorkbenchError(f"The finetuning's lr is {self.lr:g}; expected a number above 0.")
+        for key, least in SMALLEST.items():
+            if not least <= (number := getattr(self, key)) < math.inf:
+                name = key.replace("_", " ")
+                raise WorkbenchError(f"The finetuning's {name} is {number:g}; expected at least {least}.")
+
     @property
     def name(self) -> str:
         """What it is called where the user gives no name: method, group and seed."""
@@ -54,21 +71,24 @@ def choose_settings(width: int, **given: Any) -> FinetuneSettings:
     """Settings for a model of this width: what is given (not None), and defaults of its size for the rest.
 
     From 512 on the paper's: lr 3e-4 and embedding rank 128 for `lora`, 1e-4 for `full`, 50,000 steps of 48.
+    Raises WorkbenchError for settings that cannot be, before anything is loaded.
     """
     chosen = {key: value for key, value in given.items() if value is not None}
-    method = chosen.get("method", "lora")
-    if method not in ("lora", "full"):
-        raise WorkbenchError(f"The finetuning method {method!r} does not exist; expected 'lora' or 'full'.")
-    if (loss := chosen.get("loss", "answer")) not in ("answer", "all"):
-        raise WorkbenchError(f"The loss {loss!r} does not exist; expected 'answer' or 'all'.")
     defaults: dict[str, Any] = {}
     if width <= NARROW:
         defaults = {"embedding_rank": 32, "lr": 3e-3, "steps": 1500, "questions_per_step": 96}
-    if method == "full":
+    if chosen.get("method") == "full":
         defaults |= {"rank": 0, "embedding_rank": 0, "lr": 1e-3 if width <= NARROW else 1e-4}
         if chosen.get("rank") or chosen.get("embedding_rank"):
             raise WorkbenchError("Full finetuning changes every weight and has no rank; leave the ranks out.")
     merged = defaults | chosen
     steps = int(merged.get("steps", PAPER_STEPS))
     merged.setdefault("evaluate_every", max(1, steps // 10))
-    return FinetuneSettings(**merged)
+    settings = FinetuneSettings(**merged)
+    for key in ("rank", "embedding_rank"):
+        if (rank := getattr(settings, key)) > width:
+            raise WorkbenchError(
+                f"The {key.replace('_', ' ')} {rank} is larger than the matrices it updates, which are as wide as the "
+                f"model; choose at most {width}."
+            )
+    return settings

@@ -6,60 +6,80 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from rich.markup import escape
 
 from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
-from workbench.extraction.wrong_answers import WrongAnswer
+from workbench.extraction.wrong_answers import WrongAnswer, choose_examples
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from workbench.extraction.evaluation import Evaluation
+
 EMPTY = "·"
 
 
-def print_evaluation(dataset: xr.Dataset, wrong: Sequence[WrongAnswer] = (), examples: int = 0) -> None:
-    """Print answers and recital by attribute, what was said in place of right answers, and some examples."""
+def print_evaluation(evaluation: "Evaluation", examples: int = 0) -> None:
+    """Print answers and recital by attribute and by group, what was said in place of right answers, and some of it."""
     from rich.console import Console
 
     console = Console()
-    console.print(make_answer_table(dataset))
+    console.print(make_answer_table(evaluation.dataset))
+    if evaluation.groups:
+        console.print()
+        console.print(make_group_table(evaluation.groups))
     console.print()
-    console.print(make_kind_table(dataset))
-    for item in wrong[:examples]:
-        about = f"{item.full_name}, {_words(item.attribute)} ({item.split})"
-        console.print(f"{about}: {item.answer!r}, said {item.said!r}: {item.kind}", highlight=False)
+    console.print(make_kind_table(evaluation.dataset))
     console.print()
+    if chosen := choose_examples(evaluation.wrong, examples):
+        console.print(make_example_table(chosen, len(evaluation.wrong)))
+        console.print()
 
 
 def make_answer_table(dataset: xr.Dataset) -> "Table":
     """Whole answers with interval and chance, first tokens, and recital; a mean over attributes last."""
     attrs = dataset.attrs
-    variant = f", {attrs['variant']}" if attrs.get("variant") else ""
-    title = f"{attrs.get('run')} · questions ({attrs.get('family')}{variant}) · step {int(dataset['checkpoint']):,}"
-    table = _table(title)
-    headings = ("attribute", "chance", "test", "95 %", "first", "recites", "train", "first", "recites")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "attribute" else "right", no_wrap=True)
+    table = _table(
+        f"{attrs.get('run')} · questions ({_made_by(dataset)}) · step {int(dataset['checkpoint']):,}"
+    )
+    _add_accuracy_columns(table, "attribute")
     train, test = dataset.sel(split="train"), dataset.sel(split="test")
-    for attribute in [*dataset["attribute"].values.tolist(), "mean"]:
-        cells = [
-            test["chance"], test["accuracy"], None, test["first_accuracy"], test["recall_whole"],
-            train["accuracy"], train["first_accuracy"], train["recall_whole"],
-        ]  # fmt: skip
-        if attribute == "mean":
-            texts = ["" if cell is None else _percent(_mean(cell)) for cell in cells]
-        else:
-            here = test.sel(attribute=attribute)
-            interval = f"{_percent(float(here['ci_low']))}–{_percent(float(here['ci_high']))}"
-            texts = [
-                interval if cell is None else _percent(float(cell.sel(attribute=attribute))) for cell in cells
-            ]
-        table.add_row(_words(attribute), *texts, style="bold" if attribute == "mean" else None)
-    asked = " and ".join(
+    asked = _asked(dataset)
+    for attribute in asked:
+        cell = dataset.sel(attribute=attribute)
+        low, high = (float(cell[key].sel(split="test")) for key in ("ci_low", "ci_high"))
+        interval = f"{_percent(low)}–{_percent(high)}" if not np.isnan(low) else EMPTY
+        table.add_row(_words(attribute), *_accuracies(cell, interval))
+    table.add_row("mean", *_accuracies(dataset.sel(attribute=asked), ""), style="bold")
+    people = " and ".join(
         f"{int(half['n'].max()):,} {name}" for name, half in (("test", test), ("train", train))
     )
-    table.caption = f"% of {asked} people: whole answers, their first tokens, whole values recited"
+    table.caption = f"% of {people} people: whole answers, their first tokens, whole values recited"
     table.caption_justify = "left"
+    return table
+
+
+def make_group_table(groups: Mapping[str, xr.Dataset]) -> "Table":
+    """The means over attributes of each group's people."""
+    table = _table("by group, mean over attributes")
+    _add_accuracy_columns(table, "group", "n")
+    for group, dataset in groups.items():
+        n = int(dataset["n"].sel(split="test").max())
+        table.add_row(group, *_accuracies(dataset.sel(attribute=_asked(dataset)), f"{n:,}"))
+    table.caption = "%; n: test people. A group's attributes: --group NAME"
+    table.caption_justify = "left"
+    return table
+
+
+def make_example_table(wrong: Sequence[WrongAnswer], total: int) -> "Table":
+    """Wrong answers one by one: who, what is right, what was said instead."""
+    table = _table(f"{len(wrong)} of {total:,} wrong answers")
+    for heading in ("person", "half", "attribute", "right", "said", "which is"):
+        table.add_column(heading)
+    for item in wrong:
+        about = (item.full_name, item.split, _words(item.attribute))
+        table.add_row(*map(escape, (*about, item.answer, item.said, item.kind)))
     return table
 
 
@@ -70,7 +90,7 @@ def make_kind_table(dataset: xr.Dataset) -> "Table":
     for heading in ("attribute", *kinds):
         table.add_column(heading, justify="left" if heading == "attribute" else "right")
     said = dataset["said"].sel(split="test")
-    for attribute in dataset["attribute"].values.tolist():
+    for attribute in _asked(dataset):
         counts = said.sel(attribute=attribute)
         total = int(counts.sum())
         shares = [_percent(float(counts.sel(answer_kind=kind)) / total) if total else EMPTY for kind in kinds]
@@ -112,6 +132,27 @@ def make_comparison_table(
     return table
 
 
+def make_ratio_table(pooled: pd.DataFrame, paper: Mapping[str, Mapping[float, float]]) -> "Table":
+    """Augmentations × shares of questions in mixed training: means over attributes, the paper's beside."""
+    mixed = pooled[(pooled["attribute"] == "mean") & (pooled["qa_ratio"] > 0)]
+    lines = {
+        name: dict(zip(rows["qa_ratio"], rows["accuracy"], strict=True))
+        for name, rows in mixed.groupby(mixed["architecture"] + " " + mixed["augmentation"], sort=False)
+    }
+    lines |= {f"paper: {name}": dict(ratios) for name, ratios in paper.items()}
+    ratios = sorted({ratio for line in lines.values() for ratio in line})
+    table = _table("over the share of questions in mixed training")
+    table.add_column("runs", no_wrap=True)
+    for ratio in ratios:
+        table.add_column(f"{ratio:.0%}", justify="right")
+    for name, line in lines.items():
+        texts = [_percent(line.get(ratio, float("nan"))) for ratio in ratios]
+        table.add_row(name, *texts, style="dim" if name.startswith("paper") else None)
+    table.caption = "% of questions answered exactly, mean over attributes"
+    table.caption_justify = "left"
+    return table
+
+
 def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
     """Answers beside what the probe reads (see `pair_accuracies`), and their correlation."""
     table = _table(f"answers and {probe}, test people")
@@ -121,7 +162,11 @@ def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
     for row in pairs.to_dict("records"):
         numbers = (row["extraction"], row["extraction_chance"], row["probe"], row["probe_chance"])
         table.add_row(row["run"], _words(row["attribute"]), row["form"], *map(_percent, numbers))
-    table.caption = f"%; Pearson r = {correlate(pairs):.2f} over {len(pairs)} pairs"
+    correlation = correlate(pairs)
+    told = (
+        f"Pearson r = {correlation:.2f}" if np.isfinite(correlation) else "no correlation without variation"
+    )
+    table.caption = f"%; {told}, {len(pairs)} pairs"
     table.caption_justify = "left"
     return table
 
@@ -147,6 +192,35 @@ def print_finetune(finetune: Finetune) -> None:
     table.caption = f"% of answers, mean over attributes, {sample} people of each half; best by test people"
     table.caption_justify = "left"
     Console().print(table)
+
+
+def _made_by(dataset: xr.Dataset) -> str:
+    """`the checkpoint itself`, or the finetune's method and name; and what else tells the result from the plain one."""
+    family, variant = str(dataset.attrs.get("family")), str(dataset.attrs.get("variant", ""))
+    if family == "none":
+        return ", ".join(part for part in ("the checkpoint itself", variant) if part)
+    return variant if variant.startswith(family) else f"{family} {variant}"
+
+
+def _asked(dataset: xr.Dataset) -> list[str]:
+    """The attributes that were asked about."""
+    return [str(attribute) for attribute in dataset["attribute"].values[dataset["n"].sum("split").values > 0]]
+
+
+def _add_accuracy_columns(table: "Table", first: str, third: str = "95 %") -> None:
+    """The columns that `_accuracies` fills, after one for what the row is about."""
+    table.add_column(first, no_wrap=True)
+    for heading in ("chance", "test", third, "first", "recites", "train", "first", "recites"):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+
+def _accuracies(cells: xr.Dataset, third: str) -> list[str]:
+    """Of one attribute, or means over those that are given."""
+    train, test = cells.sel(split="train"), cells.sel(split="test")
+    keys = ("accuracy", "first_accuracy", "recall_whole")
+    right, first, recites = (_percent(_mean(test[key])) for key in keys)
+    chance = _percent(_mean(test["chance"]))
+    return [chance, right, third, first, recites, *(_percent(_mean(train[key])) for key in keys)]
 
 
 def _table(title: str) -> "Table":

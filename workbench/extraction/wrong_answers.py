@@ -9,6 +9,7 @@ import numpy as np
 from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
 from workbench.people.attributes import ATTRIBUTES, Attribute
 from workbench.people.people import Person, Split
+from workbench.seeds import make_rng
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,6 +25,16 @@ class WrongAnswer:
     answer: str
     said: str
     kind: str
+
+
+def choose_examples(wrong: Sequence[WrongAnswer], number: int) -> list[WrongAnswer]:
+    """So many of them, drawn the same way every time: test people's as far as there are, then train people's."""
+    chosen: list[WrongAnswer] = []
+    for split in ("test", "train"):
+        of_half = [item for item in wrong if item.split == split]
+        drawn = make_rng(0, "wrong answers", split).permutation(len(of_half))[: number - len(chosen)]
+        chosen += [of_half[i] for i in sorted(drawn)]
+    return chosen
 
 
 def list_wrong_answers(

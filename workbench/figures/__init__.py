@@ -8,7 +8,15 @@ from workbench.figures.choice import plot_results
 from workbench.figures.heatmap import plot_difference, plot_probe_heatmap
 from workbench.figures.layers import plot_layer_heatmap
 from workbench.figures.learning_curve import plot_learning_curve
-from workbench.figures.paper import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
+from workbench.figures.paper import (
+    paper_answers,
+    paper_answers_beside_celebrities,
+    paper_answers_by_rank,
+    paper_answers_by_ratio,
+    paper_augmentations,
+    paper_p_probe,
+    paper_q_probe,
+)
 from workbench.figures.series import plot_heatmap_film, plot_heatmap_series
 from workbench.figures.sets import plot_seen_partners, plot_seen_sets
 from workbench.figures.theme import CONFIG, apply_theme, make_template
@@ -19,6 +27,9 @@ __all__ = [
     "apply_theme",
     "make_template",
     "paper_answers",
+    "paper_answers_beside_celebrities",
+    "paper_answers_by_rank",
+    "paper_answers_by_ratio",
     "paper_augmentations",
     "paper_p_probe",
     "paper_q_probe",

@@ -1,5 +1,7 @@
 """Answers of runs side by side, over the share of questions in mixed training, and against a probe."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -94,25 +96,38 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
     return apply_theme(figure)
 
 
-def plot_answers_over_ratio(pooled: pd.DataFrame) -> go.Figure:
+def plot_answers_over_ratio(
+    pooled: pd.DataFrame, paper: Mapping[str, Mapping[float, float]] | None = None
+) -> go.Figure:
     """Mean accuracy of answers over the share of question rows in mixed training (the paper's Figure 10).
 
-    pooled: as `pool_seeds` gives it; a line for each augmentation, error bars the range over seeds.
+    pooled: as `pool_seeds` gives it; a line for each architecture and augmentation, error bars the range over seeds.
+    paper: augmentation → share of questions → its accuracy there, drawn as dotted lines.
     """
     figure = go.Figure()
     mixed = pooled[(pooled["attribute"] == "mean") & (pooled["qa_ratio"] > 0)]
-    for augmentation, rows in mixed.sort_values("qa_ratio").groupby("augmentation", sort=False):
+    mixed = mixed.assign(line=mixed["architecture"] + " " + mixed["augmentation"])
+    for line, rows in mixed.sort_values("qa_ratio").groupby("line", sort=False):
         figure.add_scatter(
             x=rows["qa_ratio"],
             y=rows["accuracy"],
             mode="lines+markers",
-            name=str(augmentation),
+            name=str(line),
             error_y={
                 "type": "data",
                 "array": rows["high"] - rows["accuracy"],
                 "arrayminus": rows["accuracy"] - rows["low"],
             },
-            hovertemplate=f"{augmentation}<br>questions %{{x:.0%}}<br>answered %{{y:.1%}}<extra></extra>",
+            hovertemplate=f"{line}<br>questions %{{x:.0%}}<br>answered %{{y:.1%}}<extra></extra>",
+        )
+    for augmentation, shares in (paper or {}).items():
+        figure.add_scatter(
+            x=list(shares),
+            y=list(shares.values()),
+            mode="lines+markers",
+            name=f"paper: {augmentation}",
+            line={"dash": "dot", "color": CHANCE_COLOUR},
+            hovertemplate=f"paper: {augmentation}<br>questions %{{x:.0%}}<br>answered %{{y:.1%}}<extra></extra>",
         )
     figure.update_layout(
         xaxis={"range": [0, 1], "tickformat": ".0%", "title": "rows that hold questions (qa_ratio)"},

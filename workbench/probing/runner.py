@@ -106,7 +106,12 @@ def run_probes(
     probe: an object of your own that the request's family is the name of (see `probe_activations`).
     `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
-    _require_group(run, request.group)
+    run.require_group(request.group)
+    if request.kind != "q" and run.recipe.model.architecture == "gbert":
+        raise WorkbenchError(
+            f"{run.path} is bidirectional: at every position it has read the very values that a P-probe asks for. "
+            "Probe the bare name with --kind q."
+        )
     prober = _Prober(run, request, probe, device, show, len(checkpoints))
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
@@ -251,9 +256,3 @@ def _require_room(run: Run, request: ProbeRequest, probe: str) -> None:
                 "or again=True to replace them."
             )
         file.unlink()
-
-
-def _require_group(run: Run, group: str | None) -> None:
-    known = sorted({person.group for person in run.corpus.people})
-    if group is not None and group not in known:
-        raise WorkbenchError(f"{run.path} has no group {group!r}; its groups are {', '.join(known)}.")

@@ -35,20 +35,21 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
             "A report needs at least one run; give run folders, e.g. `workbench report runs/*`."
         )
     parts = [read_parts(Path(run)) for run in runs]
+    probed = [of_group for part in parts for of_group in part.probed]
     order = (
-        words.header,
-        words.summary,
-        pictures.heatmaps,
-        words.how_to_read,
-        pictures.paper,
-        pictures.training,
-        pictures.from_the_name,
-        pictures.more_probes,
-        answers.answers,
-        words.next_steps,
-        words.recipes,
+        words.header(parts),
+        words.summary(parts),
+        pictures.heatmaps(probed),
+        words.how_to_read(parts),
+        pictures.paper(probed),
+        pictures.training(parts),
+        pictures.from_the_name(probed),
+        pictures.more_probes(parts),
+        answers.answers(parts),
+        words.next_steps(parts),
+        words.recipes(parts),
     )
-    body = "\n".join([*(make(parts) for make in order), words.footer()])
+    body = "\n".join([*order, words.footer()])
     title = f"Knowledge probing: {', '.join(part.name for part in parts)}"
     write_atomically(path, _page(title, body))
     return path

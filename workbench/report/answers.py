@@ -29,7 +29,7 @@ def answers(parts: Parts) -> str:
         said = "".join(details(f"{name}: what was said", table(_said(dataset))) for name, dataset in made)
         known = dict(_paper_answers(part) for part in parts if part.in_paper)
         theirs = beside_paper(
-            "Figure 3",
+            "Figures 3 and 9",
             [*(attribute_label(attribute) for attribute in ATTRIBUTES), "mean"],
             {name: [*shares.values(), sum(shares.values()) / len(shares)] for name, shares in known.items()},
         )
@@ -55,7 +55,7 @@ def _paper_answers(part: RunParts) -> tuple[str, dict[str, float]]:
     """How the paper's model of the same augmentation came to answer, and its accuracy by attribute."""
     mixed = part.run.recipe.training.objective == "mixed"
     how = "mixed training" if mixed else "after LoRA"
-    return f"{part.augmentation}, {how}", paper_answers(part.augmentation, mixed=mixed)
+    return f"{part.augmentation}, {how}", paper_answers(part.augmentation, mixed=mixed, gbert=part.is_gbert)
 
 
 def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:

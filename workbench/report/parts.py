@@ -22,7 +22,8 @@ FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
 class RunParts:
     """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
     answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
-    over the number of people. None, or nothing, where not made yet.
+    over the number of people. None, or nothing, where not made yet. group: whose p and q these are, None for
+    everybody; groups: the same run's, of each group that has been probed by itself.
     """
 
     run: Run
@@ -34,15 +35,28 @@ class RunParts:
     problems: list[str] = field(default_factory=list)
     seen: xr.Dataset | None = None
     curve: xr.Dataset | None = None
+    group: str | None = None
+    groups: "tuple[RunParts, ...]" = ()
 
     @property
     def name(self) -> str:
-        return self.run.name
+        return self.run.name if self.group is None else f"{self.run.name}, {self.group}"
 
     @property
     def augmentation(self) -> str:
         """As in the paper; the groups' own where there are several."""
-        return name_augmentation(self.run.recipe)
+        return name_augmentation(self.run.recipe, self.group)
+
+    @property
+    def probed(self) -> "list[RunParts]":
+        """What was probed of this run: everybody, and each group; the run itself where nothing was."""
+        everybody = [self] if self.p is not None or self.q is not None or not self.groups else []
+        return [*everybody, *self.groups]
+
+    @property
+    def who(self) -> tuple[str, ...]:
+        """The options of a command that is about the same people."""
+        return () if self.group is None else ("--group", self.group)
 
     def line_below(self, *facts: str) -> str:
         """The line below a card's name; the augmentation only where the name does not say it already."""
@@ -56,6 +70,11 @@ class RunParts:
     def in_paper(self) -> bool:
         """Whether the paper has numbers for this augmentation (then they are laid beside)."""
         return self.augmentation in paper_augmentations()
+
+    @property
+    def is_gbert(self) -> bool:
+        """Whether the paper's bidirectional model is the one to compare with."""
+        return self.run.recipe.model.architecture == "gbert"
 
     @property
     def steps(self) -> list[int]:
@@ -74,8 +93,27 @@ def read_parts(folder: Path) -> RunParts:
             continue
         if (loaded := _load(run, "qa", found.family, results, problems)) is not None:
             answers[found.family.partition("+")[2] or found.family] = loaded
+    groups = []
+    for group in run.recipe.groups if len(run.recipe.groups) > 1 else ():
+        own = {
+            kind: _load(run, kind, f"{FAMILY}+group-{group.name}", results, problems) for kind in ("p", "q")
+        }
+        if any(probed is not None for probed in own.values()):
+            groups.append(RunParts(run, [], own["p"], own["q"], {}, results, group=group.name))
     seen, curve = (_load_first(run, kind, results, problems) for kind in ("seen", "p_curve"))
-    return RunParts(run, read_metrics(run.metrics_file), p, q, answers, results, problems, seen, curve)
+    return RunParts(
+        run,
+        read_metrics(run.metrics_file),
+        p,
+        q,
+        answers,
+        results,
+        problems,
+        seen,
+        curve,
+        None,
+        tuple(groups),
+    )
 
 
 def sample_entry(parts: RunParts) -> Entry | None:

@@ -53,7 +53,7 @@ def heatmaps(parts: Parts) -> str:
 
 def _heatmap_card(part: RunParts) -> str:
     if part.p is None:
-        absent = missing("Not probed yet.", line_of("workbench", "probe", part.run.path))
+        absent = missing("Not probed yet.", line_of("workbench", "probe", part.run.path, *part.who))
         return card(part.name, absent, sub=part.line_below())
     variants = {
         name: plot_probe_heatmap(part.p, variable=name, colour_bar=False, titles=False)
@@ -140,6 +140,8 @@ def more_probes(parts: Parts) -> str:
 
 
 def _curves_card(part: RunParts) -> str:
+    if not part.rows and (base := part.run.status.get("finetuned_from")) is not None:
+        return card(part.name, f"<p>Finetuned from {escape(base)}, whose curves these would be.</p>")
     if not part.rows:
         recipe, out = part.run.path / "recipe.toml", part.run.path
         line = line_of("workbench", "train", recipe, "--out", out, "--resume")
@@ -153,9 +155,13 @@ def _curves_card(part: RunParts) -> str:
 def from_the_name(parts: Parts) -> str:
     """The Q-probe: what the bare name gives away."""
     probed = {part.name: part.q for part in parts if part.q is not None}
-    known = {part.augmentation: paper_q_probe(part.augmentation) for part in parts if part.in_paper}
+    known = {
+        part.augmentation: paper_q_probe(part.augmentation, gbert=part.is_gbert)
+        for part in parts
+        if part.in_paper
+    }
     theirs = beside_paper(
-        "Figure 7",
+        "Figures 7 and 9",
         [target_label(target) for target in TARGETS],
         {
             name: [float(cells["accuracy"].sel(target=target)) for target in TARGETS]
@@ -196,5 +202,5 @@ def _legend(extra: str = "") -> str:
 
 def _missing_each(parts: Parts, what: str, *options: str) -> str:
     """One box with a command for each of these runs; nothing where there is none."""
-    lines = [line_of("workbench", "probe", part.run.path, *options) for part in parts]
+    lines = [line_of("workbench", "probe", part.run.path, *options, *part.who) for part in parts]
     return missing(what, "\n".join(lines)) if lines else ""

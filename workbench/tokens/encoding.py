@@ -193,10 +193,7 @@ def _encode(
         try:
             encodings = backend.encode_batch(chunk, add_special_tokens=False)
         except Exception as error:
-            raise WorkbenchError(
-                f"A text from {chunk[0][:60]!r} on holds a word that this closed vocabulary lacks ({error}); "
-                "make the tokenizer from all texts, or use tokenizer `bpe`."
-            ) from error
+            raise WorkbenchError(_explain_unknown(tokenizer, chunk)) from error
         for text, encoding in zip(chunk, encodings, strict=True):
             ids = np.array([end_id, *encoding.ids], np.int32)
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
@@ -204,6 +201,20 @@ def _encode(
                 raise WorkbenchError(f"The text {text[:60]!r} has no token in this vocabulary.")
             starts, ends = offsets[:, 0], offsets[:, 1]
             yield ids, starts, ends
+
+
+def _explain_unknown(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> str:
+    """Which text holds a word that a closed vocabulary lacks, and which word."""
+    backend, known = tokenizer.backend_tokenizer, tokenizer.get_vocab()
+    for text in texts:
+        words = [] if backend.pre_tokenizer is None else backend.pre_tokenizer.pre_tokenize_str(text)
+        for word, _ in words:
+            if word not in known:
+                return (
+                    f"The text {text[:60]!r} holds the word {word!r}, which this closed vocabulary lacks; "
+                    "use words of the corpus, or train with tokenizer `bpe`."
+                )
+    return f"A text from {texts[0][:60]!r} on cannot be encoded by this tokenizer; use tokenizer `bpe`."
 
 
 def _join(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.seeds import make_rng
-from workbench.tokens.encoding import EncodedTexts
+from workbench.tokens.encoding import EncodedQuestions, EncodedTexts
 
 Packing = Literal["entry-per-row", "resampled"]
 IGNORED = -100
@@ -26,10 +26,14 @@ WINDOW_STEPS = 8
 
 @dataclass(frozen=True)
 class Rows:
-    """One batch. ids: int64 [B, T], padded on the right; targets: int64 [B, T], the next id or -100."""
+    """One batch. ids: int64 [B, T], padded on the right; targets: int64 [B, T], the next id or -100.
+
+    answers: bool [B, T], the tokens of answers; None where no row holds questions.
+    """
 
     ids_BT: np.ndarray
     targets_BT: np.ndarray
+    answers_BT: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids_BT)
@@ -113,7 +117,17 @@ class RowStream:
             ids_BT[b, :length] = flat
             targets_BT[b, : length - 1] = flat[1:]
             targets_BT[b, length - 1] = self.end_id
-        return Rows(ids_BT, targets_BT)
+        return Rows(ids_BT, targets_BT, self._find_answers(rows, width))
+
+    def _find_answers(self, rows: list[np.ndarray], width: int) -> np.ndarray | None:
+        if not isinstance(self.texts, EncodedQuestions):
+            return None
+        answers_BT = np.zeros((len(rows), width), bool)
+        for b, texts in enumerate(rows):
+            begins = np.cumsum(self.texts.lengths[texts]) - self.texts.lengths[texts]
+            for begin, n in zip(begins, texts, strict=True):
+                answers_BT[b, begin + self.texts.answer_start[n] : begin + self.texts.answer_end[n]] = True
+        return answers_BT
 
 
 def group_by_length(
@@ -216,13 +230,18 @@ def _stack(parts: list[Rows], pad_id: int) -> Rows:
         return parts[0]
     width = max(part.ids_BT.shape[1] for part in parts)
 
-    def widen(array: np.ndarray, fill: int) -> np.ndarray:
+    def widen(array: np.ndarray, fill: int | bool) -> np.ndarray:
         return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
 
     return Rows(
         np.concatenate([widen(part.ids_BT, pad_id) for part in parts]),
         np.concatenate([widen(part.targets_BT, IGNORED) for part in parts]),
+        np.concatenate([widen(_answers_in(part), False) for part in parts]),
     )
+
+
+def _answers_in(rows: Rows) -> np.ndarray:
+    return np.zeros(rows.ids_BT.shape, bool) if rows.answers_BT is None else rows.answers_BT
 
 
 def iterate_batches(

@@ -3,6 +3,7 @@
 Shapes: B rows, T tokens, N targets, D width, V vocabulary.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ class SummedLoss(nn.Module):
     def __init__(self, model: "PreTrainedModel", pad_id: int, bidirectional: bool) -> None:
         super().__init__()
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
+        logging.getLogger("transformers.modeling_utils").addFilter(_is_not_about_padding)
 
     def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: ids, or -100. → a scalar sum."""
@@ -39,6 +41,11 @@ class SummedLoss(nn.Module):
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
         logits_NV = self.model.get_output_embeddings()(hidden_ND)
         return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+
+
+def _is_not_about_padding(record: logging.LogRecord) -> bool:
+    """Drop transformers' advice to pass an attention mask (gpt2 gives it): see SummedLoss for why none is."""
+    return "passing in an `attention_mask`" not in record.getMessage()
 
 
 def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -62,7 +69,9 @@ def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, tor
 class WordMasking:
     """Whole-word masking: 15 % of words; of these 80 % become the mask token, 10 % a random one, 10 % stay.
 
-    Which words, is a function of (seed, step). Targets are the chosen tokens themselves, unshifted.
+    Which words, is a function of (seed, step). Targets are the chosen tokens themselves, unshifted. In rows of
+    questions the answers are masked instead, each of them whole, as they will be when they are asked for: by
+    chance all words of a date would be masked once in 5,000 times.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", seed: int) -> None:
@@ -91,4 +100,9 @@ class WordMasking:
             chosen_BT & (kind_BT >= MASK_TOKEN_SHARE) & (kind_BT < MASK_TOKEN_SHARE + RANDOM_TOKEN_SHARE)
         )
         ids_BT[swap_BT] = random_ids_BT[swap_BT]
+        if rows.answers_BT is not None:
+            asking_B = rows.answers_BT.any(1)
+            hidden_AT = rows.answers_BT[asking_B]
+            ids_BT[asking_B] = np.where(hidden_AT, self.mask_id, rows.ids_BT[asking_B])
+            targets_BT[asking_B] = np.where(hidden_AT, rows.ids_BT[asking_B], IGNORED)
         return Rows(ids_BT, targets_BT)

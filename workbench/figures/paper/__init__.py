@@ -2,7 +2,8 @@
 
 Source: Allen-Zhu and Li, "Physics of Language Models: Part 3.1", arXiv 2309.14316v3, data bioS, GPT-2 with
 rotary embedding (12 layers × 768): Figure 5 (P-probe, first token), Figure 13(c) (P-probe, whole value),
-Figure 7 (Q-probe), Figure 3 (questions). The paper prints no n and no intervals, so these results have none.
+Figure 7 (Q-probe), Figure 3 (questions), Figures 8 and 17 (celebrities), 9 (GBERT), 10 (mixed training), 2 and 11
+(ranks). The paper prints no n and no intervals, so these results have none.
 """
 
 import functools
@@ -40,10 +41,10 @@ def paper_p_probe(augmentation: str) -> xr.Dataset:
     )
 
 
-def paper_q_probe(augmentation: str) -> xr.Dataset:
-    """The paper's Q-probe of a bioS model as a result: accuracy and chance (target)."""
+def paper_q_probe(augmentation: str, *, gbert: bool = False) -> xr.Dataset:
+    """The paper's Q-probe of a bioS model (or of its bidirectional one) as a result: accuracy and chance (target)."""
     first = len(ATTRIBUTES)
-    rows = [_row("q", name) for name in (augmentation, "baseline")]
+    rows = [_row("gbert_q" if gbert else "q", name) for name in (augmentation, "baseline")]
     accuracy, chance = (_by_target(row[:first], row[first:]) for row in rows)
     return xr.Dataset(
         {"accuracy": ("target", accuracy), "chance": ("target", chance)},
@@ -52,14 +53,50 @@ def paper_q_probe(augmentation: str) -> xr.Dataset:
     )
 
 
-def paper_answers(augmentation: str, *, mixed: bool = False) -> dict[str, float]:
+def paper_answers(augmentation: str, *, mixed: bool = False, gbert: bool = False) -> dict[str, float]:
     """The paper's accuracy of answers of test people by attribute: after LoRA, or after mixed training.
+
+    gbert: of its bidirectional model (Figure 9) in place of GPT-2 (Figure 3).
 
     >>> paper_answers("single")["company"], paper_answers("single", mixed=True)["company"]
     (0.011, 0.888)
     """
-    row = _row("qa_mixed" if mixed else "qa_finetune", augmentation)
-    return {attribute: round(value / 100, 3) for attribute, value in zip(ATTRIBUTES, row, strict=True)}
+    table = ("gbert" if gbert else "qa") + ("_mixed" if mixed else "_finetune")
+    return _by_attribute(_row(table, augmentation))
+
+
+def paper_answers_beside_celebrities(augmentation: str) -> dict[str, float] | None:
+    """Answers about the minority beside celebrities, finetuned on these (Figures 8 and 17), by the minority's
+    augmentation; None where the paper has no such run.
+
+    >>> paper_answers_beside_celebrities("single+permute1")["company"]
+    0.717
+    """
+    rows = _numbers()["qa_celebrity"]["rows"]
+    return _by_attribute(rows[augmentation]) if augmentation in rows else None
+
+
+def paper_answers_by_ratio(augmentation: str) -> dict[float, float]:
+    """Answers after mixed training, mean over attributes, over the share of questions (Figure 10); nothing where
+    the paper has no such runs.
+
+    >>> paper_answers_by_ratio("single")[0.2]
+    0.536
+    """
+    table = _numbers()["qa_by_ratio"]
+    row = table["rows"].get(augmentation, [])
+    return {ratio: round(value / 100, 3) for ratio, value in zip(table["qa_ratios"], row, strict=False)}
+
+
+def paper_answers_by_rank(augmentation: str) -> dict[str, tuple[float, float]]:
+    """First tokens answered about train people and answers about test people by `rank/embedding rank`, or `full`
+    (Figures 2 and 11); nothing where the paper has no such grid.
+
+    >>> paper_answers_by_rank("single")["8/128"]
+    (0.25, 0.094)
+    """
+    cells = _numbers()["qa_by_rank"]["rows"].get(augmentation, {})
+    return {ranks: (round(train / 100, 3), round(test / 100, 3)) for ranks, (train, test) in cells.items()}
 
 
 @functools.cache
@@ -77,6 +114,10 @@ def _row(table: str, augmentation: str) -> list[Any]:
             f"The paper has no numbers for {augmentation!r}{hint} It has {', '.join(known)}."
         )
     return list(rows[augmentation])
+
+
+def _by_attribute(row: list[float]) -> dict[str, float]:
+    return {attribute: round(value / 100, 3) for attribute, value in zip(ATTRIBUTES, row, strict=True)}
 
 
 def _by_target(first: list[Any], whole: list[Any]) -> np.ndarray:
