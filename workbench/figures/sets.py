@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
-    describe_cell,
+    describe_cells,
     format_percent,
     format_points,
     format_share,
@@ -38,13 +38,11 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     targets = targets_of_form(cells, form)
     sets = [str(name) for name in cells["seen"].values.tolist()]
     z = np.asarray(cells["accuracy"].sel(target=targets).transpose("target", "seen").values, float)
-    hover = [
-        [
-            describe_cell(cells.sel(target=t, seen=s), f"{target_label(t)}, after: {spell_set(s)}")
-            for s in sets
-        ]
-        for t in targets
-    ]
+    hover = describe_cells(
+        cells.sel(target=targets),
+        ("target", "seen"),
+        lambda t, s: f"{target_label(t)}, after: {spell_set(s)}",
+    ).tolist()
     chance = chance_of(cells)
     heights = [len(targets) * ROW_PIXELS, len(ATTRIBUTES) * DOT_PIXELS]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
