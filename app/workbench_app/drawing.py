@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench_app import cards
 from workbench_app.index import RunEntry, RunIndex
 from workbench_app.library import ResultLibrary
+from workbench_app.missing import no_runs
 from workbench_app.pages import (
     answers,
     attention,
@@ -109,6 +110,8 @@ def read_address(address: str | None, step: int | None, prefix: str) -> Selectio
 
 def draw_page(view: View, key: str) -> Page:
     """A page, or what kept it from being drawn."""
+    if not view.entries:
+        return no_runs(view)
     try:
         return RENDER[view.selection.page](view, key)
     except WorkbenchError as error:
