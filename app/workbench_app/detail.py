@@ -9,10 +9,12 @@ from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench.figures.sets import spell_set
 from workbench_app import cards
 from workbench_app.attention_detail import render_analysis
+from workbench_app.comparison import compare_cell
 from workbench_app.confusions import confusion_parts
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_cell_over_training
 from workbench_app.gain_detail import GAIN, render_gain
+from workbench_app.index import RunEntry
 from workbench_app.missing import probe_command
 from workbench_app.pattern_detail import render_pattern
 from workbench_app.provenance import in_python, provenance
@@ -75,7 +77,12 @@ def render(view: View, text: str) -> list[Component]:
         cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date")
         if step in loaded.stale
         else None,
-        cards.facts(worth(cell, loaded.data.sizes.get("seed", 1))),
+        cards.facts(
+            [
+                *_against(view, entry, set_name, position, target, float(cell["accuracy"])),
+                *worth(cell, loaded.data.sizes.get("seed", 1)),
+            ]
+        ),
         *confusion_parts(view, entry, set_name, where),
         html.H3("Over training"),
         dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
@@ -85,6 +92,19 @@ def render(view: View, text: str) -> list[Component]:
         cards.facts(provenance(loaded.attrs.get(step, {}))),
         *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
     ]
+
+
+def _against(
+    view: View, entry: RunEntry, set_name: str, position: int, target: str, accuracy: float
+) -> list[tuple[str, str]]:
+    """What the page lays the cell against, and the difference."""
+    found = compare_cell(view, entry, set_name, position, target)
+    if found is None:
+        return []
+    name, theirs = found
+    if np.isnan(theirs):
+        return [(f"{name} there", "empty")]
+    return [(f"{name} there", f"{100 * theirs:.1f} %"), (f"minus {name}", _points(accuracy - theirs))]
 
 
 def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:

@@ -16,8 +16,8 @@ from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import correlate
-from workbench.figures import make_template
-from workbench.results import result_path, save_result
+from workbench.figures import make_template, paper_p_probe
+from workbench.results import load_result, result_path, save_result
 
 STEPS = (0, 64)
 
@@ -79,6 +79,24 @@ def test_sets_are_drawn_and_open_their_detail(analysed):
     assert "after: birth date" in words and "90.0 %" in words and "seen='d'" in words
     at = gain["rows"].index("birth city · whole") * 6 + gain["columns"].index("birth date")
     assert gain["steps"] == [0, 64] and gain["shown"][1][at] == pytest.approx(0.8)
+
+
+def test_a_cell_tells_what_the_page_lays_it_against(analysed):
+    folder, _ = analysed
+    at = {"position": 0, "target": "major/whole"}
+    ours, theirs = (
+        float(load_result(result_path(folder / run, "p", "embedding", 64))["accuracy"].sel(at))
+        for run in ("high", "low")
+    )
+    words = texts(
+        detail.render(make_view(folder, "/p-probe?runs=low,high&baseline=low"), "high:0:major/whole")
+    )
+    assert f"low there {100 * theirs:.1f} %" in words
+    assert f"minus low {100 * (ours - theirs):+.1f} points" in words
+    words = texts(detail.render(make_view(folder, "/paper?runs=high"), "high:0:major/whole"))
+    paper = float(paper_p_probe("multi5+permute")["accuracy"].sel(position=0, target="major/whole"))
+    assert f"the paper there {100 * paper:.1f} %" in words
+    assert "there" not in texts(detail.render(make_view(folder, "/p-probe?runs=high"), "high:0:major/whole"))
 
 
 def run_printed(words: str) -> list:
