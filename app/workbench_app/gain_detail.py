@@ -48,7 +48,7 @@ def render_gain(view: View, entry: RunEntry, set_name: str, row: int, said: str)
     if np.isnan(float(now["gain"])):
         return [*head, cards.empty(WHY_NO_GAIN[0].upper() + WHY_NO_GAIN[1:] + ".")]
     figure = plot_value_over_training(100 * course["gain"], None, step, share=False)
-    figure.update_yaxes(title={"text": "points"})
+    figure.update_yaxes(title={"text": "points"}, range=[-103, 103])
     return [
         *head,
         html.P([format_points(float(now["gain"])), html.Small("points, over all sets")], className="big"),

@@ -36,13 +36,13 @@ def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[C
     curve = plot_value_over_training(course, None, step, share=True)
     return [
         html.H3(
-            f"{words[row]} looks at {words[seen]}", style={"fontSize": "1.05rem", "margin": "10px 0 2px"}
+            f"“{words[row]}” looks at “{words[seen]}”", style={"fontSize": "1.05rem", "margin": "10px 0 2px"}
         ),
         html.P(f"{entry.id} · block {block}, head {head} · step {step:,}", className="sub"),
         html.P(
             [
                 f"{100 * float(course.sel(checkpoint=step)):.1f} %",
-                html.Small(f"of the attention of token {row}; {role}"),
+                html.Small(f"of token {row}’s attention; {role}"),
             ],
             className="big",
         ),

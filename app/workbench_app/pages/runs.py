@@ -1,6 +1,7 @@
 """Runs: all there are as one table, what tells the selected ones apart, and notes."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from workbench_app.cards import extra
 from workbench_app.index import RunEntry
 from workbench_app.pages.recipes import difference_table
 from workbench_app.selection import MOST_RUNS, choose
-from workbench_app.view import Page, View
+from workbench_app.view import Component, Page, View
 
 HOW_TO_READ = (
     "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder: double-click one, "
@@ -64,12 +65,6 @@ def render(view: View, key: str) -> Page:
     """The table of runs, and the recipes of the selected ones side by side."""
     group = choose(view.selection.form, [name for name, _ in GROUPS], "none")
     rows = [make_row(entry) for entry in view.entries.values()]
-    faults = [f"{entry.id}: {entry.fault}" for entry in view.entries.values() if entry.fault]
-    faults += [
-        f"{entry.id}: {name!r} in its results is no result."
-        for entry in view.entries.values()
-        for name in entry.strays
-    ]
     children = [
         cards.heading("Runs", HOW_TO_READ),
         html.Div(
@@ -87,12 +82,23 @@ def render(view: View, key: str) -> Page:
             ],
             className="controls",
         ),
-        cards.faults(faults, "Broken"),
+        html.Div(told_faults(view.entries), id="runs-faults"),
         _groups(rows, group) if group != "none" else None,
         _grid(view, rows, group),
         difference_table(view),
     ]
     return Page(children, [], [], {"form": group})
+
+
+def told_faults(entries: Mapping[str, RunEntry]) -> Component | None:
+    """What is broken in any of the runs."""
+    faults = [f"{entry.id}: {entry.fault}" for entry in entries.values() if entry.fault]
+    faults += [
+        f"{entry.id}: {name!r} in its results is no result."
+        for entry in entries.values()
+        for name in entry.strays
+    ]
+    return cards.faults(faults, "Broken")
 
 
 def make_row(entry: RunEntry) -> dict[str, Any]:
