@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from dash import html
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, pair_accuracies
@@ -13,6 +12,7 @@ from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.runs import open_run
 from workbench_app import cards
 from workbench_app.index import RunEntry
+from workbench_app.missing import missing
 from workbench_app.view import Component, View
 
 PROBE_NAMES: dict[str, str] = {"q": "Q-probe", "p": "P-probe, position 0"}
@@ -29,9 +29,7 @@ def scatter_card(
     chosen = set_name or common_answers(entries)
     if not chosen:
         text = "No answers of these runs are stored. Finetune a run on the questions of its train people, then ask:"
-        run = entries[0].path if entries else "RUN"
-        line = f"workbench finetune {run} && workbench evaluate {run} --adapter lora"
-        return cards.card(TITLE, html.Div([html.P(text), cards.command_line(line)], className="empty"))
+        return missing(view, entries[0], text, *ask_commands(entries[0]), title=TITLE)
     asked = [entry for entry in entries if chosen in entry.result_sets]
     pairs, faults = read_pairs(view, asked, chosen, probe)
     if pairs.empty:
@@ -39,7 +37,7 @@ def scatter_card(
     figure = plot_extraction_against_probing(pairs, probe=PROBE_NAMES[probe])
     figure.update_layout(
         title=None,
-        height=420,
+        height=480,
         margin={"t": 8, "b": 8, "l": 8, "r": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.5, "xanchor": "center"},
     )
@@ -57,6 +55,12 @@ def scatter_card(
         sub=f"{told}, test people, newest checkpoint. The paper’s is 0.96 over its 80.",
         actions=[cards.downloads("scatter")],
     )
+
+
+def ask_commands(entry: RunEntry) -> list[list[str]]:
+    """The commands that put the questions to a run, by the plainest finetune."""
+    run = str(entry.path)
+    return [["workbench", "finetune", run], ["workbench", "evaluate", run, "--adapter", "lora"]]
 
 
 def common_answers(entries: Sequence[RunEntry]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from workbench.attention.pooling import pool_cells
+from workbench_app.index import RunEntry
 from workbench_app.library import Loaded
 from workbench_app.selection import choose
 from workbench_app.view import View
@@ -79,14 +80,18 @@ class Analysis:
         values = data[name]
         over = tuple(dim for dim, label in self.where.items() if label == MEAN and dim in values.dims)
         if over:
-            counted = "n" in data and set(over) <= set(data["n"].dims) <= set(values.dims)
-            values = pool_cells(data, name, over) if counted else values.mean(over)
+            values = pool_cells(data, name, over) if self.by_examples(data, over, name) else values.mean(over)
         for dim, label in self.where.items():
             if dim in values.dims:
                 labels = labels_of(values, dim)
                 values = values.isel({dim: labels.index(label) if label in labels else 0}, drop=True)
         order = [dim for dim in ("checkpoint", *self.axes) if dim in values.dims]
         return values.transpose(*order).rename(name)
+
+    def by_examples(self, data: xr.Dataset, over: tuple[str, ...], variable: str = "") -> bool:
+        """Whether a mean over these dimensions weighs each of their labels by its examples."""
+        dims = set(data[variable or self.variable].dims)
+        return "n" in data and set(over) <= set(data["n"].dims) <= dims
 
 
 def choose_analysis(view: View) -> Analysis:
@@ -110,6 +115,15 @@ def choose_analysis(view: View) -> Analysis:
 def analysis_of(set_name: str) -> str:
     """`attention-shares+questions` → `shares`."""
     return set_name.partition("-")[2].partition("+")[0]
+
+
+def attention_command(entry: RunEntry, set_name: str) -> list[str]:
+    """The command that makes an analysis at every checkpoint."""
+    asked = ["--questions"] if "+questions" in set_name else []
+    return [
+        *("workbench", "attention", str(entry.path), "--what", analysis_of(set_name), *asked),
+        *("--checkpoints", "all"),
+    ]
 
 
 def labels_of(values: xr.DataArray, name: str) -> list[str]:

@@ -1,19 +1,17 @@
 """The detail of one cell of an attention heatmap: its number, all else measured there, how it came about."""
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from dash import dcc, html
 
 from workbench.errors import WorkbenchError
 from workbench_app import cards
-from workbench_app.analyses import MEAN, Analysis, choose_analysis, labels_of
+from workbench_app.analyses import MEAN, Analysis, attention_command, choose_analysis, labels_of
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_value_over_training
 from workbench_app.figures.labelled import is_share
 from workbench_app.index import RunEntry
-from workbench_app.provenance import in_python, provenance
+from workbench_app.provenance import provenance, python_parts, results_line
 from workbench_app.slices import at_step
 from workbench_app.view import Component, View
 
@@ -59,12 +57,10 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
             figure=view.themed(curve), config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"}
         )
         if course.size > 1
-        else cards.empty("Only this checkpoint has been analysed."),
+        else cards.empty("Only this checkpoint has been analysed.", *attention_command(entry, shown.set)),
         html.H3("Made by"),
         cards.facts(provenance(loaded.attrs.get(step, {}))),
-        *in_python(
-            entry, shown.set, _selection(shown, data, step, places), f'float(cell["{shown.variable}"])'
-        ),
+        *python_parts(*_lines(shown, data, entry, step, places)),
     ]
 
 
@@ -116,16 +112,33 @@ def _others(shown: Analysis, data: xr.Dataset, place: dict[str, int]) -> list[tu
     return pairs
 
 
-def _selection(shown: Analysis, data: xr.Dataset, step: int, places: dict[str, str]) -> dict[str, Any] | None:
-    """What `.sel` takes to find the stored number; None where a mean is shown, which is not stored."""
-    if MEAN in places.values():
-        return None
+def _lines(
+    shown: Analysis, data: xr.Dataset, entry: RunEntry, step: int, places: dict[str, str]
+) -> list[str]:
+    """Python that finds the stored number, or makes the mean that is shown of those stored."""
     values = data[shown.variable]
-    typed = {
+    where = {"checkpoint": step}
+    where |= {
         name: values[name].values.tolist()[labels_of(values, name).index(label)]
         for name, label in places.items()
+        if label != MEAN
     }
-    return {"checkpoint": step, **typed}
+    imports = ["from pathlib import Path", "from workbench.results import load_results"]
+    number = f'cell["{shown.variable}"]'
+    over = tuple(name for name, label in places.items() if label == MEAN)
+    if over and shown.by_examples(data, over):
+        imports.insert(1, "from workbench.attention.pooling import pool_cells")
+        number = f"pool_cells(cell, {shown.variable!r}, {over!r})"
+    elif over:
+        number += f".mean({over!r})"
+    chosen = ", ".join(f"{name}={value!r}" for name, value in where.items())
+    return [
+        *imports,
+        "",
+        results_line(entry, shown.set),
+        f"cell = results.sel({chosen})",
+        f"print(float({number}))",
+    ]
 
 
 def _text(value: float, share: bool) -> str:

@@ -60,13 +60,15 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
 
     @app.callback(
         Output("runs-grid", "rowData"),
+        Output("runs-faults", "children"),
         Input("tick", "n_intervals"),
         State("runs-grid", "rowData"),
         prevent_initial_call=True,
     )
     def refresh_rows(_tick: int, known: list[dict[str, Any]]) -> Any:
-        rows = [runs.make_row(entry) for entry in drawer.index.entries().values()]
-        return no_update if rows == known else rows
+        entries = drawer.index.entries()
+        rows = [runs.make_row(entry) for entry in entries.values()]
+        return (no_update, no_update) if rows == known else (rows, runs.told_faults(entries))
 
     @app.callback(
         Output("runs-message", "children"), Input("runs-grid", "cellValueChanged"), prevent_initial_call=True

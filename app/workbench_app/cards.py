@@ -10,6 +10,7 @@ from dash import dcc, html
 from workbench.figures import CONFIG
 from workbench_app.view import Component
 
+ALREADY_SAID = "no value: the attribute has already been said in every entry"
 GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": False}
 
 
@@ -85,12 +86,19 @@ def shown_at(id: str, step: int) -> Component:
 
 
 def downloads(id: str, links: dict[str, str] | None = None) -> Component:
-    """A menu: the picture as PNG and SVG, its numbers as CSV and JSON where `links` are given."""
+    """A menu: the picture, if `id` is one, as PNG and SVG; its numbers as CSV and JSON.
+
+    They are the stored ones where `links` are given, else those shown (assets/download.js).
+    """
+    kinds = () if not id else ("png", "svg") if links else ("png", "svg", "csv", "json")
     buttons = [
         html.Button(kind.upper(), type="button", **extra({"data-download": kind, "data-panel": id}))
-        for kind in ("png", "svg")
+        for kind in kinds
     ]
-    anchors = [html.A(kind.upper(), href=href, download="") for kind, href in (links or {}).items()]
+    anchors = [
+        html.A(" ".join([kind.upper(), *run]), href=href, download="")
+        for (kind, *run), href in ((name.split(" "), href) for name, href in (links or {}).items())
+    ]
     return html.Details(
         [html.Summary("Download", title="Download"), html.Div([*buttons, *anchors], className="menu")],
         className="menu-box",
@@ -136,19 +144,16 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
     return html.Dl(rows, className="facts")
 
 
-def legend(*, diverging: bool = False, hatch: bool = True, empty: str = "") -> Component:
-    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched or `empty` cell means."""
-    ends = ("−100 points", "+100") if diverging else ("0 %", "100 %")
+def legend(*, diverging: bool = False, hatched: str = ALREADY_SAID) -> Component:
+    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched cell means, if there can be one."""
+    ends = ("−100\u00a0points", "+100") if diverging else ("0\u00a0%", "100\u00a0%")
     parts = [
         html.Span(
             [ends[0], html.I(className="ramp diverging" if diverging else "ramp"), ends[1]], className="scale"
         )
     ]
-    if hatch:
-        words = "no value: the attribute has already been said in every entry"
-        parts.append(html.Span([html.I(className="hatch"), words]))
-    if empty:
-        parts.append(html.Span(empty))
+    if hatched:
+        parts.append(html.Span([html.I(className="hatch"), hatched]))
     return html.Div(parts, className="legend")
 
 

@@ -1,7 +1,9 @@
-"""Make the small result set that ships with the app from two real runs: `python -m workbench_app.demo_set RUNS`.
+"""Make the small result set that ships with the app from real runs: `python -m workbench_app.demo_set RUNS`.
 
-Kept: recipe, metrics, results, what each checkpoint was (without weights), and the biographies of the first people. Of
-person views (`workbench person`) one person, two layers, and the first, the middle and the last checkpoint.
+Kept of every run directly below RUNS: recipe, metrics, results of any kind (the same numbers, compressed), what each
+checkpoint was (without weights), and the biographies of the first people. Of person views (`workbench person`) one
+person, two layers, and the first, the middle and the last checkpoint. A run of the demo itself may be among RUNS: it
+comes out as it was, so a run can be added to copies of those there.
 """
 
 import shutil
@@ -14,7 +16,8 @@ from workbench_app.server import DEMO_FOLDER
 
 PEOPLE = 40
 LAYERS = (-3, -1)  # of a person view: one in the middle, and what the output head reads
-PERSON_VIEWS = "person-*"
+PERSON_VIEWS = "person-"
+WORTH_COMPRESSING = 4096  # bytes; smaller variables would only grow by it
 COARSE = ("pattern", "flow")  # kept to 1/512
 INTERVALS = ("ci_low", "ci_high")  # the page shows none
 WHOLE = ("run.json", "recipe.toml", "metrics.jsonl")
@@ -30,11 +33,9 @@ def make_demo(runs_folder: Path, demo: Path = DEMO_FOLDER) -> None:
         target.mkdir(parents=True)
         for name in WHOLE:
             shutil.copyfile(run / name, target / name)
-        if (run / "results").is_dir():
-            left_out = shutil.ignore_patterns(PERSON_VIEWS)
-            shutil.copytree(run / "results", target / "results", ignore=left_out)
-            for views in sorted((run / "results").glob(PERSON_VIEWS)):
-                _copy_person_view(views, target / "results" / views.name)
+        for results in sorted(path for path in run.glob("results/*-*") if path.is_dir()):
+            copy = _copy_person_view if results.name.startswith(PERSON_VIEWS) else _copy_results
+            copy(results, target / "results" / results.name)
         for info in sorted(run.glob("checkpoints/*/checkpoint.json")):
             kept = target / "checkpoints" / info.parent.name
             kept.mkdir(parents=True)
@@ -42,15 +43,25 @@ def make_demo(runs_folder: Path, demo: Path = DEMO_FOLDER) -> None:
         _copy_people(run / "biographies", target / "biographies")
 
 
+def _copy_results(source: Path, target: Path) -> None:
+    for file in sorted(source.glob("step-*.nc")):
+        data = load_result(file)
+        for name in data.data_vars:
+            if data[name].nbytes > WORTH_COMPRESSING and data[name].dtype.kind in "iuf":
+                data[name].encoding = {"zlib": True, "complevel": 9, "shuffle": True}
+        save_result(target / file.name, data)
+
+
 def _copy_person_view(source: Path, target: Path) -> None:
     files = sorted(source.glob("step-*.nc"))
     for file in {files[0], files[len(files) // 2], files[-1]}:
         data = load_result(file)
         own = slice(int(data["tokens"][0]))
-        kept = data.isel(person=[0], layer=[*LAYERS], token=own, query=own, key=own)
+        layers = [*LAYERS] if data.sizes["layer"] > len(LAYERS) else slice(None)
+        kept = data.isel(person=[0], layer=layers, token=own, query=own, key=own)
         for name in COARSE:
             kept[name] = kept[name].copy(data=round_shares(kept[name].values, 512))
-        save_result(target / file.name, pack(kept.drop_vars(INTERVALS)))
+        save_result(target / file.name, pack(kept.drop_vars(INTERVALS, errors="ignore")))
 
 
 def _copy_people(source: Path, target: Path) -> None:

@@ -9,9 +9,14 @@ from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench.figures.sets import spell_set
 from workbench_app import cards
 from workbench_app.attention_detail import render_analysis
+from workbench_app.comparison import compare_cell
 from workbench_app.confusions import confusion_parts
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_cell_over_training
+from workbench_app.gain_detail import GAIN, render_gain
+from workbench_app.index import RunEntry
+from workbench_app.missing import probe_command
+from workbench_app.pattern_detail import render_pattern
 from workbench_app.provenance import in_python, provenance
 from workbench_app.selection import choose, parse_cell
 from workbench_app.slices import at_step, depth_dim, depths_of
@@ -23,7 +28,8 @@ KINDS = {"q-probe": "q", "sets": "seen"}  # of results, by page; the other pages
 def render(view: View, text: str) -> list[Component]:
     """What the drawer holds for a `run:position:target`; a cell that is not there is refused with the reason.
 
-    On the Sets page the middle is the number of the set; on the Attention page it is the row, and the end the column.
+    On the Sets page the middle is the number of the set; on the Attention page it is the row, and the end the column,
+    and so it is for what a value hangs on (`gain/…`, Sets) and for a pattern (Person).
     """
     parsed = parse_cell(text)
     if parsed is None:
@@ -34,8 +40,12 @@ def render(view: View, text: str) -> list[Component]:
         raise WorkbenchError(f"There is no run {run_id[:60]!r} here (any more).")
     if view.selection.page == "attention":
         return render_analysis(view, entry, position, target)
+    if view.selection.page == "person":
+        return render_pattern(view, entry, position, target)
     kind = KINDS.get(view.selection.page, "p")
     set_name = choose(view.selection.set, entry.sets_of(kind))
+    if kind == "seen" and target.startswith(GAIN):
+        return render_gain(view, entry, set_name, position, target.removeprefix(GAIN))
     data, loaded = view.cells(entry, set_name) if set_name else (None, None)
     if data is None or loaded is None or loaded.data is None:
         raise WorkbenchError(f"{run_id} has no {kind.upper()}-probe result that can be read.")
@@ -67,23 +77,34 @@ def render(view: View, text: str) -> list[Component]:
         cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date")
         if step in loaded.stale
         else None,
-        cards.facts(worth(cell, loaded.data.sizes.get("seed", 1))),
+        cards.facts(
+            [
+                *_against(view, entry, set_name, position, target, float(cell["accuracy"])),
+                *worth(cell, loaded.data.sizes.get("seed", 1)),
+            ]
+        ),
         *confusion_parts(view, entry, set_name, where),
         html.H3("Over training"),
         dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
         if data.sizes["checkpoint"] > 1
-        else cards.empty(
-            "Only this checkpoint has been probed.",
-            "workbench",
-            "probe",
-            str(entry.path),
-            "--checkpoints",
-            "all",
-        ),
+        else cards.empty("Only this checkpoint has been probed.", *probe_command(entry, set_name)),
         html.H3("Made by"),
         cards.facts(provenance(loaded.attrs.get(step, {}))),
         *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
     ]
+
+
+def _against(
+    view: View, entry: RunEntry, set_name: str, position: int, target: str, accuracy: float
+) -> list[tuple[str, str]]:
+    """What the page lays the cell against, and the difference."""
+    found = compare_cell(view, entry, set_name, position, target)
+    if found is None:
+        return []
+    name, theirs = found
+    if np.isnan(theirs):
+        return [(f"{name} there", "empty")]
+    return [(f"{name} there", f"{100 * theirs:.1f} %"), (f"minus {name}", _points(accuracy - theirs))]
 
 
 def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:

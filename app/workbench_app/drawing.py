@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench_app import cards
 from workbench_app.index import RunEntry, RunIndex
 from workbench_app.library import ResultLibrary
+from workbench_app.missing import no_runs
 from workbench_app.pages import (
     answers,
     attention,
@@ -109,6 +110,8 @@ def read_address(address: str | None, step: int | None, prefix: str) -> Selectio
 
 def draw_page(view: View, key: str) -> Page:
     """A page, or what kept it from being drawn."""
+    if not view.entries:
+        return no_runs(view)
     try:
         return RENDER[view.selection.page](view, key)
     except WorkbenchError as error:
@@ -120,8 +123,12 @@ def draw_page(view: View, key: str) -> Page:
 
 
 def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibrary, number: int) -> str:
-    """A text that changes whenever something the page shows has changed on disk."""
-    parts: list[Any] = [number]
+    """A text that changes whenever something the page shows has changed on disk.
+
+    The table of runs takes new ones in by itself (callbacks.py); drawn anew it would lose what was sorted and searched.
+    """
+    alone = selection.page == "runs" and not selection.form
+    parts: list[Any] = [min(number, 1) if alone else number]
     for entry in chosen if selection.page != "runs" else []:
         parts += [entry.id, entry.stamps, entry.fault, entry.notes]
         parts += [library.stamps(entry, name) for name in entry.result_sets]

@@ -4,6 +4,7 @@ Shares travel as whole millionths (812300 is 81.23 %), empty cells as null: a th
 (assets/panels.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,31 @@ def make_frames(
             "shown": _flat(theirs[metric], theirs, UNIT),
         }
     return frames
+
+
+def make_plain(id: str, run: str, values: xr.DataArray, words: Mapping[str, Any]) -> dict[str, Any]:
+    """What a heatmap of other numbers needs at every checkpoint: dims (checkpoint, rows, columns) with labels.
+
+    words: what assets/panels.js says around a number: `word`, `axes` (before a row's and a column's label), `empty`
+    (why a cell has none), whether it is a `share` or a `gain` in points, and what differs from the labels
+    (`rows`, `columns`, the `keys` of the columns in the address).
+    """
+    _, rows, columns = (str(name) for name in values.dims)
+    numbers = np.asarray(values.values, float).reshape(values.sizes["checkpoint"], -1)
+    labels = {
+        name: [str(label) for label in values[dim].values.tolist()]
+        for name, dim in (("rows", rows), ("columns", columns))
+    }
+    return {
+        "id": id,
+        "kind": "plain",
+        "run": run,
+        "steps": [int(step) for step in values["checkpoint"].values.tolist()],
+        "shown": [[None if np.isnan(v) else round(v, 7) for v in line] for line in numbers.tolist()],
+        "axes": [rows, columns],
+        **labels,
+        **words,
+    }
 
 
 def _flat(variable: xr.DataArray, like: xr.Dataset, unit: int) -> list[list[int | None]]:

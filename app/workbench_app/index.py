@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX
+from workbench.files import PARTIAL_PREFIX, sha256_file
 from workbench.recipe import Recipe, load_recipe
 from workbench.results import SUFFIX
 from workbench.runs import RUN_FILE, read_metrics
@@ -82,6 +82,12 @@ class RunEntry:
             return read_metrics(self.path / "metrics.jsonl")
         except (OSError, ValueError):
             return []
+
+    @property
+    def in_training(self) -> bool:
+        """Whether the run is being trained now, as far as its progress tells."""
+        progress = self.progress()
+        return self.state == "training" and progress is not None and not progress["quiet"]
 
     def progress(self) -> dict[str, Any] | None:
         """Where training is (progress.json), with `quiet` where it has stood still for minutes."""
@@ -172,6 +178,7 @@ def _names(folder: Path) -> list[str]:
 
 def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEntry | None) -> RunEntry:
     recipe, fault, state = None, None, "unknown"
+    content: dict[str, Any] = {}
     try:
         content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
         state = str(content.get("state", "unknown"))
@@ -181,6 +188,8 @@ def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEnt
         recipe = load_recipe(path / "recipe.toml") if fault is None else None
     except (WorkbenchError, OSError, UnicodeDecodeError) as error:
         fault = f"The recipe cannot be read: {error}"
+    if recipe is not None and content.get("recipe_sha256", "") not in ("", sha256_file(path / "recipe.toml")):
+        fault = "recipe.toml has been changed since the run was made; restore it, or train it into a folder of its own."
     same_steps = known is not None and known.stamps.get("checkpoints") == stamps.get("checkpoints")
     steps = known.steps if same_steps and known is not None else _list_steps(path / "checkpoints")
     sets: dict[str, dict[int, Stamp]] = {}

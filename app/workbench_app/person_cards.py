@@ -20,19 +20,12 @@ from workbench.person_view.packing import GRID
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry
-from workbench_app.person_results import PersonView
+from workbench_app.person_results import PersonView, token_words
 from workbench_app.view import Component, View
 
 Panel = dict[str, Any]
 RIGHT = "right"  # as `workbench.extraction.asking` has it, which loads torch
 ROW_PIXELS = 12  # of a pattern
-
-
-def token_words(data: xr.Dataset) -> list[str]:
-    """The tokens of the entry as text; `start` for the end-of-text token before it."""
-    text = str(data["entry"].values)
-    spans = zip(data["token_start"].values.tolist(), data["token_end"].values.tolist(), strict=True)
-    return [text[start:end] or "start" for start, end in list(spans)[: int(data["tokens"])]]
 
 
 def text_card(
@@ -142,15 +135,23 @@ def pattern_card(
     figure.update_xaxes(tickfont={"size": 9}, fixedrange=True).update_yaxes(
         tickfont={"size": 9}, fixedrange=True
     )
-    graph = cards.graph(id, view.themed(figure), key, f"Attention of block {block}, head {head}")
+    heat = cards.heat(id, view.themed(figure), key, f"Attention of block {block}, head {head}, {entry.id}")
+    graph, twin = heat.children
     box = cards.card(
         f"Block {block}, head {head}",
-        html.Div(html.Div(graph, className="pattern"), className="scroll", tabIndex=0, role="region",
-                 **extra({"aria-label": f"Pattern of {entry.id}"})),
-        _folded(f"{id}-twin", "Table"),
-        html.H3("All heads of a block, by role"),
-        html.Div(id=f"{id}-flow", className="scroll", tabIndex=0, role="region",
-                 **extra({"aria-label": f"Flow by role of {entry.id}"})),
+        html.Div(
+            [
+                html.Div([html.Div(html.Div(graph, className="pattern"), className="scroll"), twin]),
+                html.Div(
+                    [
+                        html.H3("All heads of a block, by role"),
+                        html.Div(id=f"{id}-flow", className="scroll", tabIndex=0, role="region",
+                                 **extra({"aria-label": f"Flow by role of {entry.id}"})),
+                    ]
+                ),
+            ],
+            className="looks",
+        ),
         sub=f"{entry.id} · rows look at columns; a token sees itself and what came before",
         actions=[cards.shown_at(id, steps[now]), cards.downloads(id)],
     )  # fmt: skip

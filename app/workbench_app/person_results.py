@@ -50,6 +50,13 @@ class PersonView:
         return list(stands_for) or kept
 
 
+def token_words(data: xr.Dataset) -> list[str]:
+    """The tokens of the entry as text; `start` for the end-of-text token before it."""
+    text = str(data["entry"].values)
+    spans = zip(data["token_start"].values.tolist(), data["token_end"].values.tolist(), strict=True)
+    return [text[start:end] or "start" for start, end in list(spans)[: int(data["tokens"])]]
+
+
 def list_people(view: View, entry: RunEntry) -> dict[int, tuple[str, str]]:
     """Person → (full name, half) of everybody some view of the run shows."""
     found: dict[int, tuple[str, str]] = {}

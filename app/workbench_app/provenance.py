@@ -31,30 +31,29 @@ def provenance(attrs: dict[str, str]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def python_lines(entry: RunEntry, set_name: str, where: Mapping[str, Any], printed: str) -> str:
-    """Python that reads a stored number: `where` is what selects its cell, `printed` what is printed of it."""
+def results_line(entry: RunEntry, set_name: str) -> str:
+    """The line of Python that loads a result set."""
     kind, _, name = set_name.partition("-")
     family, _, variant = name.partition("+")
     asked = f"Path({str(entry.path)!r}), {kind!r}, {family!r}" + (f", {variant!r}" if variant else "")
-    return "\n".join(
-        [
-            "from pathlib import Path",
-            "from workbench.results import load_results",
-            "",
-            f"results = load_results({asked})",
-            f"cell = results.sel({', '.join(f'{name}={value!r}' for name, value in where.items())})",
-            f"print({printed})",
-        ]
+    return f"results = load_results({asked})"
+
+
+def in_python(entry: RunEntry, set_name: str, where: Mapping[str, Any], printed: str) -> list[Component]:
+    """Python that reads a stored number: `where` is what selects its cell, `printed` what is printed of it."""
+    return python_parts(
+        "from pathlib import Path",
+        "from workbench.results import load_results",
+        "",
+        results_line(entry, set_name),
+        f"cell = results.sel({', '.join(f'{name}={value!r}' for name, value in where.items())})",
+        f"print({printed})",
     )
 
 
-def in_python(
-    entry: RunEntry, set_name: str, where: Mapping[str, Any] | None, printed: str
-) -> list[Component]:
-    """The lines with a button that copies them; nothing where no single stored number is shown."""
-    if where is None:
-        return []
-    lines = python_lines(entry, set_name, where, printed)
+def python_parts(*code: str) -> list[Component]:
+    """Lines of Python with a button that copies them."""
+    lines = "\n".join(code)
     return [
         html.H3("In Python"),
         html.Pre(lines, tabIndex=0, **extra({"aria-label": "Python that reads this number"})),

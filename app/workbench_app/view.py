@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 import xarray as xr
@@ -11,7 +12,7 @@ from workbench.figures import apply_theme
 from workbench_app.index import RunEntry
 from workbench_app.library import Loaded, ResultLibrary
 from workbench_app.selection import Selection
-from workbench_app.slices import shown_step, slice_probe
+from workbench_app.slices import depths_of, shown_step, slice_probe
 
 Component = Any  # Dash's components are untyped
 
@@ -38,6 +39,19 @@ class View:
         loaded = self.load(entry, set_name)
         data = None if loaded.data is None else slice_probe(loaded.data, self.selection.layer)
         return data, loaded
+
+    def depths(self, set_name: str) -> list[str]:
+        """The layers (or sites) that a result set tells apart in any of the runs, in their order."""
+        found: dict[str, None] = {}
+        for entry in self.runs:
+            data = self.load(entry, set_name).data if set_name in entry.result_sets else None
+            found |= dict.fromkeys(depths_of(data) if data is not None else [])
+        return list(found)
+
+    def links(self, entry: RunEntry, set_name: str) -> dict[str, str]:
+        """Where a result set, all its checkpoints, can be taken away as CSV and JSON."""
+        where = f"{self.prefix}download/{quote(entry.id)}/{quote(set_name)}"
+        return {kind: f"{where}.{kind}" for kind in ("csv", "json")}
 
     def shown(self, steps: Sequence[int]) -> int:
         """Which of these steps the selected one means."""

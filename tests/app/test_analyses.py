@@ -14,9 +14,10 @@ from tests.app.made_analyses import add_answers, add_sets, add_shares, with_conf
 from tests.app.made_runs import add_results, make_result, make_run
 from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
+from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import correlate
-from workbench.figures import make_template
-from workbench.results import result_path, save_result
+from workbench.figures import make_template, paper_p_probe
+from workbench.results import load_result, result_path, save_result
 
 STEPS = (0, 64)
 
@@ -65,7 +66,7 @@ def test_the_confusion_of_a_cell_is_read_when_it_is_opened(analysed):
 def test_sets_are_drawn_and_open_their_detail(analysed):
     folder, stored = analysed
     page = draw_page(make_view(folder, "/sets?runs=low"), "k")
-    (panel,) = page.panels
+    panel, gain = page.panels
     (part,) = panel["parts"]
     kept = stored["low", 64]["sets"]
     assert part["words"][3] == "after: birth date, birth city"
@@ -76,6 +77,47 @@ def test_sets_are_drawn_and_open_their_detail(analysed):
     assert "what each value hangs on" in texts(page.children)
     words = texts(detail.render(make_view(folder, "/sets?runs=low"), "low:1:birth_city/whole"))
     assert "after: birth date" in words and "90.0 %" in words and "seen='d'" in words
+    at = gain["rows"].index("birth city · whole") * 6 + gain["columns"].index("birth date")
+    assert gain["steps"] == [0, 64] and gain["shown"][1][at] == pytest.approx(0.8)
+
+
+def test_a_cell_tells_what_the_page_lays_it_against(analysed):
+    folder, _ = analysed
+    at = {"position": 0, "target": "major/whole"}
+    ours, theirs = (
+        float(load_result(result_path(folder / run, "p", "embedding", 64))["accuracy"].sel(at))
+        for run in ("high", "low")
+    )
+    words = texts(
+        detail.render(make_view(folder, "/p-probe?runs=low,high&baseline=low"), "high:0:major/whole")
+    )
+    assert f"low there {100 * theirs:.1f} %" in words
+    assert f"minus low {100 * (ours - theirs):+.1f} points" in words
+    words = texts(detail.render(make_view(folder, "/paper?runs=high"), "high:0:major/whole"))
+    paper = float(paper_p_probe("multi5+permute")["accuracy"].sel(position=0, target="major/whole"))
+    assert f"the paper there {100 * paper:.1f} %" in words
+    assert "there" not in texts(detail.render(make_view(folder, "/p-probe?runs=high"), "high:0:major/whole"))
+
+
+def run_printed(words: str) -> list:
+    """What the Python of a detail prints."""
+    code = re.search(r"from pathlib.*\)", words, re.DOTALL).group().split(" Copy as")[0]
+    printed: list = []
+    exec(code, {"print": lambda *values: printed.extend(values)})
+    return printed
+
+
+def test_what_a_value_hangs_on_opens_its_two_sides(analysed):
+    view = make_view(analysed[0], "/sets?runs=low")
+    words = texts(detail.render(view, "low:1:gain/birth_date"))
+    assert "birth city · whole, after birth date" in words and "+80" in words
+    assert "90.0 % of 50 entries" in words and "10.0 % of 50 entries" in words
+    assert run_printed(words) == [pytest.approx(0.8)]
+    assert "it is the value itself" in texts(detail.render(view, "low:1:gain/birth_city"))
+    with pytest.raises(WorkbenchError, match="no cell in row 9"):
+        detail.render(view, "low:9:gain/birth_city")
+    with pytest.raises(WorkbenchError, match="after 'nothing'"):
+        detail.render(view, "low:1:gain/nothing")
 
 
 def test_a_cell_of_attention_tells_all_that_is_stored_there(analysed):
@@ -88,12 +130,11 @@ def test_a_cell_of_attention_tells_all_that_is_stored_there(analysed):
     assert f"{100 * share:.1f} %" in words
     assert f"95 %: {100 * (share - 0.0196):.1f} % to {100 * (share + 0.0196):.1f} %" in words
     assert f"entropy {float(cell['entropy']):.3g}" in words
-    code = re.search(r"from pathlib.*\)", words, re.DOTALL).group().split(" Copy as")[0]
-    printed: list = []
-    exec(code, {"print": lambda *values: printed.extend(values)})
-    assert printed == [share]
+    assert run_printed(words) == [share]
     mean = texts(detail.render(make_view(folder, "/attention?runs=low&at-group=values", 0), "low:1:3"))
-    assert "no interval" in mean and "from pathlib" not in mean
+    assert "no interval" in mean
+    expected = float(stored["low", 0]["shares"]["group_share"].sel(block=1, head=3, group="values").mean())
+    assert run_printed(mean) == [pytest.approx(expected)]
 
 
 def test_answers_follow_the_stored_evaluation(analysed):

@@ -32,6 +32,23 @@ def test_a_new_result_and_a_new_run_appear_without_a_reload(live, visit):
     grid.wait_for_selector(".ag-row >> text=fresh")
 
 
+def test_the_first_run_of_an_empty_folder_appears_and_what_breaks_is_told(tmp_path, visit):
+    with serving(tmp_path) as address:
+        page = visit(at=address).open("p-probe")
+        assert page.text_content("#main code") == f"workbench quickstart --out {tmp_path}"
+        run = make_run(tmp_path, "first", steps=(0,))
+        page.wait_for_selector("#main .empty >> text=has not been probed yet")
+        add_results(run, "p", steps=(0,))
+        page.wait_for_selector("#heat-0 .js-plotly-plot")
+        grid = visit(at=address).open("runs")
+        grid.wait_for_selector(".ag-row >> text=finished")
+        (run.path / "recipe.toml").write_text("[people\n", encoding="utf-8")
+        grid.wait_for_selector("#main .faults >> text=not valid TOML")
+        grid.wait_for_selector(".ag-row >> text=broken")
+        page.goto("about:blank")  # nothing may still be asking when the server stops
+        grid.goto("about:blank")
+
+
 def test_a_result_truncated_or_deleted_while_it_is_shown(live, visit):
     folder, address = live
     page = visit(at=address).open("p-probe?runs=single")

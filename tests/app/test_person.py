@@ -149,7 +149,7 @@ def test_patterns_and_flow_are_the_stored_ones(visit, person_runs, person_addres
     page.wait_for_selector("#pattern-0-twin tbody")
     cells = page.locator("#pattern-0-twin tbody tr >> nth=3").locator("td").all_text_contents()
     assert cells[:4] == [f"{100 * v:.0f}" for v in now[3, :4]]
-    assert set(cells[4:]) == {""}
+    assert set(cells[4:]) == {"–"}
 
 
 def test_answers_and_twin_tell_what_is_stored(visit, person_runs, person_address):

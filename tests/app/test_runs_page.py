@@ -6,7 +6,7 @@ import re
 
 from workbench_app.drawing import draw_page
 from workbench_app.index import QUIET_SECONDS, RunIndex
-from workbench_app.pages.runs import make_row
+from workbench_app.pages.runs import make_row, probed_of
 
 from tests.app.test_other_results import make_view
 
@@ -38,6 +38,24 @@ def test_a_stopped_run_does_not_look_busy(own_runs):
         os.utime(file, (long_ago, long_ago))
     assert state_of(own_runs, "single") == ("finished", False)
     assert state_of(own_runs, "young") == ("stopped at step 20", False)
+
+
+def test_what_has_been_probed_is_told_by_page_and_can_be_read_at_1280_pixels(visit, runs_folder):
+    assert probed_of(RunIndex(runs_folder).entries()["single"]) == {"P-probe": 5, "Q-probe": 5}
+    page = visit().open("runs")
+    cell = page.locator(".ag-row[row-id=single] [col-id=probed]")
+    assert cell.inner_text().replace("\u00a0", " ") == "P-probe 5, Q-probe 5"
+    right = page.locator("#runs-grid").bounding_box()
+    for column in ("probed", "loss", "recited", "tags"):
+        box = page.locator(f".ag-header-cell[col-id={column}]").bounding_box()
+        assert box["x"] + box["width"] <= right["x"] + right["width"], column
+    cut = "[...document.querySelectorAll('.ag-header-cell-text')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    assert page.evaluate(f"{cut}.map(e => e.textContent)") == []
+    page.focus(".ag-header-cell[col-id=id]")  # everything is reached by the arrow keys
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    last = page.locator(".ag-header-cell[col-id=changed]").bounding_box()
+    assert last["x"] + last["width"] <= right["x"] + right["width"] + 1
 
 
 def test_groups_tell_how_many_and_their_range(runs_folder):

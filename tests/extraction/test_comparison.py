@@ -69,6 +69,9 @@ def test_each_attribute_of_each_run_is_one_row(own_run: Run) -> None:
     assert pairs["extraction_chance"].tolist() == [0.03, *[0.02] * 5]
     assert correlate(pairs[1:]) == pytest.approx(1.0)
     figure = plot_extraction_against_probing(pairs[1:])
+    told = {trace.name: trace.marker.symbol for trace in figure.data if trace.legend == "legend2"}
+    for trace in figure.data[: len(figure.data) - len(told)]:
+        assert [told[str(name)] for name in trace.customdata] == list(trace.marker.symbol)
     assert "r = 1.00, 5 points" in figure.layout.title.text
     assert list(figure.data[0].y) == pairs["extraction"][1:].tolist()
 

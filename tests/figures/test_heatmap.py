@@ -6,6 +6,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures import paper_p_probe, plot_difference, plot_layer_heatmap, plot_probe_heatmap
+from workbench.figures.cells import WHY_EMPTY, describe_cell, describe_cells, select_cells
 from workbench.figures.theme import SCALE_DARK, SCALE_LIGHT, colour_at, ink_on, luminance, make_template
 
 
@@ -59,6 +60,36 @@ def test_chance_stands_on_every_row_and_the_rest_in_the_hover(p_result):
         "n = 1,000",
     ):
         assert part in hover
+
+
+def test_cells_described_all_at_once_read_like_cells_described_one_by_one(p_result):
+    result = p_result("staircase")
+    result["control"] = result["accuracy"] / 2
+    result["accuracy_not_next"] = result["accuracy"].where(result["position"] > 0)
+    result["converged"] = ("target", [k != 2 for k in range(result.sizes["target"])])
+    several = xr.concat([result, result * 0.9], "seed")
+    several["n"] = xr.concat([result["n"], result["n"]], "seed")
+    for data in (result, several):
+        cells = select_cells(data)
+        words = describe_cells(cells, ("target", "position"), lambda t, p: f"{t} at {p}")
+        assert words.shape == (11, 6)
+        for row, target in enumerate(cells["target"].values.tolist()):
+            for position in range(6):
+                alone = cells.sel(target=target, position=position)
+                assert words[row, position] == describe_cell(alone, f"{target} at {position}")
+    assert words[0, 1] == f"<b>birth_date/first at 1</b><br>{WHY_EMPTY}"
+    cell = cells.sel(target="birth_city/first", position=1)
+    assert words[1, 1] == (
+        "<b>birth_city/first at 1</b><br>"
+        f"accuracy {100 * float(cell['accuracy']):.1f} %  (95 %: {100 * float(cell['ci_low']):.1f}–"
+        f"{100 * float(cell['ci_high']):.1f})<br>chance {100 * float(cell['chance']):.1f} %<br>"
+        f"where it is not the next value {100 * float(cell['accuracy_not_next']):.1f} %<br>"
+        f"shuffled labels {100 * float(cell['control']):.1f} %<br>"
+        f"train people {100 * float(cell['train_accuracy']):.1f} %<br>"
+        f"mean over 2 seeds: {100 * float(cell['lowest']):.1f}–{100 * float(cell['highest']):.1f}<br>"
+        f"n = {int(cell['n']):,}"
+    )
+    assert words[2, 0].endswith("the probe had not converged")
 
 
 def test_runs_side_by_side_share_one_colour_bar_and_name_chance_once(p_result):

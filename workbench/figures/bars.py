@@ -9,7 +9,7 @@ import xarray as xr
 from workbench.figures.cells import (
     at_end,
     chance_of,
-    describe_cell,
+    describe_targets,
     error_bars,
     name_results,
     seeds_label,
@@ -49,7 +49,7 @@ def plot_q_bars(
                 offsetgroup=name,
                 marker={"color": colour},
                 error_y=interval,
-                hovertext=[describe_cell(cells.sel(target=t), f"{target_label(t)}, {name}") for t in targets],
+                hovertext=describe_targets(cells, name),
                 hovertemplate="%{hovertext}<extra></extra>",
                 customdata=targets,
             )
@@ -62,6 +62,7 @@ def plot_q_bars(
                 name="chance",
                 offsetgroup=name,
                 showlegend=i == 0,
+                legendrank=2000,  # after the runs
                 marker={
                     "symbol": "line-ew-open",
                     "size": max(8, 40 // len(named)),

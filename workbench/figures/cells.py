@@ -1,6 +1,6 @@
 """What every figure and table needs first: the cells to show, and the words and digits for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,12 @@ from workbench.results import CONFUSION_DIMS
 
 CELL_DIMS = ("position", "target")
 WHY_EMPTY = "empty: the attribute has already been said in every entry"
+BESIDE = {
+    "accuracy_not_next": "where it is not the next value",
+    "control": "shuffled labels",
+    "train_accuracy": "train people",
+}
+DESCRIBED = ("accuracy", "ci_low", "ci_high", "chance", *BESIDE, "lowest", "highest", "n", "converged")
 
 
 def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
@@ -134,31 +140,63 @@ def chance_of(cells: xr.Dataset) -> dict[str, float]:
     return {str(target): float(value) for target, value in zip(cells["target"].values, values, strict=True)}
 
 
+def describe_cells(cells: xr.Dataset, dims: Sequence[str], place: Callable[..., str]) -> np.ndarray:
+    """The hover texts of all cells, an array over `dims`: value, interval, chance, n, and what train people got.
+
+    `place` makes the first line from a cell's labels along `dims`. Every array is read once: selecting cell by cell
+    takes a hundred times as long.
+    """
+    shape = tuple(cells.sizes[dim] for dim in dims)
+    read = {name: _spread(cells[name], dims, shape) for name in DESCRIBED if name in cells}
+    labels = [cells[dim].values.tolist() for dim in dims]
+    mean_over = str(cells.attrs.get("mean_over", "seeds"))
+    words = np.empty(shape, object)
+    for at in np.ndindex(shape):
+        values = {name: float(spread[at]) for name, spread in read.items()}
+        words[at] = _describe(
+            values, place(*[names[i] for names, i in zip(labels, at, strict=True)]), mean_over
+        )
+    return words
+
+
 def describe_cell(cell: xr.Dataset, place: str) -> str:
-    """The hover text of one cell: value, interval, chance, n, and what the probe got on train people."""
+    """The hover text of one cell (see `describe_cells`)."""
+    return str(describe_cells(cell, (), lambda: place)[()])
 
-    def read(name: str) -> float:
-        return float(cell[name]) if name in cell else float("nan")
 
-    lines = [f"<b>{place}</b>"]
-    accuracy = read("accuracy")
-    if np.isnan(accuracy):
-        return "<br>".join([*lines, WHY_EMPTY])
-    interval = ""
-    if not np.isnan(read("ci_low")):
-        interval = f"  (95 %: {100 * read('ci_low'):.1f}–{100 * read('ci_high'):.1f})"
-    lines += [f"accuracy {100 * accuracy:.1f} %{interval}", f"chance {100 * read('chance'):.1f} %"]
-    if not np.isnan(read("accuracy_not_next")):
-        lines.append(f"where it is not the next value {100 * read('accuracy_not_next'):.1f} %")
-    if not np.isnan(read("control")):
-        lines.append(f"shuffled labels {100 * read('control'):.1f} %")
-    if not np.isnan(read("train_accuracy")):
-        lines.append(f"train people {100 * read('train_accuracy'):.1f} %")
-    if not np.isnan(read("lowest")):
-        words = f"{100 * read('lowest'):.1f}–{100 * read('highest'):.1f}"
-        lines.append(f"mean over {cell.attrs.get('mean_over', 'seeds')}: {words}")
-    if not np.isnan(read("n")):
-        lines.append(f"n = {int(read('n')):,}")
-    if "converged" in cell and not bool(cell["converged"]):
+def describe_targets(cells: xr.Dataset, name: str) -> list[str]:
+    """The hover texts of one row of cells (dimension target) that belong to a run."""
+    words: list[str] = describe_cells(cells, ("target",), lambda t: f"{target_label(t)}, {name}").tolist()
+    return words
+
+
+def _spread(values: xr.DataArray, dims: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
+    """The values over all of `dims`, repeated along those that they do not have."""
+    own = [dim for dim in dims if dim in values.dims]
+    index = tuple(slice(None) if dim in own else None for dim in dims)
+    return np.broadcast_to(np.asarray(values.transpose(*own).values, float)[index], shape)
+
+
+def _describe(values: Mapping[str, float], place: str, mean_over: str) -> str:
+    def percent(name: str) -> str:
+        return f"{100 * values[name]:.1f}"
+
+    def known(name: str) -> bool:
+        return not np.isnan(values.get(name, np.nan))
+
+    if not known("accuracy"):
+        return f"<b>{place}</b><br>{WHY_EMPTY}"
+    interval = f"  (95 %: {percent('ci_low')}–{percent('ci_high')})" if known("ci_low") else ""
+    lines = [
+        f"<b>{place}</b>",
+        f"accuracy {percent('accuracy')} %{interval}",
+        f"chance {percent('chance')} %",
+    ]
+    lines += [f"{words} {percent(name)} %" for name, words in BESIDE.items() if known(name)]
+    if known("lowest"):
+        lines.append(f"mean over {mean_over}: {percent('lowest')}–{percent('highest')}")
+    if known("n"):
+        lines.append(f"n = {int(values['n']):,}")
+    if values.get("converged") == 0:
         lines.append("the probe had not converged")
     return "<br>".join(lines)

@@ -16,8 +16,8 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
     """Accuracy of finetuned answers over accuracy of the probe, test people, both 0–1.
 
     pairs: as `pair_accuracies` gives them: columns run, attribute, extraction, probe. A colour for each run, a
-    symbol for each attribute; the title says Pearson's correlation. Points above the diagonal answer better than
-    the probe reads.
+    shape for each attribute, told below; the title says Pearson's correlation. Points above the diagonal answer better
+    than the probe reads.
     """
     figure = go.Figure()
     figure.add_shape(
@@ -35,6 +35,16 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
             customdata=labels,
             hovertemplate=f"{run}<br>%{{customdata}}<br>{probe} %{{x:.1%}}<br>answers %{{y:.1%}}<extra></extra>",
         )
+    for attribute, symbol in symbols.items():  # what the shapes mean, in a legend of their own
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=str(attribute).replace("_", " "),
+            marker={"size": 10, "symbol": symbol, "color": CHANCE_COLOUR},
+            legend="legend2",
+            hoverinfo="skip",
+        )
     x, y = pairs["probe"].to_numpy(float), pairs["extraction"].to_numpy(float)
     varies = len(pairs) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
     said = (
@@ -45,7 +55,8 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
     axis = {"range": [-0.02, 1.02], "tickformat": ".0%"}
     figure.update_layout(
         title=f"Extraction against probing · {said}",
-        height=520,
+        height=560,
+        legend2={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.16, "yanchor": "top"},
         xaxis={**axis, "title": f"{probe} accuracy, test people", "constrain": "domain"},
         yaxis={
             **axis,

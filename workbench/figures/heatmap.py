@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
     WHY_EMPTY,
     chance_of,
-    describe_cell,
+    describe_cells,
     format_percent,
     format_points,
     format_share,
@@ -172,13 +172,10 @@ def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figur
 
 def hover_of(cells: xr.Dataset, targets: list[str]) -> list[list[str]]:
     """What each cell says under the mouse, [targets, positions]."""
-    return [
-        [
-            describe_cell(cells.sel(position=p, target=t), f"{target_label(t)}, position {p}")
-            for p in cells["position"].values.tolist()
-        ]
-        for t in targets
-    ]
+    cells = cells.sel(target=targets)
+    words = describe_cells(cells, ("target", "position"), lambda t, p: f"{target_label(t)}, position {p}")
+    found: list[list[str]] = words.tolist()
+    return found
 
 
 def grid_of(cells: xr.Dataset, variable: str, targets: list[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ import xarray as xr
 
 from workbench.figures.cells import (
     chance_of,
-    describe_cell,
+    describe_cells,
     format_percent,
     format_share,
     select_cells,
@@ -32,10 +32,7 @@ def plot_layer_heatmap(
     cells = cells.isel(target=0)
     layers, columns = cells["layer"].values.tolist(), cells[across].values.tolist()
     z = np.asarray(cells[variable].transpose("layer", across).values, float)
-    hover = [
-        [describe_cell(cells.sel({"layer": y, across: x}), f"layer {y}, {across} {x}") for x in columns]
-        for y in layers
-    ]
+    hover = describe_cells(cells, ("layer", across), lambda y, x: f"layer {y}, {across} {x}").tolist()
     figure = go.Figure(
         go.Heatmap(
             z=z,

@@ -9,19 +9,21 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
-    describe_cell,
+    describe_cells,
     format_percent,
     format_points,
     format_share,
     select_cells,
     target_label,
 )
+from workbench.figures.hatch import add_hatch, make_hatch
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme
 from workbench.people.attributes import ATTRIBUTES, LETTERS
 
 ROW_PIXELS = 30
 DOT_PIXELS = 17
+WHY_NO_GAIN = "empty: it is the value itself, or there is nothing before or after to compare"
 TEXT_UP_TO = 24  # so many sets have room for digits in their cells
 GREY = "#7b8593"
 
@@ -30,21 +32,19 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     """Every set of attributes already said is a column: which they are (dots, below), and what is then read (above).
 
     results: of `workbench probe RUN --kind seen`. Instead of circles that overlap, which six attributes cannot, the
-    sets stand side by side (an UpSet plot). Rows are targets with chance on their label, fixed 0–1 scale; empty where
-    the attribute itself has been said or the set does not occur. In `couple` entries compare the columns with and
-    without the partner.
+    sets stand side by side (an UpSet plot). Rows are targets with chance on their label, fixed 0–1 scale;
+    hatched where the attribute itself has been said or the set does not occur. In `couple` entries compare the columns
+    with and without the partner.
     """
     cells = select_cells(results, step, dims=("seen", "target"))
     targets = targets_of_form(cells, form)
     sets = [str(name) for name in cells["seen"].values.tolist()]
     z = np.asarray(cells["accuracy"].sel(target=targets).transpose("target", "seen").values, float)
-    hover = [
-        [
-            describe_cell(cells.sel(target=t, seen=s), f"{target_label(t)}, after: {spell_set(s)}")
-            for s in sets
-        ]
-        for t in targets
-    ]
+    hover = describe_cells(
+        cells.sel(target=targets),
+        ("target", "seen"),
+        lambda t, s: f"{target_label(t)}, after: {spell_set(s)}",
+    ).tolist()
     chance = chance_of(cells)
     heights = [len(targets) * ROW_PIXELS, len(ATTRIBUTES) * DOT_PIXELS]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
@@ -66,6 +66,10 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
         row=1,
         col=1,
     )
+    empty = np.nonzero(np.isnan(z))
+    if len(empty[0]):
+        words = [hover[row][column] for row, column in zip(*empty, strict=True)]
+        figure.add_trace(make_hatch(empty[0], empty[1], words), row=1, col=1)
     member = np.array([[letter in seen.split(",") for seen in sets] for letter in LETTERS.values()])
     for said, colour in ((False, "rgba(128,134,145,.22)"), (True, COLOURS[0])):
         rows, columns = np.nonzero(member == said)
@@ -81,12 +85,12 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
             row=2,
             col=1,
         )
-    words = [
+    labels = [
         f"{target_label(t)}  <span style='color:{GREY}'>(chance {format_share(chance[t])})</span>"
         for t in targets
     ]
     figure.update_yaxes(
-        tickvals=list(range(len(targets))), ticktext=words, autorange="reversed", row=1, col=1
+        tickvals=list(range(len(targets))), ticktext=labels, autorange="reversed", row=1, col=1
     )
     figure.update_yaxes(
         tickvals=list(range(len(ATTRIBUTES))),
@@ -100,6 +104,7 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     figure.update_layout(
         height=sum(heights) + 60,
         margin={"t": 12, "b": 12},
+        barmode="overlay",
         coloraxis={
             "cmin": 0,
             "cmax": 1,
@@ -114,7 +119,7 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
     """What each value hangs on: its accuracy after an attribute has been said, minus before, in points.
 
     Rows are targets, columns the attribute said. A value stored with the name has a row of zeros; one stored with
-    its partner in `couple` entries stands out in that column. Blue: read better after it.
+    its partner in `couple` entries stands out in that column. Blue: read better after it. Hatched: nothing to compare.
     """
     gain = partner_gain(results, form=form, step=step)
     targets, said = gain["target"].values.tolist(), gain["said"].values.tolist()
@@ -126,14 +131,18 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
             y=list(range(len(targets))),
             text=[[format_points(value) for value in row] for row in z],
             texttemplate="%{text}",
-            hovertemplate="%{customdata}: %{z:+.1%}<extra></extra>",
-            customdata=[[f"{target_label(t)} after {attribute_label(a)}" for a in said] for t in targets],
+            hovertext=[
+                [describe_gain(t, a, value) for a, value in zip(said, row, strict=True)]
+                for t, row in zip(targets, z, strict=True)
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
             coloraxis="coloraxis",
             xgap=2,
             ygap=2,
             hoverongaps=False,
         )
     )
+    add_hatch(figure, WHY_NO_GAIN)
     figure.update_xaxes(
         tickvals=list(range(len(said))),
         ticktext=[f"{attribute_label(a)}<br>said" for a in said],
@@ -142,7 +151,7 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
     figure.update_yaxes(
         tickvals=list(range(len(targets))),
         ticktext=[target_label(t) for t in targets],
-        autorange="reversed",
+        range=[len(targets) - 0.5, -0.5],
         showgrid=False,
     )
     figure.update_layout(
@@ -153,32 +162,58 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
     return apply_theme(figure)
 
 
+def describe_gain(target: str, said: str, gain: float) -> str:
+    """What a cell of `plot_seen_partners` says under the mouse."""
+    head = f"<b>{target_label(target)}, after {attribute_label(said)}</b><br>"
+    if np.isnan(gain):
+        return head + WHY_NO_GAIN
+    points = f"{100 * gain:+.1f}".replace("-", "−")
+    return f"{head}gain {'0.0' if points[1:] == '0.0' else points} points"
+
+
 def partner_gain(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> xr.DataArray:
     """Accuracy (target) where an attribute (`said`) has been said minus where it has not, over all sets, by examples.
 
     NaN where there is no example on one side, as in entries of a fixed order.
     """
+    return compare_sides(select_seen(results, form, step))["gain"]
+
+
+def select_seen(results: xr.Dataset, form: str, step: int | None = None) -> xr.Dataset:
+    """The cells (seen, target) of a form, or the refusal of a result that does not tell the sets apart."""
     if "seen" not in results.dims:
         raise WorkbenchError(
             "This figure needs accuracies by the set of attributes said; "
             "make them with `workbench probe RUN --kind seen`."
         )
     cells = select_cells(results, step, dims=("seen", "target"))
-    targets = targets_of_form(cells, form)
-    cells = cells.sel(target=targets).transpose("seen", "target")
-    n_SK = cells["n"].values
-    right_SK = np.nan_to_num(cells["accuracy"].values) * n_SK
-    member_SA = np.array(
-        [[LETTERS[a] in str(seen).split(",") for a in ATTRIBUTES] for seen in cells["seen"].values]
+    return cells.sel(target=targets_of_form(cells, form))
+
+
+def compare_sides(cells: xr.Dataset) -> xr.Dataset:
+    """`after` and `before` each attribute (`said`) has been said, their `n_…`, and the `gain`, over all sets.
+
+    cells: dimensions seen, target and any others, which are kept.
+    """
+    letters = [str(seen).split(",") for seen in cells["seen"].values]
+    member = xr.DataArray(
+        [[float(LETTERS[a] in seen) for a in ATTRIBUTES] for seen in letters],
+        dims=("seen", "said"),
+        coords={"seen": cells["seen"], "said": list(ATTRIBUTES)},
     )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        after, before = ((side.T @ right_SK) / (side.T @ n_SK) for side in (member_SA, ~member_SA))
-    gain_AK = after - before
-    for k, target in enumerate(targets):
-        gain_AK[ATTRIBUTES.index(target.partition("/")[0]), k] = np.nan
-    return xr.DataArray(
-        gain_AK, dims=("said", "target"), coords={"said": list(ATTRIBUTES), "target": targets}
+    n = cells["n"].astype(float)
+    right = cells["accuracy"].fillna(0) * n
+    sides: dict[str, xr.DataArray] = {}
+    for name, side in (("after", member), ("before", 1 - member)):
+        count = xr.dot(n, side, dim="seen")
+        sides |= {name: xr.dot(right, side, dim="seen") / count.where(count > 0), f"n_{name}": count}
+    own = xr.DataArray(
+        [[str(t).partition("/")[0] == a for t in cells["target"].values] for a in ATTRIBUTES],
+        dims=("said", "target"),
     )
+    gain = (sides["after"] - sides["before"]).where(~own)
+    order = [name for name in gain.dims if name not in ("said", "target")]
+    return xr.Dataset({**sides, "gain": gain}).transpose(*order, "said", "target")
 
 
 def spell_set(seen: str) -> str:

@@ -1,4 +1,4 @@
-/* The detail drawer, the keys of the whole page, copying and downloading. */
+/* The detail drawer, the keys of the whole page, copying. */
 (function () {
   "use strict";
   const wb = (window.workbench = window.workbench || {});
@@ -12,7 +12,10 @@
       came_from = document.activeElement;
       setTimeout(() => document.getElementById("detail-close").focus({ preventScroll: true }), 30);
     }
-    if (!cell && !drawer.hidden && came_from && came_from.isConnected) came_from.focus({ preventScroll: true });
+    if (!cell && !drawer.hidden && came_from) { // the page may have been drawn anew since
+      const back = came_from.isConnected ? came_from : document.getElementById(came_from.id);
+      if (back) back.focus({ preventScroll: true });
+    }
     document.body.classList.toggle("with-drawer", Boolean(cell));
     return !cell;
   };
@@ -39,28 +42,13 @@
       area.remove();
     }
   }
-  async function download(button) {
-    const panel = document.getElementById(button.dataset.panel);
-    const graph = panel && panel.querySelector(".js-plotly-plot");
-    if (!graph) return;
-    const format = button.dataset.download;
-    const style = getComputedStyle(document.body);
-    const { width, height } = graph.getBoundingClientRect();
-    const layout = { ...graph.layout, paper_bgcolor: style.getPropertyValue("--card").trim() };
-    const url = await window.Plotly.toImage({ data: graph.data, layout }, { format, width, height, scale: format === "png" ? 3 : 1 });
-    const link = document.createElement("a");
-    link.href = url;
-    const known = wb.panel_by_id(button.dataset.panel);
-    link.download = `${(known && (known.parts ? known.parts[0].run : known.run)) || button.dataset.panel}.${format}`;
-    link.click();
-  }
   document.addEventListener("click", async (event) => {
     const button = event.target.closest && event.target.closest("button");
     const open_menu = document.querySelector("details.menu-box[open]");
     if (open_menu && !open_menu.contains(event.target)) open_menu.open = false;
     if (!button) return;
     if (button.id === "detail-close") close();
-    if (button.dataset.download) download(button);
+    if (button.dataset.download) wb.download(button);
     if (button.dataset.go) wb.go(Object.fromEntries(new URLSearchParams(button.dataset.go)));
     const text = button.id === "copy-link" ? window.location.href : button.dataset.copy;
     if (text === undefined) return;

@@ -27,6 +27,10 @@
     const rounded = Number(percent(value, 0));
     return rounded === 0 ? "0" : rounded > 0 ? `+${rounded}` : `−${-rounded}`;
   };
+  const gained = (share) => {
+    const text = fixed(100 * share, 1);
+    return Number(text) === 0 ? "0.0" : share > 0 ? `+${text}` : `−${text.slice(1)}`;
+  };
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
 
   wb.NARROW = 440; // pixels below which a heatmap's labels leave out chance
@@ -111,10 +115,12 @@
     const flat = panel.shown[place_of(panel.steps, step)];
     const width = panel.columns.length;
     const z = panel.rows.map((_, row) => flat.slice(row * width, (row + 1) * width));
-    const text = (v) => (v === null ? "" : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
+    const text = (v) => (v === null ? "" : panel.gain ? points(v * UNIT) : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
     const words = (v, r, c) => {
-      const head = `<b>${panel.axes[0]} ${panel.rows[r]}, ${panel.axes[1]} ${panel.columns[c]}</b><br>`;
-      if (v === null) return `${head}empty: nothing was measured here`;
+      const [row, column] = [panel.rows[r], panel.columns[c]].map((label, i) => `${panel.axes[i]} ${label}`.trim());
+      const head = `<b>${row}, ${column}</b><br>`;
+      if (v === null) return head + panel.empty;
+      if (panel.gain) return `${head}${panel.word} ${gained(v)} points`;
       return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : Number(v.toPrecision(3))}`;
     };
     return { z, text: z.map((line) => line.map(text)), hover: z.map((line, r) => line.map((v, c) => words(v, r, c))) };
@@ -122,12 +128,13 @@
 
   /* A panel as a grid of cells: what its rows and columns are called, which cells there are, what each opens. */
   wb.grid_of = function (panel) {
+    if (wb.GRIDS[panel.kind]) return wb.GRIDS[panel.kind](panel, page.step);
     if (panel.kind === "plain") {
       return {
-        rows: panel.rows, heads: panel.columns, corner: panel.axes[0],
-        caption: `${panel.run}: ${panel.word}${panel.share ? ", percent" : ""}`,
+        rows: panel.rows, heads: panel.columns, corner: panel.corner || panel.axes[0],
+        caption: `${panel.run}: ${panel.word}${panel.gain ? ", points" : panel.share ? ", percent" : ""}`,
         cells: panel.cells || plain_cells(panel, page.step),
-        open: (row, column) => wb.go({ cell: `${panel.run}:${row}:${panel.columns[column]}` }),
+        open: (row, column) => wb.go({ cell: `${panel.run}:${row}:${(panel.keys || panel.columns)[column]}` }),
       };
     }
     const heads = columns(panel);
@@ -137,12 +144,15 @@
       cells: panel.cells || wb.cells_at(panel, page.step),
       open: panel.closed ? null : (row, column) => {
         const { part, position } = heads[column];
+        if (panel.over) return wb.go({ cell: `${part.run}:${panel.over}:${panel.opens}`, layer: part.targets[row], step: position });
         if (panel.opens) wb.go({ cell: `${part.run}:${position}:${panel.opens}`, layer: part.targets[row] });
         else wb.go({ cell: `${part.run}:${position}:${part.targets[row]}` });
+        return undefined;
       },
     };
   };
-  const WALKED = ["heat", "plain"];
+  wb.GRIDS = {}; // kinds of heatmaps that other scripts draw: panel, step → its grid
+  wb.is_grid = (panel) => ["heat", "plain", "over"].includes(panel.kind) || panel.kind in wb.GRIDS;
 
   const DRAW = {
     heat(panel, graph, step) {
@@ -193,6 +203,7 @@
       window.Plotly.relayout(graph, { shapes: [...panel.shapes, now] });
     },
   };
+  DRAW.over = DRAW.line; // a heatmap whose columns are the checkpoints: only the frame moves
   /* Kinds of panels that other scripts draw: pictures by DRAW, anything else by BOXES(panel, its element, step). */
   wb.DRAW = DRAW;
   wb.BOXES = {};
@@ -229,7 +240,7 @@
     panel.ready = true;
     panel.shapes = null;
     fit(graph, panel);
-    if (!WALKED.includes(panel.kind)) return;
+    if (!wb.is_grid(panel)) return;
     wb.erase_sketch(document.getElementById(panel.id));
     panel.cells = null;
     panel.hatch = null;

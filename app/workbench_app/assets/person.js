@@ -138,21 +138,29 @@
   wb.BOXES.flow = (panel, box, step) => draw_flow(panel, box, step);
 
   const cell = (panel, at, row, column) => (column > row ? null : panel.shown[at][(row * (row + 1)) / 2 + column] / GRID);
-  wb.DRAW.pattern = function (panel, graph, step) {
-    const at = wb.place_of(panel.steps, step);
+  function pattern_cells(panel, at) {
     const z = panel.words.map((_, row) => panel.words.map((__, column) => cell(panel, at, row, column)));
-    const words = (value, row, column) => `${panel.words[row]} looks at ${panel.words[column]} (${panel.roles[column]})<br>${value === null ? "" : (100 * value).toFixed(1)} %`;
-    window.Plotly.restyle(graph, { z: [z], hovertext: [z.map((line, row) => line.map((value, column) => words(value, row, column)))] }, [0]);
-    pattern_twin(panel, step);
-  };
-  function pattern_twin(panel, step) {
-    const at = wb.place_of(panel.steps, step);
-    const number = (value) => (value === null ? "" : (100 * value).toFixed(0));
-    twin(panel, () =>
-      table("percent of a token's attention; rows look at columns", ["token", ...panel.words.map((word, token) => `${token} ${word}`)],
-        panel.words.map((word, row) => [`${row} ${word}`, ...panel.words.map((_, column) => number(cell(panel, at, row, column)))]))
-    );
+    const hover = (value, row, column) =>
+      value === null ? `${panel.words[row]} comes before ${panel.words[column]}` : `${panel.words[row]} looks at ${panel.words[column]} (${panel.roles[column]})<br>${(100 * value).toFixed(1)} %`;
+    return {
+      z,
+      text: z.map((line) => line.map((value) => (value === null ? "" : (100 * value).toFixed(0)))),
+      hover: z.map((line, row) => line.map((value, column) => hover(value, row, column))),
+    };
   }
+  wb.DRAW.pattern = function (panel, graph, step) {
+    const cells = pattern_cells(panel, wb.place_of(panel.steps, step));
+    window.Plotly.restyle(graph, { z: [cells.z], hovertext: [cells.hover] }, [0]);
+    wb.show_twin(panel);
+  };
+  wb.GRIDS.pattern = function (panel, step) {
+    const labels = panel.words.map((word, token) => `${token} ${word}`);
+    return {
+      rows: labels, heads: labels, corner: "token", caption: "percent of a token's attention; rows look at columns",
+      cells: pattern_cells(panel, wb.place_of(panel.steps, step)),
+      open: (row, column) => { if (column <= row) wb.go({ cell: `${panel.run}:${row}:${column}` }); },
+    };
+  };
 
   wb.BOXES.answers = function (panel, box, step) {
     const at = wb.place_of(panel.steps, step);
@@ -219,11 +227,6 @@
     const next = document.querySelector(`#${at.panel.id} button.token[data-token="${Math.min(last, Math.max(0, to))}"]`);
     if (next) next.focus();
   });
-  /* The twin of a pattern that the server has drawn, and tokens kept by an address that came back. */
-  document.addEventListener("toggle", (event) => {
-    const host = event.target.querySelector && event.target.querySelector(".twin");
-    const panel = host && wb.panels_of("pattern").find((one) => `${one.id}-twin` === host.id);
-    if (panel && event.target.open && !host.children.length) pattern_twin(panel, wb.current_step() ?? panel.steps.at(-1));
-  }, true);
+  /* Tokens kept by an address that came back. */
   window.addEventListener("popstate", () => wb.panels_of("person").forEach((panel) => show_token(panel, wb.current_step() ?? panel.steps.at(-1))));
 })();

@@ -3,10 +3,13 @@
   "use strict";
   const wb = (window.workbench = window.workbench || {});
 
+  const MOST_BUTTONS = 400; // each is a stop of the Tab key; the cells of a larger table are opened in the picture
+
   function fill_twin(twin, grid) {
     const table = document.createElement("table");
+    const opens = grid.open && grid.rows.length * grid.heads.length <= MOST_BUTTONS;
     const caption = table.createCaption();
-    caption.textContent = grid.caption + (grid.open ? "; each value opens its detail" : "");
+    caption.textContent = grid.caption + (opens ? "; each value opens its detail" : "");
     const head = table.createTHead().insertRow();
     const th = (row, text, scope) => {
       const cell = document.createElement("th");
@@ -23,7 +26,7 @@
       grid.heads.forEach((_, column) => {
         const text = grid.cells.text[row][column];
         const cell = line.insertCell();
-        if (!text || !grid.open) { cell.textContent = text || "–"; return; }
+        if (!text || !opens) { cell.textContent = text || "–"; return; }
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = text;
@@ -53,13 +56,14 @@
     const span = (axis, at) => [at - 0.5, at + 0.5].map((edge) => axis._offset + axis.d2p(edge)).sort((a, b) => a - b);
     const [x0, x1] = span(layout.xaxis, column), [y0, y1] = span(layout.yaxis, row);
     Object.assign(frame.style, { left: `${x0}px`, top: `${y0}px`, width: `${x1 - x0}px`, height: `${y1 - y0}px` });
+    frame.scrollIntoView({ block: "nearest", inline: "nearest" });
     const words = grid.cells.hover[row][column].replace(/<br>/g, ", ").replace(/<\/?b>/g, "");
     document.getElementById("live").textContent = words;
   }
 
   function walk(event, box) {
     const panel = wb.panel_by_id(box.id);
-    if (!panel || !panel.ready || !(panel.parts || panel.rows)) return;
+    if (!panel || !panel.ready || !wb.is_grid(panel)) return;
     const grid = wb.grid_of(panel);
     const [down, right] = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key] || [null];
     if (down !== null) {

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from workbench.figures.cells import describe_cell, format_percent, target_label
+from workbench.figures.cells import describe_targets, format_percent, target_label
 from workbench.figures.theme import apply_theme
 
 ROW_PIXELS = 30
@@ -16,13 +16,9 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     """Targets × runs: one column a run. cells: name → dims (target), with the same targets."""
     targets = [str(target) for target in next(iter(cells.values()))["target"].values.tolist()]
     z = np.array([[float(cell[metric].sel(target=target)) for cell in cells.values()] for target in targets])
-    hover = [
-        [
-            describe_cell(cell.sel(target=target), f"{target_label(target)}, {name}")
-            for name, cell in cells.items()
-        ]
-        for target in targets
-    ]
+    hover = zip(
+        *[describe_targets(cell.sel(target=targets), name) for name, cell in cells.items()], strict=True
+    )
     figure = go.Figure(
         go.Heatmap(
             z=z,
@@ -31,7 +27,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
             text=[[format_percent(value) for value in row] for row in z],
             texttemplate="%{text}",
             textfont={"size": 13},
-            hovertext=hover,
+            hovertext=[list(row) for row in hover],
             hovertemplate="%{hovertext}<extra></extra>",
             coloraxis="coloraxis",
             xgap=2,

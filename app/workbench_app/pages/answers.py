@@ -1,7 +1,6 @@
 """Answers: can the fact be got out? Stored evaluations of each run, what is said instead, and against the probes."""
 
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import xarray as xr
@@ -9,9 +8,10 @@ from dash import html
 
 from workbench.figures.cells import attribute_label
 from workbench_app import cards, controls
-from workbench_app.against_answers import common_answers, scatter_card
+from workbench_app.against_answers import ask_commands, common_answers, scatter_card
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry
+from workbench_app.missing import missing
 from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
@@ -44,7 +44,7 @@ def render(view: View, key: str) -> Page:
     for number, entry in enumerate(view.runs):
         found = view.load(entry, chosen) if chosen in entry.result_sets else None
         if found is None or found.data is None:
-            boxes.append(cards.card(entry.id, cards.faults(found.faults)) if found else _missing(entry))
+            boxes.append(cards.card(entry.id, cards.faults(found.faults)) if found else _missing(view, entry))
             continue
         box, made = _box(view, entry, chosen, found.data, split, number)
         boxes.append(html.Div([box, cards.faults(found.faults)]))
@@ -87,14 +87,13 @@ def _box(
         [(attribute_label(a), [_said(data, step, a, split) for step in steps]) for a in asked],
         f"What was said, percent of the answers about {split} people",
     )
-    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
-    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    links = view.links(entry, set_name)
     people = " and ".join(
         f"{int(data['n'].sel(split=half).isel(checkpoint=at).max()):,} {half}" for half in ("test", "train")
     )
     box = cards.card(
         entry.id,
-        html.Div([accuracies, said], className="grid"),
+        html.Div([accuracies, said], className="grid even"),
         sub=f"{_name(set_name)}; {people} people asked",
         actions=[
             cards.shown_at(f"answers-{number}", steps[at]),
@@ -177,7 +176,6 @@ def _order(name: str) -> tuple[int, int, str]:
     return (name.startswith("qa-none"), name.count("+"), name)
 
 
-def _missing(entry: RunEntry) -> Component:
+def _missing(view: View, entry: RunEntry) -> Component:
     text = "No questions have been put to this run. Finetune it on those about the train people, then evaluate it:"
-    line = f"workbench finetune {entry.path} && workbench evaluate {entry.path} --adapter lora"
-    return cards.card(entry.id, html.Div([html.P(text), cards.command_line(line)], className="empty"))
+    return missing(view, entry, text, *ask_commands(entry))

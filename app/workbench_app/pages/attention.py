@@ -1,15 +1,16 @@
 """Attention: where a position looks, head by head, and whether that look carries the fact."""
 
 from typing import Any
-from urllib.parse import quote
 
 import xarray as xr
 from dash import html
 
 from workbench_app import cards, controls
-from workbench_app.analyses import Analysis, analysis_of, choices_of, choose_analysis, labels_of
-from workbench_app.figures.labelled import colour_range, is_share, plot_labelled
+from workbench_app.analyses import Analysis, attention_command, choices_of, choose_analysis
+from workbench_app.figures.labelled import NOTHING, colour_range, is_share, plot_labelled
+from workbench_app.frames import make_plain
 from workbench_app.index import RunEntry
+from workbench_app.missing import missing
 from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
@@ -23,7 +24,7 @@ def render(view: View, key: str) -> Page:
     shown = choose_analysis(view)
     head = [cards.heading("Attention", HOW_TO_READ)]
     if not shown.set:
-        boxes = [_missing(entry) for entry in view.runs]
+        boxes = [_missing(view, entry) for entry in view.runs]
         return Page([*head, controls.bar(controls.runs_control(view)), cards.grid(boxes)])
     panels: list[dict[str, Any]] = []
     boxes = []
@@ -31,7 +32,7 @@ def render(view: View, key: str) -> Page:
         wrong = cards.faults(shown.loaded[entry.id].faults) if entry.id in shown.loaded else None
         data = shown.data(entry.id)
         if data is None:
-            boxes.append(wrong or _missing(entry, shown.set))
+            boxes.append(wrong or _missing(view, entry, shown.set))
             continue
         box, panel = _panel(view, entry, shown, data, f"attention-{number}", key)
         boxes.append(html.Div([box, wrong]))
@@ -71,23 +72,13 @@ def _panel(
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
     step = view.shown(steps)
     figure = plot_labelled(cells.sel(checkpoint=step), colour_range(cells))
-    numbers = [
-        [None if value != value else round(float(value), 5) for value in row.values.ravel()] for row in cells
-    ]
-    panel = {
-        "id": id,
-        "kind": "plain",
-        "run": entry.id,
-        "steps": steps,
-        "shown": numbers,
-        "rows": labels_of(cells, rows),
-        "columns": labels_of(cells, columns),
-        "axes": [rows, columns],
+    words = {
         "rising": rows in ("block", "layer"),
         "word": _plain(shown.variable),
         "share": is_share(shown.variable),
+        "empty": NOTHING,
     }
-    where = f"{view.prefix}download/{quote(entry.id)}/{quote(shown.set)}"
+    panel = make_plain(id, entry.id, cells, words)
     box = cards.card(
         entry.id,
         cards.heat(
@@ -97,7 +88,7 @@ def _panel(
         or entry.about,
         actions=[
             cards.shown_at(id, step),
-            cards.downloads(id, {kind: f"{where}.{kind}" for kind in ("csv", "json")}),
+            cards.downloads(id, view.links(entry, shown.set)),
         ],
     )
     return box, panel
@@ -119,7 +110,5 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _missing(entry: RunEntry, set_name: str = "attention-shares") -> Component:
-    what = analysis_of(set_name)
-    command = ("workbench", "attention", str(entry.path), "--what", what, "--checkpoints", "all")
-    return cards.empty("Not analysed yet.", *command, card_title=entry.id)
+def _missing(view: View, entry: RunEntry, set_name: str = "attention-shares") -> Component:
+    return missing(view, entry, "Not analysed yet.", attention_command(entry, set_name))

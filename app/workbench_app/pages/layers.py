@@ -11,6 +11,7 @@ from workbench_app import cards, controls
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
+from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
 from workbench_app.slices import depth_dim, slice_probe
 from workbench_app.view import Component, Page, View, union_of_steps
@@ -43,7 +44,7 @@ def render(view: View, key: str) -> Page:
     for number, entry in enumerate(view.runs):
         cells = data.get(entry.id)
         if cells is None or target not in cells["target"].values:
-            boxes.append(_missing(entry))
+            boxes.append(_missing(view, entry))
             continue
         shown, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
         boxes += shown
@@ -80,6 +81,7 @@ def _run(
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
     step = view.shown(steps)
     by_place, over_time = f"layers-{number}", f"layer-steps-{number}"
+    links = view.links(entry, set_name)
     figure = plot_layer_heatmap(cells, target, variable=metric, step=step)
     boxes = [
         cards.card(
@@ -91,13 +93,12 @@ def _run(
                 f"Layer by position, {entry.id}, {target_label(target)}",
             ),
             sub=f"{target_label(target)}: layer × position",
-            actions=[cards.shown_at(by_place, step), cards.downloads(by_place)],
+            actions=[cards.shown_at(by_place, step), cards.downloads(by_place, links)],
         )
     ]
     as_rows = cells.sel(target=target, drop=True).rename(layer="target")
     as_rows = as_rows.assign_coords(target=[str(layer) for layer in cells["layer"].values.tolist()])
-    frames = make_frames(as_rows, metric, run=entry.id, name=entry.id)
-    frames["labels"] = [f"layer {name}" for name in frames["targets"]]
+    frames = _by_layer(as_rows, metric, entry)
     panels: list[dict[str, Any]] = [
         {
             "id": by_place,
@@ -115,15 +116,37 @@ def _run(
         boxes.append(
             cards.card(
                 f"{entry.id} over training",
-                cards.graph(over_time, view.themed(_plain(over)), key, label),
+                cards.heat(over_time, view.themed(_plain(over)), key, label),
                 sub=f"{target_label(target)} at position {position}: layer × checkpoint",
-                actions=[cards.downloads(over_time)],
+                actions=[cards.downloads(over_time, links)],
             )
         )
+        # The checkpoints are its columns: drawn once, in the place of positions, and framed where the slider stands.
+        as_columns = as_rows.sel(position=position, drop=True).rename(checkpoint="position")
+        over_frames = _by_layer(as_columns.expand_dims(checkpoint=steps[:1]), metric, entry)
+        over_frames["words"] = {step: f"step {step:,}" for step in steps}
         panels.append(
-            {"id": over_time, "kind": "line", "steps": steps, "at": list(range(len(steps))), "column": True}
+            {
+                "id": over_time,
+                "kind": "over",
+                "steps": steps,
+                "at": list(range(len(steps))),
+                "column": True,
+                "parts": [over_frames],
+                "over": position,
+                "opens": target,
+                "corner": "layer",
+                "rising": True,
+            }
         )
     return boxes, panels
+
+
+def _by_layer(data: xr.Dataset, metric: str, entry: RunEntry) -> dict[str, Any]:
+    """Frames whose rows, under `target`, are layers."""
+    frames = make_frames(data, metric, run=entry.id, name=entry.id)
+    frames["labels"] = [f"layer {name}" for name in frames["targets"]]
+    return frames
 
 
 def _deep(view: View, entry: RunEntry, set_name: str) -> xr.Dataset | None:
@@ -143,7 +166,6 @@ def _plain(figure: Any) -> Any:
     )
 
 
-def _missing(entry: RunEntry) -> Component:
+def _missing(view: View, entry: RunEntry) -> Component:
     text = "No probe has read this run layer by layer yet."
-    command = ("workbench", "probe", str(entry.path), "--family", "logistic", "--checkpoints", "all")
-    return cards.empty(text, *command, card_title=entry.id)
+    return missing(view, entry, text, probe_command(entry, "p-logistic"))

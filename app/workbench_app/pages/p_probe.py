@@ -12,8 +12,9 @@ from workbench_app import cards, controls
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
+from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import at_step, depths_of
+from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 FORMS = (("all", "All"), ("first", "First token"), ("whole", "Whole value"))
@@ -35,7 +36,7 @@ def render(view: View, key: str) -> Page:
     metric = choose(view.selection.metric, metrics, "accuracy")
     form = choose(view.selection.form, [name for name, _ in FORMS], "all")
     baseline = view.selection.baseline if view.selection.baseline in have else ""
-    depths = _depths(view, chosen_set)
+    depths = view.depths(chosen_set)
     layer = choose(view.selection.layer, depths, depths[-1] if depths else "")
     shown = {run: _of_form(data, form) for run, data in have.items()}
 
@@ -87,8 +88,8 @@ def _panel(
 ) -> tuple[Component, dict[str, Any] | None]:
     """One run's card, and what redraws it."""
     if set_name not in entry.result_sets:
-        return cards.empty(
-            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id
+        return missing(
+            view, entry, "This run has not been probed yet.", probe_command(entry, set_name or "p-embedding")
         ), None
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
@@ -107,8 +108,7 @@ def _panel(
         "set": set_name,
         "parts": [make_frames(data, metric, run=entry.id, name=entry.id, minus=theirs)],
     }
-    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
-    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    links = view.links(entry, set_name)
     title = f"{entry.id} minus {view.selection.baseline}" if theirs is not None else entry.id
     label = f"P-probe heatmap of {title}, {METRICS[metric].label}"
     old = [f"Step {s}: the checkpoint has been retrained since; probe it again." for s in found.stale]
@@ -157,15 +157,6 @@ def draw(
     )
 
 
-def probe_command(entry: RunEntry, set_name: str = "") -> list[str]:
-    """The command that fills this page for a run."""
-    if not entry.steps:
-        return ["workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume"]
-    family = (set_name.partition("-")[2] or "embedding").partition("+")[0]
-    options = [] if family == "embedding" else ["--family", family]
-    return ["workbench", "probe", str(entry.path), *options, "--checkpoints", "all"]
-
-
 def _partial(entry: RunEntry, set_name: str) -> list[Component]:
     """A word where some checkpoints have not been probed yet."""
     done = sum(step in entry.result_sets[set_name] for step in entry.steps)
@@ -187,11 +178,3 @@ def _of_form(data: xr.Dataset, form: str) -> xr.Dataset:
         if target.endswith(f"/{form}") or f"{target.partition('/')[0]}/{form}" not in targets
     ]
     return data.sel(target=kept)
-
-
-def _depths(view: View, set_name: str) -> list[str]:
-    found: dict[str, None] = {}
-    for entry in view.runs:
-        data = view.load(entry, set_name).data if set_name in entry.result_sets else None
-        found |= dict.fromkeys(depths_of(data) if data is not None else [])
-    return list(found)

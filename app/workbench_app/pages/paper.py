@@ -4,10 +4,11 @@ from typing import Any
 
 from workbench.figures import paper_augmentations, paper_p_probe, plot_probe_heatmap
 from workbench_app import cards, controls
+from workbench_app.comparison import OWN, paper_arm, paper_augmentation
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
-from workbench_app.pages.p_probe import draw, probe_command
-from workbench_app.selection import choose
+from workbench_app.missing import missing, probe_command
+from workbench_app.pages.p_probe import draw
 from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
@@ -19,29 +20,21 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """Three cards a run: ours, the paper's, the difference."""
-    known = paper_augmentations()
-    own = next((entry.augmentation for entry in view.runs if entry.augmentation in known), known[0])
-    arm = choose(view.selection.arm, ["own", *known], "own")
+    arm = paper_arm(view)
     panels: list[dict[str, Any]] = []
     rows = []
     for number, entry in enumerate(view.runs):
-        row, made = _row(
-            view,
-            entry,
-            (entry.augmentation if entry.augmentation in known else own) if arm == "own" else arm,
-            number,
-            key,
-        )
+        row, made = _row(view, entry, paper_augmentation(view, entry), number, key)
         rows.append(cards.grid(row, narrow=True))
         panels += made
-    arms = [("own", "each run's own"), *[(name, name) for name in known]]
+    arms = [(OWN, "each run's own"), *[(name, name) for name in paper_augmentations()]]
     children = [
         cards.heading("Paper", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view), controls.select("arm", "The paper's augmentation", arms, arm)
         ),
         cards.legend(),
-        cards.legend(diverging=True, hatch=False),
+        cards.legend(diverging=True, hatched=""),
         *rows,
     ]
     return Page(children, panels, union_of_steps(panels), {"arm": arm})
@@ -68,8 +61,8 @@ def _row(
     data, found = view.cells(entry, set_name) if set_name else (None, None)
     if data is None:
         wrong = cards.faults(found.faults) if found else None
-        absent = cards.empty(
-            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=entry.id
+        absent = missing(
+            view, entry, "This run has not been probed yet.", probe_command(entry, set_name or "p-embedding")
         )
         return [item for item in (absent, wrong, paper_card) if item is not None], [paper_panel]
     step = view.shown(data["checkpoint"].values.tolist())
@@ -83,7 +76,7 @@ def _row(
             cards.heat(ours_id, view.themed(ours), key, f"Our P-probe heatmap of {entry.id}"),
             cards.faults(found.faults) if found else None,
             sub=entry.about,
-            actions=[cards.shown_at(ours_id, step), cards.downloads(ours_id)],
+            actions=[cards.shown_at(ours_id, step), cards.downloads(ours_id, view.links(entry, set_name))],
         ),
         paper_card,
         cards.card(

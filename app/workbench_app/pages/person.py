@@ -13,14 +13,13 @@ from workbench_app import cards, controls
 from workbench_app.biographies import pieces_of, read_person
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry
+from workbench_app.missing import EVERY, missing
 from workbench_app.person_cards import answers_card, pattern_card, text_card
-from workbench_app.person_results import PersonView, list_people, load_person
-from workbench_app.selection import choose
+from workbench_app.person_choice import choose_person
 from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 SHOWN = 2  # entries of a person before the others are folded
-TARGETS = ("birth_city/whole", "birth_city/first")
 HOW_TO_READ = (
     "One biography as the model reads it. Each token is shaded by the probability a linear probe gives there to this "
     "person's own value; a number stands before each value (the P-probing position). Point at a token, or walk with "
@@ -30,33 +29,22 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """The person view of each run; where none is stored, the entries with what the P-probe reads over all people."""
-    people = {id: words for entry in view.runs for id, words in list_people(view, entry).items()}
-    chosen = view.selection.person
-    number = chosen if chosen is not None else next(iter(people), 0)
-    found = {entry.id: load_person(view, entry, number, view.selection.set) for entry in view.runs}
-    views = {run: one for run, one in found.items() if one is not None and one.by_step}
-    first = next(iter(views.values()), None)
-    targets, layers, blocks, heads = _choices(view, first)
-    default = next((target for target in TARGETS if target in targets), "")
-    target = choose(view.selection.target, targets, default)
-    layer = choose(view.selection.layer, layers, layers[-1] if layers else "")
-    block = choose(view.selection.at.get("block", ""), blocks, blocks[-1] if blocks else "")
-    head = choose(view.selection.at.get("head", ""), heads)
+    chosen = choose_person(view)
+    number, target = chosen.number, chosen.target
     panels: list[dict[str, Any]] = []
     texts: list[Component] = []
     looks: list[Component] = []
     answers: list[Component] = []
     for i, entry in enumerate(view.runs):
-        one = views.get(entry.id)
-        wrong = cards.faults(found[entry.id].faults) if found[entry.id] is not None else None  # type: ignore[union-attr]
+        one, found = chosen.views.get(entry.id), chosen.found[entry.id]
+        wrong = cards.faults(found.faults) if found is not None else None
         if one is None:
             box = _box(view, entry, number, target, f"person-{i}", panels)
-            texts.append(html.Div([box, wrong, _missing(entry, number)]))
+            texts.append(html.Div([box, wrong, _missing(view, entry, number)]))
             continue
-        box, panel = text_card(view, entry, one, *_within(one, target, layer), f"person-{i}")
+        box, panel = text_card(view, entry, one, *chosen.reading(entry.id), f"person-{i}")
         texts.append(html.Div([box, wrong]))
-        at = min(int(block), one.newest.sizes["block"] - 1), min(int(head), one.newest.sizes["head"] - 1)
-        look, looked = pattern_card(view, entry, one, *at, f"pattern-{i}", key)
+        look, looked = pattern_card(view, entry, one, *chosen.look(entry.id), f"pattern-{i}", key)
         answer, answered = answers_card(view, entry, one, f"answers-{i}")
         looks.append(look)
         answers.append(answer)
@@ -65,13 +53,13 @@ def render(view: View, key: str) -> Page:
         cards.heading("Person", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            _who(people, number),
-            controls.target_control(targets, target),
-            controls.select("layer", "Layer", [(name, name) for name in layers], layer),
-            controls.segmented("at-block", "Block", [(name, name) for name in blocks], block),
-            controls.segmented("at-head", "Head", [(name, name) for name in heads], head),
+            _who(chosen.people, number),
+            controls.target_control(chosen.targets, target),
+            controls.select("layer", "Layer", [(name, name) for name in chosen.layers], chosen.layer),
+            controls.segmented("at-block", "Block", [(name, name) for name in chosen.blocks], chosen.block),
+            controls.segmented("at-head", "Head", [(name, name) for name in chosen.heads], chosen.head),
         ),
-        _legend() if views else None,
+        _legend() if chosen.views else None,
         cards.grid(texts),
         cards.grid(looks) if looks else None,
         cards.grid(answers) if answers else None,
@@ -79,31 +67,11 @@ def render(view: View, key: str) -> Page:
     resolved = {
         "person": str(number),
         "target": target,
-        "layer": layer,
-        "at-block": block,
-        "at-head": head,
+        "layer": chosen.layer,
+        "at-block": chosen.block,
+        "at-head": chosen.head,
     }
     return Page([child for child in children if child], panels, union_of_steps(panels), resolved)
-
-
-def _choices(view: View, one: PersonView | None) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Targets, layers, blocks and heads there are to choose from."""
-    if one is not None:
-        names = ("layer", "block", "head")
-        layers, blocks, heads = ([str(v) for v in one.newest[name].values.tolist()] for name in names)
-        return one.targets, layers, blocks, heads
-    for entry in view.runs:
-        name = next(iter(entry.sets_of("p")), "")
-        data = view.cells(entry, name)[0] if name else None
-        if data is not None:
-            return [str(target) for target in data["target"].values.tolist()], [], [], []
-    return [], [], [], []
-
-
-def _within(one: PersonView, target: str, layer: str) -> tuple[str, str]:
-    """A target and layer that this very run has."""
-    layers = [str(name) for name in one.newest["layer"].values.tolist()]
-    return choose(target, one.targets), choose(layer, layers, layers[-1])
 
 
 def _who(people: dict[int, tuple[str, str]], number: int) -> Component:
@@ -122,7 +90,7 @@ def _who(people: dict[int, tuple[str, str]], number: int) -> Component:
 
 def _legend() -> Component:
     parts = [
-        html.Span(["0 %", html.I(className="ramp own-value"), "100 % on the person's own value"]),
+        html.Span(["0\u00a0%", html.I(className="ramp own-value"), "100\u00a0% on the person's own value"]),
         html.Span(
             [html.Span("said", className="token said"), "behind the value: another probe, an echo is easy"]
         ),
@@ -131,14 +99,13 @@ def _legend() -> Component:
     return html.Div(parts, className="legend")
 
 
-def _missing(entry: RunEntry, number: int) -> Component:
+def _missing(view: View, entry: RunEntry, number: int) -> Component:
     words = (
         "What a probe reads at every token of this person's entry, where each head looks, and what is answered "
         "has not been computed yet."
     )
-    return cards.empty(
-        words, "workbench", "person", str(entry.path), "--person", str(number), "--checkpoints", "all"
-    )
+    command = ["workbench", "person", str(entry.path), "--person", str(number), *EVERY]
+    return missing(view, entry, words, command, title="")
 
 
 def _box(

@@ -1,7 +1,6 @@
 """Q-probe: what the bare full name gives away, run beside run, and against question answering."""
 
 from typing import Any
-from urllib.parse import quote
 
 import xarray as xr
 
@@ -12,8 +11,9 @@ from workbench_app.figures.names import plot_columns
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
+from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import at_step, depths_of
+from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
@@ -33,7 +33,8 @@ def render(view: View, key: str) -> Page:
     data = _share_targets(data)
     metrics = [name for name in metrics_of(list(data.values())) if name != "accuracy_not_next"]
     metric = choose(view.selection.metric, metrics, "accuracy")
-    depths = sorted({depth for entry in loaded for depth in _depths(view, entry, chosen)})
+    depths = view.depths(chosen)
+    layer = choose(view.selection.layer, depths, depths[-1] if depths else "")
     head = [
         cards.heading("Q-probe", HOW_TO_READ),
         controls.bar(
@@ -42,7 +43,7 @@ def render(view: View, key: str) -> Page:
                 "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
             ),
             controls.set_control(set_names, chosen),
-            controls.select("layer", "Layer", [(depth, depth) for depth in depths], view.selection.layer),
+            controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
         ),
         *[
             cards.faults([f"{entry.id}: {text}" for text in found.faults])
@@ -50,15 +51,10 @@ def render(view: View, key: str) -> Page:
         ],
     ]
     absent = [entry for entry in view.runs if entry.id not in data]
-    missing = cards.grid([_missing(entry) for entry in absent]) if absent else None
-    resolved = {"metric": metric, "set": chosen}
+    boxes = cards.grid([_missing(view, entry, chosen) for entry in absent]) if absent else None
+    resolved = {"metric": metric, "set": chosen, "layer": layer}
     if not data:
-        return Page(
-            [*head, missing or cards.empty("There are no runs yet.", "workbench", "quickstart")],
-            [],
-            [],
-            resolved,
-        )
+        return Page([*head, boxes], resolved=resolved)
 
     now = {
         run: at_step(cells, view.selection.step).isel(position=-1, drop=True) for run, cells in data.items()
@@ -68,14 +64,18 @@ def render(view: View, key: str) -> Page:
     accuracy = [make_frames(cells, "accuracy", run=run, name=run) for run, cells in data.items()]
     bars = {"id": "bars", "kind": "bars", "parts": accuracy}
     panels: list[dict[str, Any]] = [heat, bars]
-    where = {run: f"{view.prefix}download/{quote(run)}/{quote(chosen)}" for run in data}
-    links = {f"{kind} {run}": f"{path}.{kind}" for run, path in where.items() for kind in ("csv", "json")}
+    links = {
+        f"{kind} {entry.id}": link
+        for entry in loaded
+        if entry.id in data
+        for kind, link in view.links(entry, chosen).items()
+    }
     steps = {run: int(view.shown(cells["checkpoint"].values.tolist())) for run, cells in data.items()}
     label = f"Q-probe heatmap, targets by runs, {METRICS[metric].label}"
     bar_figure = plot_q_bars(now)
     bar_figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 8})
     body = [
-        cards.legend(hatch=False),
+        cards.legend(hatched=""),
         cards.grid(
             [
                 cards.card(
@@ -98,7 +98,7 @@ def render(view: View, key: str) -> Page:
                 scatter_card(view, list(loaded), key),
             ]
         ),
-        missing,
+        boxes,
     ]
     return Page([*head, *body], panels, union_of_steps(panels), resolved)
 
@@ -112,11 +112,6 @@ def _share_targets(data: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     return {run: cells.sel(target=shared).isel(position=[-1]) for run, cells in data.items()}
 
 
-def _depths(view: View, entry: RunEntry, set_name: str) -> list[str]:
-    loaded = view.load(entry, set_name).data
-    return [] if loaded is None else depths_of(loaded)
-
-
-def _missing(entry: RunEntry) -> Component:
-    command = ("workbench", "probe", str(entry.path), "--kind", "q", "--checkpoints", "all")
-    return cards.empty("The Q-probe has not been run.", *command, card_title=entry.id)
+def _missing(view: View, entry: RunEntry, set_name: str) -> Component:
+    command = probe_command(entry, set_name or "q-embedding")
+    return missing(view, entry, "The Q-probe has not been run.", command)

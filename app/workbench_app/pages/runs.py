@@ -1,6 +1,7 @@
 """Runs: all there are as one table, what tells the selected ones apart, and notes."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +14,12 @@ from workbench_app.cards import extra
 from workbench_app.index import RunEntry
 from workbench_app.pages.recipes import difference_table
 from workbench_app.selection import MOST_RUNS, choose
-from workbench_app.view import Page, View
+from workbench_app.view import Component, Page, View
 
-HOW_TO_READ = "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder."
+HOW_TO_READ = (
+    "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder: double-click one, "
+    "or press Enter on it, to write."
+)
 GROUPS = (
     ("none", "Not grouped"),
     ("augmentation", "Augmentation"),
@@ -24,45 +28,43 @@ GROUPS = (
     ("tags", "Tags"),
 )
 NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
+THOUSANDS = {"valueFormatter": {"function": "params.value == null ? '' : d3.format(',')(params.value)"}}
+# What one asks first stands on the left: at 1280 pixels the table reaches to the tags without scrolling.
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "id", "headerName": "Run", "width": 200, "pinned": "left"},
-    {"field": "state", "headerName": "State", "minWidth": 190, "flex": 1, "tooltipField": "fault",
+    {"field": "id", "headerName": "Run", "width": 150, "pinned": "left", "tooltipField": "id"},
+    {"field": "state", "headerName": "State", "minWidth": 118, "flex": 1, "tooltipField": "fault", "wrapText": True,
+     "autoHeight": True,
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
-    {"field": "augmentation", "headerName": "Augmentation", "minWidth": 160, "flex": 2},
-    {"field": "model", "headerName": "Model", "minWidth": 150, "flex": 1},
-    {"field": "people", "headerName": "People", "width": 92, **NUMBER},
-    {"field": "exposures", "headerName": "Exposures", "width": 118, **NUMBER},
-    {"field": "seed", "headerName": "Seed", "width": 88, **NUMBER},
-    {"field": "checkpoints", "headerName": "Checkpoints", "width": 112, **NUMBER},
-    {"field": "probed", "headerName": "Probed", "minWidth": 160, "flex": 1},
-    {"field": "loss", "headerName": "Loss", "width": 92, **NUMBER},
-    {"field": "recited", "headerName": "Recited %", "width": 112, **NUMBER},
-    {"field": "changed", "headerName": "Changed", "width": 150},
-    {"field": "tags", "headerName": "Tags", "minWidth": 120, "flex": 1, "editable": True},
-    {"field": "note", "headerName": "Note", "minWidth": 160, "flex": 2, "editable": True,
+    {"field": "augmentation", "headerName": "Augmentation", "minWidth": 132, "flex": 2, "tooltipField": "augmentation"},
+    {"field": "model", "headerName": "Model", "minWidth": 132, "flex": 1},
+    {"field": "people", "headerName": "People", "width": 78, **NUMBER, **THOUSANDS},
+    {"field": "probed", "headerName": "Probed", "minWidth": 236, "flex": 3, "tooltipField": "sets", "wrapText": True,
+     "autoHeight": True},
+    {"field": "loss", "headerName": "Loss", "width": 74, **NUMBER},
+    {"field": "recited", "headerName": "Recited %", "width": 100, **NUMBER},
+    {"field": "tags", "headerName": "Tags", "minWidth": 96, "flex": 1, "editable": True, "tooltipField": "tags"},
+    {"field": "note", "headerName": "Note", "minWidth": 110, "flex": 2, "editable": True, "tooltipField": "note",
      "cellEditor": "agLargeTextCellEditor", "cellEditorPopup": True},
+    {"field": "checkpoints", "headerName": "Checkpoints", "width": 116, **NUMBER},
+    {"field": "exposures", "headerName": "Exposures", "width": 104, **NUMBER, **THOUSANDS},
+    {"field": "seed", "headerName": "Seed", "width": 74, **NUMBER},
+    {"field": "changed", "headerName": "Changed", "width": 140},
 ]  # fmt: skip
+KINDS = {
+    "p": "P-probe",
+    "q": "Q-probe",
+    "seen": "Sets",
+    "attention": "Attention",
+    "qa": "Answers",
+    "person": "Person",
+}
 STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}
 
 
 def render(view: View, key: str) -> Page:
     """The table of runs, and the recipes of the selected ones side by side."""
-    if not view.entries:
-        text = f"There are no runs in {view.folder} yet. The first two, with their probes, take minutes:"
-        return Page(
-            [
-                cards.heading("Runs", HOW_TO_READ),
-                cards.empty(text, "workbench", "quickstart", "--out", view.folder),
-            ]
-        )
     group = choose(view.selection.form, [name for name, _ in GROUPS], "none")
     rows = [make_row(entry) for entry in view.entries.values()]
-    faults = [f"{entry.id}: {entry.fault}" for entry in view.entries.values() if entry.fault]
-    faults += [
-        f"{entry.id}: {name!r} in its results is no result."
-        for entry in view.entries.values()
-        for name in entry.strays
-    ]
     children = [
         cards.heading("Runs", HOW_TO_READ),
         html.Div(
@@ -80,12 +82,23 @@ def render(view: View, key: str) -> Page:
             ],
             className="controls",
         ),
-        cards.faults(faults, "Broken"),
+        html.Div(told_faults(view.entries), id="runs-faults"),
         _groups(rows, group) if group != "none" else None,
         _grid(view, rows, group),
         difference_table(view),
     ]
     return Page(children, [], [], {"form": group})
+
+
+def told_faults(entries: Mapping[str, RunEntry]) -> Component | None:
+    """What is broken in any of the runs."""
+    faults = [f"{entry.id}: {entry.fault}" for entry in entries.values() if entry.fault]
+    faults += [
+        f"{entry.id}: {name!r} in its results is no result."
+        for entry in entries.values()
+        for name in entry.strays
+    ]
+    return cards.faults(faults, "Broken")
 
 
 def make_row(entry: RunEntry) -> dict[str, Any]:
@@ -106,15 +119,23 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "exposures": recipe.training.exposures if recipe else None,
         "seed": recipe.seed if recipe else None,
         "checkpoints": len(entry.steps),
-        "probed": " · ".join(
-            f"{name.removesuffix('-embedding')} {len(steps)}" for name, steps in entry.result_sets.items()
-        ),
+        "probed": ", ".join(f"{word}\u00a0{number}" for word, number in probed_of(entry).items()),
+        "sets": ", ".join(f"{name}: {len(steps)}" for name, steps in entry.result_sets.items()),
         "loss": round(last["loss"], 3) if isinstance(last.get("loss"), int | float) else None,
         "recited": round(100 * recited, 1) if isinstance(recited, int | float) else None,
         "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.changed)),
         "tags": ", ".join(entry.notes.tags),
         "note": entry.notes.note,
     }
+
+
+def probed_of(entry: RunEntry) -> dict[str, int]:
+    """Page → how many checkpoints it can show of the run, in the order of the pages."""
+    steps: dict[str, set[int]] = {}
+    for name, files in entry.result_sets.items():
+        steps.setdefault(name.partition("-")[0], set()).update(files)
+    order = [*KINDS, *[kind for kind in steps if kind not in KINDS]]
+    return {KINDS.get(kind, kind): len(steps[kind]) for kind in order if kind in steps}
 
 
 def _state(entry: RunEntry) -> tuple[str, bool]:
@@ -153,6 +174,7 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False, "enableClickSelection": False},
             "domLayout": "autoHeight" if len(rows) <= 12 else "normal",
             "animateRows": False,
+            "alwaysShowHorizontalScroll": True,
             "selectionColumnDef": {"pinned": "left", "width": 44, "suppressHeaderMenuButton": True},
             "tooltipShowDelay": 300,
             "stopEditingWhenCellsLoseFocus": True,

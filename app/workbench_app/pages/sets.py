@@ -1,25 +1,25 @@
 """Sets: what can be read once a set of attributes has been said; where a value hangs on another (Figure 6)."""
 
 from typing import Any
-from urllib.parse import quote
 
 import xarray as xr
 from dash import html
 
-from workbench.errors import WorkbenchError
 from workbench.figures import plot_seen_partners, plot_seen_sets
-from workbench.figures.cells import attribute_label
+from workbench.figures.cells import attribute_label, target_label
 from workbench.figures.learning_curve import targets_of_form
-from workbench.figures.sets import partner_gain, spell_set
+from workbench.figures.sets import WHY_NO_GAIN, spell_set
 from workbench.people.attributes import ATTRIBUTES
 from workbench_app import cards, controls
-from workbench_app.frames import make_frames
+from workbench_app.frames import make_frames, make_plain
+from workbench_app.gain_detail import GAIN, gains
 from workbench_app.index import RunEntry
+from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 FORMS = (("whole", "Whole value"), ("first", "First token"))
+NOT_PROBED = "This run has not been probed by sets yet."
 HOW_TO_READ = (
     "What can be read once a certain set of attributes has been said? A value that is stored with the name is read "
     "after any set; one that is stored with its partner, as in the paper’s couples, only after that partner."
@@ -35,19 +35,19 @@ def render(view: View, key: str) -> Page:
     panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
         if chosen not in entry.result_sets:
-            boxes.append(_missing(entry))
+            boxes.append(missing(view, entry, NOT_PROBED, probe_command(entry, chosen or "seen-embedding")))
             continue
         found = view.load(entry, chosen)
         if found.data is None:
             boxes.append(cards.card(entry.id, cards.faults(found.faults), sub=entry.about))
             continue
         box, panel = _sets(view, entry, chosen, found.data, form, f"sets-{number}", key)
-        boxes += [
-            box,
-            cards.faults(found.faults),
-            _partners(view, entry, found.data, form, f"gain-{number}", key),
-        ]
+        boxes += [box, cards.faults(found.faults)]
         panels.append(panel)
+        partners = _partners(view, entry, found.data, form, f"gain-{number}", key)
+        if partners is not None:
+            boxes.append(partners[0])
+            panels.append(partners[1])
     children = [
         cards.heading("Sets", HOW_TO_READ),
         controls.bar(
@@ -55,9 +55,7 @@ def render(view: View, key: str) -> Page:
             controls.segmented("form", "Targets", FORMS, form) if panels else None,
             controls.set_control(names, chosen),
         ),
-        cards.legend(
-            hatch=False, empty="no value: the attribute itself has been said, or no entry has this set"
-        )
+        cards.legend(hatched="no value: the attribute itself has been said, or no entry has this set")
         if panels
         else None,
         html.Div([box for box in boxes if box is not None], className="stack"),
@@ -77,8 +75,7 @@ def _sets(
         cells.sel(target=targets_of_form(cells, form)), "accuracy", run=entry.id, name=entry.id
     )
     frames["words"] = [f"after: {spell_set(str(name))}" for name in data["seen"].values.tolist()]
-    where = f"{view.prefix}download/{quote(entry.id)}/{quote(set_name)}"
-    links = {kind: f"{where}.{kind}" for kind in ("csv", "json")}
+    links = view.links(entry, set_name)
     box = cards.card(
         entry.id,
         cards.heat(id, view.themed(figure), key, f"Targets by sets of attributes said, {entry.id}"),
@@ -90,29 +87,37 @@ def _sets(
 
 def _partners(
     view: View, entry: RunEntry, data: xr.Dataset, form: str, id: str, key: str
-) -> Component | None:
+) -> tuple[Component, dict[str, Any]] | None:
     """What each value gains from each attribute; nothing where the order is fixed and there is no telling."""
-    now = at_step(data, view.selection.step)
-    try:
-        if not bool(partner_gain(now, form=form).notnull().any()):
-            return None
-        figure = plot_seen_partners(now, form=form)
-    except WorkbenchError as error:
-        return cards.faults([str(error)], "Cannot be drawn")
+    gain = gains(data, form)["gain"].transpose("checkpoint", "target", "said")
+    if not bool(gain.notnull().any()):
+        return None
+    step = view.shown(gain["checkpoint"].values.tolist())
+    figure = plot_seen_partners(data, form=form, step=step)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
     figure.update_xaxes(
-        ticktext=[attribute_label(name) for name in ATTRIBUTES], title={"text": "once this has been said"}
+        ticktext=[attribute_label(name) for name in ATTRIBUTES],
+        title={"text": "once this has been said"},
+        fixedrange=True,
     )
-    return cards.card(
+    figure.update_yaxes(fixedrange=True)
+    words = {
+        "word": "gain",
+        "gain": True,
+        "empty": WHY_NO_GAIN,
+        "axes": ["", "after"],
+        "corner": "target",
+        "rows": [target_label(target) for target in gain["target"].values.tolist()],
+        "columns": [attribute_label(name) for name in gain["said"].values.tolist()],
+        "keys": [GAIN + name for name in gain["said"].values.tolist()],
+    }
+    box = cards.card(
         f"{entry.id}: what each value hangs on",
-        cards.legend(diverging=True, hatch=False),
-        cards.graph(id, view.themed(figure), key, f"Gain in points after each attribute said, {entry.id}"),
-        sub="Points gained once the attribute in the column has been said, over all sets; "
-        f"step {int(now['checkpoint']):,}.",
-        actions=[cards.downloads(id)],
+        cards.legend(
+            diverging=True, hatched="no value: it is the value itself, or there is nothing to compare"
+        ),
+        cards.heat(id, view.themed(figure), key, f"Gain in points after each attribute said, {entry.id}"),
+        sub="Points gained once the attribute in the column has been said, over all sets.",
+        actions=[cards.shown_at(id, step), cards.downloads(id)],
     )
-
-
-def _missing(entry: RunEntry) -> Component:
-    command = ("workbench", "probe", str(entry.path), "--kind", "seen")
-    return cards.empty("This run has not been probed by sets yet.", *command, card_title=entry.id)
+    return box, make_plain(id, entry.id, gain, words)

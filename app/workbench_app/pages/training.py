@@ -6,7 +6,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures import plot_probe_over_training, plot_training_curves
 from workbench_app import cards, controls
 from workbench_app.index import RunEntry
-from workbench_app.pages.p_probe import probe_command
+from workbench_app.missing import missing, probe_command, train_command
 from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
@@ -55,14 +55,8 @@ def _checkpoints(view: View, set_name: str) -> int:
 def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:
     rows = entry.metrics()
     if not rows:
-        command = (
-            probe_command(entry)
-            if not entry.steps
-            else ("workbench", "train", str(entry.path / "recipe.toml"), "--out", str(entry.path), "--resume")
-        )
-        return cards.empty(
-            "Nothing has been measured while training yet.", *command, card_title=entry.id
-        ), None
+        text = "Nothing has been measured while training yet."
+        return missing(view, entry, text, *([train_command(entry)] if entry.steps else [])), None
     figure = plot_training_curves(rows, entry.steps)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6})
     words = {"training": "training now", "interrupted": "interrupted; `workbench train … --resume` continues"}
@@ -81,9 +75,8 @@ def _probe(
 ) -> tuple[Component, dict[str, Any] | None]:
     title = f"{entry.id}: probed at position {position}"
     if set_name not in entry.result_sets:
-        return cards.empty(
-            "This run has not been probed yet.", *probe_command(entry, set_name), card_title=title
-        ), None
+        text = "This run has not been probed yet."
+        return missing(view, entry, text, probe_command(entry, set_name or "p-embedding"), title=title), None
     data, found = view.cells(entry, set_name)
     wrong = cards.faults(found.faults)
     if data is None:

@@ -1,0 +1,50 @@
+/* Taking a picture away, as it is drawn, and the numbers it shows at this step. */
+(function () {
+  "use strict";
+  const wb = (window.workbench = window.workbench || {});
+
+  async function image(graph, format) {
+    const style = getComputedStyle(document.body);
+    const { width, height } = graph.getBoundingClientRect();
+    const layout = { ...graph.layout, paper_bgcolor: style.getPropertyValue("--card").trim() };
+    return window.Plotly.toImage({ data: graph.data, layout }, { format, width, height, scale: format === "png" ? 3 : 1 });
+  }
+
+  /* One row a cell of a heatmap (shares 0 to 1, as stored), or a point of any other picture. */
+  function rows_of(panel, graph) {
+    if (panel && wb.is_grid(panel)) {
+      const { rows, heads, corner, cells } = wb.grid_of(panel);
+      return rows.flatMap((row, r) => heads.map((column, c) => ({ [corner]: row, column, value: cells.z[r][c] ?? null, shown: cells.text[r][c] })));
+    }
+    return graph._fullData.flatMap((trace) =>
+      trace.hoverinfo === "skip" || !trace.x || !trace.y ? [] : Array.from(trace.x, (x, i) => ({ name: trace.name, x, y: trace.y[i] ?? null }))
+    );
+  }
+  function table(rows) {
+    const quote = (value) => {
+      const text = value === null || value === undefined ? "" : String(value);
+      return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
+    const heads = Object.keys(rows[0] || {});
+    return [heads, ...rows.map((row) => heads.map((head) => row[head]))].map((line) => line.map(quote).join(",") + "\n").join("");
+  }
+
+  wb.download = async function (button) {
+    const { panel: id, download: format } = button.dataset;
+    const graph = document.querySelector(`#${id} .js-plotly-plot`);
+    if (!graph) return;
+    const panel = wb.panel_by_id(id);
+    const run = panel && (panel.run || (panel.parts && panel.parts[0].run));
+    let url = null;
+    if (format === "csv" || format === "json") {
+      const rows = rows_of(panel, graph);
+      const text = format === "csv" ? table(rows) : JSON.stringify(rows, null, 1);
+      url = URL.createObjectURL(new Blob([text], { type: format === "csv" ? "text/csv" : "application/json" }));
+    } else url = await image(graph, format);
+    const link = document.createElement("a");
+    link.href = url;
+    link.download = `${run ? `${run}-` : ""}${id}.${format}`;
+    link.click();
+    if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10000);
+  };
+})();

@@ -1,0 +1,163 @@
+"""Every heatmap of every page: a table twin, walked by keyboard, cells that open, numbers to take away."""
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tests.app.conftest import serving
+from tests.app.made_analyses import add_sets, add_shares
+from tests.app.made_runs import add_results, make_run
+from tests.person_view.small_runs import make_small_run
+from workbench.figures.cells import target_label
+from workbench.figures.sets import describe_gain, partner_gain
+from workbench.person_view.runner import PersonRequest, run_person_view
+from workbench.results import load_result, load_results, result_path, save_result
+
+STEPS = (0, 16, 64)
+HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of a walk opens
+    "p-probe?runs=one": {"heat-0": "one:0:birth_city/first"},
+    "q-probe?runs=one": {"names": "one:0:birth_city/first"},
+    "layers?runs=one&set=p-linear": {
+        "layers-0": "one:0:birth_city/whole",
+        "layer-steps-0": "one:0:birth_city/whole",
+    },
+    "sets?runs=one": {"sets-0": "one:0:birth_city/whole", "gain-0": "one:1:gain/birth_date"},
+    "attention?runs=one&at-group=name": {"attention-0": "one:0:0"},
+    "paper?runs=one": {"ours-0": "one:0:birth_city/first", "minus-0": "one:0:birth_city/first"},
+    "person?runs=looked": {"pattern-0": "looked:1:0"},
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run with every result that has a heatmap, and one with a person view."""
+    folder = tmp_path_factory.mktemp("heatmaps")
+    run = make_run(folder, "one", "multi5+permute", steps=STEPS)
+    add_results(run, "p", steps=STEPS)
+    add_results(run, "q", steps=STEPS)
+    add_results(run, "p", steps=STEPS, family="linear", layers=3)
+    for step in STEPS:
+        made = add_sets(run, step)
+        made["accuracy"] *= (64 + step) / 128  # what a value gains grows from step to step
+        save_result(result_path(run.path, "seen", "embedding", step), made)
+        add_shares(run, step)
+    small = make_small_run(folder / "looked")
+    run_person_view(small, small.checkpoints, PersonRequest(people=2))
+    with serving(folder) as address:
+        yield folder, address
+
+
+@pytest.mark.parametrize("path", HEATMAPS)
+def test_every_heatmap_is_walked_opened_and_twinned(drawn, visit, path):
+    page = visit(at=drawn[1]).open(path)
+    boxes = page.eval_on_selector_all("#main .heat", "boxes => boxes.map(box => box.id)")
+    assert set(boxes) == set(HEATMAPS[path]) | ({"paper-0"} if path.startswith("paper") else set())
+    for box, cell in HEATMAPS[path].items():
+        page.focus(f"#{box}")
+        for key in ("ArrowRight", "ArrowDown"):
+            page.keyboard.press(key)
+        assert page.locator(f"#{box} .cursor").count() == 1
+        assert page.text_content("#live")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(f"cell={re.escape(cell)}"))
+        page.wait_for_selector("#detail .big")
+        assert page.locator("#detail .faults").count() == 0
+        assert page.text_content("#detail pre").startswith("from pathlib")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#drawer", state="hidden")
+        page.wait_for_function("id => document.activeElement.id === id", arg=box)
+        page.locator(f"#{box}-twin").locator("xpath=../summary").click()
+        page.wait_for_selector(f"#{box}-twin tbody td")
+        menu = page.locator(".card", has=page.locator(f"#{box}")).locator(".menu")
+        assert [text[:4].strip() for text in menu.locator("button, a").all_text_contents()] == [
+            "PNG", "SVG", "CSV", "JSON",
+        ]  # fmt: skip
+
+
+def stored_gain(folder, step) -> np.ndarray:
+    """[target, said]"""
+    kept = load_result(result_path(folder / "one", "seen", "embedding", step))
+    return partner_gain(kept).transpose("target", "said")
+
+
+def test_what_each_value_hangs_on_follows_the_slider(drawn, visit):
+    folder, address = drawn
+    seen = visit(at=address)
+    page = seen.open("sets?runs=one")
+    assert page.text_content("#gain-0-step") == "step 64"
+    page.focus("#timeline input")
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.getElementById('gain-0-step').textContent === 'step 0'")
+    gain = stored_gain(folder, 0)
+    assert float(gain.max()) == pytest.approx(0.4)
+    shown = np.array([[np.nan if v is None else v for v in row] for row in seen.shown("gain-0")])
+    np.testing.assert_allclose(shown, gain.values, atol=1e-6)
+    hover = page.evaluate("workbench.grid_of(workbench.panel_by_id('gain-0')).cells.hover")
+    for row, target in enumerate(gain["target"].values.tolist()):
+        for column, said in enumerate(gain["said"].values.tolist()):
+            assert hover[row][column] == describe_gain(target, said, float(gain[row, column]))
+
+
+def test_layers_over_training_is_drawn_once_and_opens_its_own_checkpoint(drawn, visit):
+    folder, address = drawn
+    seen = visit(at=address)
+    page = seen.open("layers?runs=one&set=p-linear&target=major/whole&position=2")
+    stored = load_results(folder / "one", "p", "linear").sel(target="major/whole", position=2)
+    expected = stored["accuracy"].transpose("layer", "checkpoint").values
+    np.testing.assert_allclose(np.array(seen.shown("layer-steps-0")), expected, atol=1e-6)
+    page.focus("#layer-steps-0")
+    for key in ("ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    share = float(stored["accuracy"].sel(layer=2, checkpoint=16))
+    assert f"layer 2, step 16, accuracy {100 * share:.1f} %" in page.text_content("#live")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("step=16"))
+    page.wait_for_selector("#detail .big")
+    assert f"{100 * share:.1f} %" in page.text_content("#detail .big")
+    assert "layer 2 · step 16" in page.text_content("#detail .sub")
+    frame = "document.querySelector('#layer-steps-0 .js-plotly-plot').layout.shapes.find(s => s.name === 'now').x0"
+    assert page.evaluate(frame) == 0.5
+
+
+def test_a_cell_of_a_pattern_is_the_stored_one(drawn, visit):
+    folder, address = drawn
+    page = visit(at=address).open("person?runs=looked&at-block=1&at-head=0&step=0&cell=looked:5:2")
+    page.wait_for_selector("#detail .big")
+    kept = load_result(result_path(folder / "looked", "person", "logistic", 0)).isel(person=0)
+    share = float(kept["pattern"].sel(block=1, head=0)[5, 2])
+    assert f"{100 * share:.1f} %" in page.text_content("#detail .big")
+    printed: list = []
+    exec(page.text_content("#detail pre"), {"print": lambda *values: printed.extend(values)})
+    assert printed == [pytest.approx(share)]
+    page.goto(f"{address}person?runs=looked&cell=looked:2:5")
+    page.wait_for_selector("#detail .faults")
+    assert "a token sees what came before" in page.text_content("#detail .faults")
+
+
+def download(page, box: str, kind: str) -> str:
+    card = page.locator(".card", has=page.locator(f"#{box}"))
+    card.locator(".menu-box summary").click()
+    with page.expect_download() as waiting:
+        card.locator(f".menu >> text={kind}").click()
+    if card.locator(".menu-box[open]").count():
+        card.locator(".menu-box summary").click()
+    return waiting.value.path().read_text(encoding="utf-8")
+
+
+def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
+    folder, address = drawn
+    page = visit(at=address).open("sets?runs=one&step=16")
+    rows = list(csv.DictReader(io.StringIO(download(page, "gain-0", "CSV"))))
+    gain = stored_gain(folder, 16).values
+    assert len(rows) == gain.size
+    assert [float(row["value"] or "nan") for row in rows] == pytest.approx(
+        gain.ravel().tolist(), nan_ok=True, abs=1e-6
+    )
+    assert rows[6]["target"] == target_label("birth_city/whole")
+    page = visit(at=address).open("training?runs=one")
+    points = json.loads(download(page, "curves-0", "JSON"))
+    assert {"loss", "biographies, train people"} <= {point["name"] for point in points}
