@@ -1,7 +1,7 @@
 """The arrays a page preloads, so that the checkpoint slider redraws it without asking the server.
 
 Shares travel as whole millionths (812300 is 81.23 %), empty cells as null: a third of the bytes. The browser
-(assets/panels.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
+(assets/cells.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def make_frames(
 def make_plain(id: str, run: str, values: xr.DataArray, words: Mapping[str, Any]) -> dict[str, Any]:
     """What a heatmap of other numbers needs at every checkpoint: dims (checkpoint, rows, columns) with labels.
 
-    words: what assets/panels.js says around a number: `word`, `axes` (before a row's and a column's label), `empty`
+    words: what assets/cells.js says around a number: `word`, `axes` (before a row's and a column's label), `empty`
     (why a cell has none), whether it is a `share` or a `gain` in points, and what differs from the labels
     (`rows`, `columns`, the `keys` of the columns in the address).
     """

@@ -17,7 +17,7 @@
 
   const chance_of = (shares) => {
     const known = shares.filter((share) => share !== null);
-    const mean = known.reduce((sum, share) => sum + share, 0) / known.length / 1e6;
+    const mean = known.reduce((sum, share) => sum + share, 0) / known.length / wb.UNIT;
     return known.length ? `(chance ${mean.toFixed(mean > 0 && mean < 0.01 ? 3 : 2).replace(/^0/, "")})` : "";
   };
 
@@ -37,7 +37,7 @@
     return cell;
   }
 
-  /* Draw a panel of kind `heat` in its box as it is at a step; `scales` are the template's colour scales. */
+  /* Draw a panel of kind `heat` or `over` in its box as it is at a step; `scales` are the template's colour scales. */
   wb.sketch = function (panel, box, step, scales) {
     const { rows, cells } = wb.grid_of(panel);
     const part = panel.parts[0];
@@ -45,7 +45,7 @@
     const told = part.column || part.minus || panel.corner || box.clientWidth < wb.NARROW ? null : part.values.chance;
     const chance = told && told[wb.place_of(part.steps, step)];
     const width = cells.z[0].length;
-    const words = panel.parts.flatMap((p) => p.positions.map((position) => p.column || (p.words ? "" : String(position))));
+    const words = panel.parts.flatMap((p) => p.positions.map((position) => p.column || (p.words && !panel.over ? "" : String(position))));
     const lines = rows.map((label, row) => {
       const head = make("span", "label", panel.corner ? label.replace(`${panel.corner} `, "") : label);
       if (chance) head.append(make("small", "", chance_of(chance.slice(row * width, (row + 1) * width))));
@@ -56,7 +56,8 @@
     const sketch = make("div", part.column ? "sketch heads-first" : "sketch");
     sketch.setAttribute("aria-hidden", "true"); // the figure is on its way, and the table twin is there
     sketch.style.setProperty("--columns", width);
-    if (words[0] && !part.column) sketch.dataset.axis = "position";
+    sketch.style.setProperty("--rows", rows.length);
+    if (words[0] && !part.column) sketch.dataset.axis = panel.over ? "checkpoint" : "position";
     sketch.append(...(part.column ? [heads, ...lines] : [...lines, heads]).flat());
     box.append(sketch);
   };
