@@ -75,6 +75,12 @@ def test_the_full_stop_ends_an_answer_only_where_no_answer_holds_one_inside() ->
     assert make_answer_book(make_asked([[32, STOP], [31, STOP, 32, STOP]]), END).ends == (END,)
 
 
+def test_answers_of_the_users_own_can_be_meant_too() -> None:
+    book = make_answer_book(make_asked([[32, STOP]] * 2), END, make_asked([[50, 51, 52, STOP]] * 3))
+    assert book.longest == 4 and book.commonest == {CITY: (32, STOP)}
+    assert book.classify(CITY, (50, 51, 52, STOP), book.read(np.array([50, 51, 52, STOP]))) == RIGHT
+
+
 def test_a_sample_of_people_is_the_same_every_time() -> None:
     asked = make_asked([[32, STOP]] * 20)
     first, again, other = (asked.choose(people=5, seed=seed) for seed in (0, 0, 1))

@@ -1,6 +1,7 @@
 """The other experiments at micro size: groups, mixed training, a bidirectional model, couples."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,9 @@ def test_a_bidirectional_model_is_finetuned_merged_and_asked_by_masks(tmp_path: 
     again = evaluate(open_run(made.path), EvaluationRequest()).dataset  # the merged checkpoint, the last one
     with_adapter = evaluate(run, EvaluationRequest("lora")).dataset
     assert np.array_equal(again["said"], with_adapter["said"])
+    asked = run.corpus.questions[1]
+    longer = replace(asked, answer=" ".join([asked.answer] * 6))  # longer than any answer of the run
+    assert int(evaluate(run, EvaluationRequest(), questions=[longer]).dataset["n"].sum()) == 1
     with pytest.raises(WorkbenchError, match="so 4 beams mean nothing; use 1"):
         evaluate(run, EvaluationRequest("lora", beams=4))
 

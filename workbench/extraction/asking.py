@@ -136,13 +136,20 @@ class AnswerBook:
         return bool(places) and all(token in place for token, place in zip(answer, places or [], strict=True))
 
 
-def make_answer_book(questions: AskableQuestions, end_id: int) -> AnswerBook:
-    """Collect the answers. The full stop ends an answer, unless one has it inside (`St. Louis`)."""
+def make_answer_book(
+    questions: AskableQuestions, end_id: int, further: AskableQuestions | None = None
+) -> AnswerBook:
+    """Collect the answers. The full stop ends an answer, unless one has it inside (`St. Louis`).
+
+    further: questions whose answers can be meant too, but say nothing about what is common.
+    """
     known: dict[Tokens, set[int]] = {}
     counts: dict[int, Counter[Tokens]] = {}
+    for source in (questions, *([] if further is None else [further])):
+        for n in range(len(source)):
+            known.setdefault(source.answer(n), set()).add(int(source.encoded.attribute[n]))
     for n in range(len(questions)):
         answer, attribute = questions.answer(n), int(questions.encoded.attribute[n])
-        known.setdefault(answer, set()).add(attribute)
         if questions.train_N[n]:
             counts.setdefault(attribute, Counter())[answer] += 1
     stops = {answer[-1] for answer in known}

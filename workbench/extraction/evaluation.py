@@ -238,9 +238,9 @@ def _measure(
     tokenizer, people = run.tokenizer, run.corpus.people
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
     asked = make_askable(encode_questions(tokenizer, questions), people)
-    # The book holds the run's own answers, so a question of the user's is judged by the same values.
+    # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
     own = make_askable(encode_questions(tokenizer, run.corpus.questions), people)
-    book = make_answer_book(own, tokenizer.eos_token_id)
+    book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
         asked.choose(train=split == "train", group=request.group, people=request.people, seed=run.recipe.seed)
         for split in SPLITS
