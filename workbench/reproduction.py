@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-MEASURES = {
-    "position 0": "P-probe at position 0: read as soon as the name has been said",
-    "name": "Q-probe: read from the bare name",
-    "answers": "answers of the finetuned model",
+MEASURES = {  # key in a row → heading, what it says
+    "p": ("P, position 0", "probed when the name has just been read in a biography"),
+    "q": ("Q", "probed on the bare name"),
+    "answers": ("answers", "questions answered after finetuning on the other half of people"),
 }
 WHOLE_OR_MONTH = [
     f"{attribute}/{'first' if attribute == 'birth_date' else 'whole'}" for attribute in ATTRIBUTES
@@ -70,7 +70,7 @@ def make_arms(
                 arms.append(make_arm(recipe, changes, out / name))
             except WorkbenchError as error:
                 hint = nearest(augmentation, paper_augmentations())
-                raise WorkbenchError(f"{error}{hint}") from error
+                raise WorkbenchError(f"{str(error).removesuffix('.')}{hint or '.'}") from error
     return arms
 
 
@@ -142,8 +142,8 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
     )
     for heading in ("augmentation", "seeds", "chance"):
         table.add_column(heading, justify="left" if heading == "augmentation" else "right", no_wrap=True)
-    for measure in MEASURES:
-        table.add_column(measure, justify="right", no_wrap=True)
+    for heading, _ in MEASURES.values():
+        table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("paper", justify="right", style="dim")
     for row in rows:
         texts = []
@@ -156,7 +156,7 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
             texts += [f"{100 * cell['mean']:.1f}{spread}"]
             texts += ["–" if cell["paper"] is None else f"{100 * cell['paper']:.1f}"]
         table.add_row(row["augmentation"], str(row["seeds"]), f"{100 * row['chance']:.1f}", *texts)
-    told = "; ".join(f"{name}: {words.partition(': ')[2] or words}" for name, words in MEASURES.items())
+    told = "; ".join(f"{heading}: {words}" for heading, words in MEASURES.values())
     r = "" if np.isnan(pearson) else f". Answers and Q-probe: Pearson r = {pearson:.2f} (the paper: 0.96)"
     table.caption = f"{told}{r}"
     table.caption_justify = "left"
@@ -168,13 +168,13 @@ def _measure(run: Run) -> dict[str, float]:
     q = load_results(run.path, "q", "embedding").isel(checkpoint=-1)
     answers = load_results(run.path, "qa", ADAPTER, ADAPTER).isel(checkpoint=-1).sel(split="test")
     found = {
-        "name": _mean(q["accuracy"].squeeze()),
+        "q": _mean(q["accuracy"].squeeze()),
         "answers": float(answers["accuracy"].mean()),
         "chance": float(answers["chance"].mean()),
     }
     if not _is_gbert(run.recipe):
         p = load_results(run.path, "p", "embedding").isel(checkpoint=-1)
-        found["position 0"] = _mean(p["accuracy"].sel(position=0))
+        found["p"] = _mean(p["accuracy"].sel(position=0))
     return found
 
 
@@ -184,8 +184,8 @@ def _measure_paper(recipe: Recipe) -> dict[str, float]:
     if augmentation not in paper_augmentations():
         return {}
     return {
-        "position 0": _mean(paper_p_probe(augmentation)["accuracy"].sel(position=0)),
-        "name": _mean(paper_q_probe(augmentation, gbert=gbert)["accuracy"]),
+        "p": _mean(paper_p_probe(augmentation)["accuracy"].sel(position=0)),
+        "q": _mean(paper_q_probe(augmentation, gbert=gbert)["accuracy"]),
         "answers": float(np.mean(list(paper_answers(augmentation, gbert=gbert).values()))),
     }
 

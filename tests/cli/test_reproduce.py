@@ -25,10 +25,10 @@ def test_all_stages_of_all_arms_beside_the_paper(workbench: Command, micro_toml:
     p, q = (load_results("all/single", kind, "embedding").isel(checkpoint=-1) for kind in ("p", "q"))
     targets = ["birth_date/first", *[str(t) for t in p["target"].values if str(t).endswith("/whole")]]
     assert len(targets) == 6
-    assert single["position 0"]["mean"] == pytest.approx(p["accuracy"].sel(position=0, target=targets).mean())
-    assert single["name"]["mean"] == pytest.approx(q["accuracy"].sel(target=targets).mean())
+    assert single["p"]["mean"] == pytest.approx(p["accuracy"].sel(position=0, target=targets).mean())
+    assert single["q"]["mean"] == pytest.approx(q["accuracy"].sel(target=targets).mean())
     theirs = paper_p_probe("single")["accuracy"].sel(position=0, target=targets)
-    assert single["position 0"]["paper"] == pytest.approx(float(theirs.mean()))
+    assert single["p"]["paper"] == pytest.approx(float(theirs.mean()))
     assert single["answers"]["paper"] == pytest.approx(np.mean(list(paper_answers("single").values())))
     assert Path(told["report"]).stat().st_size > 4_000_000
 
@@ -39,7 +39,7 @@ def test_all_stages_of_all_arms_beside_the_paper(workbench: Command, micro_toml:
     stages = ("training", "probing", "probing names", "finetuning", "asking")
     assert all(f"{stage}: already done, kept" in again.err for stage in stages)
     assert {file: file.stat().st_mtime_ns for file in Path("all").rglob("*.nc")} == files
-    for word in ("multi5+permute", "position 0", "answers", "paper", "next: workbench ui all"):
+    for word in ("multi5+permute", "P, position 0", "answers", "paper", "next: workbench ui all"):
         assert word in again.out
 
     # a finetune that has been made anew is asked anew, and nothing else is
@@ -72,7 +72,7 @@ def test_all_are_those_of_the_paper(tmp_path):
 @pytest.mark.parametrize(
     ("augmentations", "seeds", "overrides", "sentence"),
     [
-        (["singel"], [0], [], "did you mean 'single'?"),
+        (["singel"], [0], [], "couple2; did you mean 'single'?"),
         (["single", "single"], [0], [], "single is given twice; give each augmentation and seed once."),
         (["single"], [1, 1], [], "1 is given twice"),
         ([], [0], [], "needs at least one augmentation and one seed"),
