@@ -1,8 +1,10 @@
 """`workbench train`: from a recipe to checkpoints."""
 
+import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -60,7 +62,7 @@ def train(
             "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
         )
     from workbench.recipe import load_recipe
-    from workbench.training.distributed import is_first_worker
+    from workbench.training.distributed import is_distributed, is_first_worker
     from workbench.training.interruption import Interrupted
     from workbench.training.loop import train as train_recipe
 
@@ -78,6 +80,19 @@ def train(
             raise typer.Exit(130) from None
     if speaks:
         _print_summary(run, as_json)
+    if is_distributed():
+        _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    """End one of torchrun's processes without Python's own clean-up.
+
+    Threads of torch that are still alive then abort it now and then (exit status -6), and torchrun reports a failure
+    of a run that is whole and written.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _train_grid(
