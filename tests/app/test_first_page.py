@@ -117,7 +117,7 @@ def test_cells_are_painted_before_plotly_is_read(visit, path, id):
     seen = visit()
     held: list = []
     seen.page.route("**/plotly.min.js*", lambda route: held.append(route))
-    seen.page.goto(seen.address + path)
+    seen.page.goto(seen.address + path, wait_until="commit")  # it has not loaded before what is held has come
     seen.page.wait_for_selector(f"#{id} .sketch", state="attached")
     assert seen.page.query_selector(".js-plotly-plot") is None
     room = seen.page.evaluate(f"document.getElementById('{id}').offsetHeight")
