@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, load_recipe
 from workbench.runs import RUN_FILE, Run, create_run
 from workbench.side_by_side import Job
@@ -52,3 +53,10 @@ def make_arm(
 ) -> Arm:
     """Check the recipe, and make the arm."""
     return Arm(str(source), tuple(changes), load_recipe(source, list(changes)), path, values or {})
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder that runs go into; a file in its place is refused."""
+    if out.exists() and not out.is_dir():
+        raise WorkbenchError(f"{out} is a file; give --out a folder.")
+    out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.arms import Arm, make_arm
+from workbench.arms import Arm, make_arm, make_folder
 from workbench.errors import WorkbenchError
 from workbench.recipe import load_recipe
 from workbench.side_by_side import make_slots, run_side_by_side
@@ -85,7 +85,7 @@ def train_grid(
     if not jobs:
         return {}
     for folder in {arm.path.parent for arm in arms}:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     slots = make_slots(len(jobs), at_once, device, threads)
     outcome = run_side_by_side("training", jobs, console, slots=slots, keep_going=True)
     return {job.name: sentence for job, sentence in outcome.failures.items()}

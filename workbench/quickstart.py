@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.arms import Arm, make_arm
-from workbench.errors import WorkbenchError
+from workbench.arms import Arm, make_arm, make_folder
 from workbench.files import format_bytes
 from workbench.report import write_report
 from workbench.report.markup import line_of
 from workbench.results import load_result, result_path
 from workbench.runs import open_run
 from workbench.side_by_side import make_slots
-from workbench.stages import Progress, probe_stage, run_stages, train_stage
+from workbench.stages import Passed, probe_stage, run_stages, train_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,18 +41,11 @@ def run_quickstart(
         for name in AUGMENTATIONS
     ]
     slots = make_slots(len(arms), at_once=len(arms), threads=threads)
-    progress = run_stages(arms, [train_stage(), probe_stage("p")], messages, slots)
+    passed = run_stages(arms, [train_stage(), probe_stage("p")], messages, slots)
     _print_results(arms, results)
     report = write_report([arm.path for arm in arms], out / "report.html")
-    _print_end(report, time.monotonic() - started, progress, arms, results)
+    _print_end(report, time.monotonic() - started, passed, arms, results)
     return report
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder that runs go into; a file in its place is refused."""
-    if out.exists() and not out.is_dir():
-        raise WorkbenchError(f"{out} is a file; give --out a folder.")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def _print_results(arms: Sequence[Arm], console: "Console") -> None:
@@ -72,13 +64,11 @@ def _print_results(arms: Sequence[Arm], console: "Console") -> None:
             console.print(f"  Recites first tokens in biographies: {shares}.", style="dim")
 
 
-def _print_end(
-    report: Path, seconds: float, progress: Progress, arms: Sequence[Arm], console: "Console"
-) -> None:
+def _print_end(report: Path, seconds: float, passed: Passed, arms: Sequence[Arm], console: "Console") -> None:
     console.print()
     console.print(f"Report   {report}", style="bold")
-    note = f" ({progress.kept} of {progress.parts} parts were there already)" if progress.kept else ""
-    memory = f", at most {format_bytes(progress.peak)} of memory" if progress.peak else ""
+    note = f" ({passed.kept} of {passed.parts} parts were there already)" if passed.kept else ""
+    memory = f", at most {format_bytes(passed.peak)} of memory" if passed.peak else ""
     console.print(f"Took     {_clock(seconds)}{note}{memory}")
     richest = arms[-1].path
     console.print("Next     " + line_of("workbench", "ui", report.parent))

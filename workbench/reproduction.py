@@ -15,13 +15,13 @@ from workbench.arms import Arm, make_arm
 from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.comparison import correlate, pair_accuracies
 from workbench.figures import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
-from workbench.people.attributes import ATTRIBUTES
+from workbench.figures.learning_curve import targets_of_form
 from workbench.recipe import Recipe, load_recipe
 from workbench.results import load_results
 from workbench.runs import Run
 from workbench.stages import (
     ADAPTER,
-    Progress,
+    Passed,
     answer_stage,
     finetune_stage,
     probe_stage,
@@ -38,9 +38,6 @@ MEASURES = {  # key in a row → heading, what it says
     "q": ("Q", "probed on the bare name"),
     "answers": ("answers", "questions answered after finetuning on the other half of people"),
 }
-WHOLE_OR_MONTH = [
-    f"{attribute}/{'first' if attribute == 'birth_date' else 'whole'}" for attribute in ATTRIBUTES
-]
 
 
 def make_arms(
@@ -80,7 +77,7 @@ def reproduce(
     slots: Sequence[Sequence[str]],
     *,
     finetune_steps: int | None = None,
-) -> Progress:
+) -> Passed:
     """Train, probe, finetune and ask every arm, as many at a time as there are slots.
 
     A bidirectional model is not probed at positions: it has read what comes after them.
@@ -168,13 +165,13 @@ def _measure(run: Run) -> dict[str, float]:
     q = load_results(run.path, "q", "embedding").isel(checkpoint=-1)
     answers = load_results(run.path, "qa", ADAPTER, ADAPTER).isel(checkpoint=-1).sel(split="test")
     found = {
-        "q": _mean(q["accuracy"].squeeze()),
+        "q": _mean(q),
         "answers": float(answers["accuracy"].mean()),
         "chance": float(answers["chance"].mean()),
     }
     if not _is_gbert(run.recipe):
         p = load_results(run.path, "p", "embedding").isel(checkpoint=-1)
-        found["p"] = _mean(p["accuracy"].sel(position=0))
+        found["p"] = _mean(p.sel(position=0))
     return found
 
 
@@ -184,8 +181,8 @@ def _measure_paper(recipe: Recipe) -> dict[str, float]:
     if augmentation not in paper_augmentations():
         return {}
     return {
-        "p": _mean(paper_p_probe(augmentation)["accuracy"].sel(position=0)),
-        "q": _mean(paper_q_probe(augmentation, gbert=gbert)["accuracy"]),
+        "p": _mean(paper_p_probe(augmentation).sel(position=0)),
+        "q": _mean(paper_q_probe(augmentation, gbert=gbert)),
         "answers": float(np.mean(list(paper_answers(augmentation, gbert=gbert).values()))),
     }
 
@@ -194,7 +191,6 @@ def _is_gbert(recipe: Recipe) -> bool:
     return recipe.model.architecture == "gbert"
 
 
-def _mean(accuracy: xr.DataArray) -> float:
+def _mean(cells: xr.Dataset) -> float:
     """Over the six attributes: whole values, the month of the date."""
-    kept = [target for target in WHOLE_OR_MONTH if target in accuracy["target"].values]
-    return float(accuracy.sel(target=kept).mean())
+    return float(cells["accuracy"].sel(target=targets_of_form(cells, "whole")).mean())

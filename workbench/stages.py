@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from workbench.arms import Arm
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import Finetune, base_checkpoint, list_finetunes, open_finetune
-from workbench.results import load_result, load_results, require_same_weights, result_path
+from workbench.results import find_result, result_path
 from workbench.side_by_side import Job, run_side_by_side
 
 if TYPE_CHECKING:
+    import xarray as xr
     from rich.console import Console
 
 ADAPTER = "lora"
@@ -30,7 +31,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Passed:
     """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes."""
 
     parts: int
@@ -40,7 +41,7 @@ class Progress:
 
 def run_stages(
     arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", slots: Sequence[Sequence[str]]
-) -> Progress:
+) -> Passed:
     """Bring all arms through all stages, one stage after the other; the first failure stops the stage."""
     kept = peak = 0
     for stage in stages:
@@ -50,7 +51,7 @@ def run_stages(
             peak = max(peak, run_side_by_side(stage.name, jobs, console, slots=slots).peak)
         else:
             console.print(f"{stage.name}: already done, kept", style="dim")
-    return Progress(len(arms) * len(stages), kept, peak)
+    return Passed(len(arms) * len(stages), kept, peak)
 
 
 def train_stage() -> Stage:
@@ -63,7 +64,7 @@ def probe_stage(kind: str) -> Stage:
     name = "probing" if kind == "p" else "probing names"
     return Stage(
         name,
-        lambda arm: _has_result(arm, kind, "embedding"),
+        lambda arm: _result(arm, kind, "embedding") is not None,
         lambda arm: arm.job("probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
     )
 
@@ -89,24 +90,21 @@ def answer_stage() -> Stage:
     )
 
 
-def _has_result(arm: Arm, kind: str, family: str, variant: str = "") -> bool:
-    """Whether the last checkpoint has a sound result of these very weights."""
+def _result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset | None":
+    """The last checkpoint's result, if it is sound and of these very weights."""
     run = arm.run
     if run is None or not run.checkpoints:
-        return False
-    checkpoint = run.checkpoints[-1]
+        return None
+    last = run.checkpoints[-1]
     try:
-        result = load_result(result_path(run.path, kind, family, checkpoint.step, variant))
-        require_same_weights(result, checkpoint.weights_digest)
+        return find_result(result_path(run.path, kind, family, last.step, variant), last.weights_digest, None)
     except WorkbenchError:
-        return False
-    return True
+        return None
 
 
 def _finetune(arm: Arm) -> Finetune | None:
     """The arm's finetune, if it belongs to the last checkpoint."""
-    run = arm.run
-    if run is None or not run.checkpoints:
+    if (run := arm.run) is None:
         return None
     try:
         finetune = open_finetune(run, ADAPTER)
@@ -123,8 +121,7 @@ def _afresh(arm: Arm) -> list[str]:
 
 def _is_asked(arm: Arm) -> bool:
     """Whether the finetune, as it is now, has been asked."""
-    finetune = _finetune(arm)
-    if finetune is None or not _has_result(arm, "qa", ADAPTER, ADAPTER):
+    finetune, asked = _finetune(arm), _result(arm, "qa", ADAPTER, ADAPTER)
+    if finetune is None or asked is None:
         return False
-    asked = load_results(arm.path, "qa", ADAPTER, ADAPTER)
     return bool(json.loads(asked.attrs["settings"]).get("files") == finetune.info["sha256"])

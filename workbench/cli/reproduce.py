@@ -42,7 +42,7 @@ def reproduce(
     from rich.console import Console
 
     from workbench import reproduction
-    from workbench.quickstart import make_folder
+    from workbench.arms import make_folder
     from workbench.report import write_report
     from workbench.side_by_side import make_slots
 

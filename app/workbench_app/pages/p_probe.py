@@ -8,6 +8,7 @@ from dash import html
 
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_difference, plot_probe_heatmap
+from workbench.figures.learning_curve import targets_of_form
 from workbench_app import cards, controls
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
@@ -169,12 +170,4 @@ def _partial(entry: RunEntry, set_name: str) -> list[Component]:
 
 def _of_form(data: xr.Dataset, form: str) -> xr.Dataset:
     """Only the targets of a form; birth date, which has only `first`, belongs to both."""
-    if form == "all":
-        return data
-    targets = [str(target) for target in data["target"].values.tolist()]
-    kept = [
-        target
-        for target in targets
-        if target.endswith(f"/{form}") or f"{target.partition('/')[0]}/{form}" not in targets
-    ]
-    return data.sel(target=kept)
+    return data if form == "all" else data.sel(target=targets_of_form(data, form))
