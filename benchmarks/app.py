@@ -52,7 +52,7 @@ def make_many(folder: Path, runs: int, checkpoints: int, layers: int) -> None:
     """Runs with layered results at every checkpoint: one is written, the others are copies with other seeds."""
     from tests.app.made_runs import add_results, make_run
     from workbench.files import sha256_file
-    from workbench.recipe import load_recipe, recipe_to_toml
+    from workbench.recipes.recipe import load_recipe, recipe_to_toml
 
     steps = tuple(round(20 * i**1.6) for i in range(checkpoints))
     first = make_run(folder, "run-000", "single", steps=steps)

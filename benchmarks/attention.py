@@ -33,8 +33,8 @@ def measure(how: str, entries: int, preset: str) -> dict[str, float]:
     from workbench.activations.toolkits import copy_sharing_weights, make_bridge
     from workbench.attention.examples import make_examples
     from workbench.attention.shares import measure_shares
-    from workbench.corpus import make_corpus
-    from workbench.recipe import load_recipe
+    from workbench.recipes.recipe import load_recipe
+    from workbench.studies.corpus import make_corpus
     from workbench.tokens.tokenizers import make_tokenizer
 
     recipe = load_recipe("tiny", {"people.number": entries, "biographies.augmentation": "single"})

@@ -29,11 +29,11 @@ import torch
 from workbench_models import is_bidirectional, load_preset, make_model, parse_sites
 
 from workbench.activations import Reading, cache_activations, iterate_activations, read_biographies
-from workbench.activations.reading import Ints, plan_batches
 from workbench.activations.toolkits import copy_sharing_weights, make_bridge, make_trace
-from workbench.corpus import make_corpus
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.corpus import make_corpus
 from workbench.tokens.encoding import encode_entries
+from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.tokenizers import make_tokenizer
 
 Batch = tuple[torch.Tensor, torch.Tensor]

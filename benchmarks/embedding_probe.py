@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from workbench.checkpoints import save_checkpoint
 from workbench.probing.embedding_probe import Readings, fit_embedding_probes
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings
-from workbench.recipe import load_recipe
-from workbench.runs import Run, create_run
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.checkpoints import save_checkpoint
+from workbench.studies.runs import Run, create_run
 from workbench.training.devices import choose_execution
 from workbench.training.loop import make_fresh_model
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workbench.checkpoints import load_model
 from workbench.extraction.asking import make_answer_book, make_askable
 from workbench.extraction.finetunes import load_finetuned, open_finetune
 from workbench.extraction.generation import generate
-from workbench.runs import open_run
+from workbench.studies.checkpoints import load_model
+from workbench.studies.runs import open_run
 from workbench.tokens.encoding import encode_questions
 
 Said = list[list[int]]

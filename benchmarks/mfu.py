@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from workbench_models import count_parameters, load_preset, make_model
 
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
 from workbench.tokens.packing import Rows
 from workbench.training.devices import choose_execution, peak_flops, training_flops_per_token
 from workbench.training.objectives import SummedLoss, to_tensors

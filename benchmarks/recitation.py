@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from workbench.recipe import Recipe, load_recipe
-from workbench.runs import create_run, read_metrics
+from workbench.recipes.recipe import Recipe, load_recipe
+from workbench.studies.runs import create_run, read_metrics
 from workbench.training.interruption import Interrupted
 from workbench.training.loop import train
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from workbench.recipe import Recipe, load_recipe
-from workbench.runs import create_run
+from workbench.recipes.recipe import Recipe, load_recipe
+from workbench.studies.runs import create_run
 from workbench.tokens.packing import IGNORED, RowStream
 from workbench.training.data import encode_run
 from workbench.training.devices import choose_execution

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 from workbench import load_recipe, run_p_probe, train
 from workbench.figures import plot_probe_heatmap
-from workbench.tables import print_result
+from workbench.figures.tables import print_result
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 few = dict.fromkeys(["birth_city", "university", "major", "company"], 4)

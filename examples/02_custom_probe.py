@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from workbench import load_recipe, probe_activations, train
 from workbench.figures import plot_layer_heatmap
-from workbench.tables import print_result
+from workbench.figures.tables import print_result
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 few = dict.fromkeys(["birth_city", "university", "major", "company"], 4)

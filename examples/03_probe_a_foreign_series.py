@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from workbench.activations import cache_series, find_series_faults, find_sources, read_table
-from workbench.activations.loading import load_source_tokenizer
+from workbench.studies.loading import load_source_tokenizer
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 series = folder / "series"

@@ -21,8 +21,8 @@ from workbench.attention import choose_entries, make_examples
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.roles import expand_role
 from workbench.attention.shares import measure_shares
-from workbench.checkpoints import load_model, save_checkpoint
-from workbench.runs import create_run
+from workbench.studies.checkpoints import load_model, save_checkpoint
+from workbench.studies.runs import create_run
 
 # An untrained model, so that this takes seconds; larger weights, or every head would look everywhere alike. For your
 # own run the next lines are `run = open_run("runs/mine")`.

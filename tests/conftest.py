@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.app.browsers import ARGUMENTS, NO_BROWSER, find_browser
-from workbench.corpus import Corpus, make_corpus
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.corpus import Corpus, make_corpus
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 

@@ -18,45 +18,45 @@ if TYPE_CHECKING:
         open_store,
         trace,
     )
-    from workbench.checkpoints import Checkpoint, load_model
-    from workbench.corpus import Corpus, load_corpus, make_corpus
     from workbench.errors import WorkbenchError
     from workbench.probing.p_probe import run_p_probe
     from workbench.probing.q_probe import run_q_probe
     from workbench.probing.runner import probe_activations
-    from workbench.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
+    from workbench.recipes.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
     from workbench.report import write_report
-    from workbench.results import export, list_results, load_results, save_result, to_dataframe
-    from workbench.runs import Run, create_run, open_run
+    from workbench.results.storing import export, list_results, load_results, save_result, to_dataframe
+    from workbench.studies.checkpoints import Checkpoint, load_model
+    from workbench.studies.corpus import Corpus, load_corpus, make_corpus
+    from workbench.studies.runs import Run, create_run, open_run
     from workbench.training.loop import train
 
 _PLACES = {
-    "Checkpoint": "checkpoints",
-    "Corpus": "corpus",
-    "Recipe": "recipe",
-    "Run": "runs",
+    "Checkpoint": "studies.checkpoints",
+    "Corpus": "studies.corpus",
+    "Recipe": "recipes.recipe",
+    "Run": "studies.runs",
     "WorkbenchError": "errors",
     "bridge": "activations",
     "cache_activations": "activations",
     "capture": "activations",
-    "create_run": "runs",
-    "export": "results",
+    "create_run": "studies.runs",
+    "export": "results.storing",
     "iterate_activations": "activations",
-    "list_results": "results",
-    "load_corpus": "corpus",
-    "load_model": "checkpoints",
-    "load_recipe": "recipe",
-    "load_results": "results",
-    "make_corpus": "corpus",
-    "make_recipe": "recipe",
-    "open_run": "runs",
+    "list_results": "results.storing",
+    "load_corpus": "studies.corpus",
+    "load_model": "studies.checkpoints",
+    "load_recipe": "recipes.recipe",
+    "load_results": "results.storing",
+    "make_corpus": "studies.corpus",
+    "make_recipe": "recipes.recipe",
+    "open_run": "studies.runs",
     "open_store": "activations",
     "probe_activations": "probing.runner",
     "run_p_probe": "probing.p_probe",
     "run_q_probe": "probing.q_probe",
-    "save_result": "results",
-    "shipped_recipes": "recipe",
-    "to_dataframe": "results",
+    "save_result": "results.storing",
+    "shipped_recipes": "recipes.recipe",
+    "to_dataframe": "results.storing",
     "trace": "activations",
     "train": "training.loop",
     "write_report": "report",

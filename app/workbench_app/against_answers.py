@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
-from workbench.runs import open_run
+from workbench.studies.runs import open_run
 from workbench_app import cards
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing

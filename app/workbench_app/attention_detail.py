@@ -123,7 +123,7 @@ def _lines(
         for name, label in places.items()
         if label != MEAN
     }
-    imports = ["from pathlib import Path", "from workbench.results import load_results"]
+    imports = ["from pathlib import Path", "from workbench.results.storing import load_results"]
     number = f'cell["{shown.variable}"]'
     over = tuple(name for name, label in places.items() if label == MEAN)
     if over and shown.by_examples(data, over):

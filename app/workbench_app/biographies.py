@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.corpus import ENTRIES_FILE, PEOPLE_FILE
 from workbench.errors import WorkbenchError
+from workbench.studies.corpus import ENTRIES_FILE, PEOPLE_FILE
 
 
 @dataclass(frozen=True)

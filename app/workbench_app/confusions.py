@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from dash import dcc, html
 
-from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
-from workbench.results import CONFUSION_DIMS, SUFFIX
+from workbench.results.storing import CONFUSION_DIMS, SUFFIX
+from workbench.studies.checkpoints import checkpoint_name
 from workbench_app import cards
 from workbench_app.figures.confusion import plot_confusion
 from workbench_app.index import RunEntry

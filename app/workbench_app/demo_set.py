@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from workbench.person_view.packing import pack, round_shares
-from workbench.results import load_result, save_result
+from workbench.entity_view.packing import pack, round_shares
+from workbench.results.storing import load_result, save_result
 from workbench_app.server import DEMO_FOLDER
 
 PEOPLE = 40

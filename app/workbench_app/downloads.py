@@ -5,9 +5,9 @@ from pathlib import Path
 
 from flask import Flask, Response, abort
 
-from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
-from workbench.results import SUFFIX, export, load_result, load_results
+from workbench.results.storing import SUFFIX, export, load_result, load_results
+from workbench.studies.checkpoints import checkpoint_name
 from workbench_app.index import RunIndex
 
 TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}

@@ -75,7 +75,7 @@ def render_gain(view: View, entry: RunEntry, set_name: str, row: int, said: str)
         *python_parts(
             "from pathlib import Path",
             "from workbench.figures.sets import partner_gain",
-            "from workbench.results import load_results",
+            "from workbench.results.storing import load_results",
             "",
             results_line(entry, set_name),
             f"gain = partner_gain(results, form={form!r}, step={step})",

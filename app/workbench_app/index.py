@@ -15,9 +15,9 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import PARTIAL_PREFIX, sha256_file
-from workbench.recipe import Recipe, load_recipe
-from workbench.results import SUFFIX
-from workbench.runs import RUN_FILE, read_metrics
+from workbench.recipes.recipe import Recipe, load_recipe
+from workbench.results.storing import SUFFIX
+from workbench.studies.runs import RUN_FILE, read_metrics
 from workbench_app.notes import NOTES_FILE, Notes, read_notes
 
 DEEPEST = 3  # runs/<a>/<b>/<run>

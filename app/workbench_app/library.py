@@ -14,9 +14,9 @@ from typing import Any
 
 import xarray as xr
 
-from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
-from workbench.results import REPORTED_SETTINGS, SUFFIX
+from workbench.results.storing import REPORTED_SETTINGS, SUFFIX
+from workbench.studies.checkpoints import checkpoint_name
 from workbench_app.index import RunEntry, Stamp, stamp_of
 from workbench_app.result_files import join, read_result, without_confusion
 

@@ -63,7 +63,7 @@ def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[C
         cards.facts(provenance({name: str(value) for name, value in data.attrs.items()})),
         *python_parts(
             "from pathlib import Path",
-            "from workbench.results import load_results",
+            "from workbench.results.storing import load_results",
             "",
             results_line(entry, one.set_name),
             f'pattern = results["pattern"].sel(checkpoint={step}, person={chosen.number}, block={block}, head={head})',

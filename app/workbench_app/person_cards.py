@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 from dash import html
 
+from workbench.entity_view.packing import GRID
 from workbench.figures.attention import plot_pattern
 from workbench.figures.cells import attribute_label, target_label
-from workbench.person_view.packing import GRID
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.index import RunEntry

@@ -9,9 +9,9 @@ from typing import Any
 
 import xarray as xr
 
-from workbench.checkpoints import checkpoint_name
 from workbench.errors import WorkbenchError
-from workbench.results import SUFFIX
+from workbench.results.storing import SUFFIX
+from workbench.studies.checkpoints import checkpoint_name
 from workbench_app.index import RunEntry, Stamp
 from workbench_app.result_files import read_result
 from workbench_app.view import View

@@ -43,7 +43,7 @@ def in_python(entry: RunEntry, set_name: str, where: Mapping[str, Any], printed:
     """Python that reads a stored number: `where` is what selects its cell, `printed` what is printed of it."""
     return python_parts(
         "from pathlib import Path",
-        "from workbench.results import load_results",
+        "from workbench.results.storing import load_results",
         "",
         results_line(entry, set_name),
         f"cell = results.sel({', '.join(f'{name}={value!r}' for name, value in where.items())})",

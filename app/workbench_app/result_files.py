@@ -1,6 +1,6 @@
 """Result files, read in a thirtieth of the time: straight from HDF5, checked against the same digest.
 
-`workbench.results.load_result` decides what a sound file is. This reader only takes the short way to the same
+`workbench.results.storing.load_result` decides what a sound file is. This reader only takes the short way to the same
 labelled array; whatever it does not understand, or whose digest differs, goes to `load_result`, which reads it
 or refuses it by name.
 """
@@ -13,8 +13,8 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import xarray as xr
 
-from workbench.results import CONFUSION_DIMS, SCHEMA, load_result
-from workbench.sealing import find_digest
+from workbench.results.sealing import find_digest
+from workbench.results.storing import CONFUSION_DIMS, SCHEMA, load_result
 
 
 def read_result(path: Path) -> xr.Dataset:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.activations.tiny_models import VOCAB_SIZE
-from workbench.activations.reading import Column, Reading
+from workbench.tokens.reading import Column, Reading
 
 
 def make_reading(n: int = 60, seed: int = 0, shortest: int = 3, longest: int = 20) -> Reading:

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 import typer
+from tests.activations.test_table import CAPITALS, TEMPLATE, make_bpe
 from typer.testing import CliRunner
 from workbench_models import ModelShape, make_model
 
-from tests.activations.test_table import CAPITALS, TEMPLATE, make_bpe
 from tests.activations.tiny_models import CONFIGS
 from workbench.activations import open_store, read_run
-from workbench.checkpoints import save_checkpoint
 from workbench.cli.cache_acts import cache_acts
 from workbench.cli.sites import sites
 from workbench.cli.verify import verify
 from workbench.errors import WorkbenchError
-from workbench.recipe import load_recipe
-from workbench.runs import Run, create_run
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.checkpoints import save_checkpoint
+from workbench.studies.runs import Run, create_run
 
 APP = typer.Typer()
 for command in (cache_acts, sites, verify):

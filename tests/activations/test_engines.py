@@ -10,7 +10,7 @@ from tests.activations.tiny_models import CONFIGS, make_tiny, random_ids
 from workbench.activations.engines import ENGINES, TOLERANCE, open_engine
 from workbench.activations.toolkits import bridge, copy_sharing_weights, trace
 from workbench.errors import WorkbenchError
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
 from workbench.tokens.tokenizers import make_tokenizer
 
 # TransformerLens, nnsight and what they import warn about their own use of other libraries.

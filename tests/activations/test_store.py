@@ -13,13 +13,13 @@ import torch
 from tests.activations.readings import make_reading
 from tests.activations.tiny_models import CONFIGS, AnyModel, make_tiny
 from workbench.activations.caching import cache_activations, cache_series
-from workbench.activations.loading import ModelLoader
-from workbench.activations.reading import Column, Reading
-from workbench.activations.sources import ModelSource, find_sources
 from workbench.activations.store import ActivationStore, open_store
 from workbench.activations.streaming import iterate_activations
 from workbench.activations.verify import find_store_faults
 from workbench.errors import WorkbenchError
+from workbench.studies.loading import ModelLoader
+from workbench.studies.series import ModelSource, find_sources
+from workbench.tokens.reading import Column, Reading
 
 SITES = ["resid_post", "ln_final", "q.0", "pattern.1"]
 
@@ -153,7 +153,7 @@ def test_what_exists_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.M
     reading = make_reading()
     first = cache_activations(tmp_path / "model", reading, "resid_post.1,q.0", folder=tmp_path)
     stamp = (first.path / "manifest.json").stat().st_mtime_ns
-    monkeypatch.setattr("workbench.activations.loading.load_source", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("workbench.studies.loading.load_source", lambda *_, **__: pytest.fail("loaded"))
     again = cache_activations(str(tmp_path / "model"), reading, ["q.0", "resid_post.1"], folder=tmp_path)
     assert again.path == first.path
     assert (first.path / "manifest.json").stat().st_mtime_ns == stamp

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.activations.tiny_models import CONFIGS, make_tiny
-from workbench.activations.sources import find_sources
 from workbench.activations.verify import find_model_faults, find_series_faults
+from workbench.studies.series import find_sources
 
 
 def save(folder: Path, step: int, name: str = "llama") -> Path:

@@ -3,10 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import WEIGHTS_FILE, Checkpoint
-from workbench.people.attributes import ATTRIBUTES
-from workbench.results import TARGETS, make_attrs, result_path, save_result
-from workbench.runs import Run
+from workbench.results.storing import TARGETS, make_attrs, result_path, save_result
+from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint
+from workbench.studies.runs import Run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 SETS = ("nothing", "d", "b", "d,b", "d,b,u")
 KINDS = (

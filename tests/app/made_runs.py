@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import WEIGHTS_FILE, Checkpoint, checkpoint_name
-from workbench.corpus import make_corpus, save_corpus
 from workbench.files import sha256_file, write_json
-from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import load_recipe, recipe_to_toml
-from workbench.results import POSITIONS, TARGETS, make_attrs, result_path, save_result
-from workbench.runs import Run, open_run
-from workbench.statistics import wilson_interval
+from workbench.recipes.recipe import load_recipe, recipe_to_toml
+from workbench.results.statistics import wilson_interval
+from workbench.results.storing import POSITIONS, TARGETS, make_attrs, result_path, save_result
+from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint, checkpoint_name
+from workbench.studies.corpus import make_corpus, save_corpus
+from workbench.studies.runs import Run, open_run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 STEPS = (0, 16, 64, 256, 1018)
 N = 500

@@ -17,7 +17,7 @@ from tests.app.test_pages import find_faults
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import correlate
 from workbench.figures import make_template, paper_p_probe
-from workbench.results import load_result, result_path, save_result
+from workbench.results.storing import load_result, result_path, save_result
 
 STEPS = (0, 64)
 

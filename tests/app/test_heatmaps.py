@@ -7,15 +7,15 @@ import re
 
 import numpy as np
 import pytest
+from tests.person_view.small_runs import make_small_run
 
 from tests.app.conftest import serving
 from tests.app.made_analyses import add_sets, add_shares
 from tests.app.made_runs import add_results, make_run
-from tests.person_view.small_runs import make_small_run
+from workbench.entity_view.runner import PersonRequest, run_person_view
 from workbench.figures.cells import target_label
 from workbench.figures.sets import describe_gain, partner_gain
-from workbench.person_view.runner import PersonRequest, run_person_view
-from workbench.results import load_result, load_results, result_path, save_result
+from workbench.results.storing import load_result, load_results, result_path, save_result
 
 STEPS = (0, 16, 64)
 HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of a walk opens

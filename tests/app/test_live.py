@@ -10,8 +10,8 @@ import pytest
 
 from tests.app.conftest import serving
 from tests.app.made_runs import add_checkpoint, add_results, make_run
-from workbench.results import load_result, result_path
-from workbench.runs import open_run
+from workbench.results.storing import load_result, result_path
+from workbench.studies.runs import open_run
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.app.made_analyses import add_sets, add_shares
 from tests.app.made_runs import make_run
 from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
-from workbench.results import load_result, result_path
+from workbench.results.storing import load_result, result_path
 
 
 def make_view(folder, address, step=None):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.person_view.small_runs import STEPS, make_small_run
 from workbench_app.demo_set import make_demo
 from workbench_app.person_results import PersonView
 
 from tests.app.conftest import serving
 from tests.app.test_pages import find_faults
-from tests.person_view.small_runs import STEPS, make_small_run
-from workbench.person_view.runner import PersonRequest, run_person_view
-from workbench.results import load_result, result_path
+from workbench.entity_view.runner import PersonRequest, run_person_view
+from workbench.results.storing import load_result, result_path
 
 PEOPLE = 4
 

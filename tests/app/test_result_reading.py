@@ -16,8 +16,8 @@ from workbench_app.slices import shown_step, slice_probe
 
 from tests.app.made_runs import add_results, make_result, make_run
 from workbench.errors import WorkbenchError
-from workbench.results import load_results, result_path, save_result
-from workbench.runs import open_run
+from workbench.results.storing import load_results, result_path, save_result
+from workbench.studies.runs import open_run
 
 
 def test_the_index_knows_runs_by_id_and_tells_what_is_broken(runs_folder):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from workbench.figures.cells import describe_cell, target_label
-from workbench.results import load_results
+from workbench.results.storing import load_results
 
 
 def stored(runs_folder, run, **where):

@@ -3,9 +3,9 @@
 import pytest
 from workbench_models import ModelShape, make_model
 
-from workbench.checkpoints import save_checkpoint
-from workbench.recipe import load_recipe
-from workbench.runs import Run, create_run, open_run
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.checkpoints import save_checkpoint
+from workbench.studies.runs import Run, create_run, open_run
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from workbench_models import ModelShape, make_model
 
 from workbench.attention.examples import AttentionExamples, make_examples
-from workbench.biographies.entries import Entry
-from workbench.corpus import Corpus, make_corpus
-from workbench.people.people import Person
-from workbench.recipe import TokensRecipe, load_recipe
+from workbench.recipes.recipe import TokensRecipe, load_recipe
+from workbench.studies.corpus import Corpus, make_corpus
 from workbench.tokens.tokenizers import make_tokenizer
+from workbench.worlds.biographies.people import Person
+from workbench.worlds.entries import Entry
 
 ARCHITECTURES = ("gpt2", "gpt2-rotary", "llama")
 

@@ -15,11 +15,11 @@ from workbench.attention.interchange import make_pairs, measure_interchange
 from workbench.attention.roles import role_names
 from workbench.cli import app
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.questions import Question
-from workbench.results import load_results
-from workbench.runs import Run
+from workbench.results.storing import load_results
+from workbench.studies.runs import Run
+from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_questions
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 def test_the_position_is_the_token_before_the_answer() -> None:

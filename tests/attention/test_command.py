@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
 from workbench.cli import app
 from workbench.errors import WorkbenchError
-from workbench.results import load_results
-from workbench.runs import Run
+from workbench.results.storing import load_results
+from workbench.studies.runs import Run
 
 
 def invoke(*arguments: str) -> Any:

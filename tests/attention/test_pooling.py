@@ -8,7 +8,7 @@ from workbench.attention.examples import make_examples, plan_batches_by_person
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.readout import CellSums
 from workbench.attention.shares import measure_shares
-from workbench.statistics import bootstrap_by_person
+from workbench.results.statistics import bootstrap_by_person
 
 
 def one_batch(people: np.ndarray, answers: np.ndarray) -> CellSums:

@@ -7,7 +7,7 @@ from tests.attention.small_models import planted, small_corpus, small_examples
 from workbench.attention.examples import choose_entries, make_examples
 from workbench.attention.roles import GROUPS, ROLES, expand_role, group_matrix, role_names
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 def test_roles_of_one_entry_word_by_word() -> None:

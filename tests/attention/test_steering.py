@@ -9,7 +9,7 @@ from workbench.attention.examples import make_examples
 from workbench.attention.parts import open_parts, written_out
 from workbench.attention.steering import measure_steering
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 COMPANY = ATTRIBUTES.index("company")
 

@@ -10,8 +10,8 @@ import pytest
 from tests.probing.probed_runs import PROBING, train_micro
 from tests.training.micro_runs import micro_recipe
 from workbench.cli import main
-from workbench.recipe import recipe_to_toml
-from workbench.runs import Run
+from workbench.recipes.recipe import recipe_to_toml
+from workbench.studies.runs import Run
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.cli.conftest import Answer, Command
 from tests.training.micro_runs import files_of
 from workbench.errors import WorkbenchError
 from workbench.files import write_jsonl
-from workbench.runs import Run
+from workbench.studies.runs import Run
 
 
 def require_one_sentence(answer: Answer, expected: str) -> None:

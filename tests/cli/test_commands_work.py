@@ -9,9 +9,9 @@ import pytest
 from tests.cli.conftest import Command
 from tests.training.micro_runs import files_of, weights_of
 from tests.training.test_resume import stop_after
-from workbench.recipe import load_recipe, shipped_recipes
-from workbench.results import TARGETS, list_results
-from workbench.runs import Run, open_run
+from workbench.recipes.recipe import load_recipe, shipped_recipes
+from workbench.results.storing import TARGETS, list_results
+from workbench.studies.runs import Run, open_run
 from workbench.training import metrics
 from workbench.training.metrics import write_progress
 

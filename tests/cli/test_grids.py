@@ -7,8 +7,8 @@ import pytest
 
 from tests.cli.conftest import Command
 from workbench.errors import WorkbenchError
-from workbench.grids import make_grid_arms, split_grid
-from workbench.runs import open_run
+from workbench.experiments.grids import make_grid_arms, split_grid
+from workbench.studies.runs import open_run
 
 GRID = ("--grid", "biographies.augmentation=single,multi2+permute", "--grid", "seed=0,1")
 

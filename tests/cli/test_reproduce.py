@@ -8,9 +8,9 @@ import pytest
 
 from tests.cli.conftest import Command
 from workbench.errors import WorkbenchError
+from workbench.experiments.reproduction import make_arms
 from workbench.figures import paper_answers, paper_augmentations, paper_p_probe
-from workbench.reproduction import make_arms
-from workbench.results import load_results
+from workbench.results.storing import load_results
 
 STEPS = ("--finetune-steps", "4")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.micro_runs import micro_recipe
-from workbench.recipe import Recipe
-from workbench.runs import Run, open_run
+from workbench.recipes.recipe import Recipe
+from workbench.studies.runs import Run, open_run
 from workbench.training.loop import train
 
 

@@ -6,7 +6,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import AskableQuestions, make_askable
 from workbench.extraction.batches import QuestionBatches
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_questions
 from workbench.tokens.packing import IGNORED
 

@@ -20,10 +20,10 @@ from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.text_tables import make_ratio_table
 from workbench.figures import paper_answers_by_ratio
 from workbench.figures.extraction import plot_answers_over_ratio, plot_extraction_against_probing
-from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import load_recipe
-from workbench.results import TARGETS, make_attrs, result_path, save_result
-from workbench.runs import Run, open_run
+from workbench.recipes.recipe import load_recipe
+from workbench.results.storing import TARGETS, make_attrs, result_path, save_result
+from workbench.studies.runs import Run, open_run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 def save_pair(run: Run, *, probed_step: int | None = None) -> None:

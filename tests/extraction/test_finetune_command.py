@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from tests.training.micro_runs import files_of
 from workbench.cli import app
 from workbench.errors import WorkbenchError
+from workbench.experiments.finetune_grid import make_grid, make_grid_table, parse_grid
 from workbench.extraction.finetunes import list_finetunes, open_finetune
 from workbench.extraction.finetuning import finetune
-from workbench.extraction.grid import make_grid, make_grid_table, parse_grid
 from workbench.extraction.settings import FinetuneSettings
 from workbench.extraction.unfinished import unfinished_folder
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.training.interruption import Interrupted
 
 SMALL = ["--steps", "2", "--rank", "2", "--embedding-rank", "2", "--questions-per-step", "6"]

@@ -10,14 +10,14 @@ from transformers import AutoModelForCausalLM
 
 from tests.training.micro_runs import files_of
 from workbench.activations import cache_activations
-from workbench.checkpoints import load_model, without_progress_bars
 from workbench.errors import WorkbenchError
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import list_finetunes, load_finetuned, merge_finetune, open_finetune
 from workbench.extraction.finetuning import cosine, finetune
 from workbench.extraction.settings import FinetuneSettings, choose_settings
-from workbench.results import list_results, load_results
-from workbench.runs import Run, open_run
+from workbench.results.storing import list_results, load_results
+from workbench.studies.checkpoints import load_model, without_progress_bars
+from workbench.studies.runs import Run, open_run
 
 SETTINGS = FinetuneSettings(
     rank=8, embedding_rank=16, lr=1e-2, steps=80, questions_per_step=48, evaluate_every=40
@@ -100,7 +100,7 @@ def test_a_merged_finetune_is_a_run_that_can_be_opened_cached_and_finetuned(own_
 
 
 def _reading(run: Run):  # type: ignore[no-untyped-def]
-    from workbench.activations.positions import read_run
+    from workbench.studies.run_readings import read_run
 
     return read_run(run, ["names"])
 

@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM
 from workbench_models import locate
 
 from tests.extraction.tiny_networks import ARCHITECTURES, VOCABULARY, disturb, make_network
-from workbench.checkpoints import without_progress_bars
 from workbench.errors import WorkbenchError
 from workbench.extraction.lora import Adapter, attached, merge
+from workbench.studies.checkpoints import without_progress_bars
 
 IDS = torch.randint(0, VOCABULARY, (3, 10), generator=torch.Generator().manual_seed(0))
 

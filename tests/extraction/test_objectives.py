@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from workbench_models import is_bidirectional
 
 from tests.training.micro_runs import micro_recipe
-from workbench.checkpoints import load_model
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import pair_accuracies
@@ -19,10 +18,11 @@ from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import merge_finetune
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import FinetuneSettings
-from workbench.people.attributes import ATTRIBUTES
 from workbench.probing.runner import ProbeRequest, run_probes
-from workbench.runs import open_run
+from workbench.studies.checkpoints import load_model
+from workbench.studies.runs import open_run
 from workbench.training.loop import train
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 SHORT = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_per_step=6, evaluate_every=1)
 QUICK = {

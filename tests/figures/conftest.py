@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from workbench.people.attributes import ATTRIBUTES
-from workbench.results import POSITIONS, TARGETS
+from workbench.results.storing import POSITIONS, TARGETS
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 def make_p_result(

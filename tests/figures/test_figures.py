@@ -22,7 +22,7 @@ from workbench.figures import (
 )
 from workbench.figures.reading import read_heatmap
 from workbench.figures.training import recitation
-from workbench.results import TARGETS
+from workbench.results.storing import TARGETS
 
 ROWS = [
     {

@@ -20,10 +20,10 @@ from workbench.figures import (
 )
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
-from workbench.people.attributes import ATTRIBUTES
+from workbench.figures.tables import print_result, table_text
 from workbench.probing.seen_sets import LETTERS, NOTHING
-from workbench.results import TARGETS
-from workbench.tables import print_result, table_text
+from workbench.results.storing import TARGETS
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 STEPS = (0, 64, 512)
 

@@ -8,7 +8,7 @@ import xarray as xr
 from rich.console import Console
 
 from workbench.figures import paper_q_probe
-from workbench.tables import print_result, table_rows, table_text
+from workbench.figures.tables import print_result, table_rows, table_text
 
 
 def row_of(text, label):

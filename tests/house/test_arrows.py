@@ -9,20 +9,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = {"workbench_models": "models/", "workbench": "", "workbench_app": "app/"}
 
-# A part may import the parts above it, never one below: recipe → people → … → report, with what all of them
+# A part may import the parts above it, never one below: worlds → tasks → … → report, with what all of them
 # stand on at the head. A new part needs its place here.
 LINES = [
     "errors seeds files",
-    "people biographies questions recipe",
-    "tokens corpus",
-    "checkpoints runs",
-    "training side_by_side arms grids",
+    "worlds tasks recipes",
+    "tokens",
+    "studies",
+    "training",
     "activations",
-    "statistics sealing results",
-    "probing corpus_statistics extraction attention",
-    "stages person_view",
-    "figures tables report",
-    "quickstart reproduction",
+    "results",
+    "probing extraction attention",
+    "entity_view",
+    "figures report",
+    "experiments",
     "cli __main__",
 ]
 PIPELINE = [part for line in LINES for part in line.split()]
@@ -58,7 +58,7 @@ PARTS = sorted({name.split(".")[1] for package, name, _ in MODULES if package ==
 
 
 def part_of(name: str) -> str | None:
-    """`workbench.people.pools` → `people`; None for what is no part of the library."""
+    """`workbench.tokens.encoding` → `tokens`; None for what is no part of the library."""
     head, _, rest = name.partition(".")
     part = rest.partition(".")[0]
     return part if head == "workbench" and part in PARTS else None

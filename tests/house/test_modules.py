@@ -69,7 +69,9 @@ def test_no_code_reads_pickles_or_trusts_remote_code() -> None:
         assert [word for word in forbidden if word in text] == [], name_of(file)
 
 
-@pytest.mark.parametrize("package", ["workbench", "workbench_models", "workbench.cli", "workbench.recipe"])
+@pytest.mark.parametrize(
+    "package", ["workbench", "workbench_models", "workbench.cli", "workbench.recipes.recipe"]
+)
 def test_importing_is_light(package: str) -> None:
     program = f"import sys, {package}; print(sorted({set(HEAVY)!r} & set(sys.modules)))"
     assert run_python(program) == "[]"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from workbench.recipe import load_recipe, shipped_recipes
+from workbench.recipes.recipe import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.recipe import shipped_recipes
+from workbench.recipes.recipe import shipped_recipes
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "runs", "dist", "build", "*.egg-info")
@@ -47,7 +47,11 @@ def test_top_level_names(wheel: set[str]) -> None:
 
 
 def test_package_data_is_inside(wheel: set[str]) -> None:
-    for folder in ("workbench/people/pools", "workbench/biographies/templates", "workbench/recipes"):
+    for folder in (
+        "workbench/worlds/biographies/pools",
+        "workbench/worlds/biographies/templates",
+        "workbench/recipes",
+    ):
         files = {f"{folder}/{file.name}" for file in (ROOT / folder).iterdir() if file.is_file()}
         assert files
         assert files <= wheel

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.probing.probed_runs import PROBING, train_micro
-from workbench.runs import Run
+from workbench.studies.runs import Run
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.training.micro_runs import micro_recipe
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.training.loop import train
 
 PROBING: dict[str, Any] = {

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from workbench.biographies.entries import Entry
-from workbench.people.attributes import ATTRIBUTES, Attribute
-from workbench.people.people import Person
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.scoring import score_cells
-from workbench.probing.targets import make_targets
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
 from workbench.tokens.encoding import encode_entries
+from workbench.tokens.targets import make_targets
 from workbench.tokens.tokenizers import make_tokenizer
+from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.biographies.people import Person
+from workbench.worlds.entries import Entry
 
 TEXTS = [
     "Ann Lee was born on May 3, 1950 in Oslo , studied at Yale University , took Law , joined Acme Inc. in New York .",

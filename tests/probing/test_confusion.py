@@ -8,8 +8,8 @@ import xarray as xr
 
 from workbench.probing.confusion import find_largest
 from workbench.probing.runner import ProbeRequest, run_probes
-from workbench.results import load_result, load_results, result_path, save_result, to_dataframe
-from workbench.runs import Run
+from workbench.results.storing import load_result, load_results, result_path, save_result, to_dataframe
+from workbench.studies.runs import Run
 
 
 def test_answers_are_counted_by_hand() -> None:

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from tests.probing.probed_runs import CHECKPOINTS, train_micro
 from workbench import probe_activations
 from workbench.errors import WorkbenchError
-from workbench.results import list_results, load_results
-from workbench.runs import Run
+from workbench.results.storing import list_results, load_results
+from workbench.studies.runs import Run
 
 
 class Counting(RidgeClassifier):

@@ -11,17 +11,17 @@ import xarray as xr
 
 from tests.probing.probed_runs import CHECKPOINTS
 from tests.training.micro_runs import files_of
-from workbench.checkpoints import TRAINER_FILE, WEIGHTS_FILE
 from workbench.errors import WorkbenchError
 from workbench.files import read_json, sha256_file, write_json
-from workbench.people.attributes import ATTRIBUTES
 from workbench.probing import runner
 from workbench.probing.p_probe import make_p_probe_data
 from workbench.probing.q_probe import make_q_probe_data
 from workbench.probing.runner import ProbeRequest, run_probes
-from workbench.results import TARGETS, load_result, load_results, result_path, weights_digests
-from workbench.runs import Run
-from workbench.statistics import wilson_interval
+from workbench.results.statistics import wilson_interval
+from workbench.results.storing import TARGETS, load_result, load_results, result_path, weights_digests
+from workbench.studies.checkpoints import TRAINER_FILE, WEIGHTS_FILE
+from workbench.studies.runs import Run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from tests.probing.probed_runs import PROBING, train_micro
 from tests.probing.test_confusion import linked
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import select_cells
+from workbench.figures.tables import table_text
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.pooling import group_by_recipe, pool_runs
 from workbench.probing.runner import ProbeRequest, run_probes
-from workbench.recipe import TokensRecipe
-from workbench.results import list_results, load_result, result_path
-from workbench.runs import Run
-from workbench.tables import table_text
+from workbench.recipes.recipe import TokensRecipe
+from workbench.results.storing import list_results, load_result, result_path
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_names
 from workbench.tokens.tokenizers import make_tokenizer
 

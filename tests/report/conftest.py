@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from workbench.checkpoints import INFO_FILE, WEIGHTS_FILE, checkpoint_name
-from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import load_recipe
-from workbench.results import POSITIONS, TARGETS, make_attrs, result_path, save_result
-from workbench.runs import Run, create_run
+from workbench.recipes.recipe import load_recipe
+from workbench.results.storing import POSITIONS, TARGETS, make_attrs, result_path, save_result
+from workbench.studies.checkpoints import INFO_FILE, WEIGHTS_FILE, checkpoint_name
+from workbench.studies.runs import Run, create_run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 STEPS = (0, 64, 512)
 RECIPE = """

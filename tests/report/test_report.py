@@ -14,11 +14,11 @@ import xarray as xr
 from tests.report.conftest import finish, make_result
 from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
 from workbench.report import write_report
-from workbench.results import load_results, make_attrs, result_path, save_result
-from workbench.runs import create_run, open_run
+from workbench.results.storing import load_results, make_attrs, result_path, save_result
+from workbench.studies.runs import create_run, open_run
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 class Page(HTMLParser):

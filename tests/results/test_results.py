@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from workbench.checkpoints import WEIGHTS_FILE, Checkpoint
 from workbench.errors import WorkbenchError
-from workbench.recipe import load_recipe
-from workbench.results import (
+from workbench.recipes.recipe import load_recipe
+from workbench.results.storing import (
     POSITIONS,
     TARGETS,
     export,
@@ -28,7 +27,8 @@ from workbench.results import (
     to_rows,
     weights_digests,
 )
-from workbench.runs import Run
+from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint
+from workbench.studies.runs import Run
 
 
 def make_result(step=512, run="single", **attrs):
@@ -263,5 +263,5 @@ def test_parquet_without_pyarrow_says_so(tmp_path, monkeypatch):
 
 
 def test_importing_results_does_not_import_torch():
-    code = "import sys, workbench.results; assert not {'torch', 'transformers'} & set(sys.modules)"
+    code = "import sys, workbench.results.storing; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

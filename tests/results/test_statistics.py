@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.statistics import (
+from workbench.results.statistics import (
     benjamini_hochberg,
     binomial_p_value,
     bootstrap_by_person,

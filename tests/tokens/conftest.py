@@ -6,15 +6,15 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from workbench.biographies.augmentation import parse_augmentation
-from workbench.biographies.rendering import make_entries
-from workbench.biographies.templates import load_questions, load_templates
-from workbench.corpus import Corpus
-from workbench.people.people import PRONOUNS, Person, split_of
-from workbench.people.pools import MONTHS, load_pools
-from workbench.questions import make_questions
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
+from workbench.studies.corpus import Corpus
+from workbench.tasks.questions import make_questions
 from workbench.tokens.tokenizers import END, make_tokenizer
+from workbench.worlds.augmentation import parse_augmentation
+from workbench.worlds.biographies.people import PRONOUNS, Person, split_of
+from workbench.worlds.biographies.pools import MONTHS, load_pools
+from workbench.worlds.rendering import make_entries
+from workbench.worlds.templates import load_questions, load_templates
 
 N_PEOPLE = 300  # the largest pool of values
 KINDS = ["word", "bpe", "bpe restricted", "gpt2", "gpt2 restricted"]

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from workbench.biographies.entries import Entry
-from workbench.corpus import Corpus
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
-from workbench.questions import Question
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
+from workbench.studies.corpus import Corpus
+from workbench.tasks.questions import Question
 from workbench.tokens import encoding
 from workbench.tokens.encoding import (
     EncodedEntries,
@@ -23,6 +20,9 @@ from workbench.tokens.encoding import (
     span_to_tokens,
 )
 from workbench.tokens.tokenizers import make_tokenizer
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
+from workbench.worlds.entries import Entry
 
 
 @pytest.fixture(scope="session")

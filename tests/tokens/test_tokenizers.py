@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from workbench.corpus import Corpus
 from workbench.errors import WorkbenchError
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
+from workbench.studies.corpus import Corpus
 from workbench.tokens.tokenizers import END, MASK, PAD, load_tokenizer, make_tokenizer, restrict_bpe
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.training.micro_runs import micro_recipe
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.training.loop import train
 
 

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from workbench.recipe import Recipe, load_recipe
-from workbench.runs import Run
+from workbench.recipes.recipe import Recipe, load_recipe
+from workbench.studies.runs import Run
 
 MICRO: dict[str, Any] = {
     "name": "micro",

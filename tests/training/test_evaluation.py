@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
 from workbench.tokens.encoding import EncodedEntries, EncodedQuestions
 from workbench.training.devices import Execution
 from workbench.training.evaluation import (
@@ -18,6 +16,8 @@ from workbench.training.evaluation import (
     first_token_accuracy,
     sample_people,
 )
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
 
 VOCABULARY = 50
 MASK = 49

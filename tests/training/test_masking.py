@@ -5,7 +5,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tests.training.micro_runs import micro_recipe
-from workbench.corpus import make_corpus
+from workbench.studies.corpus import make_corpus
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.tokens.packing import IGNORED, MixedStream, Rows, RowStream
 from workbench.tokens.tokenizers import make_tokenizer

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from tests.training.micro_runs import micro_recipe
-from workbench.runs import Run, create_run
+from workbench.studies.runs import Run, create_run
 from workbench.tokens.encoding import EncodedTexts
 from workbench.tokens.packing import MixedStream
 from workbench.training.data import encode_run

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.training.micro_runs import micro_recipe
-from workbench.checkpoints import load_model, save_checkpoint
-from workbench.runs import Run, create_run
+from workbench.studies.checkpoints import load_model, save_checkpoint
+from workbench.studies.runs import Run, create_run
 from workbench.training.data import encode_run
 from workbench.training.loop import make_fresh_model
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe
-from workbench.recipe import TrainingRecipe, load_recipe
-from workbench.runs import Run
+from workbench.recipes.recipe import TrainingRecipe, load_recipe
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries
 from workbench.training.optimizers import learning_rate
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations

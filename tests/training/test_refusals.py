@@ -8,7 +8,7 @@ import pytest
 from tests.training.micro_runs import files_of, micro_recipe
 from tests.training.test_resume import interrupt
 from workbench.errors import WorkbenchError
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.training import loop
 from workbench.training.loop import train
 

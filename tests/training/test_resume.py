@@ -12,8 +12,8 @@ import pytest
 
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe, weights_of
 from workbench.files import PARTIAL_PREFIX
-from workbench.recipe import Recipe, recipe_to_toml
-from workbench.runs import Run
+from workbench.recipes.recipe import Recipe, recipe_to_toml
+from workbench.studies.runs import Run
 from workbench.training import loop
 from workbench.training.interruption import Interrupted
 from workbench.training.loop import train
@@ -109,7 +109,7 @@ def test_only_the_newest_checkpoints_keep_optimizer_states(trained_run: Run) -> 
 KILLED_RUN = """
 import json, os, random, signal, sys, time
 import transformers.models.gpt_neox.modeling_gpt_neox  # all that is slow is imported once, before the forks
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
 from workbench.training.loop import train
 
 recipe, folders = load_recipe(sys.argv[1]), sys.argv[2]

@@ -10,8 +10,8 @@ import pytest
 
 from tests.training.micro_runs import micro_recipe
 from tests.training.test_resume import same_run
-from workbench.recipe import Recipe, recipe_to_toml
-from workbench.runs import Run
+from workbench.recipes.recipe import Recipe, recipe_to_toml
+from workbench.studies.runs import Run
 from workbench.training.distributed import Workers
 from workbench.training.loop import train
 
@@ -22,7 +22,7 @@ WORKER = """
 import json, os, signal, sys
 from pathlib import Path
 from torch import distributed
-from workbench.recipe import load_recipe
+from workbench.recipes.recipe import load_recipe
 from workbench.training import loop
 from workbench.training.interruption import Interrupted
 

@@ -6,15 +6,16 @@ Nothing here imports torch before a model is loaded.
 from workbench.activations.caching import cache_activations, cache_series
 from workbench.activations.capture import Capture, capture
 from workbench.activations.engines import ENGINES, TOLERANCE
-from workbench.activations.positions import read_biographies, read_names, read_run
-from workbench.activations.reading import Column, Reading
-from workbench.activations.sources import ModelSource, find_sources
 from workbench.activations.store import ActivationStore, open_store
 from workbench.activations.streaming import ActivationBatch, iterate_activations
-from workbench.activations.table import read_table
 from workbench.activations.toolkits import bridge, trace
 from workbench.activations.verify import find_model_faults, find_series_faults, find_store_faults
 from workbench.activations.views import SiteView
+from workbench.studies.run_readings import read_run
+from workbench.studies.series import ModelSource, find_sources
+from workbench.tokens.positions import read_biographies, read_names
+from workbench.tokens.reading import Column, Reading
+from workbench.tokens.table import read_table
 
 __all__ = [
     "ENGINES",

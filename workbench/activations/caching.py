@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from workbench_models import Site, is_bidirectional
 
 from workbench.activations.engines import Engine, open_engine
-from workbench.activations.loading import ModelLoader
 from workbench.activations.planning import Job, make_job, make_plan
-from workbench.activations.reading import Ints, Reading, plan_batches
-from workbench.activations.sources import ModelSource, as_source
 from workbench.activations.store import ActivationStore, open_store
 from workbench.activations.streaming import batch_size, check_dtype, read_rows, set_training
 from workbench.activations.writing import StoreWriter, hold_lock
-from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
 from workbench.files import require_free_space
-from workbench.runs import RUN_FILE
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import ModelLoader
+from workbench.studies.runs import RUN_FILE
+from workbench.studies.series import ModelSource, as_source
+from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ from typing import Any
 
 from workbench_models import ModelError, list_sites, site_axes
 
-from workbench.activations.sources import as_source, first_line
 from workbench.errors import WorkbenchError
+from workbench.studies.series import as_source, first_line
 
 
 @dataclass(frozen=True)

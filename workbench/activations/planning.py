@@ -13,11 +13,11 @@ import numpy as np
 from workbench_models import BLOCK_HOOKS, Site, is_bidirectional
 
 from workbench.activations.engines import Engine
-from workbench.activations.reading import Reading
-from workbench.activations.sources import ModelSource, config_digest_of
 from workbench.activations.store import FORMAT, VERSION
 from workbench.activations.streaming import check_dtype, read_rows, resolve_sites
 from workbench.files import digest_json
+from workbench.studies.series import ModelSource, config_digest_of
+from workbench.tokens.reading import Reading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

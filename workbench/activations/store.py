@@ -24,10 +24,10 @@ import numpy as np
 from workbench_models import ModelError, Site, parse_site
 from workbench_models.errors import nearest_names
 
-from workbench.activations.reading import Column, Reading
 from workbench.activations.views import SiteView
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, read_json, sha256_file
+from workbench.tokens.reading import Column, Reading
 
 FORMAT = "workbench-activations"
 VERSION = 1

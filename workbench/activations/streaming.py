@@ -11,10 +11,10 @@ import numpy as np
 from workbench_models import ModelError, Site, is_bidirectional, parse_sites
 
 from workbench.activations.engines import Engine, open_engine
-from workbench.activations.loading import ModelLoader
-from workbench.activations.reading import Ints, Reading, plan_batches
-from workbench.activations.sources import ModelSource
 from workbench.errors import WorkbenchError
+from workbench.studies.loading import ModelLoader
+from workbench.studies.series import ModelSource
+from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
     import torch

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench_models import is_bidirectional
 
-from workbench.activations.loading import has_tokenizer, load_source, load_source_tokenizer
-from workbench.activations.sources import ModelSource, as_source
-from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import has_tokenizer, load_source, load_source_tokenizer
+from workbench.studies.series import ModelSource, as_source
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.activations.loading import quiet_transformers
-from workbench.activations.sources import (
+from workbench.activations.store import JOURNAL_FILE, MANIFEST_FILE, find_file_fault, open_store
+from workbench.errors import WorkbenchError
+from workbench.files import read_json
+from workbench.studies.checkpoints import INFO_FILE, Checkpoint, find_faults
+from workbench.studies.loading import quiet_transformers
+from workbench.studies.series import (
     CONFIG_FILE,
     INDEX_FILE,
     ModelSource,
@@ -22,10 +26,6 @@ from workbench.activations.sources import (
     first_line,
     step_of,
 )
-from workbench.activations.store import JOURNAL_FILE, MANIFEST_FILE, find_file_fault, open_store
-from workbench.checkpoints import INFO_FILE, Checkpoint, find_faults
-from workbench.errors import WorkbenchError
-from workbench.files import read_json
 
 # Tables that old versions of the library saved and no version reads.
 OLD_BUFFERS = ("inv_freq", "attention.bias", "attn.bias", "masked_bias")

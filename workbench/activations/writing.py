@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from workbench_models import Site
 
-from workbench.activations.reading import Reading
 from workbench.activations.store import (
     JOURNAL_FILE,
     MANIFEST_FILE,
@@ -32,6 +31,7 @@ from workbench.activations.store import (
 )
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, remove_partials, sync_folder, write_atomically, write_json
+from workbench.tokens.reading import Reading
 
 if TYPE_CHECKING:
     import torch

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.biographies.entries import Entry
 from workbench.errors import WorkbenchError
-from workbench.people.people import Person, split_mask
-from workbench.questions import Question
 from workbench.seeds import make_rng
+from workbench.tasks.questions import Question
+from workbench.worlds.biographies.people import Person, split_mask
+from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
 
 
 def question_to_entry(question: Question, person: Person) -> Entry:

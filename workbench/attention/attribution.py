@@ -14,10 +14,10 @@ import torch
 from workbench_models import locate, parse_site
 
 from workbench.activations.capture import cut_site
-from workbench.activations.reading import Ints
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts, hooks, on_input, on_layer, on_output
 from workbench.attention.roles import expand_role
+from workbench.tokens.reading import Ints
 
 
 @dataclass(frozen=True, eq=False)

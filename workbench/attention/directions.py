@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from workbench.activations.reading import Ints
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch
 from workbench.attention.interchange import residuals
 from workbench.attention.parts import Parts
 from workbench.attention.roles import ROLE_INDEX
-from workbench.people.attributes import ATTRIBUTES
 from workbench.probing.linear import LinearMap, LogisticProbe, TrainBatch
 from workbench.probing.linear.columns import validation_texts
+from workbench.tokens.reading import Ints
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 NAME, POSITION = "name_last", "position"
 STEERED: tuple[str, ...] = (NAME, POSITION)

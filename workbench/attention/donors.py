@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.activations.reading import Ints
 from workbench.attention.roles import ROLES
-from workbench.biographies.entries import Entry, Span
 from workbench.errors import WorkbenchError
-from workbench.people.people import Person
 from workbench.seeds import make_rng
+from workbench.tokens.reading import Ints
+from workbench.worlds.biographies.people import Person
+from workbench.worlds.entries import Entry, Span
 
 if TYPE_CHECKING:
     import torch

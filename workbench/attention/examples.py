@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.activations.reading import Ints, plan_batches
-from workbench.activations.spans import encode_texts
 from workbench.attention.roles import ROLE_INDEX, assign_roles
-from workbench.biographies.entries import Entry
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import split_mask
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import encode_entries
+from workbench.tokens.reading import Ints, plan_batches
+from workbench.tokens.spans import encode_texts
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import split_mask
+from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
 
 BATCH_TOKENS = 8192
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
-from workbench.people.attributes import ATTRIBUTES
 from workbench.seeds import make_rng
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

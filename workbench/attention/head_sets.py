@@ -17,8 +17,8 @@ from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.knockout import find_cut
 from workbench.attention.parts import Parts, hooks
 from workbench.attention.readout import CellSums, read_tokens
-from workbench.people.attributes import ATTRIBUTES
 from workbench.seeds import make_rng
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,8 @@ from workbench.attention.parts import Parts, hooks, on_layer, open_parts, writte
 from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.attention.roles import expand_role
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from workbench.attention.parts import open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.attention.roles import EVERYTHING, GROUPS, ROLES, expand_role, group_matrix
 from workbench.errors import WorkbenchError, nearest
-from workbench.people.attributes import ATTRIBUTES
 from workbench.seeds import hash_to_int
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.activations.reading import Ints
 from workbench.attention.examples import AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
 from workbench.attention.roles import ROLES, role_names
 from workbench.errors import WorkbenchError
+from workbench.tokens.reading import Ints
 
 if TYPE_CHECKING:
     import torch

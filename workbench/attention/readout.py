@@ -14,8 +14,8 @@ import torch
 
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts
-from workbench.people.attributes import ATTRIBUTES
-from workbench.statistics import wilson_interval
+from workbench.results.statistics import wilson_interval
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)

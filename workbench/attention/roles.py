@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.activations.reading import Ints
-from workbench.biographies.entries import Entry, Span
 from workbench.errors import WorkbenchError, nearest
-from workbench.people.attributes import ATTRIBUTES
+from workbench.tokens.reading import Ints
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.entries import Entry, Span
 
 ROLES: tuple[str, ...] = (
     "start",  # the end-of-text token before the entry

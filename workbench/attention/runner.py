@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
-from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError, nearest
-from workbench.results import find_result, make_attrs, result_path, save_result
-from workbench.runs import Run
+from workbench.results.storing import find_result, make_attrs, result_path, save_result
+from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.runs import Run
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -18,8 +18,8 @@ from workbench.attention.head_scores import draw_wrong
 from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
 from workbench.seeds import hash_to_int, make_rng
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ class _Sums:
             total, n = sums.total[name].sum(1), sums.n.sum(1)
             return np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(*shape, len(ATTRIBUTES))
 
-        from workbench.statistics import wilson_interval
+        from workbench.results.statistics import wilson_interval
 
         dims = ("place", "direction", "layer", "strength", "attribute")
         n = self.pushes.n.sum(1)

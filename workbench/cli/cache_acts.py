@@ -81,8 +81,8 @@ def cache_acts(
     An interrupted command is completed by giving it again.
     """
     from workbench.activations.caching import cache_activations
-    from workbench.activations.loading import ModelLoader
-    from workbench.activations.sources import find_sources
+    from workbench.studies.loading import ModelLoader
+    from workbench.studies.series import find_sources
     from workbench.training.devices import choose_device
 
     use_threads(threads)
@@ -124,13 +124,13 @@ def _make_reading(
     tokenizer: Path | None,
 ) -> "Reading":
     """The run's own texts, or the user's table with the model's tokenizer."""
-    from workbench.activations.loading import load_source_tokenizer
-    from workbench.activations.positions import read_run
-    from workbench.activations.sources import ModelSource
-    from workbench.activations.table import read_table
-    from workbench.checkpoints import INFO_FILE
     from workbench.errors import WorkbenchError
-    from workbench.runs import open_run
+    from workbench.studies.checkpoints import INFO_FILE
+    from workbench.studies.loading import load_source_tokenizer
+    from workbench.studies.run_readings import read_run
+    from workbench.studies.runs import open_run
+    from workbench.studies.series import ModelSource
+    from workbench.tokens.table import read_table
 
     if table is None:
         if not (model / "run.json").is_file():

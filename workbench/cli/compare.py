@@ -47,7 +47,7 @@ def compare(
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.text_tables import make_comparison_table, make_pair_table, make_ratio_table
-    from workbench.runs import open_run
+    from workbench.studies.runs import open_run
 
     opened = [open_run(run) for run in {run.resolve(): run for run in runs}.values()]
     named = None if adapter == "none" else adapter

@@ -8,7 +8,7 @@ import typer
 from workbench.cli.options import JsonOption, RecipeArgument, SetOption
 
 if TYPE_CHECKING:
-    from workbench.corpus import Corpus
+    from workbench.studies.corpus import Corpus
 
 
 def data(
@@ -23,9 +23,9 @@ def data(
     """Make people, biographies and questions; print samples, tokens per entry and chance per target."""
     import json
 
-    from workbench.corpus import make_corpus, save_corpus
-    from workbench.corpus_statistics import describe_corpus
-    from workbench.recipe import load_recipe
+    from workbench.recipes.recipe import load_recipe
+    from workbench.studies.corpus import make_corpus, save_corpus
+    from workbench.studies.corpus_statistics import describe_corpus
 
     loaded = load_recipe(recipe, overrides)
     corpus = make_corpus(loaded)

@@ -55,8 +55,8 @@ def evaluate(
     from workbench.extraction.own_questions import load_own_questions
     from workbench.extraction.text_tables import print_evaluation
     from workbench.extraction.wrong_answers import choose_examples
-    from workbench.results import to_rows
-    from workbench.runs import open_run
+    from workbench.results.storing import to_rows
+    from workbench.studies.runs import open_run
 
     use_threads(threads)
     opened = open_run(run)

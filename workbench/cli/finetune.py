@@ -19,7 +19,7 @@ from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.extraction.finetunes import Finetune
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
 
 
 class Method(StrEnum):
@@ -91,11 +91,11 @@ def finetune(
     """
     import json
 
+    from workbench.experiments.finetune_grid import make_grid, parse_grid
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
-    from workbench.extraction.grid import make_grid, parse_grid
     from workbench.extraction.own_questions import load_own_questions
-    from workbench.runs import open_run
+    from workbench.studies.runs import open_run
     from workbench.training.interruption import Interrupted
 
     use_threads(threads)
@@ -152,8 +152,8 @@ def finetune(
 def _print_made(run: "Run", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
     from rich.console import Console
 
+    from workbench.experiments.finetune_grid import make_grid_table
     from workbench.extraction.answer_table import name_augmentation
-    from workbench.extraction.grid import make_grid_table
     from workbench.extraction.text_tables import print_finetune
     from workbench.figures import paper_answers_by_rank
 

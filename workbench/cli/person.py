@@ -53,10 +53,10 @@ def person(
     """
     import json
 
+    from workbench.entity_view.runner import PersonRequest, run_person_view
+    from workbench.entity_view.tables import make_person_tables, read_tokens
     from workbench.extraction.finetunes import open_finetune
-    from workbench.person_view.runner import PersonRequest, run_person_view
-    from workbench.person_view.tables import make_person_tables, read_tokens
-    from workbench.runs import open_run, select_checkpoints
+    from workbench.studies.runs import open_run, select_checkpoints
 
     use_threads(threads)
     opened = open_run(run)

@@ -20,7 +20,7 @@ from workbench.cli.progress import keep_progress, step_bar
 if TYPE_CHECKING:
     import xarray as xr
 
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
 
 
 class Kind(StrEnum):
@@ -81,10 +81,10 @@ def probe(
     """
     import json
 
+    from workbench.figures.tables import print_result
     from workbench.probing.runner import ProbeRequest, run_probes
-    from workbench.results import to_rows
-    from workbench.runs import open_run, select_checkpoints
-    from workbench.tables import print_result
+    from workbench.results.storing import to_rows
+    from workbench.studies.runs import open_run, select_checkpoints
 
     use_threads(threads)
     request = ProbeRequest(
@@ -131,7 +131,7 @@ def _write_figures(runs: "list[Run]", made: "list[list[xr.Dataset]]", path: Path
     from workbench.figures import plot_results
     from workbench.probing.pooling import join_checkpoints
     from workbench.report import write_figures
-    from workbench.runs import name_apart
+    from workbench.studies.runs import name_apart
 
     labels = name_apart(runs)
     results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}

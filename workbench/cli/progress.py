@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.cli.options import make_console
 
 if TYPE_CHECKING:
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
     from workbench.training.metrics import Progress
 
 

@@ -17,6 +17,6 @@ def quickstart(
 
     Run it again after an interruption: what is finished is kept.
     """
-    from workbench.quickstart import run_quickstart
+    from workbench.experiments.quickstart import run_quickstart
 
     run_quickstart(out, seed, recipe)

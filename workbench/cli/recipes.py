@@ -17,7 +17,7 @@ def recipes(
 
     `workbench recipes tiny > mine.toml`, edit it, then `workbench train mine.toml`.
     """
-    from workbench.recipe import load_recipe, recipe_to_toml, shipped_recipes
+    from workbench.recipes.recipe import load_recipe, recipe_to_toml, shipped_recipes
 
     if name is not None:
         typer.echo(recipe_to_toml(load_recipe(name, overrides)), nl=False)

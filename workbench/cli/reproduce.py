@@ -41,10 +41,10 @@ def reproduce(
 
     from rich.console import Console
 
-    from workbench import reproduction
-    from workbench.arms import make_folder
+    from workbench.experiments import reproduction
+    from workbench.experiments.arms import make_folder
+    from workbench.experiments.side_by_side import make_slots
     from workbench.report import write_report
-    from workbench.side_by_side import make_slots
 
     chosen = [text.strip() for text in augmentations.split(",") if text.strip()]
     arms = reproduction.make_arms(recipe, overrides, chosen, read_seeds(seeds), out)

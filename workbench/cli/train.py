@@ -22,7 +22,7 @@ from workbench.cli.progress import log_to, training_bar
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from workbench.runs import Run
+    from workbench.studies.runs import Run
 
 
 def train(
@@ -61,7 +61,7 @@ def train(
         raise WorkbenchError(
             "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
         )
-    from workbench.recipe import load_recipe
+    from workbench.recipes.recipe import load_recipe
     from workbench.training.distributed import is_distributed, is_first_worker
     from workbench.training.interruption import Interrupted
     from workbench.training.loop import train as train_recipe
@@ -110,7 +110,7 @@ def _train_grid(
 
     from rich.console import Console
 
-    from workbench.grids import grid_rows, make_grid_arms, make_grid_table, train_grid
+    from workbench.experiments.grids import grid_rows, make_grid_arms, make_grid_table, train_grid
     from workbench.training.distributed import is_distributed
 
     if is_distributed():

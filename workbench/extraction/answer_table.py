@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES
-from workbench.recipe import Recipe
-from workbench.results import list_results, load_results
-from workbench.runs import Run, name_apart
+from workbench.recipes.recipe import Recipe
+from workbench.results.storing import list_results, load_results
+from workbench.studies.runs import Run, name_apart
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     from workbench.extraction.evaluation import EvaluationRequest

@@ -19,10 +19,10 @@ from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.generation import TOKENS_PER_BATCH, generate
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

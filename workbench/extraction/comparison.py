@@ -13,9 +13,9 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import find_family
-from workbench.people.attributes import ATTRIBUTES
-from workbench.results import list_results, load_results
-from workbench.runs import Run, name_apart
+from workbench.results.storing import list_results, load_results
+from workbench.studies.runs import Run, name_apart
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 Probe = Literal["q", "p"]
 COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")

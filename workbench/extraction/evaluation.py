@@ -13,7 +13,6 @@ import numpy as np
 import xarray as xr
 from workbench_models import is_bidirectional
 
-from workbench.checkpoints import load_model
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import (
     ANSWER_KINDS,
@@ -26,14 +25,15 @@ from workbench.extraction.asking import (
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
-from workbench.people.attributes import ATTRIBUTES
-from workbench.questions import Question
-from workbench.results import find_result, make_attrs, result_path, save_result
-from workbench.runs import Run
-from workbench.statistics import wilson_interval
+from workbench.results.statistics import wilson_interval
+from workbench.results.storing import find_result, make_attrs, result_path, save_result
+from workbench.studies.checkpoints import load_model
+from workbench.studies.runs import Run
+from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.training.devices import choose_device
 from workbench.training.evaluation import Statements, biography_statements
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

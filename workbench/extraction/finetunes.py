@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, load_model, save_checkpoint
 from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.lora import Adapter, merge
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
-from workbench.runs import RUN_FILE, Run
+from workbench.studies.checkpoints import (
+    Checkpoint,
+    checkpoint_name,
+    list_checkpoints,
+    load_model,
+    save_checkpoint,
+)
+from workbench.studies.runs import RUN_FILE, Run
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,6 @@ import torch
 from torch import nn
 from workbench_models import is_bidirectional
 
-from workbench.checkpoints import Checkpoint, load_model
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import (
     AnswerBook,
@@ -52,14 +51,15 @@ from workbench.extraction.unfinished import (
     unfinished_folder,
 )
 from workbench.files import digest_json
-from workbench.people.attributes import ATTRIBUTES
-from workbench.questions import Question
-from workbench.runs import Run
 from workbench.seeds import seed_torch
+from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.runs import Run
+from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

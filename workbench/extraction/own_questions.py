@@ -6,9 +6,9 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import read_jsonl
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
-from workbench.questions import Question
+from workbench.tasks.questions import Question
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
 
 
 def load_own_questions(path: Path, people: Sequence[Person]) -> list[Question]:

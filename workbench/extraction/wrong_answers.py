@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
-from workbench.people.attributes import ATTRIBUTES, Attribute
-from workbench.people.people import Person, Split
 from workbench.seeds import make_rng
+from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.biographies.people import Person, Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -1,6 +1,6 @@
 """Pure functions from results to plotly figures. Nothing here computes, reads a run, or knows of a page.
 
-Every figure takes labelled arrays (see `workbench.results`), has a fixed 0–1 scale, and says chance.
+Every figure takes labelled arrays (see `workbench.results.storing`), has a fixed 0–1 scale, and says chance.
 """
 
 from workbench.figures.bars import plot_q_bars

@@ -8,7 +8,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.probing.pooling import POOLED
-from workbench.results import CONFUSION_DIMS
+from workbench.results.storing import CONFUSION_DIMS
 
 CELL_DIMS = ("position", "target")
 WHY_EMPTY = "empty: the attribute has already been said in every entry"

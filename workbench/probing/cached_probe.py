@@ -14,18 +14,18 @@ import numpy as np
 import xarray as xr
 
 from workbench.activations import iterate_activations, read_biographies, read_names
-from workbench.activations.reading import Reading
-from workbench.activations.sources import as_source
-from workbench.checkpoints import Checkpoint
-from workbench.people.attributes import ATTRIBUTES
 from workbench.probing.linear.fit import fit_probes
 from workbench.probing.linear.learning_curve import learning_curve
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.q_probe import QProbeData
-from workbench.results import make_attrs
-from workbench.runs import Run
+from workbench.results.storing import make_attrs
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run
+from workbench.studies.series import as_source
+from workbench.tokens.reading import Reading
 from workbench.training.devices import choose_device
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 MEMORY_LIMIT = 8 * 2**30
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from workbench.results import CONFUSION_DIMS
+from workbench.results.storing import CONFUSION_DIMS
 
 MOST_CLASSES = 8
 PACKED = {"zlib": True, "complevel": 4, "shuffle": True}  # how it is stored: most counts are 0

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from workbench.probing.targets import Target
 from workbench.seeds import make_rng, seed_torch
 from workbench.tokens.encoding import EncodedTexts
 from workbench.tokens.packing import group_by_length, row_width
+from workbench.tokens.targets import Target
 from workbench.training.devices import Execution
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint, load_model
 from workbench.probing.confusion import confusion_variables, find_largest
 from workbench.probing.embedding_probe import (
     FittedProbes,
@@ -21,8 +20,9 @@ from workbench.probing.embedding_probe import (
     fit_embedding_probes,
 )
 from workbench.probing.scoring import make_probe_dataset, score_cells
-from workbench.probing.targets import Target, warn_of_few_people
-from workbench.runs import Run
+from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.runs import Run
+from workbench.tokens.targets import Target, warn_of_few_people
 from workbench.training.devices import choose_device, choose_execution
 
 Observer = Callable[[int, int, float], None]

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
-from workbench.probing.targets import Target, distinct_targets, make_targets
-from workbench.recipe import ProbingRecipe
-from workbench.runs import Run
+from workbench.recipes.recipe import ProbingRecipe
 from workbench.seeds import make_rng
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries, encode_entries
+from workbench.tokens.targets import Target, distinct_targets, make_targets
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import split_mask
 
 
 @dataclass(frozen=True)

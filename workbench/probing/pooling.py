@@ -7,9 +7,9 @@ from typing import Any
 import xarray as xr
 
 from workbench.probing.confusion import repack
-from workbench.recipe import Recipe
-from workbench.results import CONFUSION_DIMS
-from workbench.runs import Run
+from workbench.recipes.recipe import Recipe
+from workbench.results.storing import CONFUSION_DIMS
+from workbench.studies.runs import Run
 
 POOLED = "pooled"  # the attribute that says what the seeds are of, where not of the probe
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint
-from workbench.people.people import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.p_probe import p_probe_settings
-from workbench.probing.targets import Target, distinct_targets, make_targets
-from workbench.recipe import ProbingRecipe
-from workbench.runs import Run
+from workbench.recipes.recipe import ProbingRecipe
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedTexts, encode_names
+from workbench.tokens.targets import Target, distinct_targets, make_targets
+from workbench.worlds.biographies.people import split_mask
 
 Q_RANK = 16
 NAMES_PER_ENTRY = 4  # the paper's batches: 200 names against 50 entries

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from workbench.checkpoints import Checkpoint
 from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings, run_p_probe
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.probing.seen_probe import run_seen_probe
-from workbench.results import find_result, load_result, load_results, result_path, save_result
-from workbench.runs import Run, select_checkpoints
+from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run, select_checkpoints
 
 if TYPE_CHECKING:
     import xarray as xr

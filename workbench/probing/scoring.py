@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.probing.targets import Target
+from workbench.tokens.targets import Target
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from workbench.checkpoints import Checkpoint
-    from workbench.runs import Run
+    from workbench.studies.checkpoints import Checkpoint
+    from workbench.studies.runs import Run
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def make_probe_dataset(
     """
     import xarray as xr
 
-    from workbench.results import make_attrs
-    from workbench.statistics import wilson_interval
+    from workbench.results.statistics import wilson_interval
+    from workbench.results.storing import make_attrs
 
     low_KP, high_KP = wilson_interval(scores.right_KP, scores.n_KP)
     by_cell = ("position", "target")

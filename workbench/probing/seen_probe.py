@@ -12,14 +12,14 @@ from dataclasses import asdict
 import numpy as np
 import xarray as xr
 
-from workbench.checkpoints import Checkpoint
 from workbench.probing.embedding_probe import ProbeSettings, describe_fit
 from workbench.probing.embedding_result import Observer, fit_distinct_probes
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings
 from workbench.probing.seen_sets import count_by_set, name_sets
-from workbench.results import make_attrs
-from workbench.runs import Run
-from workbench.statistics import wilson_interval
+from workbench.results.statistics import wilson_interval
+from workbench.results.storing import make_attrs
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run
 
 
 def run_seen_probe(

@@ -5,7 +5,7 @@ Shapes: N entries, A attributes, P positions, K targets, S sets.
 
 import numpy as np
 
-from workbench.people.attributes import ATTRIBUTES, LETTERS
+from workbench.worlds.biographies.attributes import ATTRIBUTES, LETTERS
 
 NOTHING = "nothing"
 

@@ -8,10 +8,10 @@ import xarray as xr
 from workbench.figures.cells import attribute_label
 from workbench.figures.extraction import plot_answers
 from workbench.figures.paper import paper_answers
-from workbench.people.attributes import ATTRIBUTES
 from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
 from workbench.report.parts import RunParts
 from workbench.report.pictures import beside_paper
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 Parts = Sequence[RunParts]
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-from workbench.biographies.entries import Entry
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
 from workbench.figures.paper import paper_augmentations
-from workbench.results import ResultSet, list_results, load_results, require_same_weights
-from workbench.runs import Run, open_run, read_metrics
+from workbench.results.storing import ResultSet, list_results, load_results, require_same_weights
+from workbench.studies.runs import Run, open_run, read_metrics
+from workbench.worlds.entries import Entry
 
 T = TypeVar("T")
 FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn

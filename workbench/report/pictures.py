@@ -18,6 +18,7 @@ from workbench.figures import (
 from workbench.figures.cells import target_label
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
+from workbench.figures.tables import table_text
 from workbench.report.markup import (
     card,
     details,
@@ -32,8 +33,7 @@ from workbench.report.markup import (
     switch,
 )
 from workbench.report.parts import RunParts
-from workbench.results import TARGETS
-from workbench.tables import table_text
+from workbench.results.storing import TARGETS
 
 Parts = Sequence[RunParts]
 FORMS = {"accuracy": "all entries", "accuracy_not_next": "without “it is the very next value”"}

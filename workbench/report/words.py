@@ -11,7 +11,7 @@ import numpy as np
 from workbench.figures.cells import attribute_label
 from workbench.figures.reading import read_heatmap
 from workbench.figures.training import recitation
-from workbench.recipe import recipe_to_toml
+from workbench.recipes.recipe import recipe_to_toml
 from workbench.report.markup import (
     card,
     command,
@@ -24,7 +24,7 @@ from workbench.report.markup import (
     table,
 )
 from workbench.report.parts import RunParts, sample_entry
-from workbench.results import weights_digests
+from workbench.results.storing import weights_digests
 
 Parts = Sequence[RunParts]
 TO_TRY = (

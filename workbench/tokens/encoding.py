@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.biographies.entries import Entry, Span
 from workbench.errors import WorkbenchError
-from workbench.people.attributes import ATTRIBUTES, Attribute
-from workbench.questions import Question
+from workbench.tasks.questions import Question
+from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.entries import Entry, Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import TokensRecipe
+from workbench.recipes.recipe import TokensRecipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.people.people import Person
-from workbench.recipe import Recipe
-from workbench.runs import Run
+from workbench.recipes.recipe import Recipe
+from workbench.studies.runs import Run
 from workbench.tokens.encoding import (
     EncodedEntries,
     EncodedQuestions,
@@ -17,6 +16,7 @@ from workbench.tokens.encoding import (
 )
 from workbench.tokens.packing import MixedStream, RowStream, row_width
 from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_people
+from workbench.worlds.biographies.people import Person
 
 PEOPLE_MEASURED_FINALLY = 1000  # of each half
 PEOPLE_MEASURED_OFTEN = 150

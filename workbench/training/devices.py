@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import TrainingRecipe
+from workbench.recipes.recipe import TrainingRecipe
 
 # Dense bf16 peaks by the vendors' datasheets, FLOP/s.
 PEAK_FLOPS = {

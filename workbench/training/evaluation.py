@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from workbench.people.attributes import ATTRIBUTES
-from workbench.people.people import Person
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedEntries, EncodedQuestions, EncodedTexts
 from workbench.training.devices import Execution
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe
-from workbench.runs import Run, create_run
+from workbench.recipes.recipe import Recipe
 from workbench.seeds import seed_torch
+from workbench.studies.runs import Run, create_run
 from workbench.tokens.packing import Rows, iterate_batches
 from workbench.training.data import TrainingData, encode_run
 from workbench.training.devices import (

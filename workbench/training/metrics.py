@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.files import PARTIAL_PREFIX, is_disk_full, write_atomically
-from workbench.runs import read_metrics
+from workbench.studies.runs import read_metrics
 
 PROGRESS_FILE = "progress.json"
 

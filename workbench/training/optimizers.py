@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from workbench.recipe import TrainingRecipe
+from workbench.recipes.recipe import TrainingRecipe
 
 MUON_MOMENTUM = 0.95
 

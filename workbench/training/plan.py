@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from workbench.recipe import Recipe
+from workbench.recipes.recipe import Recipe
 from workbench.tokens.encoding import EncodedEntries
 
 

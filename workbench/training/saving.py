@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from workbench.checkpoints import (
+from workbench.errors import WorkbenchError
+from workbench.files import PARTIAL_PREFIX, is_disk_full, remove_partials, require_free_space
+from workbench.studies.checkpoints import (
     TRAINER_FILE,
     Checkpoint,
     drop_trainer_states,
@@ -16,9 +18,7 @@ from workbench.checkpoints import (
     save_checkpoint,
     without_progress_bars,
 )
-from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX, is_disk_full, remove_partials, require_free_space
-from workbench.runs import Run
+from workbench.studies.runs import Run
 from workbench.training.metrics import MetricsLog, truncate_metrics
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
 

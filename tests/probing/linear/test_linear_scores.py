@@ -12,7 +12,7 @@ from workbench.probing.linear.scores import (
     read_answers,
     score_answers,
 )
-from workbench.statistics import bootstrap_by_person
+from workbench.results.statistics import bootstrap_by_person
 
 
 def test_answers_are_read_column_by_column() -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.people.attributes import ATTRIBUTES
-from workbench.results import POSITIONS, TARGETS
+from workbench.results.storing import POSITIONS, TARGETS
+from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 PAPER = "arXiv 2309.14316"
 

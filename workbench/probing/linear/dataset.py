@@ -13,7 +13,7 @@ import xarray as xr
 from workbench.probing.confusion import LargestClasses, confusion_variables
 from workbench.probing.linear.columns import Columns
 from workbench.probing.linear.inputs import ProbeInputs
-from workbench.statistics import benjamini_hochberg, binomial_p_value
+from workbench.results.statistics import benjamini_hochberg, binomial_p_value
 
 Scores = dict[str, np.ndarray]  # each [M, K, …]
 

@@ -28,7 +28,7 @@ from workbench.probing.linear.scores import (
     read_answers,
     score_answers,
 )
-from workbench.statistics import wilson_interval
+from workbench.results.statistics import wilson_interval
 
 CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
 GPU_SHARE = 0.3  # of the free memory

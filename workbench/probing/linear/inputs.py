@@ -13,7 +13,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.columns import name_by_first_text
-from workbench.probing.targets import warn_of_few_people
+from workbench.tokens.targets import warn_of_few_people
 
 
 class Features(Protocol):

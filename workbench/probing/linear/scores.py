@@ -118,7 +118,7 @@ def interval_by_person(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`workbench.statistics.bootstrap_by_person` for every column at once: whole people are redrawn [M, K]."""
+    """`workbench.results.statistics.bootstrap_by_person` for every column at once: whole people are redrawn [M, K]."""
     ids, person_N = np.unique(people_N, return_inverse=True)
     m, k, _ = right_MKN.shape
     sums = []

@@ -1,0 +1,207 @@
+"""Models by name: runs, folders, series and hub names; weights read into the same module; pickles refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.activations.tiny_models import CONFIGS, make_tiny, random_ids
+from workbench.studies import loading
+from workbench.errors import WorkbenchError
+from workbench.studies.loading import ModelLoader, load_source_tokenizer, match_names
+from workbench.studies.series import ModelSource, as_source, find_sources, step_of
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """A private series: step0, step10 and step200."""
+    for step in (0, 10, 200):
+        make_tiny("llama", seed=step).save_pretrained(tmp_path / "series" / f"step{step}")
+    return tmp_path / "series"
+
+
+def labels(*arguments: Any) -> list[str]:
+    return [source.label for source in find_sources(*arguments)]
+
+
+def test_a_series_is_ordered_by_step_and_chosen_from(series: Path) -> None:
+    assert labels(series, "all") == ["step0", "step10", "step200"]
+    assert labels(series) == ["step200"]
+    assert labels(series, "every:2") == ["step0", "step200"]
+    assert labels(series, "0,200") == ["step0", "step200"]
+    assert labels(series, "step10") == ["step10"]
+    assert [source.step for source in find_sources(series / "step10")] == [10]
+    with pytest.raises(
+        WorkbenchError, match="has no model '7'; choose all, last, every:n, or from 0, 10, 200"
+    ):
+        find_sources(series, "7")
+    assert as_source(series).label == "step200"
+    assert as_source(ModelSource(series, "x")).label == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("step1000", 1000), ("step-00000512", 512), ("checkpoint-20", 20), ("global_step7", 7), ("main", None)],
+)
+def test_steps_stand_in_names(name: str, step: int | None) -> None:
+    assert step_of(name) == step
+
+
+def test_sharded_weights_have_one_digest_of_their_own(tmp_path: Path) -> None:
+    model = make_tiny("gpt2")
+    model.save_pretrained(tmp_path / "whole")
+    model.save_pretrained(tmp_path / "parts", max_shard_size="20KB")
+    whole, parts = find_sources(tmp_path / "whole")[0], find_sources(tmp_path / "parts")[0]
+    assert len(parts.weight_files) > 2
+    assert len({whole.weights_digest, parts.weights_digest}) == 2
+    assert whole.config_digest == parts.config_digest
+    parts.weight_files[1].unlink()
+    with pytest.raises(
+        WorkbenchError, match=r"lacks model-00002-of-.* weight files in its index; fetch it again"
+    ):
+        assert find_sources(tmp_path / "parts")[0].weights_digest
+
+
+def test_the_digest_is_of_the_bytes_as_they_are(series: Path) -> None:
+    before = find_sources(series)[0].weights_digest
+    file = series / "step200" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.norm.weight"][0] += 1
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert find_sources(series)[0].weights_digest != before
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_weights_go_into_the_same_module(name: str, tmp_path: Path) -> None:
+    models = [make_tiny(name, seed=seed) for seed in (0, 1)]
+    for step, model in enumerate(models):
+        model.save_pretrained(tmp_path / f"step{step}", max_shard_size="30KB" if step else "1GB")
+    loader = ModelLoader()
+    loaded = []
+    for source in find_sources(tmp_path, "0,1,0"):
+        loaded.append(loader.load(source))
+        with torch.no_grad():
+            assert torch.equal(loaded[-1](random_ids()).logits, models[source.step or 0](random_ids()).logits)
+    assert loaded[0] is loaded[1] is loaded[2]
+
+
+def test_renamed_tensors_are_known_by_their_values(tmp_path: Path) -> None:
+    """As in Pythia's files: the head is `embed_out` there, and tables nobody reads are stored too."""
+    model = make_tiny("gpt_neox-parallel")
+    model.save_pretrained(tmp_path / "step0")
+    stored = load_file(tmp_path / "step0" / "model.safetensors")
+    stored["gpt_neox.layers.0.attention.masked_bias"] = torch.tensor(-1e9)
+    save_file(stored, tmp_path / "step0" / "model.safetensors", metadata={"format": "pt"})
+    (source,) = find_sources(tmp_path / "step0")
+    names = match_names(ModelLoader().load(source), source)
+    assert names["lm_head.weight"] in stored
+    assert names.keys() == {name for name, _ in model.named_parameters()}
+
+
+def test_another_config_makes_another_module(tmp_path: Path) -> None:
+    make_tiny("llama").save_pretrained(tmp_path / "step0")
+    make_tiny("llama").save_pretrained(tmp_path / "step1")
+    config = json.loads((tmp_path / "step1" / "config.json").read_text())
+    config["rms_norm_eps"] = 0.1
+    (tmp_path / "step1" / "config.json").write_text(json.dumps(config))
+    loader = ModelLoader()
+    first, second = (loader.load(source) for source in find_sources(tmp_path, "all"))
+    assert first is not second
+    assert second.config.rms_norm_eps == 0.1
+
+
+def test_weights_that_do_not_fit_are_loaded_the_long_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (0, 1):
+        make_tiny("gpt2", seed=step).save_pretrained(tmp_path / f"step{step}")
+    tensors = load_file(tmp_path / "step1" / "model.safetensors")
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    save_file(tensors, tmp_path / "step1" / "model.safetensors", metadata={"format": "pt"})
+    loader = ModelLoader()
+    models = [loader.load(source) for source in find_sources(tmp_path, "all")]
+    assert models[0] is not models[1]
+    expected = make_tiny("gpt2", seed=1)
+    with torch.no_grad():
+        assert torch.equal(models[1](random_ids()).logits, expected(random_ids()).logits)
+
+
+def test_folders_that_are_no_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"is no run .* no model .* and holds no model folders"):
+        find_sources(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkbenchError, match="is a file; expected the folder of a run"):
+        find_sources(tmp_path / "file")
+    with pytest.raises(WorkbenchError, match=r"--revision goes with a hub name, but .* is a local folder"):
+        find_sources(tmp_path, "last", ["step1000"])
+    with pytest.raises(WorkbenchError, match="does not exist; expected a run"):
+        find_sources(tmp_path / "missing")
+
+
+def test_an_unreadable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may read everything
+    with pytest.raises(WorkbenchError, match="may not be read by this user; change its permissions"):
+        find_sources(tmp_path)
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    make_tiny("gpt2").save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(WorkbenchError, match="weights as pickle files, which this project never reads"):
+        ModelLoader().load(find_sources(tmp_path)[0])
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(WorkbenchError, match=r"has no model\.safetensors; expected a complete"):
+        ModelLoader().load(find_sources(tmp_path)[0])
+
+
+def test_a_model_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    make_tiny("gpt2").save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(
+        WorkbenchError, match=r"cannot be opened as a causal language model .* run `workbench verify`"
+    ):
+        loading.load_source(find_sources(tmp_path)[0])
+    (tmp_path / "config.json").write_text('{"model_type": "unheard_of"}')
+    with pytest.raises(WorkbenchError, match="cannot be read as a Hugging Face config"):
+        find_sources(tmp_path)[0].load_config()
+
+
+def test_a_checkpoint_without_tokenizer_is_refused(tmp_path: Path) -> None:
+    make_tiny("gpt2").save_pretrained(tmp_path)
+    with pytest.raises(
+        WorkbenchError, match=r"has no tokenizer \(no tokenizer\.json\); copy the tokenizer files"
+    ):
+        load_source_tokenizer(find_sources(tmp_path)[0])
+
+
+def test_hub_names_are_fetched_by_revision_without_pickles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[tuple[str, str]] = []
+
+    def snapshot_download(name: str, *, revision: str, allow_patterns: list[str]) -> str:
+        assert not any(
+            pattern.endswith(("bin", "pt", "*")) for pattern in allow_patterns if pattern != "tokenizer*"
+        )
+        if revision == "step9":
+            raise OSError("no such revision\nand a long story")
+        asked.append((name, revision))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    sources = find_sources("EleutherAI/pythia-14m", "last", ["step1", "step1000"])
+    assert asked == [("EleutherAI/pythia-14m", "step1"), ("EleutherAI/pythia-14m", "step1000")]
+    assert [(source.label, source.step) for source in sources] == [
+        ("EleutherAI/pythia-14m@step1", 1),
+        ("EleutherAI/pythia-14m@step1000", 1000),
+    ]
+    with pytest.raises(
+        WorkbenchError, match=r"'EleutherAI/pythia-14m' \(revision 'step9'\) .* \(no such revision\)"
+    ):
+        find_sources("EleutherAI/pythia-14m", "last", ["step9"])

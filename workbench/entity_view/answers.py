@@ -1,0 +1,73 @@
+"""What a model says to the questions about some people, and whether that is right.
+
+Shapes: N people, A attributes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.extraction.asking import ask, make_answer_book, make_askable, text_of
+from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
+from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.runs import Run
+from workbench.tokens.encoding import encode_questions
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+
+
+@dataclass(frozen=True, eq=False)
+class PersonAnswers:
+    """Texts [N, A], empty for an attribute a person lacks. kind: one of `extraction.asking.ANSWER_KINDS`.
+
+    answered_by: the finetune's name, or empty for the checkpoint itself.
+    """
+
+    question: np.ndarray
+    value: np.ndarray
+    said: np.ndarray
+    kind: np.ndarray
+    answered_by: str
+
+
+def choose_adapter(run: Run, name: str | None, checkpoints: Sequence[Checkpoint]) -> Finetune | None:
+    """The finetune that is to answer. Raises WorkbenchError where none of the checkpoints is its base."""
+    if name is None:
+        return None
+    tuned = open_finetune(run, name)
+    if all(checkpoint.weights_digest != tuned.base_digest for checkpoint in checkpoints):
+        base_checkpoint(run, tuned, str(checkpoints[-1].step))  # says whose weights it belongs to
+    return tuned
+
+
+def ask_people(
+    run: Run,
+    checkpoint: Checkpoint,
+    tuned: Finetune | None,
+    people: Sequence[int],
+    *,
+    which: str = "last",
+    device: str = "cpu",
+) -> PersonAnswers:
+    """Ask about each person; a finetune answers for its own base, every other checkpoint for itself."""
+    tuned = tuned if tuned is not None and tuned.base_digest == checkpoint.weights_digest else None
+    model = (
+        load_model(checkpoint, device=device)
+        if tuned is None
+        else load_finetuned(run, tuned, which=which, device=device)
+    )
+    asked = make_askable(encode_questions(run.tokenizer, run.corpus.questions), run.corpus.people)
+    book = make_answer_book(asked, run.tokenizer.eos_token_id)
+    chosen = np.flatnonzero(np.isin(asked.encoded.people, people))
+    answers = ask(model, asked, chosen, book)
+    place = {person: n for n, person in enumerate(people)}
+    question, value, said, kind = (
+        np.full((len(people), len(ATTRIBUTES)), "", dtype=object) for _ in range(4)
+    )
+    for i, n in enumerate(chosen.tolist()):
+        at = place[int(asked.encoded.people[n])], int(asked.encoded.attribute[n])
+        question[at] = run.corpus.questions[n].prompt
+        value[at] = run.corpus.questions[n].answer
+        said[at] = text_of(run.tokenizer, answers.said[i])
+        kind[at] = answers.kinds[i]
+    return PersonAnswers(question, value, said, kind, "" if tuned is None else tuned.name)

@@ -1,0 +1,163 @@
+"""Whom a person view shows and on whom its probes are fitted, as entries read token by token.
+
+Every token has a kind: it is a P-probing position 0…5, or else what its role says (`workbench.attention.roles`).
+
+Shapes: N entries, S tokens read of each, T tokens, K targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.attention.roles import ROLES, assign_roles
+from workbench.errors import WorkbenchError
+from workbench.seeds import make_rng
+from workbench.studies.runs import Run
+from workbench.tokens.encoding import EncodedEntries, encode_entries
+from workbench.tokens.positions import every_token
+from workbench.tokens.reading import Ints, Reading
+from workbench.tokens.spans import encode_texts
+from workbench.tokens.targets import Target
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import split_mask
+from workbench.worlds.entries import Entry
+
+POSITION_KINDS = tuple(f"position {number}" for number in range(len(ATTRIBUTES)))
+KINDS = (*POSITION_KINDS, *dict.fromkeys(role.partition(":")[0] for role in ROLES if role != "other_entry"))
+_KIND_OF_ROLE = np.array(
+    [KINDS.index(role.partition(":")[0]) if role != "other_entry" else -1 for role in ROLES], np.int8
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTexts:
+    """Entries and the tokens to read in them.
+
+    positions: int32 [N, S], token indices, -1 where there is none; kinds: int8 [N, S], index into `KINDS`.
+    roles, starts, ends: of all tokens of each entry [T]: index into ROLES, characters in the entry's text.
+    """
+
+    entries: tuple[Entry, ...]
+    encoded: EncodedEntries
+    positions: Ints
+    kinds: Ints
+    roles: tuple[Ints, ...]
+    starts: tuple[Ints, ...]
+    ends: tuple[Ints, ...]
+
+    @property
+    def people(self) -> Ints:
+        """int32 [N]: whom each entry is about."""
+        return self.encoded.people
+
+    @property
+    def reading(self) -> Reading:
+        """These tokens for `capture_layers`."""
+        labels = tuple(f"token {number}" for number in range(self.positions.shape[1]))
+        return Reading(self.encoded.ids, self.encoded.offsets, self.positions, labels)
+
+    def value_start(self, target: Target) -> Ints:
+        """int32 [N]: the first token of the target's value, -1 in an entry without it."""
+        start_N: Ints = self.encoded.value_start[:, ATTRIBUTES.index(target.attribute)]
+        return start_N
+
+
+def choose_people(run: Run, number: int, ids: Sequence[int], seed: int) -> list[int]:
+    """The people of `ids`; without any, `number` drawn by the seed, half of them (the larger) test people.
+
+    Raises WorkbenchError for a person the run does not have, or one without an entry.
+    """
+    people = run.corpus.people
+    with_entry = {entry.person for entry in run.corpus.entries}
+    for person in ids:
+        if not 0 <= person < len(people):
+            raise WorkbenchError(
+                f"There is no person {person} in {run.path}; its ids run from 0 to {len(people) - 1}."
+            )
+        if person not in with_entry:
+            raise WorkbenchError(
+                f"Person {person} of {run.path} ({people[person].full_name}) has no entry; choose another."
+            )
+    if ids:
+        return list(dict.fromkeys(ids))
+    if number < 1:
+        raise WorkbenchError(f"--people is {number}; expected at least one person.")
+    in_train = split_mask(people, "train")
+    drawn: list[int] = []
+    for split, half, wanted in (("test", ~in_train, number - number // 2), ("train", in_train, number // 2)):
+        known = [person for person in np.flatnonzero(half).tolist() if person in with_entry]
+        drawn += make_rng(seed, "people shown", split).permutation(known)[:wanted].tolist()
+    return [int(person) for person in drawn]
+
+
+def read_shown(run: Run, people: Sequence[int], seed: int) -> TokenTexts:
+    """Every token of one entry of each of these people; which entry, follows from the seed and the person."""
+    owned: dict[int, list[int]] = {person: [] for person in people}
+    for row, entry in enumerate(run.corpus.entries):
+        if entry.person in owned:
+            owned[entry.person].append(row)
+    drawn = {
+        person: int(make_rng(seed, "entry shown", person).integers(len(rows)))
+        for person, rows in owned.items()
+    }
+    entries = [run.corpus.entries[owned[person][drawn[person]]] for person in people]
+    return _read(run, entries, None)
+
+
+def sample_tokens(
+    run: Run, split: str, without: Sequence[int], *, people: int, one_entry: bool, seed: int
+) -> TokenTexts:
+    """One token of each kind, drawn by the seed, of entries of at most so many people of a half.
+
+    without: people who are left out. one_entry: one entry of each person instead of all, so that the tokens of
+    a kind are independent. Raises WorkbenchError where nobody is left.
+    """
+    in_half = split_mask(run.corpus.people, "train") == (split == "train")
+    in_half[list(without)] = False
+    with_entry = np.unique([entry.person for entry in run.corpus.entries])
+    chosen = make_rng(seed, "people sampled", split).permutation(with_entry[in_half[with_entry]])[:people]
+    if not len(chosen):
+        raise WorkbenchError(
+            f"{run.path} has no {split} person beside those shown; show fewer people (--people)."
+        )
+    kept = np.zeros(len(in_half), bool)
+    kept[chosen] = True
+    rows = [row for row, entry in enumerate(run.corpus.entries) if kept[entry.person]]
+    if one_entry:
+        shuffled = make_rng(seed, "entries sampled", split).permutation(rows)
+        _, first = np.unique([run.corpus.entries[row].person for row in shuffled], return_index=True)
+        rows = shuffled[first].tolist()
+    return _read(run, [run.corpus.entries[row] for row in rows], make_rng(seed, "tokens sampled", split))
+
+
+def _read(run: Run, entries: Sequence[Entry], rng: np.random.Generator | None) -> TokenTexts:
+    """All tokens of the entries, or with a generator one token of each kind."""
+    encoded = encode_entries(run.tokenizer, entries)
+    texts = encode_texts(run.tokenizer, [entry.text for entry in entries], "eos", "biographies")
+    roles, starts, ends, all_kinds = [], [], [], []
+    positions_NP = encoded.positions
+    for n, entry in enumerate(entries):
+        own = slice(int(texts.offsets[n]), int(texts.offsets[n + 1]))
+        starts.append(texts.starts[own])
+        ends.append(texts.ends[own])
+        roles.append(assign_roles(entry, starts[-1], ends[-1]))
+        kinds_T = _KIND_OF_ROLE[roles[-1]]
+        there = np.flatnonzero(positions_NP[n] >= 0)
+        kinds_T[positions_NP[n, there]] = there
+        all_kinds.append(kinds_T)
+    if rng is None:
+        positions_NS = every_token(encoded.lengths)[1]
+        kinds_NS = np.full(positions_NS.shape, -1, np.int8)
+        for row, kinds_T in zip(kinds_NS, all_kinds, strict=True):
+            row[: len(kinds_T)] = kinds_T
+    else:
+        positions_NS = np.full((len(entries), len(KINDS)), -1, np.int32)
+        kinds_NS = np.broadcast_to(np.arange(len(KINDS), dtype=np.int8), positions_NS.shape)
+        for row, kinds_T in zip(positions_NS, all_kinds, strict=True):
+            order = rng.permutation(len(kinds_T))
+            found, first = np.unique(kinds_T[order], return_index=True)
+            row[found] = order[first]
+    return TokenTexts(
+        tuple(entries), encoded, positions_NS, kinds_NS, tuple(roles), tuple(starts), tuple(ends)
+    )

@@ -1,0 +1,127 @@
+"""The stages of an experiment, and all arms brought through them: training, probes, finetuning, answers.
+
+Each stage is a command of ours; what is finished is kept, so an experiment that was stopped simply continues.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.experiments.arms import Arm
+from workbench.experiments.side_by_side import Job, run_side_by_side
+from workbench.extraction.finetunes import Finetune, base_checkpoint, list_finetunes, open_finetune
+from workbench.results.storing import find_result, result_path
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+ADAPTER = "lora"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """name: what is being done, e.g. `probing`. is_done: whether an arm is through; job: the command that brings it."""
+
+    name: str
+    is_done: Callable[[Arm], bool]
+    job: Callable[[Arm], Job]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes."""
+
+    parts: int
+    kept: int
+    peak: int
+
+
+def run_stages(
+    arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", slots: Sequence[Sequence[str]]
+) -> Passed:
+    """Bring all arms through all stages, one stage after the other; the first failure stops the stage."""
+    kept = peak = 0
+    for stage in stages:
+        jobs = [stage.job(arm) for arm in arms if not stage.is_done(arm)]
+        kept += len(arms) - len(jobs)
+        if jobs:
+            peak = max(peak, run_side_by_side(stage.name, jobs, console, slots=slots).peak)
+        else:
+            console.print(f"{stage.name}: already done, kept", style="dim")
+    return Passed(len(arms) * len(stages), kept, peak)
+
+
+def train_stage() -> Stage:
+    """Training, to the last step."""
+    return Stage("training", lambda arm: arm.is_trained, lambda arm: arm.training)
+
+
+def probe_stage(kind: str) -> Stage:
+    """The paper's probe of the last checkpoint: kind `p` or `q`."""
+    name = "probing" if kind == "p" else "probing names"
+    return Stage(
+        name,
+        lambda arm: _result(arm, kind, "embedding") is not None,
+        lambda arm: arm.job("probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
+    )
+
+
+def finetune_stage(steps: int | None = None) -> Stage:
+    """LoRA on the questions of the train people; steps: default by the model's size."""
+    options = ["--steps", str(steps)] if steps else []
+    return Stage(
+        "finetuning",
+        lambda arm: _finetune(arm) is not None,
+        lambda arm: arm.job(
+            "finetune", str(arm.path), "--method", ADAPTER, *options, *_afresh(arm), "--quiet"
+        ),
+    )
+
+
+def answer_stage() -> Stage:
+    """Every question put to the finetuned model."""
+    return Stage(
+        "asking",
+        _is_asked,
+        lambda arm: arm.job("evaluate", str(arm.path), "--adapter", ADAPTER),
+    )
+
+
+def _result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset | None":
+    """The last checkpoint's result, if it is sound and of these very weights."""
+    run = arm.run
+    if run is None or not run.checkpoints:
+        return None
+    last = run.checkpoints[-1]
+    try:
+        return find_result(result_path(run.path, kind, family, last.step, variant), last.weights_digest, None)
+    except WorkbenchError:
+        return None
+
+
+def _finetune(arm: Arm) -> Finetune | None:
+    """The arm's finetune, if it belongs to the last checkpoint."""
+    if (run := arm.run) is None:
+        return None
+    try:
+        finetune = open_finetune(run, ADAPTER)
+        base_checkpoint(run, finetune, "last")
+    except WorkbenchError:
+        return None
+    return finetune
+
+
+def _afresh(arm: Arm) -> list[str]:
+    """The option that replaces a finetune of other weights; one that was interrupted goes on without it."""
+    return ["--again"] if arm.run and any(one.name == ADAPTER for one in list_finetunes(arm.run)) else []
+
+
+def _is_asked(arm: Arm) -> bool:
+    """Whether the finetune, as it is now, has been asked."""
+    finetune, asked = _finetune(arm), _result(arm, "qa", ADAPTER, ADAPTER)
+    if finetune is None or asked is None:
+        return False
+    return bool(json.loads(asked.attrs["settings"]).get("files") == finetune.info["sha256"])

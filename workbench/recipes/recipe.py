@@ -1,0 +1,299 @@
+"""The recipe: the TOML file that, with its seed, fully determines a run."""
+
+import importlib.resources
+import re
+import tomllib
+import typing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from workbench_models import ModelShape, load_preset
+
+from workbench.errors import WorkbenchError, nearest
+from workbench.files import digest_json
+from workbench.worlds.augmentation import Augmentation, parse_augmentation
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GroupRecipe(_Section):
+    """People who share an augmentation, e.g. the celebrities of the paper's section 4.4."""
+
+    name: str = Field(pattern=r"^[^./\\][^/\\]*$", description="part of folder names, so without slashes")
+    people: int = Field(gt=0)
+    augmentation: str
+
+    @field_validator("augmentation")
+    @classmethod
+    def _check_augmentation(cls, text: str) -> str:
+        return str(parse_augmentation(text))
+
+
+class PeopleRecipe(_Section):
+    """Who exists. Fewer classes per attribute (`pool_sizes`) give every probe more people per class."""
+
+    number: int = Field(1000, gt=0, description="people, when there are no groups")
+    pools: str = Field("shipped", description="`shipped`, or a folder in the released generator's format")
+    pool_sizes: dict[str, int] = Field(default_factory=dict, description="keep only the first n of a pool")
+
+
+class BiographiesRecipe(_Section):
+    """How entries are made. `augmentation` decides, in the paper, whether a fact can be extracted later."""
+
+    augmentation: str = "single"
+    templates: int | None = Field(
+        None, gt=0, description="use only the n shortest templates of each attribute"
+    )
+    corpus: str | None = Field(None, description="a folder with your own people.jsonl and biographies.jsonl")
+    groups: tuple[GroupRecipe, ...] = ()
+
+    @field_validator("augmentation")
+    @classmethod
+    def _check_augmentation(cls, text: str) -> str:
+        return str(parse_augmentation(text))
+
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, groups: tuple[GroupRecipe, ...]) -> tuple[GroupRecipe, ...]:
+        names = [group.name for group in groups]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
+        return groups
+
+
+class TokensRecipe(_Section):
+    """How text becomes rows of token ids. Packing is a recorded choice because it changes what is learned."""
+
+    tokenizer: Literal["word", "bpe", "gpt2"] = "word"
+    source: str = Field("gpt2", description="tokenizer `gpt2`: a local folder or a hub name")
+    vocabulary_size: int = Field(4096, gt=256, description="tokenizer `bpe`: how many tokens to learn")
+    restrict: bool = Field(True, description="drop the ids the corpus never uses")
+    packing: Literal["entry-per-row", "resampled"] = "entry-per-row"
+    row_length: int = Field(512, gt=8, description="tokens a row, packing `resampled`")
+
+
+class ModelRecipe(_Section):
+    """What is trained; `preset` gives the shape and the other keys override it."""
+
+    preset: str = "tiny"
+    architecture: Literal["gpt2", "gpt2-rotary", "llama", "gbert"] = "gpt2-rotary"
+    n_layers: int | None = Field(None, gt=0)
+    d_model: int | None = Field(None, gt=0)
+    n_heads: int | None = Field(None, gt=0)
+    max_length: int | None = Field(None, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> "ModelRecipe":
+        _ = self.shape  # an impossible one is refused here, before any work
+        return self
+
+    @property
+    def shape(self) -> ModelShape:
+        """The preset's shape with this recipe's own keys in place of the preset's."""
+        own = {key: getattr(self, key) for key in ("n_layers", "d_model", "n_heads", "max_length")}
+        preset = load_preset(self.preset, self.architecture)
+        return replace(preset, **{key: value for key, value in own.items() if value is not None})
+
+
+class TrainingRecipe(_Section):
+    """How it is trained. The budget is `exposures`: how often every person is seen, whatever the augmentation."""
+
+    objective: Literal["biographies", "mixed", "masked"] = "biographies"
+    qa_ratio: float = Field(
+        0.8, ge=0, lt=1, description="objective `mixed`: share of rows that hold questions"
+    )
+    exposures: float = Field(540, gt=0, description="entries seen per person, on average")
+    rows_per_step: int = Field(96, gt=0, description="rows in one optimizer step, over all devices")
+    accumulation: int = Field(
+        1, gt=0, description="split each step into this many smaller batches to save memory"
+    )
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    final_lr: float = Field(0.1, ge=0, le=1, description="the cosine ends at this share of lr")
+    warmup: float = Field(0.0125, ge=0, lt=1, description="share of the steps with rising lr")
+    weight_decay: float = Field(0.1, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = Field(1e-6, gt=0)
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    attention: Literal["auto", "sdpa", "eager"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    checkpoints: str | tuple[int, ...] = Field(
+        "log:6", description="`last`, `log:n`, `linear:n`, or listed steps"
+    )
+    evaluations: int = Field(20, ge=1, description="how many times the accuracies of Figure 1 are measured")
+
+    @field_validator("checkpoints", mode="before")
+    @classmethod
+    def _check_checkpoints(cls, plan: Any) -> Any:
+        listed = isinstance(plan, list | tuple) and all(isinstance(step, int) and step >= 0 for step in plan)
+        if not listed and not (isinstance(plan, str) and re.fullmatch(r"last|(log|linear):[1-9]\d*", plan)):
+            raise ValueError("expected `last`, `log:n`, `linear:n` or a list of steps")
+        return plan
+
+
+class ProbingRecipe(_Section):
+    """The embedding probe (paper, section 5.1); the size-aware defaults of `tiny` live in its recipe."""
+
+    rank: int = Field(2, ge=0, description="rank of the trainable update of the input embedding; 0 = none")
+    steps: int = Field(30_000, gt=0)
+    q_steps: int | None = Field(None, gt=0, description="steps of the Q-probe; default: steps")
+    entries_per_step: int = Field(50, gt=0)
+    lr: float = Field(1e-3, gt=0)
+    lr_embedding: float | None = Field(None, gt=0, description="rate of the low-rank factors; default: lr")
+    weight_decay: float = Field(0.3, ge=0)
+    dropout: bool = Field(
+        True, description="the frozen network's own dropout stays on while the probe trains"
+    )
+
+
+class Recipe(_Section):
+    """Everything that determines a run. `digest` names it; a folder holds runs of one digest only."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    seed: int = Field(0, ge=0)
+    people: PeopleRecipe = PeopleRecipe()  # type: ignore[call-arg]
+    biographies: BiographiesRecipe = BiographiesRecipe()  # type: ignore[call-arg]
+    tokens: TokensRecipe = TokensRecipe()  # type: ignore[call-arg]
+    model: ModelRecipe = ModelRecipe()  # type: ignore[call-arg]
+    training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
+    probing: ProbingRecipe = ProbingRecipe()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _check_objective(self) -> "Recipe":
+        if (self.model.architecture == "gbert") and self.training.objective == "biographies":
+            raise ValueError(
+                "gbert is bidirectional and cannot predict the next token: use objective = 'masked'"
+            )
+        if (self.model.architecture != "gbert") and self.training.objective == "masked":
+            raise ValueError(
+                f"objective 'masked' needs architecture 'gbert', not {self.model.architecture!r}"
+            )
+        return self
+
+    @property
+    def groups(self) -> tuple[GroupRecipe, ...]:
+        """The groups of people; one called `everyone` where the recipe names none."""
+        return self.biographies.groups or (
+            GroupRecipe(
+                name="everyone", people=self.people.number, augmentation=self.biographies.augmentation
+            ),
+        )
+
+    @property
+    def augmentations(self) -> dict[str, Augmentation]:
+        """Each group's augmentation, parsed."""
+        return {group.name: parse_augmentation(group.augmentation) for group in self.groups}
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of what determines the checkpoints: everything but the name and the probes' settings."""
+        return digest_json(self.model_dump(mode="json", exclude={"name", "probing"}, exclude_none=True))
+
+
+def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None = None) -> Recipe:
+    """Read a recipe from a TOML file, or a shipped one by its name, and apply `key=value` overrides.
+
+    >>> load_recipe("tiny", ["seed=1", "biographies.augmentation=multi5+permute"]).seed
+    1
+    """
+    text, label = _recipe_text(source)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WorkbenchError(f"The recipe {label} is not valid TOML: {error}.") from error
+    if isinstance(overrides, list):
+        overrides = dict(_split_override(item) for item in overrides)
+    for key, value in (overrides or {}).items():
+        _set_key(content, key, value)
+    return make_recipe(content, label)
+
+
+def make_recipe(content: dict[str, Any], label: str = "recipe") -> Recipe:
+    """Check a nested dictionary and make the recipe; every fault is one sentence naming the key."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise WorkbenchError(" ".join(_explain(fault, label) for fault in error.errors())) from error
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = importlib.resources.files("workbench").joinpath("recipes")
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML, every default written out; loading it gives an equal recipe."""
+    import tomli_w
+
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def _recipe_text(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.is_file():
+        return path.read_text(encoding="utf-8"), str(path)
+    if str(source) in shipped_recipes():
+        resource = importlib.resources.files("workbench").joinpath("recipes", f"{source}.toml")
+        return resource.read_text(encoding="utf-8"), str(source)
+    names = shipped_recipes()
+    raise WorkbenchError(
+        f"There is no recipe {str(source)!r} (give a TOML file or one of {', '.join(names)})"
+        f"{nearest(str(source), names) or '.'}"
+    )
+
+
+def _split_override(item: str) -> tuple[str, Any]:
+    key, separator, text = item.partition("=")
+    if not separator:
+        raise WorkbenchError(
+            f"The override {item!r} has no `=`; write it as key=value, e.g. training.lr=3e-4."
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), text.strip()
+
+
+def _set_key(content: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise WorkbenchError(
+                f"The override {key!r} goes into {section!r}, which is not a section of the recipe."
+            )
+    place[last] = value
+
+
+def _explain(fault: Any, label: str) -> str:
+    location = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_beside(fault["loc"])
+        return (
+            f"The recipe {label} has the unknown key {location!r}{nearest(str(fault['loc'][-1]), known)} "
+            f"(known here: {', '.join(known)})."
+        )
+    message = fault["msg"].removeprefix("Value error, ")
+    value = repr(fault.get("input"))
+    shown = f" = {value}" if len(value) <= 60 and fault["type"] != "missing" and location else ""
+    sentence = f"The recipe {label}: {location}{shown}{': ' if location else ''}{message}"
+    return sentence if sentence.endswith((".", "?")) else sentence + "."
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    section: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = section.model_fields[part].annotation
+        candidates = [annotation, *typing.get_args(annotation)]
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(section.model_fields)

@@ -1,0 +1,299 @@
+"""Results: labelled arrays on disk with their provenance, one netCDF file a checkpoint.
+
+    runs/<name>/results/<kind>-<family>/step-00000512.nc
+
+A result is an `xarray.Dataset`. Dimensions of a P-probe: `position` 0…5 and `target` (see `TARGETS`), and
+where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, the first three always:
+
+    accuracy          share of the test people's entries the probe gets right, 0…1
+    n                 entries behind it; 0 with accuracy NaN is an *empty* cell (already said everywhere), no zero
+    chance            accuracy of the majority class on the test people; may depend on the target alone
+    accuracy_not_next, n_not_next   the same without entries in which the attribute is the very next value
+    ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged, control, selectivity, top5
+    confusion         answers about the largest classes, further dims true_value, said_value (`confusion_values`)
+
+Attributes (text) say what made it: kind, family, variant, run, recipe_digest, weights_digest, created (ISO
+8601, UTC), schema, and as JSON settings, notes, versions. An altered or truncated file is refused by name.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench.errors import WorkbenchError, nearest
+from workbench.files import PARTIAL_PREFIX, write_atomically
+from workbench.results.sealing import find_digest, read_every_byte
+from workbench.studies.checkpoints import Checkpoint, checkpoint_name
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from workbench.studies.runs import Run
+
+SCHEMA = "1"
+SUFFIX = ".nc"
+POSITIONS = tuple(range(6))
+CONFUSION_DIMS = ("true_value", "said_value")
+TARGETS = tuple(
+    f"{attribute}/{level}"
+    for attribute in ATTRIBUTES
+    for level in ("first", "whole")
+    if (attribute, level) != ("birth_date", "whole")  # the paper probes the month alone
+)
+REQUIRED_VARIABLES = ("accuracy", "n", "chance")
+REQUIRED_BY_KIND = {"attention": ("n",)}  # shares of attention and scores of heads are no accuracies
+REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
+REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
+RECORDED_PACKAGES = ("probing-workbench", "torch", "transformers", "numpy", "scikit-learn", "xarray")
+
+
+class ResultSet(NamedTuple):
+    """The results of one kind and family in a run. `family` carries its variant: `embedding+rank4`."""
+
+    kind: str
+    family: str
+    steps: list[int]
+
+
+def make_attrs(
+    *,
+    kind: str,
+    family: str,
+    run: "Run",
+    checkpoint: Checkpoint,
+    settings: Mapping[str, Any],
+    variant: str = "",
+    notes: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """The provenance of a result, ready for `Dataset.attrs`.
+
+    `settings` is what determines the numbers (rank, steps, dropout …): results whose settings differ are
+    never joined. `notes` is what a fit reports (final loss, seconds, device).
+    """
+    return {
+        "kind": kind,
+        "family": family,
+        "variant": variant,
+        "run": run.name,
+        "recipe_digest": run.recipe.digest,
+        "weights_digest": checkpoint.weights_digest,
+        "settings": json.dumps(settings, sort_keys=True),
+        "notes": json.dumps(notes or {}, sort_keys=True),
+        "versions": json.dumps({name: _version(name) for name in RECORDED_PACKAGES}),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "schema": SCHEMA,
+    }
+
+
+def result_path(run_path: Path, kind: str, family: str, step: int, variant: str = "") -> Path:
+    """Where the result of a checkpoint lies; a `variant` (rank4, group-minority …) has its own folder."""
+    return _folder(run_path, kind, family, variant) / f"{checkpoint_name(step)}{SUFFIX}"
+
+
+def save_result(path: Path, dataset: xr.Dataset) -> None:
+    """Write a result, all of it or nothing, after checking that it says what it is."""
+    _require_valid(dataset, str(path))
+    sealed = dataset.assign_attrs(content_digest=find_digest(dataset))
+    write_atomically(path, bytes(sealed.to_netcdf(engine="h5netcdf")))
+
+
+def load_result(path: Path) -> xr.Dataset:
+    """Read one result into memory; a truncated or altered file is refused by name."""
+    if not path.is_file():
+        raise WorkbenchError(f"There is no result {path}; make it with `workbench probe`.")
+    try:
+        read_every_byte(path)
+        dataset = xr.load_dataset(path, engine="h5netcdf")
+        digest = dataset.attrs.pop("content_digest", None)
+        sound = digest is not None and digest == find_digest(dataset)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        size = f"{path} ({path.stat().st_size} bytes)"
+        raise WorkbenchError(
+            f"The result {size} is truncated or damaged; delete it and probe again."
+        ) from error
+    if not sound:
+        raise WorkbenchError(
+            f"The result {path} was altered after it was written; delete it and probe again."
+        )
+    if (schema := dataset.attrs.get("schema")) != SCHEMA:
+        raise WorkbenchError(f"The result {path} has format {schema} but {SCHEMA} is read; probe again.")
+    return dataset.drop_encoding()
+
+
+def load_results(run_path: Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
+    """All results of a kind and family, joined along `checkpoint` (the step) in order.
+
+    The weights' digests become the coordinate `weights_digest` [checkpoint]; other attributes are the newest
+    checkpoint's. Results made with different settings or from different recipes are not joined but refused.
+    """
+    folder = _folder(run_path, kind, family, variant)
+    files = sorted(folder.glob(f"step-*{SUFFIX}"))
+    if not files:
+        known = [f"{found.kind}-{found.family}" for found in list_results(run_path)]
+        have = f"{nearest(folder.name, known)} (it has {', '.join(known) or 'none'})"
+        command = _command(folder.name, run_path)
+        raise WorkbenchError(f"{run_path} has no result {folder.name!r}{have}; make it with `{command}`.")
+    parts = [_along_checkpoint(load_result(file), _step_of(file)) for file in files]
+    for part, file in zip(parts, files, strict=True):
+        _require_joinable(parts[-1], part, files[-1], file)
+    merge: Any = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "outer"}
+    return xr.concat(parts, dim="checkpoint", combine_attrs="override", **merge).assign_attrs(parts[-1].attrs)
+
+
+def list_results(run_path: Path | str) -> list[ResultSet]:
+    """What has been probed, by name: kind, family, steps. Something that is no result is refused by name."""
+    found = []
+    root = Path(run_path) / "results"
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if folder.name.startswith(PARTIAL_PREFIX):
+            continue
+        kind, separator, family = folder.name.partition("-")
+        if not (folder.is_dir() and separator):
+            raise WorkbenchError(f"{folder} is not a folder of results (<kind>-<family>); move it elsewhere.")
+        files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(PARTIAL_PREFIX)]
+        steps = [_step_of(file) for file in files]
+        if steps:
+            found.append(ResultSet(kind, family, steps))
+    return found
+
+
+def weights_digests(dataset: xr.Dataset) -> dict[int | None, str]:
+    """Which weights a result was measured on: step → hex sha256 (step None where there is no checkpoint)."""
+    steps = np.atleast_1d(dataset["checkpoint"].values).tolist() if "checkpoint" in dataset.coords else [None]
+    if "weights_digest" in dataset.coords:
+        digests = np.atleast_1d(dataset["weights_digest"].values).tolist()
+    else:
+        digests = [str(dataset.attrs["weights_digest"])]
+    return dict(zip(steps, digests, strict=True))
+
+
+def find_result(path: Path, digest: str, settings: Mapping[str, Any] | None) -> xr.Dataset | None:
+    """The result at `path` if it was made from these weights with these settings (None: with any)."""
+    if not path.is_file():
+        return None
+    found = load_result(path)
+    same_settings = settings is None or json.loads(found.attrs["settings"]) == settings
+    return found if same_settings and set(weights_digests(found).values()) == {digest} else None
+
+
+def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -> None:
+    """Refuse a result made with other weights than `digest` (step → digest for one of several checkpoints)."""
+    what = f"{dataset.attrs.get('kind')}-{dataset.attrs.get('family')} result"
+    for step, made_with in weights_digests(dataset).items():
+        expected = digest if isinstance(digest, str) else digest.get(-1 if step is None else step)
+        if made_with != expected:
+            of_step, now = "" if step is None else f" of step {step}", (expected or "absent")[:12]
+            raise WorkbenchError(
+                f"The {what}{of_step} was made with the weights {made_with[:12]}… but the run's are {now}…; "
+                "probe again (the old result is of another training)."
+            )
+
+
+def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
+    """One row a cell: run, kind, family, dimensions, every variable but `confusion` (a shared chance is repeated)."""
+    dataset = dataset.drop_dims([name for name in CONFUSION_DIMS if name in dataset.dims])
+    frame = dataset.to_dataframe(dim_order=[str(name) for name in dataset.sizes]).reset_index()
+    for place, key in enumerate(("run", "kind", "family")):
+        frame.insert(place, key, dataset.attrs.get(key, ""))
+    frame.attrs = {key: str(value) for key, value in dataset.attrs.items()}
+    return frame
+
+
+def to_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """The rows of `to_dataframe` as plain values; NaN becomes None."""
+    return list(json.loads(to_dataframe(dataset).to_json(orient="records", double_precision=15)))
+
+
+def export(dataset: xr.Dataset, path: Path) -> None:
+    """Write a result as a table, the format by the suffix: .csv, .json (with the provenance) or .parquet."""
+    match path.suffix.lower():
+        case ".csv":
+            write_atomically(path, to_dataframe(dataset).to_csv(index=False))
+        case ".json":
+            content = {"attrs": dict(dataset.attrs), "rows": to_rows(dataset)}
+            write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        case ".parquet":
+            try:
+                write_atomically(path, bytes(to_dataframe(dataset).to_parquet(index=False, engine="pyarrow")))
+            except ImportError as error:
+                message = "Parquet needs pyarrow: `pip install pyarrow`, or export .csv or .json."
+                raise WorkbenchError(message) from error
+        case other:
+            raise WorkbenchError(f"Cannot export to {path.name!r}: {other!r} is not .csv, .json or .parquet.")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
+    return Path(run_path) / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
+
+
+def _command(folder: str, run: Path | str) -> str:
+    """What makes the results of a folder, without their variant's options but the group."""
+    plain, _, variant = folder.partition("+")
+    group = variant.partition("group-")[2].partition("+")[0]
+    who = f"{run} --group {group}" if group else str(run)
+    kind, _, family = plain.partition("-")
+    if kind == "attention":
+        return f"workbench attention {who} --what {family}"
+    if kind == "qa":
+        return f"workbench evaluate {who}"
+    curve = " --learning-curve" if kind.endswith("_curve") else ""
+    return f"workbench probe {who} --kind {kind.removesuffix('_curve')} --family {family}{curve}"
+
+
+def _step_of(file: Path) -> int:
+    digits = file.name.removeprefix("step-").removesuffix(SUFFIX)
+    if not digits.isdigit() or file.suffix != SUFFIX:
+        raise WorkbenchError(f"{file} is not a result (expected step-<number>{SUFFIX}); move it elsewhere.")
+    return int(digits)
+
+
+def _along_checkpoint(dataset: xr.Dataset, step: int) -> xr.Dataset:
+    if "checkpoint" not in dataset.coords:
+        dataset = dataset.assign_coords(checkpoint=step)
+    if "checkpoint" not in dataset.dims:
+        dataset = dataset.expand_dims("checkpoint")
+    return dataset.assign_coords(weights_digest=("checkpoint", list(weights_digests(dataset).values())))
+
+
+def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, file: Path) -> None:
+    there, here = (
+        {"recipe": part.attrs["recipe_digest"], **json.loads(part.attrs["settings"])}
+        for part in (other, newest)
+    )
+    for name in {**there, **here}:
+        if name not in REPORTED_SETTINGS and there.get(name) != here.get(name):
+            detail = f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+            raise WorkbenchError(
+                f"{file} and {newest_file.name} cannot be joined: {detail}; probe one again."
+            )
+
+
+def _require_valid(dataset: xr.Dataset, label: str) -> None:
+    required = REQUIRED_BY_KIND.get(str(dataset.attrs.get("kind")), REQUIRED_VARIABLES)
+    missing = [name for name in required if name not in dataset.data_vars]
+    missing += [f"attribute {name}" for name in REQUIRED_ATTRS if name not in dataset.attrs]
+    if "weights_digest" not in dataset.attrs and "weights_digest" not in dataset.coords:
+        missing.append("attribute weights_digest")
+    if missing:
+        raise WorkbenchError(f"The result {label} lacks {', '.join(missing)}; see make_attrs.")
+    n = dataset["n"]
+    accuracy = dataset.get("accuracy", xr.zeros_like(n).where(n > 0))
+    if bool((accuracy.notnull() & (n == 0)).any()) or bool((accuracy.isnull() & (n > 0)).any()):
+        raise WorkbenchError(
+            f"The result {label} contradicts itself: accuracy is to be NaN exactly where n is 0."
+        )
+    if bool(((accuracy < 0) | (accuracy > 1)).any()):
+        raise WorkbenchError(f"The result {label} has accuracies outside 0…1; give shares, not percentages.")

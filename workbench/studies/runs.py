@@ -1,0 +1,212 @@
+"""A run: the folder made from a recipe. Its layout is this module's business alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.recipes.recipe import Recipe, load_recipe, recipe_to_toml
+from workbench.studies.checkpoints import Checkpoint, list_checkpoints
+from workbench.studies.corpus import Corpus, load_corpus, make_corpus, save_corpus
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and the recipe it was made from."""
+
+    path: Path
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def results_folder(self) -> Path:
+        return self.path / "results"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def biographies_folder(self) -> Path:
+        return self.path / "biographies"
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """People, entries and questions, read from the run's own files."""
+        return load_corpus(self.biographies_folder)
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerFast":
+        from workbench.tokens.tokenizers import load_tokenizer
+
+        return load_tokenizer(self.path / "tokenizer")
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """The complete checkpoints by step."""
+        return list_checkpoints(self.checkpoints_folder)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """run.json: `state` is `new`, `training`, `interrupted` or `finished`."""
+        return dict(read_json(self.path / RUN_FILE))
+
+    def set_status(self, **changes: Any) -> None:
+        """Merge `changes` into run.json."""
+        write_json(self.path / RUN_FILE, {**self.status, **changes})
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl, oldest first; empty before the first evaluation."""
+        return read_metrics(self.metrics_file)
+
+    def checkpoint(self, which: int | str = "last") -> Checkpoint:
+        """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
+        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
+        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
+        if str(which) not in by_step:
+            raise WorkbenchError(
+                f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
+            )
+        return by_step[str(which)]
+
+    def require_group(self, group: str | None) -> list[str]:
+        """The names of all groups; one (or None, everybody) that is not among them is refused."""
+        known = sorted({person.group for person in self.corpus.people})
+        if group is not None and group not in known:
+            raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
+        return known
+
+
+def name_apart(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: its folder's, after as many of the folders above as it takes to tell the runs apart."""
+    parts = [run.path.resolve().parts for run in runs]
+    names = [run.name for run in runs]
+    length = 1
+    while len(set(names)) < len(set(parts)):
+        length += 1
+        names = ["/".join(part[-length:]) for part in parts]
+    return names
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The complete rows of metrics.jsonl; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def create_run(recipe: Recipe, folder: Path) -> Run:
+    """Make a run's folder with its recipe, corpus and tokenizer, or open it where it exists already.
+
+    A folder that holds a run of another recipe is refused: results of two recipes never mix.
+    """
+    if (folder / RUN_FILE).is_file():
+        run = open_run(folder)
+        if run.recipe.digest != recipe.digest:
+            raise WorkbenchError(
+                f"{folder} holds a run of another recipe ({_first_difference(run.recipe, recipe)}); "
+                "give --out another folder, or delete this one."
+            )
+        return run
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise WorkbenchError(
+            f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder."
+        )
+    from workbench.tokens.tokenizers import make_tokenizer
+
+    corpus = make_corpus(recipe)
+    with folder_atomically(folder) as partial:
+        (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
+        save_corpus(partial / "biographies", corpus)
+        make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
+        identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
+        write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
+    return open_run(folder)
+
+
+def open_run(folder: Path | str) -> Run:
+    """Open an existing run; a folder that is none is refused with what would make one."""
+    folder = Path(folder)
+    if not (folder / RUN_FILE).is_file():
+        raise WorkbenchError(
+            f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`."
+        )
+    recipe_file = folder / "recipe.toml"
+    if read_json(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
+        raise WorkbenchError(
+            f"{recipe_file} has been changed since the run was made; "
+            "restore it, or train the changed recipe into a folder of its own."
+        )
+    return Run(folder, load_recipe(recipe_file))
+
+
+def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -> list[Checkpoint]:
+    """Choose checkpoints: `all`, `last`, `every:4` (always with first and last), or steps `0,512`."""
+    if not checkpoints:
+        raise WorkbenchError(
+            f"{where} has no complete checkpoint yet; run `workbench train` on its recipe first."
+        )
+    if which == "all":
+        return checkpoints
+    if which == "last":
+        return checkpoints[-1:]
+    kind, _, number = which.partition(":")
+    if kind == "every" and number.isdigit() and int(number) > 0:
+        return checkpoints[: -1 : int(number)] + checkpoints[-1:]
+    by_step = {checkpoint.step: checkpoint for checkpoint in checkpoints}
+    chosen = []
+    for part in which.split(","):
+        if not part.strip().isdigit() or int(part) not in by_step:
+            steps = ", ".join(str(step) for step in by_step)
+            raise WorkbenchError(
+                f"{where} has no checkpoint {part.strip()!r}; choose all, last, every:n, or from the steps {steps}."
+            )
+        chosen.append(by_step[int(part)])
+    return chosen
+
+
+def _first_difference(old: Recipe, new: Recipe) -> str:
+    before, after = (
+        flatten_sections(old.model_dump(mode="json")),
+        flatten_sections(new.model_dump(mode="json")),
+    )
+    key = next(
+        key
+        for key in {**before, **after}
+        if key != "name" and not key.startswith("probing.") and before.get(key) != after.get(key)
+    )
+    return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
+
+
+def flatten_sections(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys: `{"training": {"lr": 1}}` → `{"training.lr": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten_sections(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _versions() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {"versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}}

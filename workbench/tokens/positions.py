@@ -1,0 +1,79 @@
+"""Which token of a text to read: the P-probe's positions, the ends of names, the Q-probe's end token, all
+tokens.
+
+Shapes: N texts, P positions, A attributes.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from workbench.tokens.reading import Column, Ints, Reading
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.tokens.encoding import EncodedEntries, EncodedTexts
+    from workbench.worlds.biographies.people import Person
+
+Where = Literal["positions", "name-end", "all"]
+
+
+def read_biographies(
+    entries: "EncodedEntries", people: "Sequence[Person]", at: "Sequence[Where]" = ("positions",)
+) -> Reading:
+    """Read encoded biographies at the P-probe's positions 0…5, at the end of the name, or at all tokens.
+
+    Columns: `person`; each attribute's value under its key (target `whole`) and the id of its first token
+    under `<attribute>.first`; `next_attribute` [N, P], which attribute's value starts right after a position
+    (-1 for none), from which it also follows which have already been stated.
+
+    at: one or several of `positions`, `name-end` (of the first full name), `all` (labels `token 0`, …).
+    """
+    parts: list[tuple[tuple[str, ...], Ints]] = []
+    if "positions" in at:
+        parts.append((tuple(str(i) for i in range(len(ATTRIBUTES))), entries.positions))
+    if "name-end" in at:
+        parts.append((("name_end",), entries.name_end[:, None]))
+    if "all" in at:
+        parts.append(every_token(entries.lengths))
+    labels = tuple(label for names, _ in parts for label in names)
+    positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
+    columns = {"person": Column(entries.people)}
+    for attribute in ATTRIBUTES:
+        values = Column.from_texts([person.values[attribute] for person in people])
+        columns[attribute] = Column(values.values[entries.people], values.categories)
+        columns[f"{attribute}.first"] = Column(_first_token(entries, ATTRIBUTES.index(attribute)))
+    columns["next_attribute"] = Column(_next_attribute(entries, positions), tuple(ATTRIBUTES))
+    return Reading(entries.ids, entries.offsets, positions, labels, columns)
+
+
+def read_names(names: "EncodedTexts", people: "Sequence[Person]") -> Reading:
+    """Read bare names at the end token after them, as the Q-probe does; columns `person` and values."""
+    columns = {"person": Column(names.people)}
+    for attribute in ATTRIBUTES:
+        values = Column.from_texts([person.values[attribute] for person in people])
+        columns[attribute] = Column(values.values[names.people], values.categories)
+    positions = (names.lengths - 1).astype(np.int32)[:, None]
+    return Reading(names.ids, names.offsets, positions, ("end",), columns)
+
+
+def every_token(lengths: Ints) -> tuple[tuple[str, ...], Ints]:
+    """Labels and positions that read all tokens: int32 [N, longest], -1 behind the end of shorter texts."""
+    counted = np.arange(int(lengths.max()), dtype=np.int32)
+    positions = np.where(counted[None, :] < lengths[:, None], counted[None, :], -1).astype(np.int32)
+    return tuple(f"token {number}" for number in counted), positions
+
+
+def _next_attribute(entries: "EncodedEntries", positions: Ints) -> Ints:
+    """int32 [N, P]: the attribute whose value starts right after a position, or -1."""
+    follows = (entries.value_start[:, None, :] - 1 == positions[:, :, None]) & (positions[:, :, None] >= 0)
+    return np.where(follows.any(axis=2), follows.argmax(axis=2), -1).astype(np.int32)
+
+
+def _first_token(entries: "EncodedEntries", attribute: int) -> Ints:
+    """int32 [N]: the id of the value's first token, -1 where an entry does not state it."""
+    start = entries.value_start[:, attribute]
+    ids = entries.ids[entries.offsets[:-1] + np.maximum(start, 0)]
+    return np.where(start < 0, -1, ids).astype(np.int32)

@@ -1,0 +1,133 @@
+"""Biography entries: a text about one person with the character spans of the name and of every value."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.files import read_jsonl, write_jsonl
+from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.biographies.people import Person
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rendered biography. All spans are character spans [start, end) in `text`.
+
+    names: every mention of the full name, in order.
+    pronouns: every pronoun that stands for the person.
+    values: attribute → where its value is stated, in the order of appearance.
+    sentences: attribute → its whole sentence, in the order of appearance.
+    """
+
+    person: int
+    variant: int
+    text: str
+    names: tuple[Span, ...]
+    pronouns: tuple[Span, ...]
+    values: dict[Attribute, Span]
+    sentences: dict[Attribute, Span]
+
+
+def save_entries(path: Path, entries: Iterable[Entry]) -> None:
+    """Write biographies.jsonl: one entry a line."""
+    write_jsonl(
+        path,
+        (
+            {
+                "person": entry.person,
+                "variant": entry.variant,
+                "text": entry.text,
+                "names": entry.names,
+                "pronouns": entry.pronouns,
+                "values": entry.values,
+                "sentences": entry.sentences,
+            }
+            for entry in entries
+        ),
+    )
+
+
+def load_entries(path: Path, people: Sequence[Person]) -> list[Entry]:
+    """Read biographies.jsonl and check every span against the person it is about.
+
+    The door for a user's own corpus: `person`, `text` and `values` are needed; `names` is found by searching
+    for the full name where it is left out. A span that does not read back its value is refused with its line.
+    """
+    entries = [_entry_from(row, number, path, people) for number, row in enumerate(read_jsonl(path), 1)]
+    if not entries:
+        raise WorkbenchError(f"{path} holds no entries; it needs one JSON object a line.")
+    return entries
+
+
+def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Person]) -> Entry:
+    where = f"{path}, line {line}"
+    person_id, text, values = row.get("person"), row.get("text"), row.get("values")
+    if not isinstance(person_id, int) or not 0 <= person_id < len(people):
+        raise WorkbenchError(f"{where}: person is {person_id!r}; expected an id from 0 to {len(people) - 1}.")
+    if not isinstance(text, str) or not isinstance(values, dict):
+        raise WorkbenchError(
+            f"{where}: expected the keys `text` (a string) and `values` (attribute → [start, end])."
+        )
+    person = people[person_id]
+    unknown = sorted(set(values) - set(ATTRIBUTES))
+    if unknown:
+        raise WorkbenchError(
+            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
+        )
+    names = _check_spans(row.get("names"), text, where, "names") or _find(person.full_name, text)
+    for start, end in names:
+        if text[start:end] != person.full_name:
+            raise WorkbenchError(
+                f"{where}: the span {[start, end]} of names reads {text[start:end]!r}, but the person is "
+                f"{person.full_name!r}; leave `names` out to have the full name searched for."
+            )
+    spans = {attribute: _check_span(span, text, where) for attribute, span in values.items()}
+    for attribute, (start, end) in spans.items():
+        if text[start:end] != person.values.get(attribute):
+            raise WorkbenchError(
+                f"{where}: the span {[start, end]} of {attribute} reads {text[start:end]!r}, but the value of "
+                f"{person.full_name} is {person.values.get(attribute)!r}; give the span of the value itself."
+            )
+    ordered = dict(sorted(spans.items(), key=lambda item: item[1]))
+    sentences, variant = row.get("sentences", {}), row.get("variant", 0)
+    if (
+        not isinstance(sentences, dict)
+        or not set(sentences) <= set(ATTRIBUTES)
+        or not isinstance(variant, int)
+    ):
+        raise WorkbenchError(
+            f"{where}: expected `sentences` as attribute → [start, end] and `variant` as a whole number, or neither."
+        )
+    sentence_spans = {attribute: _check_span(span, text, where) for attribute, span in sentences.items()}
+    pronouns = _check_spans(row.get("pronouns"), text, where, "pronouns")
+    return Entry(person_id, variant, text, names, pronouns, ordered, sentence_spans)
+
+
+def _check_spans(spans: Any, text: str, where: str, key: str) -> tuple[Span, ...]:
+    if spans is None:
+        return ()
+    if not isinstance(spans, list):
+        raise WorkbenchError(
+            f"{where}: {key} is {spans!r}; expected a list of [start, end], or leave it out."
+        )
+    return tuple(_check_span(span, text, where) for span in spans)
+
+
+def _check_span(span: Any, text: str, where: str) -> Span:
+    match span:
+        case [int(start), int(end)] if 0 <= start < end <= len(text):
+            return start, end
+    raise WorkbenchError(
+        f"{where}: the span {span!r} does not lie in the text of {len(text)} characters; "
+        "expected [start, end] with 0 <= start < end."
+    )
+
+
+def _find(name: str, text: str) -> tuple[Span, ...]:
+    """Where the name stands as whole words: `Anya Li` is not in `Anya Lindt`."""
+    return tuple(match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text))
