@@ -45,7 +45,7 @@ def make_reading(texts: int) -> tuple[Reading, int, int]:
     corpus = make_corpus(load_recipe("tiny", changes))
     tokenizer = make_tokenizer(load_recipe("tiny").tokens, corpus.texts)
     entries = encode_entries(tokenizer, corpus.entries[:texts])
-    return read_biographies(entries, corpus.people), len(tokenizer), int(tokenizer.eos_token_id or 0)
+    return read_biographies(entries, corpus.entities), len(tokenizer), int(tokenizer.eos_token_id or 0)
 
 
 def make_batches(reading: Reading, model: Any, batch_tokens: int) -> list[Batch]:

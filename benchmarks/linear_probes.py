@@ -31,17 +31,17 @@ from typing import Any
 import numpy as np
 
 LAYERS, POSITIONS, WIDTH, CLASSES = 5, 6, 128, 16
-PEOPLE = 2000  # half of them train
+ENTITIES = 2000  # half of them train
 
 
 def make_arrays(folder: Path, checkpoints: int, distinct: bool) -> None:
     """Write features [cells, N, D], labels [N, 11] and train [N]."""
     rng = np.random.default_rng(0)
-    attributes = rng.integers(CLASSES, size=(PEOPLE, 11 if distinct else 6))
+    attributes = rng.integers(CLASSES, size=(ENTITIES, 11 if distinct else 6))
     attributes[:, 0] %= 12  # the month
     columns = list(range(11)) if distinct else [0, *(k for k in range(1, 6) for _ in range(2))]
     cells = checkpoints * LAYERS * POSITIONS
-    shape = (cells, PEOPLE, WIDTH)
+    shape = (cells, ENTITIES, WIDTH)
     features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float32, shape)
     sizes = np.arange(1, WIDTH + 1, dtype=float) ** -0.5
     sizes = sizes / np.sqrt((sizes**2).mean())
@@ -51,13 +51,13 @@ def make_arrays(folder: Path, checkpoints: int, distinct: bool) -> None:
         means = (
             rng.normal(size=(attributes.shape[1], CLASSES, WIDTH)) * signal[:, None, None] / np.sqrt(WIDTH)
         )
-        rows = rng.normal(size=(PEOPLE, WIDTH))
+        rows = rng.normal(size=(ENTITIES, WIDTH))
         for k in range(attributes.shape[1]):
             rows += 3 * means[k, attributes[:, k]] / np.sqrt(attributes.shape[1] / 6)
         features[m] = (rows * sizes) @ turn.T * rng.uniform(0.5, 2, WIDTH) + rng.normal(size=WIDTH)
     features.flush()
     np.save(folder / "labels.npy", attributes[:, columns])
-    np.save(folder / "train.npy", rng.permutation(PEOPLE) < PEOPLE // 2)
+    np.save(folder / "train.npy", rng.permutation(ENTITIES) < ENTITIES // 2)
 
 
 def load_arrays(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -109,11 +109,11 @@ def run_engine(folder: Path, cores: int, l2: float, controls: bool) -> dict[str,
 
     torch.set_num_threads(cores)
     features, labels, train = load_arrays(folder)
-    people, probe = np.arange(len(train)), LogisticProbe(l2=l2) if l2 else LogisticProbe()
-    fit_probes(features[:2], labels, people, train, probe=probe, controls=controls)  # imports and kernels
+    entities, probe = np.arange(len(train)), LogisticProbe(l2=l2) if l2 else LogisticProbe()
+    fit_probes(features[:2], labels, entities, train, probe=probe, controls=controls)  # imports and kernels
     with PeakMemory() as memory:
         started, cpu = time.perf_counter(), _cpu_seconds()
-        result = fit_probes(features, labels, people, train, probe=probe, controls=controls)
+        result = fit_probes(features, labels, entities, train, probe=probe, controls=controls)
         wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
     accuracy, converged = result.accuracy.values, float(result.converged.mean())
     return {
@@ -240,7 +240,7 @@ def _compare(
 
 
 def _describe(row: dict[str, Any], cores: int) -> str:
-    penalty = f"l2 = {row['l2']:g}" if row["l2"] else "l2 chosen of four on held-out people"
+    penalty = f"l2 = {row['l2']:g}" if row["l2"] else "l2 chosen of four on held-out entities"
     return (
         f"{row['probes']} probes, {penalty}, {cores} cores\n"
         f"  engine        {row['engine_seconds']:8.2f} s   {row['engine_cpu_seconds']:8.2f} s of CPU   "

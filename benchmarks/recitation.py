@@ -3,7 +3,7 @@
     python benchmarks/recitation.py [--threads 2] [--arms single multi5+permute] [--optimizers adamw muon]
 
 A model recites when it says the first token of every attribute in at least 99 % of the biographies measured, of
-train and of test people. Each run is an ordinary `workbench train` with the recipe's own schedule, measured often and
+train and of test entities. Each run is an ordinary `workbench train` with the recipe's own schedule, measured often and
 stopped as soon as it recites. Seconds are wall clock from the start of training, measurements included; steps
 are those of the first measurement at which it recites.
 """
@@ -41,7 +41,7 @@ class Recital:
 
 
 def worst_share(row: dict[str, Any]) -> float:
-    """The attribute and half of the people that the model says least well in biographies."""
+    """The attribute and half of the entities that the model says least well in biographies."""
     halves = row["biographies"].values()
     return min(share for half in halves for name, share in half.items() if name != "mean")
 
@@ -58,7 +58,7 @@ def watch(metrics_file: Path, seen: dict[int, float], stop: threading.Event) -> 
 
 def measure_recital(recipe: Recipe, folder: Path) -> Recital:
     """Train until the model recites, or to the end of its budget."""
-    run = create_run(recipe, folder)  # making people and texts is not training
+    run = create_run(recipe, folder)  # making entities and texts is not training
     seen: dict[int, float] = {}
     stop = threading.Event()
     watcher = threading.Thread(target=watch, args=(run.metrics_file, seen, stop), daemon=True)
@@ -85,7 +85,7 @@ def main() -> None:
         f"{options.threads} threads, torch {torch.__version__}; recites: every first token at least {SHARE:.0%}"
     )
     print(
-        f"{'arm':18s} {'optimizer':9s} {'lr':>7s} {'people':>6s} {'steps':>12s} {'exposures':>9s} {'seconds':>8s}"
+        f"{'arm':18s} {'optimizer':9s} {'lr':>7s} {'entities':>6s} {'steps':>12s} {'exposures':>9s} {'seconds':>8s}"
     )
     for arm in options.arms:
         for optimizer in options.optimizers:
@@ -96,7 +96,7 @@ def main() -> None:
                 "training.evaluations": options.measurements,
                 "training.checkpoints": "last",
             }
-            changes |= {"people.number": options.people} if options.people else {}
+            changes |= {"people.number": options.entities} if options.entities else {}
             changes |= {"training.exposures": options.exposures} if options.exposures else {}
             recipe = load_recipe("tiny", changes)
             with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument(
         "--measurements", type=int, default=40, help="of the accuracies, over the whole budget"
     )
-    parser.add_argument("--people", type=int, help="default: the recipe's")
+    parser.add_argument("--entities", type=int, help="default: the recipe's")
     parser.add_argument("--exposures", type=float, help="budget; default: the recipe's")
     return parser.parse_args()
 

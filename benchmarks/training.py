@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--threads 2] [--rounds 5] [--steps 8] [--augmentation multi5+permute]
 
-One process, the same people, entries, batch and Hugging Face model. The contenders take turns, so a shared machine's
+One process, the same entities, entries, batch and Hugging Face model. The contenders take turns, so a shared machine's
 drift falls on all of them. Speeds are real tokens (no padding) per second of training steps, data included:
 
 workbench  our step: entries of like length in a step, written-out attention with bf16 autocast, tanh-GELU as one

@@ -2,7 +2,7 @@
 
     python examples/01_from_recipe_to_heatmap.py [FOLDER]
 
-Everything is real but small: 200 people, four values for each attribute, a two-layer model. Take
+Everything is real but small: 200 entities, four values for each attribute, a two-layer model. Take
 `load_recipe("tiny")` as it is, and five minutes, for a model that recites.
 """
 

@@ -36,7 +36,7 @@ countries = ["Arland", "Borvia", "Cordova", "Delmark", "Estoria", "Farnia"]
 towns = [{"town": name, "country": chance.choice(countries)} for name in names]
 templates = [
     "{town} lies in {country} .",
-    "People from {town} are citizens of {country} .",
+    "Entities from {town} are citizens of {country} .",
     "The road to {town} leads through {country} .",
     "In {town} they speak the language of {country} .",
 ]
@@ -77,7 +77,7 @@ print("faults of the series:", find_series_faults(sources) or "none")
 reading = read_table(
     towns,
     load_source_tokenizer(sources[0]),
-    template="People from {town} are citizens of {country} .",
+    template="Entities from {town} are citizens of {country} .",
     at=["before:town", "end:town", "before:country"],
 )
 stores = cache_series(sources, reading, "layers", folder=folder / "activations")

@@ -3,7 +3,7 @@ TransformerLens and with nnsight. All three agree; take the toolkit you know, or
 
     python examples/04_the_same_measures_in_other_toolkits.py [FOLDER]        seconds
 
-Two measures. The *share* of a head's attention that goes to the person's name, from the token just before each value.
+Two measures. The *share* of a head's attention that goes to the entity's name, from the token just before each value.
 And the *logit lens*: the probability of the value's first token if a layer's residual stream went straight through the
 final norm and the output head.
 """
@@ -37,7 +37,7 @@ with torch.no_grad():
 save_checkpoint(run.checkpoints_folder, untrained, run.tokenizer, 0, {})
 checkpoint = run.checkpoint("last")
 
-# One entry of each of 20 test people, cut behind the last position. A batch holds the token ids, what every token is
+# One entry of each of 20 test entities, cut behind the last position. A batch holds the token ids, what every token is
 # there for (its role), the six positions, and the token that should come next at each.
 examples = make_examples(run.tokenizer, choose_entries(run, 20))
 batch = examples.batch(np.arange(len(examples)))

@@ -1,5 +1,5 @@
 """Can a recited fact be extracted? Two toy models that differ only in how their biographies were written are taught to
-answer questions about half of the people, and asked about the other half.
+answer questions about half of the entities, and asked about the other half.
 
     python examples/05_ask_a_model.py [FOLDER]        under a minute on one core
 """

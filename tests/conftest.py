@@ -41,10 +41,10 @@ def no_network() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_corpus() -> Callable[..., Corpus]:
-    """`small_corpus("multi2+permute", people=40)`: the tiny recipe's corpus for a few people."""
+    """`small_corpus("multi2+permute", entities=40)`: the tiny recipe's corpus for a few entities."""
 
-    def make(augmentation: str = "single", people: int = 40, seed: int = 0) -> Corpus:
-        changes = {"people.number": people, "biographies.augmentation": augmentation, "seed": seed}
+    def make(augmentation: str = "single", entities: int = 40, seed: int = 0) -> Corpus:
+        changes = {"people.number": entities, "biographies.augmentation": augmentation, "seed": seed}
         return make_corpus(load_recipe("tiny", changes))
 
     return make

@@ -1,6 +1,6 @@
 """Knowledge Probing Workbench: where in a language model a fact lives, and when it gets there.
 
-    recipe → people → biographies → tokens → checkpoints → activations → probes → results → figures
+    recipe → entities → biographies → tokens → checkpoints → activations → probes → results → figures
 
 The names below are the public interface; each is imported when it is first used, so `import workbench` is
 instant and drags in neither torch nor transformers.

@@ -22,13 +22,13 @@ TITLE = "Against answering questions"
 def scatter_card(
     view: View, entries: Sequence[RunEntry], key: str, set_name: str = "", probe: str = "q"
 ) -> Component:
-    """One point for each run and attribute: accuracy of the stored answers over that of the probe, test people.
+    """One point for each run and attribute: accuracy of the stored answers over that of the probe, test entities.
 
     set_name: which answers (`qa-lora+lora`); empty: those that most of the runs have, finetuned ones first.
     """
     chosen = set_name or common_answers(entries)
     if not chosen:
-        text = "No answers of these runs are stored. Finetune a run on the questions of its train people, then ask:"
+        text = "No answers of these runs are stored. Finetune a run on the questions of its train entities, then ask:"
         return missing(view, entries[0], text, *ask_commands(entries[0]), title=TITLE)
     asked = [entry for entry in entries if chosen in entry.result_sets]
     pairs, faults = read_pairs(view, asked, chosen, probe)
@@ -52,7 +52,7 @@ def scatter_card(
             f"{PROBE_NAMES[probe]} accuracy against accuracy of answers, one point an attribute; {told}",
         ),
         cards.faults(faults, "Not compared"),
-        sub=f"{told}, test people, newest checkpoint. The paper’s is 0.96 over its 80.",
+        sub=f"{told}, test entities, newest checkpoint. The paper’s is 0.96 over its 80.",
         actions=[cards.downloads("scatter")],
     )
 

@@ -25,7 +25,7 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
     "interchange": (
         ("layer", "role"),
         ("accuracy", "own", "probability"),
-        "How often another person's value is stated after that person's residual has been put in place.",
+        "How often another entity's value is stated after that entity's residual has been put in place.",
     ),
     "steering": (
         ("direction", "layer"),

@@ -105,7 +105,7 @@ def _others(shown: Analysis, data: xr.Dataset, place: dict[str, int]) -> list[tu
         values = shown.cells(data, name)
         value = float(values.isel({dim: at for dim, at in place.items() if dim in values.dims}))
         if not np.isnan(value):
-            counted = name in ("n", "people")
+            counted = name in ("n", "entities")
             pairs.append(
                 (name.replace("_", " "), f"{value:,.0f}" if counted else _text(value, is_share(name)))
             )

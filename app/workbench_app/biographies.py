@@ -1,4 +1,4 @@
-"""One person's entries, read from a run's files without loading the rest of the corpus."""
+"""One entity's entries, read from a run's files without loading the rest of the corpus."""
 
 import json
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.studies.corpus import ENTRIES_FILE, PEOPLE_FILE
+from workbench.studies.corpus import ENTITIES_FILE, ENTRIES_FILE
 
 
 @dataclass(frozen=True)
-class PersonEntries:
-    """A person as in people.jsonl, their entries as in biographies.jsonl, and how many people there are."""
+class EntityEntries:
+    """An entity as in entities.jsonl, their entries as in biographies.jsonl, and how many entities there are."""
 
-    person: dict[str, Any]
+    entity: dict[str, Any]
     entries: list[dict[str, Any]]
-    people: int
+    entities: int
 
 
-def read_person(run_path: Path, number: int) -> PersonEntries:
-    """The person of an id and their entries; one that is not there is refused with how many there are."""
+def read_entity(run_path: Path, number: int) -> EntityEntries:
+    """The entity of an id and their entries; one that is not there is refused with how many there are."""
     folder = run_path / "biographies"
     try:
-        lines = (folder / PEOPLE_FILE).read_text(encoding="utf-8").splitlines()
+        lines = (folder / ENTITIES_FILE).read_text(encoding="utf-8").splitlines()
         if not 0 <= number < len(lines):
-            raise WorkbenchError(f"There is no person {number}; ids run from 0 to {len(lines) - 1}.")
-        start = f'{{"person": {number},'
+            raise WorkbenchError(f"There is no entity {number}; ids run from 0 to {len(lines) - 1}.")
+        start = f'{{"entity": {number},'
         with (folder / ENTRIES_FILE).open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file if line.startswith(start)]
             if not rows:  # a user's own corpus may order its keys in another way
@@ -33,9 +33,9 @@ def read_person(run_path: Path, number: int) -> PersonEntries:
                 rows = [
                     row
                     for line in file
-                    if f"{number}" in line and (row := json.loads(line))["person"] == number
+                    if f"{number}" in line and (row := json.loads(line))["entity"] == number
                 ]
-        return PersonEntries(json.loads(lines[number]), rows, len(lines))
+        return EntityEntries(json.loads(lines[number]), rows, len(lines))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkbenchError(f"The biographies of {run_path.name} cannot be read ({error}).") from error
 

@@ -1,4 +1,4 @@
-"""What a probe says instead: the stored answers about people of the largest classes, read when a cell is opened."""
+"""What a probe says instead: the stored answers about entities of the largest classes, read when a cell is opened."""
 
 from collections.abc import Mapping
 from typing import Any

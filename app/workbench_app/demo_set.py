@@ -1,8 +1,8 @@
 """Make the small result set that ships with the app from real runs: `python -m workbench_app.demo_set RUNS`.
 
 Kept of every run directly below RUNS: recipe, metrics, results of any kind (the same numbers, compressed), what each
-checkpoint was (without weights), and the biographies of the first people. Of person views (`workbench person`) one
-person, two layers, and the first, the middle and the last checkpoint. A run of the demo itself may be among RUNS: it
+checkpoint was (without weights), and the biographies of the first entities. Of entity views (`workbench entity`) one
+entity, two layers, and the first, the middle and the last checkpoint. A run of the demo itself may be among RUNS: it
 comes out as it was, so a run can be added to copies of those there.
 """
 
@@ -14,9 +14,9 @@ from workbench.entity_view.packing import pack, round_shares
 from workbench.results.storing import load_result, save_result
 from workbench_app.server import DEMO_FOLDER
 
-PEOPLE = 40
-LAYERS = (-3, -1)  # of a person view: one in the middle, and what the output head reads
-PERSON_VIEWS = "person-"
+ENTITIES = 40
+LAYERS = (-3, -1)  # of an entity view: one in the middle, and what the output head reads
+ENTITY_VIEWS = "entity-"
 WORTH_COMPRESSING = 4096  # bytes; smaller variables would only grow by it
 COARSE = ("pattern", "flow")  # kept to 1/512
 INTERVALS = ("ci_low", "ci_high")  # the page shows none
@@ -34,13 +34,13 @@ def make_demo(runs_folder: Path, demo: Path = DEMO_FOLDER) -> None:
         for name in WHOLE:
             shutil.copyfile(run / name, target / name)
         for results in sorted(path for path in run.glob("results/*-*") if path.is_dir()):
-            copy = _copy_person_view if results.name.startswith(PERSON_VIEWS) else _copy_results
+            copy = _copy_entity_view if results.name.startswith(ENTITY_VIEWS) else _copy_results
             copy(results, target / "results" / results.name)
         for info in sorted(run.glob("checkpoints/*/checkpoint.json")):
             kept = target / "checkpoints" / info.parent.name
             kept.mkdir(parents=True)
             shutil.copyfile(info, kept / info.name)
-        _copy_people(run / "biographies", target / "biographies")
+        _copy_entities(run / "biographies", target / "biographies")
 
 
 def _copy_results(source: Path, target: Path) -> None:
@@ -52,23 +52,23 @@ def _copy_results(source: Path, target: Path) -> None:
         save_result(target / file.name, data)
 
 
-def _copy_person_view(source: Path, target: Path) -> None:
+def _copy_entity_view(source: Path, target: Path) -> None:
     files = sorted(source.glob("step-*.nc"))
     for file in {files[0], files[len(files) // 2], files[-1]}:
         data = load_result(file)
         own = slice(int(data["tokens"][0]))
         layers = [*LAYERS] if data.sizes["layer"] > len(LAYERS) else slice(None)
-        kept = data.isel(person=[0], layer=layers, token=own, query=own, key=own)
+        kept = data.isel(entity=[0], layer=layers, token=own, query=own, key=own)
         for name in COARSE:
             kept[name] = kept[name].copy(data=round_shares(kept[name].values, 512))
         save_result(target / file.name, pack(kept.drop_vars(INTERVALS, errors="ignore")))
 
 
-def _copy_people(source: Path, target: Path) -> None:
+def _copy_entities(source: Path, target: Path) -> None:
     target.mkdir()
-    people = (source / "people.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:PEOPLE]
-    (target / "people.jsonl").write_text("".join(people), encoding="utf-8")
-    starts = tuple(f'{{"person": {number},' for number in range(PEOPLE))
+    entities = (source / "entities.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:ENTITIES]
+    (target / "entities.jsonl").write_text("".join(entities), encoding="utf-8")
+    starts = tuple(f'{{"entity": {number},' for number in range(ENTITIES))
     with (source / "biographies.jsonl").open(encoding="utf-8") as file:
         entries = [line for line in file if line.startswith(starts)]
     (target / "biographies.jsonl").write_text("".join(entries), encoding="utf-8")

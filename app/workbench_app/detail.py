@@ -29,7 +29,7 @@ def render(view: View, text: str) -> list[Component]:
     """What the drawer holds for a `run:position:target`; a cell that is not there is refused with the reason.
 
     On the Sets page the middle is the number of the set; on the Attention page it is the row, and the end the column,
-    and so it is for what a value hangs on (`gain/…`, Sets) and for a pattern (Person).
+    and so it is for what a value hangs on (`gain/…`, Sets) and for a pattern (Entity).
     """
     parsed = parse_cell(text)
     if parsed is None:
@@ -40,7 +40,7 @@ def render(view: View, text: str) -> list[Component]:
         raise WorkbenchError(f"There is no run {run_id[:60]!r} here (any more).")
     if view.selection.page == "attention":
         return render_analysis(view, entry, position, target)
-    if view.selection.page == "person":
+    if view.selection.page == "entity":
         return render_pattern(view, entry, position, target)
     kind = KINDS.get(view.selection.page, "p")
     set_name = choose(view.selection.set, entry.sets_of(kind))
@@ -122,7 +122,7 @@ def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
         ("selectivity", None if control is None else _points(accuracy - control)),
         ("right among the top 5", _percent(_read(cell, "top5"))),
         ("macro F1", _percent(_read(cell, "macro_f1"))),
-        ("train people", _percent(_read(cell, "train_accuracy"))),
+        ("train entities", _percent(_read(cell, "train_accuracy"))),
         ("test entries", f"{int(float(cell['n'])):,}"),
         ("seeds", f"{seeds}, {low} to {high}" if seeds > 1 and low and high else None),
         ("converged", None if converged is None else ("yes" if converged >= 1 else "no")),

@@ -23,10 +23,10 @@ def add_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
         if entry is None or set_name not in entry.result_sets or suffix not in TYPES:
             abort(404, "There is no such result.")
         kind, _, family = set_name.partition("-")
-        if kind == "person":  # every token of everybody against every other: no table
+        if kind == "entity":  # every token of everybody against every other: no table
             abort(
                 409,
-                "A person view is too large for one table; `workbench person RUN --json` prints its tokens.",
+                "An entity view is too large for one table; `workbench entity RUN --json` prints its tokens.",
             )
         try:
             steps = entry.result_sets[set_name]

@@ -16,10 +16,10 @@ from workbench_app.missing import no_runs
 from workbench_app.pages import (
     answers,
     attention,
+    entity,
     layers,
     p_probe,
     paper,
-    person,
     q_probe,
     runs,
     sets,
@@ -38,7 +38,7 @@ RENDER: dict[str, Callable[[View, str], Page]] = {
     "attention": attention.render,
     "answers": answers.render,
     "training": training.render,
-    "person": person.render,
+    "entity": entity.render,
     "paper": paper.render,
 }
 LIVE = ("step", "cell", "at-token")  # keys of the address that change without a new page

@@ -57,13 +57,13 @@ class RunEntry:
 
     @property
     def about(self) -> str:
-        """The run in a few words: augmentation (where the name does not say it), model, people."""
+        """The run in a few words: augmentation (where the name does not say it), model, entities."""
         if self.recipe is None:
             return ""
-        people = sum(group.people for group in self.recipe.groups)
+        entities = sum(group.people for group in self.recipe.groups)
         parts = [] if self.augmentation == self.id else [self.augmentation]
         return " · ".join(
-            [*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{people:,} people"]
+            [*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{entities:,} entities"]
         )
 
     @property

@@ -14,7 +14,7 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "accuracy": Metric("Accuracy", "Share of test people for whom the probe is right.", ("accuracy",)),
+    "accuracy": Metric("Accuracy", "Share of test entities for whom the probe is right.", ("accuracy",)),
     "accuracy_not_next": Metric(
         "Not the next value",
         "Only entries in which the attribute is not the very next value: what was stored earlier.",
@@ -27,7 +27,7 @@ METRICS = {
         "Selectivity", "Accuracy minus that of the same probe on shuffled labels.", ("accuracy", "control")
     ),
     "train_accuracy": Metric(
-        "Train people", "Accuracy on the people the probe was trained on.", ("train_accuracy",)
+        "Train entities", "Accuracy on the entities the probe was trained on.", ("train_accuracy",)
     ),
 }
 

@@ -7,19 +7,19 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench_app import cards
 from workbench_app.cards import extra
+from workbench_app.entity_choice import choose_entity
+from workbench_app.entity_results import token_words
 from workbench_app.figures.curves import plot_value_over_training
 from workbench_app.index import RunEntry
-from workbench_app.person_choice import choose_person
-from workbench_app.person_results import token_words
 from workbench_app.provenance import provenance, python_parts, results_line
 from workbench_app.view import Component, View
 
 
 def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[Component]:
     """What the drawer holds for token `row` looking at token `column`, in the block and head that the page shows."""
-    chosen = choose_person(view)
+    chosen = choose_entity(view)
     if entry.id not in chosen.views:
-        raise WorkbenchError(f"{entry.id} has no view of person {chosen.number} that can be read.")
+        raise WorkbenchError(f"{entry.id} has no view of entity {chosen.number} that can be read.")
     one = chosen.views[entry.id]
     words = token_words(one.newest)
     seen = int(column) if column.isascii() and column.isdigit() and len(column) < 6 else -1
@@ -57,7 +57,7 @@ def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[C
         if len(one.steps) > 1
         else cards.empty(
             "Only this checkpoint has been looked at.",
-            *("workbench", "person", str(entry.path), "--person", str(chosen.number), "--checkpoints", "all"),
+            *("workbench", "entity", str(entry.path), "--entity", str(chosen.number), "--checkpoints", "all"),
         ),
         html.H3("Made by"),
         cards.facts(provenance({name: str(value) for name, value in data.attrs.items()})),
@@ -66,7 +66,7 @@ def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[C
             "from workbench.results.storing import load_results",
             "",
             results_line(entry, one.set_name),
-            f'pattern = results["pattern"].sel(checkpoint={step}, person={chosen.number}, block={block}, head={head})',
+            f'pattern = results["pattern"].sel(checkpoint={step}, entity={chosen.number}, block={block}, head={head})',
             f"print(float(pattern.isel(query={row}, key={seen})))",
         ),
     ]

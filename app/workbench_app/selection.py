@@ -22,7 +22,7 @@ PAGES = {
     "attention": "Attention",
     "answers": "Answers",
     "training": "Training",
-    "person": "Person",
+    "entity": "Entity",
     "paper": "Paper",
 }
 MOST_RUNS = 12
@@ -47,7 +47,7 @@ class Selection:
     layer: str = ""
     target: str = ""
     position: int | None = None
-    person: int | None = None
+    entity: int | None = None
     form: str = ""
     arm: str = ""
     cell: str = ""
@@ -72,7 +72,7 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
     if len(runs) > MOST_RUNS:
         told.append(f"At most {MOST_RUNS} runs are shown side by side; these are the first of {len(runs)}.")
     plain: dict[str, Any] = {name: text.get(name, "") for name in WORDS}
-    numbers: dict[str, Any] = {name: _number(text.get(name)) for name in ("step", "position", "person")}
+    numbers: dict[str, Any] = {name: _number(text.get(name)) for name in ("step", "position", "entity")}
     at = {name.removeprefix("at-"): value for name, value in text.items() if name.startswith("at-")}
     return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), at=at, **plain, **numbers)
 

@@ -13,7 +13,7 @@ def make_reading(n: int = 60, seed: int = 0, shortest: int = 3, longest: int = 2
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     positions = np.stack([lengths - 1, lengths // 2, np.where(lengths > 10, 10, -1)], axis=1).astype(np.int32)
     columns = {
-        "person": Column(np.arange(n, dtype=np.int32)),
+        "entity": Column(np.arange(n, dtype=np.int32)),
         "city": Column.from_texts([("Oslo", "Rome", None)[number % 3] for number in range(n)]),
     }
     ids = rng.integers(2, VOCAB_SIZE, offsets[-1]).astype(np.int32)

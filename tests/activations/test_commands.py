@@ -37,7 +37,7 @@ def invoke(*arguments: object, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of thirty people with three untrained checkpoints of other seeds."""
+    """A run of thirty entities with three untrained checkpoints of other seeds."""
     changes = {"people.number": 30, "biographies.augmentation": "multi2+permute"}
     made = create_run(load_recipe("tiny", changes), tmp_path_factory.mktemp("runs") / "small")
     shape = ModelShape("gpt2-rotary", n_layers=2, d_model=32, n_heads=2, max_length=128)

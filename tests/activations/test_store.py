@@ -108,7 +108,7 @@ def test_xarray_carries_positions_and_columns(store: ActivationStore) -> None:
     assert array.sizes == {"text": 60, "position": 3, "head": 4, "head_width": 8}
     assert array.coords["position"].values.tolist() == ["end", "middle", "ten"]
     assert array.coords["city"].values[:4].tolist() == ["Oslo", "Rome", "", "Oslo"]
-    assert array.coords["person"].values.tolist() == list(range(60))
+    assert array.coords["entity"].values.tolist() == list(range(60))
     assert array.attrs["weights_digest"] == store.weights_digest
 
 
@@ -178,7 +178,7 @@ def test_anything_that_changes_the_vectors_changes_the_store(tmp_path: Path) -> 
     rotated.config.rms_norm_eps = 1e-3
     cache(rotated)
     cache(make_tiny("llama"), reading.take(np.arange(59)))
-    cache(make_tiny("llama"), replace(reading, columns={"person": Column(np.zeros(60, np.int32))}))
+    cache(make_tiny("llama"), replace(reading, columns={"entity": Column(np.zeros(60, np.int32))}))
     cache(make_tiny("llama"), sites="resid_pre")
     assert len(set(paths)) == len(paths) == 7
     cache(make_tiny("llama"))

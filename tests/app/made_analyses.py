@@ -11,7 +11,7 @@ from workbench.worlds.biographies.attributes import ATTRIBUTES
 SETS = ("nothing", "d", "b", "d,b", "d,b,u")
 KINDS = (
     "right",
-    "another person's value",
+    "another entity's value",
     "the commonest value",
     "a value of another attribute",
     "malformed",
@@ -62,7 +62,7 @@ def add_sets(run: Run, step: int) -> xr.Dataset:
 
 
 def add_answers(run: Run, step: int, test: float) -> xr.Dataset:
-    """An evaluation of a finetune called `lora`: train people all right, test people `test` and a little more each."""
+    """An evaluation of a finetune called `lora`: train half all right, test half `test` and a little more each."""
     accuracy = np.array([[1.0] * 6, [test + 0.02 * a for a in range(6)]])
     n = np.full((2, 6), 100)
     said = np.zeros((2, 6, len(KINDS)), int)

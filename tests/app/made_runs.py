@@ -22,11 +22,11 @@ CHANCE = dict(zip(ATTRIBUTES, (0.10, 0.08, 0.07, 0.07, 0.08, 0.135), strict=True
 
 
 def make_run(
-    folder: Path, name: str, augmentation: str = "single", *, steps=STEPS, state="finished", people=40
+    folder: Path, name: str, augmentation: str = "single", *, steps=STEPS, state="finished", entities=40
 ) -> Run:
     """A run's folder with everything but weights and results."""
     recipe = load_recipe(
-        "tiny", {"name": name, "biographies.augmentation": augmentation, "people.number": people}
+        "tiny", {"name": name, "biographies.augmentation": augmentation, "people.number": entities}
     )
     path = folder / name
     path.mkdir(parents=True)
@@ -159,7 +159,7 @@ def make_runs(folder: Path) -> Path:
         )
     )
     broken = make_run(folder, "broken", steps=(0,))
-    (broken.path / "recipe.toml").write_text('name = "broken"\n[people\n', encoding="utf-8")
+    (broken.path / "recipe.toml").write_text('name = "broken"\n[entities\n', encoding="utf-8")
     return folder
 
 

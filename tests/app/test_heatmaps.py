@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 import pytest
-from tests.person_view.small_runs import make_small_run
 
 from tests.app.conftest import serving
 from tests.app.made_analyses import add_sets, add_shares
 from tests.app.made_runs import add_results, make_run
-from workbench.entity_view.runner import PersonRequest, run_person_view
+from tests.entity_view.small_runs import make_small_run
+from workbench.entity_view.runner import EntityRequest, run_entity_view
 from workbench.figures.cells import target_label
 from workbench.figures.sets import describe_gain, partner_gain
 from workbench.results.storing import load_result, load_results, result_path, save_result
@@ -28,13 +28,13 @@ HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of
     "sets?runs=one": {"sets-0": "one:0:birth_city/whole", "gain-0": "one:1:gain/birth_date"},
     "attention?runs=one&at-group=name": {"attention-0": "one:0:0"},
     "paper?runs=one": {"ours-0": "one:0:birth_city/first", "minus-0": "one:0:birth_city/first"},
-    "person?runs=looked": {"pattern-0": "looked:1:0"},
+    "entity?runs=looked": {"pattern-0": "looked:1:0"},
 }
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """A run with every result that has a heatmap, and one with a person view."""
+    """A run with every result that has a heatmap, and one with an entity view."""
     folder = tmp_path_factory.mktemp("heatmaps")
     run = make_run(folder, "one", "multi5+permute", steps=STEPS)
     add_results(run, "p", steps=STEPS)
@@ -46,7 +46,7 @@ def drawn(tmp_path_factory):
         save_result(result_path(run.path, "seen", "embedding", step), made)
         add_shares(run, step)
     small = make_small_run(folder / "looked")
-    run_person_view(small, small.checkpoints, PersonRequest(people=2))
+    run_entity_view(small, small.checkpoints, EntityRequest(entities=2))
     with serving(folder) as address:
         yield folder, address
 
@@ -125,15 +125,15 @@ def test_layers_over_training_is_drawn_once_and_opens_its_own_checkpoint(drawn, 
 
 def test_a_cell_of_a_pattern_is_the_stored_one(drawn, visit):
     folder, address = drawn
-    page = visit(at=address).open("person?runs=looked&at-block=1&at-head=0&step=0&cell=looked:5:2")
+    page = visit(at=address).open("entity?runs=looked&at-block=1&at-head=0&step=0&cell=looked:5:2")
     page.wait_for_selector("#detail .big")
-    kept = load_result(result_path(folder / "looked", "person", "logistic", 0)).isel(person=0)
+    kept = load_result(result_path(folder / "looked", "entity", "logistic", 0)).isel(entity=0)
     share = float(kept["pattern"].sel(block=1, head=0)[5, 2])
     assert f"{100 * share:.1f} %" in page.text_content("#detail .big")
     printed: list = []
     exec(page.text_content("#detail pre"), {"print": lambda *values: printed.extend(values)})
     assert printed == [pytest.approx(share)]
-    page.goto(f"{address}person?runs=looked&cell=looked:2:5")
+    page.goto(f"{address}entity?runs=looked&cell=looked:2:5")
     page.wait_for_selector("#detail .faults")
     assert "a token sees what came before" in page.text_content("#detail .faults")
 
@@ -160,4 +160,4 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
     assert rows[6]["target"] == target_label("birth_city/whole")
     page = visit(at=address).open("training?runs=one")
     points = json.loads(download(page, "curves-0", "JSON"))
-    assert {"loss", "biographies, train people"} <= {point["name"] for point in points}
+    assert {"loss", "biographies, train entities"} <= {point["name"] for point in points}

@@ -42,7 +42,7 @@ def test_the_first_run_of_an_empty_folder_appears_and_what_breaks_is_told(tmp_pa
         page.wait_for_selector("#heat-0 .js-plotly-plot")
         grid = visit(at=address).open("runs")
         grid.wait_for_selector(".ag-row >> text=finished")
-        (run.path / "recipe.toml").write_text("[people\n", encoding="utf-8")
+        (run.path / "recipe.toml").write_text("[entities\n", encoding="utf-8")
         grid.wait_for_selector("#main .faults >> text=not valid TOML")
         grid.wait_for_selector(".ag-row >> text=broken")
         page.goto("about:blank")  # nothing may still be asking when the server stops

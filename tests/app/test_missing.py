@@ -26,7 +26,7 @@ FILLS = {
     "attention": "workbench attention {run} --what shares --checkpoints all",
     "answers": "workbench finetune {run} && workbench evaluate {run} --adapter lora",
     "training": "workbench probe {run} --checkpoints all",
-    "person": "workbench person {run} --person 0 --checkpoints all",
+    "entity": "workbench entity {run} --entity 0 --checkpoints all",
     "paper": "workbench probe {run} --checkpoints all",
 }
 
@@ -43,7 +43,7 @@ def bare(tmp_path_factory):
     progress = {"step": 3, "steps": 100, "seconds_left": 9.0}
     (folder / "busy" / "progress.json").write_text(json.dumps(progress))
     broken = make_run(folder, "broken", steps=(0,))
-    (broken.path / "recipe.toml").write_text("[people\n")
+    (broken.path / "recipe.toml").write_text("[entities\n")
     changed = make_run(folder, "changed", steps=(0,))
     recipe = changed.path / "recipe.toml"
     recipe.write_text(recipe.read_text(encoding="utf-8").replace("seed = 0", "seed = 1", 1), encoding="utf-8")

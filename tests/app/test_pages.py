@@ -12,7 +12,7 @@ PAGES = {
     "attention": "Attention",
     "answers": "Answers",
     "training": "Training",
-    "person": "Person",
+    "entity": "Entity",
     "paper": "Paper",
 }
 GRAPHS = {"p-probe": 3, "q-probe": 2, "layers": 4, "training": 5, "paper": 9}

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from workbench_app.biographies import pieces_of, read_person
+from workbench_app.biographies import pieces_of, read_entity
 from workbench_app.frames import UNIT, make_frames
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
@@ -84,7 +84,7 @@ def test_a_retrained_checkpoint_makes_its_result_stale(own_runs):
     [
         (("/p-probe", "?runs=a,b,a&step=64"), Selection("p-probe", ("a", "b"), 64)),
         (("/", ""), Selection("runs")),
-        (("/p-probe/", "?step=-4&position=x&person=²"), Selection("p-probe")),
+        (("/p-probe/", "?step=-4&position=x&entity=²"), Selection("p-probe")),
         ((None, None), Selection("runs")),
     ],
 )
@@ -162,15 +162,15 @@ def test_notes_are_kept_and_long_ones_refused(tmp_path):
     assert read_notes(tmp_path) == Notes()
 
 
-def test_a_person_and_the_pieces_of_their_entries(runs_folder):
-    found = read_person(runs_folder / "multi5+permute", 7)
-    assert found.person["id"] == 7
+def test_a_entity_and_the_pieces_of_their_entries(runs_folder):
+    found = read_entity(runs_folder / "multi5+permute", 7)
+    assert found.entity["id"] == 7
     assert len(found.entries) == 5
     for entry in found.entries:
         pieces = pieces_of(entry)
         assert "".join(words for _, words in pieces) == entry["text"]
-        assert {role: words for role, words in pieces if role not in ("text", "name")} == found.person[
+        assert {role: words for role, words in pieces if role not in ("text", "name")} == found.entity[
             "values"
         ]
     with pytest.raises(WorkbenchError, match="ids run from 0 to 39"):
-        read_person(runs_folder / "multi5+permute", 40)
+        read_entity(runs_folder / "multi5+permute", 40)

@@ -10,7 +10,7 @@ from workbench.studies.runs import Run, create_run, open_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of 16 people whose two checkpoints are random models."""
+    """A run of 16 entities whose two checkpoints are random models."""
     changes = {"people.number": 16, "biographies.augmentation": "multi2+permute", "biographies.templates": 2}
     run = create_run(load_recipe("tiny", changes), tmp_path_factory.mktemp("runs") / "small")
     shape = ModelShape("gpt2-rotary", n_layers=2, d_model=32, n_heads=2, max_length=128)

@@ -9,10 +9,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from workbench_models import ModelShape, make_model
 
 from workbench.attention.examples import AttentionExamples, make_examples
+from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe, load_recipe
 from workbench.studies.corpus import Corpus, make_corpus
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry
 
 ARCHITECTURES = ("gpt2", "gpt2-rotary", "llama")
@@ -20,9 +20,9 @@ ARCHITECTURES = ("gpt2", "gpt2-rotary", "llama")
 
 @lru_cache
 def small_corpus(
-    augmentation: str = "multi2+permute", people: int = 12
+    augmentation: str = "multi2+permute", entities: int = 12
 ) -> tuple[Corpus, PreTrainedTokenizerFast]:
-    changes = {"people.number": people, "biographies.augmentation": augmentation}
+    changes = {"people.number": entities, "biographies.augmentation": augmentation}
     corpus = make_corpus(load_recipe("tiny", changes))
     return corpus, make_tokenizer(TokensRecipe(), corpus.texts)
 
@@ -51,12 +51,12 @@ COMPANIES = ("Apex", "Birch", "Cobalt", "Dynamo", "Ember", "Falcon")
 
 @dataclass(frozen=True)
 class Planted:
-    """People whose company follows from their last name, and the model in which head 1.1 carries it.
+    """Entities whose company follows from their last name, and the model in which head 1.1 carries it.
 
     train: others, with the same last names and companies.
     """
 
-    people: list[Person]
+    entities: list[Entity]
     examples: AttentionExamples
     train: AttentionExamples
     tokenizer: PreTrainedTokenizerFast
@@ -65,7 +65,7 @@ class Planted:
 
 @lru_cache
 def planted() -> Planted:
-    people: list[Person] = []
+    entities: list[Entity] = []
     entries = []
     for i, first in enumerate(["Ann Bo"] * 6 + ["Bo Ann", "Bo Bo", "Ann Ann"] * 6):
         last, company = LAST_NAMES[i % 6], COMPANIES[i % 6]
@@ -73,13 +73,13 @@ def planted() -> Planted:
         text = f"{name} has an office. She works for {company}."
         at, her = text.index(company), text.index("She")
         split: Any = "test" if i < 6 else "train"
-        people.append(Person(i, "everyone", name, "she", {"company": company}, split))
+        entities.append(Entity(i, "everyone", name, "she", {"company": company}, split))
         span = {"company": (at, at + len(company))}
         sentence = {"company": (her, len(text))}
         entries.append(Entry(i, 0, text, ((0, len(name)),), ((her, her + 3),), span, sentence))  # type: ignore[arg-type]
     tokenizer = make_tokenizer(TokensRecipe(), [entry.text for entry in entries])
     test, train = (make_examples(tokenizer, half) for half in (entries[:6], entries[6:]))
-    return Planted(people, test, train, tokenizer, _planted_model(tokenizer))
+    return Planted(entities, test, train, tokenizer, _planted_model(tokenizer))
 
 
 FLAG, NAME, VALUE, REST, CONSTANT = 0, 1, 7, 13, 62

@@ -25,7 +25,7 @@ from workbench.worlds.biographies.attributes import ATTRIBUTES
 def test_the_position_is_the_token_before_the_answer() -> None:
     corpus, tokenizer = small_corpus()
     questions = corpus.questions[:24]
-    entries = [question_to_entry(q, corpus.people[q.person]) for q in questions]
+    entries = [question_to_entry(q, corpus.entities[q.entity]) for q in questions]
     examples, encoded = make_examples(tokenizer, entries), encode_questions(tokenizer, questions)
     assert (examples.positions[:, 1:] == -1).all()
     np.testing.assert_array_equal(examples.positions[:, 0], encoded.answer_start - 1)
@@ -40,32 +40,34 @@ def test_the_position_is_the_token_before_the_answer() -> None:
         assert f"template:{questions[n].attribute}" in roles
 
 
-def test_a_question_about_another_person_is_that_persons_question() -> None:
+def test_a_question_about_another_entity_is_that_entities_question() -> None:
     corpus, _ = small_corpus()
     for attribute in range(len(ATTRIBUTES)):
         own, other = corpus.questions[attribute], corpus.questions[6 + attribute]
-        entry = question_to_entry(own, corpus.people[0])
-        assert rewrite_entry(entry, corpus.people[1], corpus.people[0]).text == other.text
+        entry = question_to_entry(own, corpus.entities[0])
+        assert rewrite_entry(entry, corpus.entities[1], corpus.entities[0]).text == other.text
 
 
-def test_all_questions_of_a_person_and_pairs_of_them() -> None:
+def test_all_questions_of_a_entity_and_pairs_of_them() -> None:
     corpus, tokenizer = small_corpus()
     fake: object = type(
         "R", (), {"corpus": corpus, "path": "runs/fake", "recipe": type("S", (), {"seed": 0})}
     )
     entries = choose_questions(fake, 3)  # type: ignore[arg-type]
-    assert len({entry.person for entry in entries}) == 3
+    assert len({entry.entity for entry in entries}) == 3
     assert len(entries) == 18
-    assert all(corpus.people[entry.person].split == "test" for entry in entries)
+    assert all(corpus.entities[entry.entity].split == "test" for entry in entries)
     examples = make_examples(tokenizer, entries)
-    result = measure_interchange(random_model("gpt2-rotary"), make_pairs(tokenizer, examples, corpus.people))
-    assert result["people"].max() == 3
+    result = measure_interchange(
+        random_model("gpt2-rotary"), make_pairs(tokenizer, examples, corpus.entities)
+    )
+    assert result["entities"].max() == 3
     assert result["n"].sel(role="name_last", layer=0).sum() <= 18
     assert (result["n"].sel(role="pronoun") == 0).all()
-    with pytest.raises(WorkbenchError, match="no question about a test person in group 'nobody'"):
+    with pytest.raises(WorkbenchError, match="no question about a test entity in group 'nobody'"):
         choose_questions(fake, group="nobody")  # type: ignore[arg-type]
     with pytest.raises(WorkbenchError, match="does not hold the full name"):
-        question_to_entry(Question(0, "major", "test", "What? Answer:", "Law"), corpus.people[0])
+        question_to_entry(Question(0, "major", "test", "What? Answer:", "Law"), corpus.entities[0])
 
 
 def test_a_finetune_is_analysed_on_questions(run: Run) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tests.attention.small_models import planted
+from workbench.attention.entity import make_entity_view
 from workbench.attention.head_scores import measure_heads
 from workbench.attention.interchange import make_pairs, measure_interchange
 from workbench.attention.knockout import measure_knockout
 from workbench.attention.logit_lens import measure_lens
-from workbench.attention.person import make_person_view
 from workbench.attention.shares import measure_shares
 from workbench.attention.steering import measure_steering
 from workbench.errors import WorkbenchError
@@ -40,7 +40,7 @@ def test_knockout_interchange_and_lens() -> None:
     assert cut.data[0].z[0][4] > 0.5
     assert abs(cut.data[0].z[1][4]) < 0.01
     assert list(cut.layout.yaxis.ticktext) == ["name last", "start"]
-    pairs = make_pairs(case.tokenizer, case.examples, case.people)
+    pairs = make_pairs(case.tokenizer, case.examples, case.entities)
     swapped = figures.plot_interchange(measure_interchange(case.model, pairs, roles=["name_last"]))
     assert [row[0] for row in swapped.data[0].z] == [1, 1, 0]
     lens = figures.plot_lens(measure_lens(case.model, case.examples))
@@ -66,9 +66,9 @@ def test_steering_and_head_sets() -> None:
     assert bars.data[0].customdata[place] == "1.1"
 
 
-def test_one_person_token_by_token() -> None:
+def test_one_entity_token_by_token() -> None:
     case = planted()
-    view = make_person_view(case.model, case.tokenizer, case.examples, 2)
+    view = make_entity_view(case.model, case.tokenizer, case.examples, 2)
     assert view["token"].values.tolist()[:4] == ["<|endoftext|>", "Ann", "Bo", "Crane"]
     assert view.attrs["positions"] == [10]
     figure = figures.plot_pattern(view, block=1, head=1)
@@ -80,4 +80,4 @@ def test_one_person_token_by_token() -> None:
     with pytest.raises(WorkbenchError, match="There is no head 2; there are 0 to 1"):
         figures.plot_pattern(view, block=0, head=2)
     with pytest.raises(WorkbenchError, match="no entry 6; there are 6"):
-        make_person_view(case.model, case.tokenizer, case.examples, 6)
+        make_entity_view(case.model, case.tokenizer, case.examples, 6)

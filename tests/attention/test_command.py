@@ -61,7 +61,7 @@ def test_options_of_the_knockout_have_their_own_folder(run: Run) -> None:
         (["--what", "knockout", "--heads", "7"], "head 7 does not exist; each block has 2"),
         (["--what", "knockout", "--heads", "a"], "--heads is 'a'; expected whole numbers"),
         (["--what", "shares", "--window", "1"], "--window belongs to knockout, not to shares"),
-        (["--what", "interchange", "--entries", "1"], "entries of at least two people"),
+        (["--what", "interchange", "--entries", "1"], "entries of at least two entities"),
         (["--group", "nobody"], "has no group 'nobody'; its groups are everyone"),
         (["--checkpoints", "7"], "has no checkpoint '7'"),
     ],
@@ -90,7 +90,7 @@ def test_one_result_of_all_checkpoints_is_read_as_one(run: Run) -> None:
         "strength",
         "attribute",
     }
-    assert (kept["people"].sel(place="position") == 3).all()
+    assert (kept["entities"].sel(place="position") == 3).all()
 
 
 def test_requests_are_checked() -> None:

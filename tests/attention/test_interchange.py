@@ -1,4 +1,4 @@
-"""Pairs read as they should, a person in their own place changes nothing, lengths that differ are refused."""
+"""Pairs read as they should, an entity in their own place changes nothing, lengths that differ are refused."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ from workbench.errors import WorkbenchError
 def test_a_rewritten_entry_reads_back(augmentation: str) -> None:
     corpus, _ = small_corpus(augmentation)
     for entry in corpus.entries[:8]:
-        own, other = corpus.people[entry.person], corpus.people[(entry.person + 1) % len(corpus.people)]
+        own, other = corpus.entities[entry.entity], corpus.entities[(entry.entity + 1) % len(corpus.entities)]
         new = rewrite_entry(entry, other, own)
         assert list(new.values) == list(entry.values)
         for attribute, (start, end) in new.values.items():
             assert new.text[start:end] == other.values[attribute]
-        assert [new.text[s:e] for s, e in new.names] == [other.full_name] * len(entry.names)
+        assert [new.text[s:e] for s, e in new.names] == [other.name] * len(entry.names)
         read = [[t.text[s:e] for s, e in t.pronouns] for t in (new, entry)]
         assert read[0] == read[1]
         assert rewrite_entry(new, own, other) == entry
@@ -29,11 +29,11 @@ def test_a_rewritten_entry_reads_back(augmentation: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_person_in_their_own_place_changes_nothing(architecture: str) -> None:
+def test_a_entity_in_their_own_place_changes_nothing(architecture: str) -> None:
     model, examples = random_model(architecture), small_examples()
     corpus, tokenizer = small_corpus()
-    themselves = [corpus.people[entry.person] for entry in examples.entries]
-    pairs = make_pairs(tokenizer, examples, corpus.people, donors=themselves)
+    themselves = [corpus.entities[entry.entity] for entry in examples.entries]
+    pairs = make_pairs(tokenizer, examples, corpus.entities, donors=themselves)
     rows = np.arange(len(examples))
     parts = open_parts(model)
     with written_out(model):
@@ -51,7 +51,7 @@ def test_a_person_in_their_own_place_changes_nothing(architecture: str) -> None:
 def test_layer_zero_of_all_roles_at_once_is_reading_the_other_entry() -> None:
     """With every token's embedding exchanged, nothing of the own entry is left."""
     case = planted()
-    pairs = make_pairs(case.tokenizer, case.examples, case.people, seed=1)
+    pairs = make_pairs(case.tokenizer, case.examples, case.entities, seed=1)
     result = measure_interchange(case.model, pairs, roles=["everything"], layers=[0])
     cell = result.sel(position=0, attribute="company")
     assert cell["accuracy"].item() == cell["ceiling"].item() == 1.0
@@ -71,10 +71,10 @@ def test_roles_of_other_lengths_are_refused_with_the_reason() -> None:
 def test_refused_pairs_are_counted_and_left_out() -> None:
     corpus, tokenizer = small_corpus()
     examples = small_examples()
-    longest = max(corpus.people, key=lambda person: len(" ".join(person.values.values()).split()))
-    shortest = min(corpus.people, key=lambda person: len(" ".join(person.values.values()).split()))
-    donors = [shortest if entry.person == longest.id else longest for entry in examples.entries]
-    pairs = make_pairs(tokenizer, examples, corpus.people, donors=donors)
+    longest = max(corpus.entities, key=lambda entity: len(" ".join(entity.values.values()).split()))
+    shortest = min(corpus.entities, key=lambda entity: len(" ".join(entity.values.values()).split()))
+    donors = [shortest if entry.entity == longest.id else longest for entry in examples.entries]
+    pairs = make_pairs(tokenizer, examples, corpus.entities, donors=donors)
     result = measure_interchange(random_model("gpt2"), pairs, layers=[0])
     assert result["refused"].sel(role="name_last").item() == 0
     assert result["refused"].sel(role="values").item() > 0  # cities of one and of two words
@@ -83,10 +83,10 @@ def test_refused_pairs_are_counted_and_left_out() -> None:
 
 def test_mistakes() -> None:
     case = planted()
-    pairs = make_pairs(case.tokenizer, case.examples, case.people)
+    pairs = make_pairs(case.tokenizer, case.examples, case.entities)
     with pytest.raises(WorkbenchError, match="layer 3 does not exist; expected 0 to 2"):
         measure_interchange(case.model, pairs, layers=[3])
     with pytest.raises(WorkbenchError, match="There is no role 'nam'"):
         measure_interchange(case.model, pairs, roles=["nam"])
-    with pytest.raises(WorkbenchError, match="entries of at least two people"):
-        choose_donors(case.examples.entries[:1], case.people, 0)
+    with pytest.raises(WorkbenchError, match="entries of at least two entities"):
+        choose_donors(case.examples.entries[:1], case.entities, 0)

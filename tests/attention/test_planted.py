@@ -51,7 +51,7 @@ def test_ablation_names_the_head() -> None:
 
 def test_interchange_names_the_layer_and_the_role() -> None:
     case = planted()
-    result = measure_interchange(case.model, make_pairs(case.tokenizer, case.examples, case.people))
+    result = measure_interchange(case.model, make_pairs(case.tokenizer, case.examples, case.entities))
     other, own = (result[name].sel(CELL) for name in ("accuracy", "own"))
     assert other.sel(role="name_last").values.tolist() == [1, 1, 0]
     assert other.sel(role="position").values.tolist() == [0, 0, 1]

@@ -53,7 +53,7 @@ def test_roles_are_exhaustive_and_values_read_back(augmentation: str) -> None:
         for attribute in stated:
             ids = examples.ids[text][names == f"value:{attribute}"]
             assert tokenizer.decode(ids).replace(" ", "") == (
-                corpus.people[entry.person].values[attribute].replace(" ", "")
+                corpus.entities[entry.entity].values[attribute].replace(" ", "")
             )
 
 
@@ -88,7 +88,7 @@ def test_names_of_roles() -> None:
         expand_role("pronouns")
 
 
-def test_one_entry_of_each_test_person() -> None:
+def test_one_entry_of_each_test_entity() -> None:
     class FakeRun:
         corpus, tokenizer = small_corpus()
         recipe = type("R", (), {"seed": 0})
@@ -96,11 +96,11 @@ def test_one_entry_of_each_test_person() -> None:
 
     run: object = FakeRun()
     chosen = choose_entries(run)  # type: ignore[arg-type]
-    assert [e.person for e in chosen] != []
-    assert len({e.person for e in chosen}) == len(chosen)
-    assert all(FakeRun.corpus.people[e.person].split == "test" for e in chosen)
+    assert [e.entity for e in chosen] != []
+    assert len({e.entity for e in chosen}) == len(chosen)
+    assert all(FakeRun.corpus.entities[e.entity].split == "test" for e in chosen)
     assert choose_entries(run, 2) == chosen[:2]  # type: ignore[arg-type]
-    with pytest.raises(WorkbenchError, match="no entry of a test person in group 'nobody'"):
+    with pytest.raises(WorkbenchError, match="no entry of a test entity in group 'nobody'"):
         choose_entries(run, group="nobody")  # type: ignore[arg-type]
 
 

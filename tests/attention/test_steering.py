@@ -65,15 +65,15 @@ def test_a_push_without_length_would_be_no_push_and_is_refused() -> None:
         WorkbenchError, match=r"strengths are \(0\.0,\); expected one or more numbers above 0"
     ):
         measure_steering(case.model, case.examples, case.train, strengths=[0.0])
-    with pytest.raises(WorkbenchError, match="Person 0 is among the train people and among those steered"):
+    with pytest.raises(WorkbenchError, match="Entity 0 is among the train entities and among those steered"):
         measure_steering(case.model, case.examples, case.examples)
 
 
 def test_all_attributes_of_whole_entries() -> None:
     corpus, tokenizer = small_corpus()
-    train = make_examples(tokenizer, [entry for entry in corpus.entries if entry.person > 5])
-    examples = make_examples(tokenizer, [entry for entry in corpus.entries if entry.person < 3])
+    train = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity > 5])
+    examples = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity < 3])
     result = measure_steering(random_model("gpt2-rotary"), examples, train, strengths=[0.5])
     assert (result["n"].sel(place="position") > 0).any("attribute").all()
-    assert (result["people"].sel(place="position") <= 3).all()
-    assert set(small_examples().people.tolist()) == {0, 1, 2}
+    assert (result["entities"].sel(place="position") <= 3).all()
+    assert set(small_examples().entities.tolist()) == {0, 1, 2}

@@ -35,7 +35,7 @@ RECIPE_FAULTS = [
     (["training.objective=masked"], "objective 'masked' needs architecture 'gbert', not 'gpt2-rotary'"),
     (["people.number=130000"], "130000 people need at least 260000 possible full names, but the pools give 50 first ×"),
     (["people.pool_sizes.major=1000"], "major"),
-    (["biographies.corpus=nowhere"], "The corpus folder nowhere has no people.jsonl; see docs/formats.md"),
+    (["biographies.corpus=nowhere"], "The corpus folder nowhere has no entities.jsonl; see docs/formats.md"),
 ]  # fmt: skip
 
 
@@ -167,16 +167,14 @@ def test_a_damaged_checkpoint(damage: str, workbench: Command, own_run: Run) -> 
 
 def test_a_value_that_does_not_tokenize_alike(workbench: Command, micro_toml: Path, tmp_path: Path) -> None:
     """In "(Oslo)" byte-level BPE cuts other pieces than in "Answer: Oslo"."""
-    people = [
-        {"full_name": f"Ann Lee{i}", "values": {"birth_city": ("Oslo", "Rome")[i % 2]}} for i in range(8)
-    ]
+    entities = [{"name": f"Ann Lee{i}", "values": {"birth_city": ("Oslo", "Rome")[i % 2]}} for i in range(8)]
     entries: list[dict[str, Any]] = []
-    for i, person in enumerate(people):
-        city = person["values"]["birth_city"]  # type: ignore[index]
-        text = f"{person['full_name']} was born({city})."
+    for i, entity in enumerate(entities):
+        city = entity["values"]["birth_city"]  # type: ignore[index]
+        text = f"{entity['name']} was born({city})."
         start = text.index(city)
-        entries.append({"person": i, "text": text, "values": {"birth_city": [start, start + len(city)]}})
-    write_jsonl(tmp_path / "corpus" / "people.jsonl", people)
+        entries.append({"entity": i, "text": text, "values": {"birth_city": [start, start + len(city)]}})
+    write_jsonl(tmp_path / "corpus" / "entities.jsonl", entities)
     write_jsonl(tmp_path / "corpus" / "biographies.jsonl", entries)
     overrides = [
         "--set",

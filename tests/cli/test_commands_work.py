@@ -36,12 +36,12 @@ def test_recipes_prints_one_that_can_be_edited_and_trained(workbench: Command, t
 def test_data_prints_samples_and_statistics(workbench: Command, micro_toml: Path) -> None:
     answer = workbench("data", micro_toml, "--samples", 3)
     assert (answer.status, answer.err) == (0, "")
-    assert "Person 0 (everyone, " in answer.out
-    assert "Person 2 (everyone, " in answer.out
-    assert "Person 3 " not in answer.out
+    assert "Entity 0 (everyone, " in answer.out
+    assert "Entity 2 (everyone, " in answer.out
+    assert "Entity 3 " not in answer.out
     assert "Answer:" in answer.out
-    assert "60 people (" in answer.out
-    assert "group everyone: 60 people, single" in answer.out
+    assert "60 entities (" in answer.out
+    assert "group everyone: 60 entities, single" in answer.out
     for target in TARGETS:
         assert target in answer.out
 
@@ -49,7 +49,7 @@ def test_data_prints_samples_and_statistics(workbench: Command, micro_toml: Path
 def test_data_as_json(workbench: Command, micro_toml: Path) -> None:
     answer = workbench("data", micro_toml, "--set", "biographies.augmentation=multi2", "--json")
     description = json.loads(answer.out)
-    assert (description["people"], description["entries"], description["questions"]) == (60, 120, 360)
+    assert (description["entities"], description["entries"], description["questions"]) == (60, 120, 360)
     assert list(description["targets"]) == list(TARGETS)
     assert all(0 < target["chance"] < 1 for target in description["targets"].values())
 
@@ -59,7 +59,7 @@ def test_data_writes_what_a_recipe_can_read_again(
 ) -> None:
     assert workbench("data", micro_toml, "--out", "corpus", "--samples", 0).status == 0
     written = {path.name for path in (tmp_path / "corpus").iterdir()}
-    assert written == {"people.jsonl", "biographies.jsonl", "questions.jsonl"}
+    assert written == {"entities.jsonl", "biographies.jsonl", "questions.jsonl"}
     again = workbench("data", micro_toml, "--set", "biographies.corpus=corpus", "--json")
     assert json.loads(again.out) == json.loads(workbench("data", micro_toml, "--json").out)
 

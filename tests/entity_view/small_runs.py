@@ -1,4 +1,4 @@
-"""A small run with person views: real texts, random models, and a finetune of two steps."""
+"""A small run with entity views: real texts, random models, and a finetune of two steps."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TUNING = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_
 
 
 def make_small_run(path: Path, augmentation: str = "multi2+permute", seed: int = 0) -> Run:
-    """48 people with few values each, written about twice, and two checkpoints of two blocks with two heads."""
+    """48 entities with few values each, written about twice, and two checkpoints of two blocks with two heads."""
     sizes = {"birth_city": 4, "university": 4, "major": 4, "company": 4, "birth_year": 2}
     changes = {
         "people.number": 48,

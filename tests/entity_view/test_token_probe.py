@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.entity_view.token_probe import SIDES, label_tokens, probe_layer
-from workbench.entity_view.tokens import KINDS, TokenTexts, choose_people, read_shown, sample_tokens
+from workbench.entity_view.tokens import KINDS, TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.probing.linear.fit import fit_probes
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, make_targets
@@ -14,17 +14,17 @@ WIDTH = 12
 
 @pytest.fixture(scope="module")
 def texts(small_run: Run) -> dict[str, TokenTexts]:
-    shown = choose_people(small_run, 6, [], seed=0)
+    shown = choose_entities(small_run, 6, [], seed=0)
     return {
-        "fit": sample_tokens(small_run, "train", shown, people=1000, one_entry=False, seed=0),
-        "test": sample_tokens(small_run, "test", shown, people=1000, one_entry=True, seed=0),
+        "fit": sample_tokens(small_run, "train", shown, entities=1000, one_entry=False, seed=0),
+        "test": sample_tokens(small_run, "test", shown, entities=1000, one_entry=True, seed=0),
         "shown": read_shown(small_run, shown, seed=0),
     }
 
 
 @pytest.fixture(scope="module")
 def target(small_run: Run) -> Target:
-    targets = make_targets(small_run.corpus.people, small_run.tokenizer)
+    targets = make_targets(small_run.corpus.entities, small_run.tokenizer)
     return next(target for target in targets if target.name == "company/whole")
 
 
@@ -34,7 +34,7 @@ def plant(texts: dict[str, TokenTexts], target: Target, where) -> dict[str, np.n
     features = {}
     for name, found in texts.items():
         noise = rng.normal(size=(*found.positions.T.shape, WIDTH)).astype(np.float32)
-        labels_N = target.labels_N[found.people]
+        labels_N = target.labels_N[found.entities]
         planted_SN = where(found).T
         noise[..., : len(target.classes)] += (
             4 * planted_SN[..., None] * np.eye(len(target.classes), dtype=np.float32)[labels_N]
@@ -84,7 +84,7 @@ def test_top_five_are_sorted_and_hold_the_true_value(texts, target) -> None:
     assert (top[read][:, :number] >= 0).all()
     assert (np.diff(shares[read][:, :number], axis=1) <= 0).all()
     assert np.allclose(shares[read][:, :number].sum(1), 1, atol=1e-5)  # four classes: all are told
-    labels = np.broadcast_to(target.labels_N[texts["shown"].people][:, None], read.shape)[read]
+    labels = np.broadcast_to(target.labels_N[texts["shown"].entities][:, None], read.shape)[read]
     place = (top[read] == labels[:, None]).argmax(1)
     assert np.allclose(shares[read][np.arange(len(place)), place], readings.true_NSK[..., 0][read])
 
@@ -98,17 +98,17 @@ def test_at_a_position_it_is_the_linear_p_probe(texts, target) -> None:
     vectors = [
         part.take(features[name])[0].numpy() for name, part in zip(("fit", "test"), parts, strict=True)
     ]
-    labels, people = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("labels_NJ", "people_N")
+    labels, entities = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("labels_NJ", "entities_N")
     )
-    train = np.arange(len(people)) < len(parts[0].people_N)
-    plain = fit_probes(np.concatenate(vectors), labels[:, :1], people, train, controls=False)
+    train = np.arange(len(entities)) < len(parts[0].entities_N)
+    plain = fit_probes(np.concatenate(vectors), labels[:, :1], entities, train, controls=False)
     before = scores["accuracy"][0, SIDES.index("before"), 0]
     assert before == pytest.approx(float(plain["accuracy"].squeeze()), abs=1e-9)
     assert scores["n"][0, SIDES.index("before"), 0] == int(plain["n"].squeeze())
 
 
-def test_shown_people_change_no_probe(texts, target) -> None:
+def test_shown_entities_change_no_probe(texts, target) -> None:
     features = plant(texts, target, lambda found: found.kinds == 0)
     changed = {**features, "shown": features["shown"] + 7}
     (first, scores), (second, again) = (probe_layer(part, texts, [target]) for part in (features, changed))

@@ -1,4 +1,4 @@
-"""A micro run that knows its people: 24 of them, written about in many ways, trained in a few seconds."""
+"""A micro run that knows its entities: 24 of them, written about in many ways, trained in a few seconds."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from workbench.training.loop import train
 
 
 def knowing_recipe() -> Recipe:
-    """Few people and values, so that a small model knows them by heart soon."""
+    """Few entities and values, so that a small model knows them by heart soon."""
     changes = {
         "people__number": 24,
         "people__pool_sizes": {

@@ -8,7 +8,7 @@ from workbench.extraction.asking import (
     MAJORITY,
     MALFORMED,
     OTHER_ATTRIBUTE,
-    OTHER_PERSON,
+    OTHER_ENTITY,
     RIGHT,
     AnswerBook,
     AskableQuestions,
@@ -37,11 +37,11 @@ BOOK = AnswerBook(
         (CITY, (33, STOP), [33, 77, STOP], MALFORMED),
         (CITY, (33, STOP), [33], MALFORMED),  # no full stop: the answer may go on
         (CITY, (33, STOP), [32, STOP], MAJORITY),
-        (CITY, (33, STOP), [31, STOP, 32, STOP], OTHER_PERSON),  # the longest reading
+        (CITY, (33, STOP), [31, STOP, 32, STOP], OTHER_ENTITY),  # the longest reading
         (CITY, (33, STOP), [31, STOP], MALFORMED),
         (CITY, (33, STOP), [41, STOP], OTHER_ATTRIBUTE),
         (CITY, (33, STOP), [11, 22, STOP], OTHER_ATTRIBUTE),  # a date nobody has is a date
-        (DATE, (11, 21, STOP), [11, 22, STOP], OTHER_PERSON),
+        (DATE, (11, 21, STOP), [11, 22, STOP], OTHER_ENTITY),
         (DATE, (12, 22, STOP), [11, 21, STOP], MAJORITY),
         (DATE, (12, 22, STOP), [21, 11, STOP], MALFORMED),
         (DATE, (12, 22, STOP), [], MALFORMED),
@@ -56,7 +56,7 @@ def test_answers_are_read_and_classified(
 
 
 def make_asked(answers: list[list[int]]) -> AskableQuestions:
-    """Questions `0 5` + answer, all of train people, one attribute."""
+    """Questions `0 5` + answer, all of train entities, one attribute."""
     texts = [[0, 5, *answer] for answer in answers]
     n = len(texts)
     encoded = EncodedQuestions(
@@ -81,8 +81,8 @@ def test_answers_of_the_users_own_can_be_meant_too() -> None:
     assert book.classify(CITY, (50, 51, 52, STOP), book.read(np.array([50, 51, 52, STOP]))) == RIGHT
 
 
-def test_a_sample_of_people_is_the_same_every_time() -> None:
+def test_a_sample_of_entities_is_the_same_every_time() -> None:
     asked = make_asked([[32, STOP]] * 20)
-    first, again, other = (asked.choose(people=5, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (asked.choose(entities=5, seed=seed) for seed in (0, 0, 1))
     assert len(first) == 5
     assert first.tolist() == again.tolist() != other.tolist()

@@ -14,7 +14,7 @@ from workbench.tokens.packing import IGNORED
 @pytest.fixture(scope="module")
 def asked(knowing_run: Run) -> AskableQuestions:
     corpus = knowing_run.corpus
-    return make_askable(encode_questions(knowing_run.tokenizer, corpus.questions), corpus.people)
+    return make_askable(encode_questions(knowing_run.tokenizer, corpus.questions), corpus.entities)
 
 
 def make_batches(asked: AskableQuestions, seed: int = 0, **changes: object) -> QuestionBatches:
@@ -32,7 +32,7 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(asked: AskableQuestions) ->
     assert not np.array_equal(make_batches(asked, seed=1).questions_of(0), in_order.questions_of(0))
 
 
-def test_every_step_has_as_many_of_each_attribute_and_train_people_only(asked: AskableQuestions) -> None:
+def test_every_step_has_as_many_of_each_attribute_and_train_entities_only(asked: AskableQuestions) -> None:
     batches = make_batches(asked)
     for step in range(10):
         chosen = batches.questions_of(step)

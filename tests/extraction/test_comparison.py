@@ -150,7 +150,7 @@ def test_the_command_prints_rows_the_paper_and_the_correlation(own_run: Run, tmp
     assert "25.0" in result.stdout and "Pearson r = " in result.stdout
     assert "paper: multi5+permute" in " ".join(result.stdout.split())
     html = page.read_text()
-    assert "Answers of test people" in html and "Against probing" in html and 'src="http' not in html
+    assert "Answers of test entities" in html and "Against probing" in html and 'src="http' not in html
     content = json.loads(CliRunner().invoke(app, ["compare", run, "--probe", "q", "--json"]).stdout)
     assert len(content["answers"]) == 7 and len(content["pairs"]) == 6
     assert content["pearson"] == pytest.approx(correlate(pair_accuracies([own_run])))

@@ -43,7 +43,7 @@ def test_the_commands(own_run: Run, tmp_path: Path) -> None:
 
 
 def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
-    person = own_run.corpus.people[0]
+    entity = own_run.corpus.entities[0]
     prompt = own_run.corpus.questions[1].prompt
     file = tmp_path / "own.jsonl"
 
@@ -51,24 +51,24 @@ def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run
         file.write_text(json.dumps({"attribute": "birth_city", "prompt": prompt, **row}) + "\n")
         return invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
 
-    assert "birth city" in run_with(person=0)
+    assert "birth city" in run_with(entity=0)
     for row, message in [
-        ({"person": 99}, r"about person 99, whom the run does not know; its people are 0 to 23"),
-        ({"full_name": "No Body"}, r"about 'No Body', whom the run does not know"),
-        ({"person": True}, r"about person True, whom the run does not know"),
-        ({"full_name": ["No", "Body"]}, r"about \['No', 'Body'\], whom the run does not know"),
+        ({"entity": 99}, r"about entity 99, whom the run does not know; its entities are 0 to 23"),
+        ({"name": "No Body"}, r"about 'No Body', whom the run does not know"),
+        ({"entity": True}, r"about entity True, whom the run does not know"),
+        ({"name": ["No", "Body"]}, r"about \['No', 'Body'\], whom the run does not know"),
         (
-            {"person": 0, "full_name": "No Body"},
-            r"person 0 of this run is .*, not 'No Body'; give one of the two",
+            {"entity": 0, "name": "No Body"},
+            r"entity 0 of this run is .*, not 'No Body'; give one of the two",
         ),
         (
-            {"person": 0, "prompt": "Wherefore art?"},
+            {"entity": 0, "prompt": "Wherefore art?"},
             r"holds the word 'Wherefore', which this closed vocabulary",
         ),
-        ({"person": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
-        ({"person": 0, "split": "test" if person.split == "train" else "train"}, r"leave the split out"),
-        ({"person": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
-        ({"person": 0, "prompt": " ".join([prompt] * 40)}, r"but the model reads 128"),
+        ({"entity": 0, "attribute": "height"}, r"attribute is 'height'; expected one of birth_date"),
+        ({"entity": 0, "split": "test" if entity.split == "train" else "train"}, r"leave the split out"),
+        ({"entity": 0, "prompt": " "}, r"prompt is ' '; expected a text"),
+        ({"entity": 0, "prompt": " ".join([prompt] * 40)}, r"but the model reads 128"),
     ]:
         with pytest.raises(WorkbenchError, match=message):
             run_with(**row)
@@ -78,7 +78,9 @@ def test_questions_nobody_may_be_trained_on_are_refused(own_run: Run, tmp_path: 
     file = tmp_path / "own.jsonl"
     of_test = [question for question in own_run.corpus.questions if question.split == "test"]
     file.write_text("".join(json.dumps(asdict(question)) + "\n" for question in of_test[:6]))
-    with pytest.raises(WorkbenchError, match=r"No question is about a train person, .*people.jsonl says who"):
+    with pytest.raises(
+        WorkbenchError, match=r"No question is about a train entity, .*entities.jsonl says who"
+    ):
         invoke("finetune", str(own_run.path), "--questions", str(file))
     file.write_text("")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""From a run that knows its people to answers: finetune, merge, evaluate, in process and by command."""
+"""From a run that knows its entities to answers: finetune, merge, evaluate, in process and by command."""
 
 import shutil
 from pathlib import Path
@@ -33,7 +33,7 @@ def tuned_run(knowing_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run
     return run
 
 
-def test_train_people_are_answered_and_the_result_says_so(tuned_run: Run) -> None:
+def test_train_entities_are_answered_and_the_result_says_so(tuned_run: Run) -> None:
     (made,) = list_finetunes(tuned_run)
     assert [row["step"] for row in made.info["measurements"]] == [40, 80]
     dataset = evaluate(tuned_run, EvaluationRequest("lora")).dataset
@@ -43,8 +43,10 @@ def test_train_people_are_answered_and_the_result_says_so(tuned_run: Run) -> Non
     assert (dataset["said"].sum("answer_kind") == dataset["n"]).all()
     assert (dataset["said"].sel(answer_kind="right") == (dataset["accuracy"] * dataset["n"]).round()).all()
     assert ((dataset["ci_low"] <= dataset["accuracy"]) & (dataset["accuracy"] <= dataset["ci_high"])).all()
-    people = {split: sum(p.split == split for p in tuned_run.corpus.people) for split in ("train", "test")}
-    for split, number in people.items():
+    entities = {
+        split: sum(p.split == split for p in tuned_run.corpus.entities) for split in ("train", "test")
+    }
+    for split, number in entities.items():
         assert (dataset.sel(split=split)[["n", "recall_n"]].to_array() == number).all()
     assert ("qa", "lora+lora") in [(found.kind, found.family) for found in list_results(tuned_run.path)]
     loaded = load_results(tuned_run.path, "qa", "lora", "lora").isel(checkpoint=0)
@@ -96,7 +98,7 @@ def test_a_merged_finetune_is_a_run_that_can_be_opened_cached_and_finetuned(own_
         assert torch.equal(plain(ids).logits, wanted)
     store = cache_activations(run.checkpoint(), _reading(run), ["resid_post"], device="cpu")
     assert store.weights_digest == run.checkpoint().weights_digest
-    assert evaluate(run, EvaluationRequest(people=2)).dataset.attrs["family"] == "none"
+    assert evaluate(run, EvaluationRequest(entities=2)).dataset.attrs["family"] == "none"
 
 
 def _reading(run: Run):  # type: ignore[no-untyped-def]
@@ -112,7 +114,7 @@ def test_full_finetuning_saves_ordinary_checkpoints(own_run: Run) -> None:
     base = load_model(own_run.checkpoint()).state_dict()
     tuned = load_finetuned(own_run, made).state_dict()
     assert all(not torch.equal(base[name], tuned[name]) for name in base if name.endswith("weight"))
-    assert evaluate(own_run, EvaluationRequest("full", people=2)).dataset.attrs["family"] == "full"
+    assert evaluate(own_run, EvaluationRequest("full", entities=2)).dataset.attrs["family"] == "full"
 
 
 def test_an_adapter_of_another_base_is_refused(own_run: Run, knowing_run: Run) -> None:

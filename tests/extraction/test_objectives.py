@@ -92,7 +92,7 @@ def test_mixed_training_measures_the_four_curves_of_figure_1_and_answers_without
 
 
 def test_a_bidirectional_model_is_trained_on_questions_mixed_in(tmp_path: Path) -> None:
-    """Answers are masked whole while it trains, so train people's are learned as they are asked for."""
+    """Answers are masked whole while it trains, so train entities' are learned as they are asked for."""
     changes = QUICK | {
         "people__number": 12,
         "people__pool_sizes": {

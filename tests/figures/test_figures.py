@@ -43,11 +43,11 @@ def test_training_curves_show_the_rows_and_the_checkpoints():
     by_name = {trace.name: trace for trace in figure.data}
     assert set(by_name) == {
         "loss",
-        "biographies, train people",
-        "biographies, test people",
-        "answers, train people",
+        "biographies, train entities",
+        "biographies, test entities",
+        "answers, train entities",
     }
-    assert list(by_name["biographies, test people"].y) == [0, 0.25, 0.5]
+    assert list(by_name["biographies, test entities"].y) == [0, 0.25, 0.5]
     assert list(by_name["loss"].x) == [5, 10]  # no loss was measured at step 0
     assert sorted({shape.x0 for shape in figure.layout.shapes}) == [0, 10]
 

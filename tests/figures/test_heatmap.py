@@ -56,7 +56,7 @@ def test_chance_stands_on_every_row_and_the_rest_in_the_hover(p_result):
         "accuracy 90.0 %",
         "95 %: 88.0–92.0",
         "chance 7.0 %",
-        "train people 93.0 %",
+        "train entities 93.0 %",
         "n = 1,000",
     ):
         assert part in hover
@@ -85,7 +85,7 @@ def test_cells_described_all_at_once_read_like_cells_described_one_by_one(p_resu
         f"{100 * float(cell['ci_high']):.1f})<br>chance {100 * float(cell['chance']):.1f} %<br>"
         f"where it is not the next value {100 * float(cell['accuracy_not_next']):.1f} %<br>"
         f"shuffled labels {100 * float(cell['control']):.1f} %<br>"
-        f"train people {100 * float(cell['train_accuracy']):.1f} %<br>"
+        f"train entities {100 * float(cell['train_accuracy']):.1f} %<br>"
         f"mean over 2 seeds: {100 * float(cell['lowest']):.1f}–{100 * float(cell['highest']):.1f}<br>"
         f"n = {int(cell['n']):,}"
     )

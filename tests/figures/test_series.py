@@ -57,7 +57,7 @@ def seen_result():
 
 @pytest.fixture
 def curve_result():
-    """Company rises with the people, all others lie at chance."""
+    """Company rises with the entities, all others lie at chance."""
     numbers = [125, 250, 500]
     accuracy = np.full((3, 2, len(TARGETS)), 0.1)
     accuracy[:, :, [TARGETS.index("company/first"), TARGETS.index("company/whole")]] = [
@@ -65,7 +65,7 @@ def curve_result():
         [[0.5]],
         [[0.8]],
     ]
-    dims = ("train_people", "position", "target")
+    dims = ("train_entities", "position", "target")
     return xr.Dataset(
         {
             "accuracy": (dims, accuracy),
@@ -75,7 +75,7 @@ def curve_result():
             "chance": (dims, np.full(accuracy.shape, 0.11)),
             "n": (dims, np.full(accuracy.shape, 300)),
         },
-        coords={"train_people": numbers, "position": [0, 1], "target": list(TARGETS), "layer": "final"},
+        coords={"train_entities": numbers, "position": [0, 1], "target": list(TARGETS), "layer": "final"},
         attrs={"kind": "p_curve", "family": "logistic", "run": "made up"},
     )
 
@@ -201,13 +201,13 @@ def test_several_seeds_show_their_mean_and_how_far_they_lie_apart():
 
 def test_warnings_are_told_with_their_numbers_once(p_result):
     few = [
-        f"{t}: 40 train people for 8 classes (5.0 per class, fewer than 20): a low accuracy may be x."
+        f"{t}: 40 train entities for 8 classes (5.0 per class, fewer than 20): a low accuracy may be x."
         for t in "abcd"
     ]
     stopped = "3 of 66 probes stopped before they had converged."
     told = read_warnings(p_result("flat").assign_attrs(warnings=json.dumps([*few, stopped])))
     assert len(told) == 2
-    assert told[0].startswith("a: 40 train people for 8 classes (5.0 per class, fewer than 20); b: 40")
+    assert told[0].startswith("a: 40 train entities for 8 classes (5.0 per class, fewer than 20); b: 40")
     assert told[0].endswith("; and 1 more targets. A low accuracy may be x.")
     assert told[1] == stopped
     result = p_result("flat")

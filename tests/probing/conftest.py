@@ -14,7 +14,7 @@ def single_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def permuted_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Two groups, one of them with three permuted entries a person."""
+    """Two groups, one of them with three permuted entries an entity."""
     groups = [
         {"name": "many", "people": 40, "augmentation": "multi3+permute"},
         {"name": "few", "people": 20, "augmentation": "single"},

@@ -1,8 +1,9 @@
-"""Which cells of a heatmap hold an example, by hand: two people, one of them permuted and without a major."""
+"""Which cells of a heatmap hold an example, by hand: two entities, one of them permuted and without a major."""
 
 import numpy as np
 import pytest
 
+from workbench.facts.entities import Entity
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.scoring import score_cells
 from workbench.recipes.recipe import TokensRecipe
@@ -10,7 +11,6 @@ from workbench.tokens.encoding import encode_entries
 from workbench.tokens.targets import make_targets
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry
 
 TEXTS = [
@@ -54,19 +54,19 @@ READ_AT = [["on", "in", "at", "took", "joined", "in"], ["At", "on", "in", "after
 
 @pytest.fixture(scope="module")
 def data() -> PProbeData:
-    people, entries = [], []
+    entities, entries = [], []
     for i, (text, values) in enumerate(zip(TEXTS, VALUES, strict=True)):
         name = ("Ann Lee", "Bo Ray")[i]
-        people.append(Person(i, "everyone", name, "they", values, ("train", "test")[i]))  # type: ignore[arg-type]
+        entities.append(Entity(i, "everyone", name, "they", values, ("train", "test")[i]))  # type: ignore[arg-type]
         spans = {
             attribute: (text.index(value), text.index(value) + len(value))
             for attribute, value in values.items()
         }
         start = text.index(name)
         entries.append(Entry(i, 0, text, ((start, start + len(name)),), (), spans, {}))
-    third = Person(2, "everyone", "No One", "they", {"major": "Art"}, "test")  # two majors, or it is no task
+    third = Entity(2, "everyone", "No One", "they", {"major": "Art"}, "test")  # two majors, or it is no task
     tokenizer = make_tokenizer(TokensRecipe(), [*TEXTS, "Answer: Law. Art."])  # type: ignore[call-arg]
-    targets = make_targets([*people, third], tokenizer)
+    targets = make_targets([*entities, third], tokenizer)
     encoded = encode_entries(tokenizer, entries)
     tokens = [tokenizer.convert_ids_to_tokens(encoded.text_ids(n).tolist()) for n in range(2)]
     read = [[tokens[n][place] if place >= 0 else None for place in encoded.positions[n]] for n in range(2)]
@@ -97,7 +97,7 @@ def test_only_distinct_targets_are_read(data: PProbeData) -> None:
     names = [target.name for target in data.targets]
     first, whole = names.index("university/first"), names.index("university/whole")
     stands_for = [first if k == whole else k for k in range(len(names))]
-    fewer = PProbeData(data.entries, data.targets, stands_for, data.train, data.test, data.test_people)
+    fewer = PProbeData(data.entries, data.targets, stands_for, data.train, data.test, data.test_entities)
     assert fewer.distinct == [k for k in range(len(names)) if k != whole]
     readings = fewer.readings()
     assert len(readings.labels_KN) == len(readings.valid_KNP) == len(fewer.next_KNP()) == len(names) - 1

@@ -18,7 +18,7 @@ def test_answers_are_counted_by_hand() -> None:
     largest = find_largest(labels[None], 11)
     assert largest.classes_KV.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
     said = labels.copy()
-    said[:2] = [1, 10]  # two people of class 0: one called 1, one called 10
+    said[:2] = [1, 10]  # two entities of class 0: one called 1, one called 10
     counted = np.ones((1, 1, len(labels)), bool)
     counted[..., 8] = False  # one of class 1 is not in the cell
     counts = largest.count(said[None, None], labels[None, None], counted)[0, 0]
@@ -39,7 +39,7 @@ def test_classes_are_called_what_each_target_calls_them() -> None:
 
 
 @pytest.mark.parametrize("family", ["embedding", "nearest-mean"])
-def test_a_runs_result_keeps_it_and_its_values_are_the_peoples(
+def test_a_runs_result_keeps_it_and_its_values_are_the_entitiess(
     family: str, single_run: Run, tmp_path: Path
 ) -> None:
     run = linked(single_run, tmp_path / "run")
@@ -49,8 +49,8 @@ def test_a_runs_result_keeps_it_and_its_values_are_the_peoples(
     xr.testing.assert_identical(kept, made)
     assert kept["confusion"].dtype == np.uint16
     assert kept["confusion"].dims == (*kept["accuracy"].dims, "true_value", "said_value")
-    test = [person for person in run.corpus.people if person.split == "test"]
-    majors = [person.values["major"] for person in test]
+    test = [entity for entity in run.corpus.entities if entity.split == "test"]
+    majors = [entity.values["major"] for entity in test]
     values = kept["confusion_values"].sel(target="major/whole").values
     rows = kept["confusion"].sel(target="major/whole", position=0).sum("said_value")
     for value, row in zip(values, np.moveaxis(rows.values, -1, 0), strict=True):

@@ -164,7 +164,7 @@ def test_trimmed_rows_hold_the_hidden_states_of_whole_rows(architecture: Any) ->
     assert probes.tokens_VX.abs().max() > 0  # the update has really been learned
 
 
-def test_test_people_change_nothing_that_is_fitted() -> None:
+def test_test_entities_change_nothing_that_is_fitted() -> None:
     readings = planted_readings(N)
     ids = readings.texts.ids.reshape(N, LENGTH).copy()
     ids[TEST] = 2 + (ids[TEST] + 11) % 40

@@ -41,7 +41,7 @@ def probe_last(run: Run, **request: Any) -> xr.Dataset:
 
 
 def held_out(run: Run, group: str | None = None) -> list[int]:
-    return [p.id for p in run.corpus.people if p.split == "test" and group in (None, p.group)]
+    return [p.id for p in run.corpus.entities if p.split == "test" and group in (None, p.group)]
 
 
 # --- P-probe
@@ -99,10 +99,10 @@ def test_accuracies_are_shares_with_their_intervals(single_run: Run, copy_of: An
     np.testing.assert_allclose(full["ci_high"], high)
 
 
-def test_chance_is_that_of_the_test_people(single_run: Run, copy_of: Any) -> None:
+def test_chance_is_that_of_the_test_entities(single_run: Run, copy_of: Any) -> None:
     run = copy_of(single_run)
     dataset = probe_last(run)
-    majors = [run.corpus.people[i].values["major"] for i in held_out(run)]
+    majors = [run.corpus.entities[i].values["major"] for i in held_out(run)]
     expected = max(majors.count(major) for major in set(majors)) / len(majors)
     assert float(dataset["chance"].sel(target="major/whole")) == pytest.approx(expected)
 
@@ -120,17 +120,19 @@ def test_a_permuted_corpus_has_examples_in_every_cell(permuted_run: Run, copy_of
     assert (dataset["n_not_next"].sel(position=5) == 0).all()
 
 
-def test_train_and_test_never_share_a_person(permuted_run: Run) -> None:
+def test_train_and_test_never_share_a_entity(permuted_run: Run) -> None:
     for group in (None, "many", "few"):
         data = make_p_probe_data(permuted_run, group)
-        people = permuted_run.corpus.people
-        chosen = {"train": data.entries.people[data.train], "test": data.entries.people[data.test]}
+        entities = permuted_run.corpus.entities
+        chosen = {"train": data.entries.entities[data.train], "test": data.entries.entities[data.test]}
         for split, ids in chosen.items():
-            assert {people[i].split for i in ids} == {split}
-            assert {people[i].group for i in ids} == ({group} if group else {"many", "few"})
+            assert {entities[i].split for i in ids} == {split}
+            assert {entities[i].group for i in ids} == ({group} if group else {"many", "few"})
         assert sorted(chosen["test"]) == held_out(permuted_run, group)  # one entry each
         n_entries = {"many": 3, "few": 1}
-        expected = sum(n_entries[p.group] for p in people if p.split == "train" and group in (None, p.group))
+        expected = sum(
+            n_entries[p.group] for p in entities if p.split == "train" and group in (None, p.group)
+        )
         assert len(chosen["train"]) == expected
 
 
@@ -141,11 +143,11 @@ def test_a_q_probe_reads_the_last_token_after_the_bare_name(single_run: Run) -> 
     data = make_q_probe_data(single_run)
     readings, tokenizer = data.readings(), single_run.tokenizer
     assert readings.places_NP.shape == (60, 1)
-    for person in single_run.corpus.people:
-        ids = data.names.text_ids(person.id)
-        assert readings.places_NP[person.id].tolist() == [len(ids) - 1]
+    for entity in single_run.corpus.entities:
+        ids = data.names.text_ids(entity.id)
+        assert readings.places_NP[entity.id].tolist() == [len(ids) - 1]
         assert ids[0] == ids[-1] == tokenizer.eos_token_id
-        assert tokenizer.decode(ids[1:-1]) == person.full_name
+        assert tokenizer.decode(ids[1:-1]) == entity.name
 
 
 def test_a_q_probe_writes_one_position(single_run: Run, copy_of: Any) -> None:

@@ -59,7 +59,7 @@ def test_tables_say_mean_and_spread_over_seeds(single_run: Run, tmp_path: Path) 
     np.testing.assert_allclose(
         cells["highest"] - cells["lowest"], accuracy.max("seed") - accuracy.min("seed")
     )
-    assert (cells["n"] == both["n"].isel(seed=0, position=0)).all()  # the same people twice
+    assert (cells["n"] == both["n"].isel(seed=0, position=0)).all()  # the same entities twice
     text = table_text(both)
     assert "lowest–highest" in text
     assert "mean over 2 seeds, which differ by" in text
@@ -85,13 +85,13 @@ def test_runs_of_several_seeds_are_pooled(
     cells = select_cells(pooled.sel(layer="final"))
     expected = sum(part["accuracy"].sel(layer="final") for part in of_seed) / 2
     xr.testing.assert_allclose(cells["accuracy"], expected, check_dim_order=False)
-    assert (cells["n"] == sum(part["n"].sel(layer="final") for part in of_seed)).all()  # different people
+    assert (cells["n"] == sum(part["n"].sel(layer="final") for part in of_seed)).all()  # different entities
     assert "mean over 2 runs" in table_text(pooled.sel(layer="final"))
 
 
 def test_each_word_of_a_name_has_its_place(single_run: Run) -> None:
     tokenizer = single_run.tokenizer
-    names = [person.full_name for person in single_run.corpus.people]
+    names = [entity.name for entity in single_run.corpus.entities]
     encoded = encode_names(tokenizer, names)
     places = find_name_places(tokenizer, names, encoded)
     for n, name in enumerate(names):
@@ -140,14 +140,14 @@ def test_a_learning_curve_is_a_result_of_its_own(single_run: Run, tmp_path: Path
     run = linked(single_run, tmp_path / "run")
     request = ProbeRequest(family="nearest-mean", learning_curve=True, layers=("final",), seeds=(0, 1))
     (curve,) = run_probes(run, run.checkpoints[-1:], request, device="cpu")
-    assert curve["accuracy"].dims == ("train_people", "layer", "position", "target", "seed")
+    assert curve["accuracy"].dims == ("train_entities", "layer", "position", "target", "seed")
     assert [(f.kind, f.family) for f in list_results(run.path)] == [
         ("p_curve", "nearest-mean+layers-final+seeds0-1")
     ]
     (whole,) = run_probes(
         run, run.checkpoints[-1:], ProbeRequest(family="nearest-mean", layers=("final",)), device="cpu"
     )
-    last = curve.isel(train_people=-1).sel(seed=0)
-    xr.testing.assert_allclose(last["accuracy"].drop_vars(("train_people", "seed")), whole["accuracy"])
+    last = curve.isel(train_entities=-1).sel(seed=0)
+    xr.testing.assert_allclose(last["accuracy"].drop_vars(("train_entities", "seed")), whole["accuracy"])
     with pytest.raises(WorkbenchError, match="--learning-curve does not go with the family 'embedding'"):
         ProbeRequest(learning_curve=True)

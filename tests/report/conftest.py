@@ -1,4 +1,4 @@
-"""Two small finished runs with made-up results: real recipes, people and texts, no trained model."""
+"""Two small finished runs with made-up results: real recipes, entities and texts, no trained model."""
 
 import json
 import shutil

@@ -7,7 +7,7 @@ from workbench.errors import WorkbenchError
 from workbench.results.statistics import (
     benjamini_hochberg,
     binomial_p_value,
-    bootstrap_by_person,
+    bootstrap_by_entity,
     wilson_interval,
 )
 
@@ -50,25 +50,25 @@ def test_impossible_counts_are_refused():
 def test_bootstrap_agrees_with_wilson_where_everyone_has_one_row():
     rng = np.random.default_rng(1)
     correct = rng.random(400) < 0.3
-    low, high = bootstrap_by_person(correct, np.arange(400))
+    low, high = bootstrap_by_entity(correct, np.arange(400))
     expected = wilson_interval(correct.sum(), 400)
     np.testing.assert_allclose((low, high), expected, atol=0.015)
 
 
-def test_bootstrap_counts_people_not_rows():
-    """Five equal rows a person carry no more than one: the interval is that of the people."""
+def test_bootstrap_counts_entities_not_rows():
+    """Five equal rows an entity carry no more than one: the interval is that of the entities."""
     rng = np.random.default_rng(2)
-    right_person = rng.random(100) < 0.5
-    one = bootstrap_by_person(right_person, np.arange(100))
-    five = bootstrap_by_person(np.repeat(right_person, 5), np.repeat(np.arange(100), 5))
+    right_entity = rng.random(100) < 0.5
+    one = bootstrap_by_entity(right_entity, np.arange(100))
+    five = bootstrap_by_entity(np.repeat(right_entity, 5), np.repeat(np.arange(100), 5))
     assert five == pytest.approx(one)
-    naive = wilson_interval(5 * right_person.sum(), 500)
+    naive = wilson_interval(5 * right_entity.sum(), 500)
     assert five[1] - five[0] > 1.8 * float(naive[1] - naive[0])
 
 
-def test_bootstrap_needs_a_person_for_each_answer():
-    with pytest.raises(WorkbenchError, match=r"answers \(3,\) and people \(2,\)"):
-        bootstrap_by_person([1, 0, 1], [0, 1])
+def test_bootstrap_needs_a_entity_for_each_answer():
+    with pytest.raises(WorkbenchError, match=r"answers \(3,\) and entities \(2,\)"):
+        bootstrap_by_entity([1, 0, 1], [0, 1])
 
 
 def test_binomial_tail_by_hand():

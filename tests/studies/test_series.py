@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.activations.tiny_models import CONFIGS, make_tiny, random_ids
-from workbench.studies import loading
 from workbench.errors import WorkbenchError
+from workbench.studies import loading
 from workbench.studies.loading import ModelLoader, load_source_tokenizer, match_names
 from workbench.studies.series import ModelSource, as_source, find_sources, step_of
 

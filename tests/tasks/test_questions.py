@@ -1,19 +1,19 @@
-"""Six questions a person, literally, and spans that read the answer back."""
+"""Six questions an entity, literally, and spans that read the answer back."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+from workbench.facts.entities import Entity
 from workbench.studies.corpus import Corpus
 from workbench.tasks.questions import make_questions, save_questions
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.templates import load_questions
 
-ANYA = Person(
+ANYA = Entity(
     id=0,
     group="everyone",
-    full_name="Anya Briar Forger",
+    name="Anya Briar Forger",
     pronoun="she",
     values={
         "birth_date": "October 2, 1996",
@@ -39,36 +39,36 @@ def test_the_six_forms() -> None:
 
 
 def test_answers_read_back_and_prompts_end_before_the_space(small_corpus: Callable[..., Corpus]) -> None:
-    corpus = small_corpus("single", people=30)
-    assert [(q.person, q.attribute) for q in corpus.questions] == [
+    corpus = small_corpus("single", entities=30)
+    assert [(q.entity, q.attribute) for q in corpus.questions] == [
         (p, a) for p in range(30) for a in ATTRIBUTES
     ]
     for question in corpus.questions:
-        person = corpus.people[question.person]
+        entity = corpus.entities[question.entity]
         start, end = question.answer_span
-        assert question.text[start:end] == question.answer == person.values[question.attribute]
+        assert question.text[start:end] == question.answer == entity.values[question.attribute]
         assert question.text[:start] == question.prompt + " "
         assert question.prompt.endswith("? Answer:")
-        assert question.split == person.split
+        assert question.split == entity.split
 
 
-def test_attributes_a_person_lacks_are_not_asked_for() -> None:
-    person = Person(0, "everyone", "Bo Ray", "he", {"major": "Law"}, "test")
-    assert [question.text for question in make_questions([person], load_questions())] == [
+def test_attributes_a_entity_lacks_are_not_asked_for() -> None:
+    entity = Entity(0, "everyone", "Bo Ray", "he", {"major": "Law"}, "test")
+    assert [question.text for question in make_questions([entity], load_questions())] == [
         "What major did Bo Ray study? Answer: Law."
     ]
 
 
 def test_an_answer_with_a_full_stop_ends_the_sentence_once() -> None:
-    person = Person(0, "everyone", "Bo Ray", "he", {"company": "Acme Inc."}, "test")
-    (question,) = make_questions([person], load_questions())
+    entity = Entity(0, "everyone", "Bo Ray", "he", {"company": "Acme Inc."}, "test")
+    (question,) = make_questions([entity], load_questions())
     start, end = question.answer_span
     assert question.text[start:] == question.text[start:end] == "Acme Inc."
 
 
 def test_a_name_with_braces_is_taken_literally() -> None:
-    person = Person(0, "everyone", "{name} {value}", "he", {"major": "Law"}, "test")
-    (question,) = make_questions([person], load_questions())
+    entity = Entity(0, "everyone", "{name} {value}", "he", {"major": "Law"}, "test")
+    (question,) = make_questions([entity], load_questions())
     assert question.prompt == "What major did {name} {value} study? Answer:"
 
 
@@ -76,7 +76,7 @@ def test_the_file_holds_prompt_and_answer_apart(tmp_path: Path) -> None:
     save_questions(tmp_path / "questions.jsonl", make_questions([ANYA], load_questions()))
     first = json.loads((tmp_path / "questions.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first == {
-        "person": 0,
+        "entity": 0,
         "attribute": "birth_date",
         "split": "train",
         "prompt": "What is the birth date of Anya Briar Forger? Answer:",

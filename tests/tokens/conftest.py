@@ -6,30 +6,30 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from workbench.facts.entities import PRONOUNS, Entity, split_of
 from workbench.recipes.recipe import TokensRecipe
 from workbench.studies.corpus import Corpus
 from workbench.tasks.questions import make_questions
 from workbench.tokens.tokenizers import END, make_tokenizer
 from workbench.worlds.augmentation import parse_augmentation
-from workbench.worlds.biographies.people import PRONOUNS, Person, split_of
 from workbench.worlds.biographies.pools import MONTHS, load_pools
 from workbench.worlds.rendering import make_entries
 from workbench.worlds.templates import load_questions, load_templates
 
-N_PEOPLE = 300  # the largest pool of values
+N_ENTITIES = 300  # the largest pool of values
 KINDS = ["word", "bpe", "bpe restricted", "gpt2", "gpt2 restricted"]
 
 
 @pytest.fixture(scope="session")
 def corpus() -> Corpus:
-    """300 people who between them have every shipped city, university, major, company, month and year."""
+    """300 entities who between them have every shipped city, university, major, company, month and year."""
     pools = load_pools()
 
     def pick(pool: str, i: int) -> str:
         return pools.values[pool][i % len(pools.values[pool])]
 
-    people = []
-    for i in range(N_PEOPLE):
+    entities = []
+    for i in range(N_ENTITIES):
         name = " ".join(pick(part, i) for part in ("first_name", "middle_name", "last_name"))
         company = pick("company", i)
         values = {
@@ -40,10 +40,10 @@ def corpus() -> Corpus:
             "company": company,
             "company_city": pools.company_city[company],
         }
-        people.append(Person(i, "everyone", name, PRONOUNS[i % 3], values, split_of(name, 0)))
+        entities.append(Entity(i, "everyone", name, PRONOUNS[i % 3], values, split_of(name, 0)))
     plan = {"everyone": parse_augmentation("single+permute1")}
-    entries = make_entries(people, plan, load_templates(), seed=0)
-    return Corpus(people, entries, make_questions(people, load_questions()))
+    entries = make_entries(entities, plan, load_templates(), seed=0)
+    return Corpus(entities, entries, make_questions(entities, load_questions()))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe
 from workbench.studies.corpus import Corpus
 from workbench.tasks.questions import Question
@@ -21,7 +22,6 @@ from workbench.tokens.encoding import (
 )
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry
 
 
@@ -43,14 +43,14 @@ def test_every_value_and_name_reads_back(
 ) -> None:
     seen: dict[str, set[str]] = {attribute: set() for attribute in ATTRIBUTES}
     for n, entry in enumerate(corpus.entries):
-        person, ids = corpus.people[entry.person], encoded.text_ids(n)
-        assert encoded.people[n] == entry.person
+        entity, ids = corpus.entities[entry.entity], encoded.text_ids(n)
+        assert encoded.entities[n] == entry.entity
         assert ids[0] == tokenizer.eos_token_id
         assert read_back(tokenizer, ids[1:]) == entry.text.replace(" ", "")
         for column, attribute in enumerate(ATTRIBUTES):
             value = ids[encoded.value_start[n, column] : encoded.value_end[n, column]]
-            assert read_back(tokenizer, value) == person.values[attribute].replace(" ", "")
-            seen[attribute].add(person.values[attribute])
+            assert read_back(tokenizer, value) == entity.values[attribute].replace(" ", "")
+            seen[attribute].add(entity.values[attribute])
         until_name = read_back(tokenizer, ids[1 : encoded.name_end[n] + 1])
         assert until_name == entry.text[: entry.names[0][1]].replace(" ", "")
     assert [len(seen[a]) for a in ("birth_city", "university", "major", "company")] == [200, 300, 100, 263]
@@ -100,7 +100,7 @@ def test_chunks_leave_no_seam(
 ) -> None:
     monkeypatch.setattr(encoding, "CHUNK", 7)
     again = encode_entries(tokenizer, corpus.entries)
-    for name in ("ids", "offsets", "people", "value_start", "value_end", "name_end"):
+    for name in ("ids", "offsets", "entities", "value_start", "value_end", "name_end"):
         np.testing.assert_array_equal(getattr(again, name), getattr(encoded, name))
 
 
@@ -111,7 +111,7 @@ def test_every_answer_reads_back_with_the_ids_it_has_in_biographies(
     tokenizer: PreTrainedTokenizerFast, encoded: EncodedEntries, corpus: Corpus
 ) -> None:
     in_biographies = {
-        (int(encoded.people[n]), column): encoded.text_ids(n)[start:end].tolist()
+        (int(encoded.entities[n]), column): encoded.text_ids(n)[start:end].tolist()
         for n in range(len(encoded))
         for column, (start, end) in enumerate(zip(encoded.value_start[n], encoded.value_end[n], strict=True))
     }
@@ -121,14 +121,14 @@ def test_every_answer_reads_back_with_the_ids_it_has_in_biographies(
         answer = questions.text_ids(n)[questions.answer_start[n] : questions.answer_end[n]]
         assert read_back(tokenizer, answer) == question.answer.replace(" ", "")
         assert ATTRIBUTES[questions.attribute[n]] == question.attribute
-        assert answer.tolist() == in_biographies[question.person, ATTRIBUTES.index(question.attribute)]
+        assert answer.tolist() == in_biographies[question.entity, ATTRIBUTES.index(question.attribute)]
         prompt = questions.text_ids(n)[1 : questions.answer_start[n]]
         assert read_back(tokenizer, prompt) == question.prompt.replace(" ", "")
-    check_values_tokenize_alike(tokenizer, encoded, [person.values for person in corpus.people])
+    check_values_tokenize_alike(tokenizer, encoded, [entity.values for entity in corpus.entities])
 
 
 def test_bare_names_stand_between_two_ends(tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> None:
-    names = [person.full_name for person in corpus.people[:50]]
+    names = [entity.name for entity in corpus.entities[:50]]
     encoded = encode_names(tokenizer, names)
     for n, name in enumerate(names):
         first, *middle, last = encoded.text_ids(n).tolist()
@@ -143,19 +143,19 @@ def test_a_value_that_tokenizes_otherwise_in_an_answer_is_refused(
     tokenizer: PreTrainedTokenizerFast, recipe: TokensRecipe
 ) -> None:
     """A GPT-2 tokenizer gives the first word of a text no leading space; the others treat all words alike."""
-    person = Person(0, "everyone", "Bo Ray", "he", {"major": "Computer Science"}, "train")
+    entity = Entity(0, "everyone", "Bo Ray", "he", {"major": "Computer Science"}, "train")
     first = Entry(0, 0, "Computer Science was his field.", (), (), {"major": (0, 16)}, {})
     if recipe.tokenizer == "word":
         tokenizer = make_tokenizer(recipe, [first.text, "Answer: Computer Science."])
     encoded = encode_entries(tokenizer, [first])
     if recipe.tokenizer != "gpt2":
-        check_values_tokenize_alike(tokenizer, encoded, [person.values])
+        check_values_tokenize_alike(tokenizer, encoded, [entity.values])
         return
     with pytest.raises(
         WorkbenchError,
         match=r"'Computer Science' tokenizes as .* in a biography but as .* in an answer; choose an",
     ):
-        check_values_tokenize_alike(tokenizer, encoded, [person.values])
+        check_values_tokenize_alike(tokenizer, encoded, [entity.values])
 
 
 @pytest.mark.parametrize(

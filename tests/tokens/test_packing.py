@@ -1,4 +1,4 @@
-"""Rows are a pure function of (seed, row): every text once an epoch, whole, never beside its own person's."""
+"""Rows are a pure function of (seed, row): every text once an epoch, whole, never beside its own entity's."""
 
 from collections import Counter
 from itertools import pairwise, permutations
@@ -19,16 +19,16 @@ from workbench.tokens.packing import (
 )
 
 END, PAD = 0, 1
-PEOPLE = [person for person in range(12) for _ in range(5)]  # five texts about each of twelve people
+ENTITIES = [entity for entity in range(12) for _ in range(5)]  # five texts about each of twelve entities
 ROW_LENGTH = 40
 
 
-def make_texts(people: list[int] = PEOPLE, first_id: int = 100, seed: int = 0) -> EncodedTexts:
+def make_texts(entities: list[int] = ENTITIES, first_id: int = 100, seed: int = 0) -> EncodedTexts:
     """Text n is END, then 3 to 12 times the id first_id + n, so that a row shows which texts it holds."""
-    lengths = np.random.default_rng(seed).integers(3, 13, len(people)) + 1
+    lengths = np.random.default_rng(seed).integers(3, 13, len(entities)) + 1
     ids = [np.r_[END, np.full(length - 1, first_id + n)] for n, length in enumerate(lengths)]
     offsets = np.r_[0, np.cumsum(lengths)]
-    return EncodedTexts(np.concatenate(ids).astype(np.int32), offsets, np.array(people, np.int32))
+    return EncodedTexts(np.concatenate(ids).astype(np.int32), offsets, np.array(entities, np.int32))
 
 
 def make_stream(row_length: int | None, texts: EncodedTexts | None = None, **changes: Any) -> RowStream:
@@ -62,7 +62,7 @@ def trim(rows: Rows) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 
 def test_entry_per_row_covers_every_text_once_an_epoch_in_new_orders() -> None:
-    stream, n = make_stream(None), len(PEOPLE)
+    stream, n = make_stream(None), len(ENTITIES)
     epochs = [[texts_of(row) for row in stream.rows(epoch * n, n).ids_BT] for epoch in range(3)]
     orders = [[text for (text,) in epoch] for epoch in epochs]
     assert [sorted(order) for order in orders] == [list(range(n))] * 3
@@ -107,12 +107,12 @@ def test_resampled_rows_hold_whole_texts_and_every_text_once_an_epoch() -> None:
             assert (row == 100 + text).sum() == texts.lengths[text] - 1
 
 
-def test_resampled_neighbours_are_never_about_one_person() -> None:
+def test_resampled_neighbours_are_never_about_one_entity() -> None:
     stream = make_stream(ROW_LENGTH)
     for epoch in range(30):
         for row in epoch_rows(stream, epoch):
-            people = [PEOPLE[text] for text in row]
-            assert all(a != b for a, b in pairwise(people)), (epoch, people)
+            entities = [ENTITIES[text] for text in row]
+            assert all(a != b for a, b in pairwise(entities)), (epoch, entities)
 
 
 def test_resampled_rows_are_drawn_anew_every_epoch() -> None:
@@ -170,7 +170,7 @@ def test_batches_resume_where_they_stopped() -> None:
 
 
 def make_mixed(qa_ratio: float, seed: int = 0) -> MixedStream:
-    questions = make_texts([person for person in range(6) for _ in range(6)], first_id=500, seed=1)
+    questions = make_texts([entity for entity in range(6) for _ in range(6)], first_id=500, seed=1)
     return MixedStream(
         make_stream(None),
         make_stream(ROW_LENGTH, questions, purpose="questions", seed=seed),
@@ -204,7 +204,7 @@ def test_mixed_rows_leave_out_and_repeat_nothing() -> None:
     """Whatever rows the questions take, the biographies go through their own epochs."""
     rows = make_mixed(0.5).rows(0, 400)
     biographies = [texts_of(row)[0] for row in rows.ids_BT[~is_question(rows)]]
-    n = len(PEOPLE)
+    n = len(ENTITIES)
     for epoch in range(len(biographies) // n):
         assert sorted(biographies[epoch * n : (epoch + 1) * n]) == list(range(n))
 
@@ -219,28 +219,28 @@ def test_without_questions_only_biographies() -> None:
 @pytest.mark.parametrize("counts", [(2, 2), (2, 2, 2), (3, 2, 2), (3, 3, 1), (4, 2, 2), (4, 3, 1), (3, 2)])
 def test_neighbours_are_parted_wherever_that_is_possible(counts: tuple[int, ...]) -> None:
     """Every order of every small multiset in which nobody has more than half (rounded up) of the texts."""
-    texts = [person for person, count in enumerate(counts) for _ in range(count)]
+    texts = [entity for entity, count in enumerate(counts) for _ in range(count)]
     for order in set(permutations(texts)):
-        people = np.array(order)
-        parted = part_neighbours(np.arange(len(people)), people)
-        assert sorted(parted) == list(range(len(people)))
-        assert (people[parted][1:] != people[parted][:-1]).all(), order
+        entities = np.array(order)
+        parted = part_neighbours(np.arange(len(entities)), entities)
+        assert sorted(parted) == list(range(len(entities)))
+        assert (entities[parted][1:] != entities[parted][:-1]).all(), order
 
 
 def test_an_order_without_clashes_stays_and_few_texts_move() -> None:
     rng = np.random.default_rng(0)
-    people = np.repeat(np.arange(200), 5)
+    entities = np.repeat(np.arange(200), 5)
     for _ in range(20):
-        order = rng.permutation(len(people))
-        clashes = int((people[order][1:] == people[order][:-1]).sum())
-        parted = part_neighbours(order, people)
-        assert (people[parted][1:] != people[parted][:-1]).all()
+        order = rng.permutation(len(entities))
+        clashes = int((entities[order][1:] == entities[order][:-1]).sum())
+        parted = part_neighbours(order, entities)
+        assert (entities[parted][1:] != entities[parted][:-1]).all()
         assert (parted != order).sum() <= 2 * clashes
-        np.testing.assert_array_equal(part_neighbours(parted, people), parted)
+        np.testing.assert_array_equal(part_neighbours(parted, entities), parted)
 
 
-def test_where_one_person_has_most_texts_the_rest_still_comes() -> None:
-    people = np.array([7, 7, 7, 7, 3])
-    parted = part_neighbours(np.arange(5), people)
+def test_where_one_entity_has_most_texts_the_rest_still_comes() -> None:
+    entities = np.array([7, 7, 7, 7, 3])
+    parted = part_neighbours(np.arange(5), entities)
     assert sorted(parted) == list(range(5))
-    assert (people[parted][1:] == people[parted][:-1]).sum() == 2  # 7 7 3 7 7 or alike: fewer cannot be
+    assert (entities[parted][1:] == entities[parted][:-1]).sum() == 2  # 7 7 3 7 7 or alike: fewer cannot be

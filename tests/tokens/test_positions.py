@@ -18,7 +18,7 @@ Parts = tuple[Corpus, object, EncodedEntries]
 
 @pytest.fixture(scope="module")
 def parts(small_corpus: Callable[..., Corpus]) -> Parts:
-    """Forty people with permuted sentences, encoded."""
+    """Forty entities with permuted sentences, encoded."""
     corpus = small_corpus("multi2+permute")
     tokenizer = make_tokenizer(load_recipe("tiny").tokens, corpus.texts)
     return corpus, tokenizer, encode_entries(tokenizer, corpus.entries)
@@ -30,7 +30,7 @@ def text_ids(reading: Reading, n: int) -> list[int]:
 
 def test_positions_stand_right_before_each_value(parts: Parts) -> None:
     corpus, _, entries = parts
-    reading = read_biographies(entries, corpus.people)
+    reading = read_biographies(entries, corpus.entities)
     assert reading.position_labels == ("0", "1", "2", "3", "4", "5")
     assert reading.positions.shape == (len(corpus.entries), 6)
     for n, entry in enumerate(corpus.entries):
@@ -43,24 +43,24 @@ def test_positions_stand_right_before_each_value(parts: Parts) -> None:
             assert after == reading.columns[f"{ATTRIBUTES[attribute]}.first"].values[n]
 
 
-def test_columns_tell_the_person_and_every_value(parts: Parts) -> None:
+def test_columns_tell_the_entity_and_every_value(parts: Parts) -> None:
     corpus, _, entries = parts
-    columns = read_biographies(entries, corpus.people).columns
+    columns = read_biographies(entries, corpus.entities).columns
     for n, entry in enumerate(corpus.entries):
-        assert columns["person"].values[n] == entry.person
+        assert columns["entity"].values[n] == entry.entity
         for attribute in ATTRIBUTES:
             column = columns[attribute]
             assert column.categories is not None
-            assert column.categories[column.values[n]] == corpus.people[entry.person].values[attribute]
+            assert column.categories[column.values[n]] == corpus.entities[entry.entity].values[attribute]
 
 
 def test_several_places_are_read_together(parts: Parts) -> None:
     corpus, tokenizer, entries = parts
-    reading = read_biographies(entries, corpus.people, at=("positions", "name-end", "all"))
+    reading = read_biographies(entries, corpus.entities, at=("positions", "name-end", "all"))
     longest = int(entries.lengths.max())
     assert reading.position_labels[:7] == ("0", "1", "2", "3", "4", "5", "name_end")
     assert reading.position_labels[7:] == tuple(f"token {number}" for number in range(longest))
-    names = encode_names(tokenizer, [corpus.people[entry.person].full_name for entry in corpus.entries])  # type: ignore[arg-type]
+    names = encode_names(tokenizer, [corpus.entities[entry.entity].name for entry in corpus.entries])  # type: ignore[arg-type]
     for n in range(len(reading)):
         every = reading.positions[n, 7:]
         length = entries.lengths[n]
@@ -75,12 +75,12 @@ def test_several_places_are_read_together(parts: Parts) -> None:
 
 def test_names_are_read_at_the_token_after_them(parts: Parts) -> None:
     corpus, tokenizer, _ = parts
-    names = encode_names(tokenizer, [person.full_name for person in corpus.people])  # type: ignore[arg-type]
-    reading = read_names(names, corpus.people)
+    names = encode_names(tokenizer, [entity.name for entity in corpus.entities])  # type: ignore[arg-type]
+    reading = read_names(names, corpus.entities)
     assert reading.position_labels == ("end",)
     ends = reading.ids[reading.offsets[1:] - 1]
     assert (reading.positions[:, 0] == reading.lengths - 1).all() and len(set(ends.tolist())) == 1
-    assert reading.columns["person"].values.tolist() == [person.id for person in corpus.people]
+    assert reading.columns["entity"].values.tolist() == [entity.id for entity in corpus.entities]
     university = reading.columns["university"]
     assert university.categories is not None
-    assert university.categories[university.values[3]] == corpus.people[3].values["university"]
+    assert university.categories[university.values[3]] == corpus.entities[3].values["university"]

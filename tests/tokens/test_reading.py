@@ -56,7 +56,7 @@ def test_the_digest_sees_every_part() -> None:
         replace(reading, ids=np.where(np.arange(len(reading.ids)) == 5, 3 + reading.ids % 50, reading.ids)),
         replace(reading, positions=np.where(reading.positions == 10, 9, reading.positions)),
         replace(reading, position_labels=("end", "middle", "tenth")),
-        replace(reading, columns={"person": reading.columns["person"]}),
+        replace(reading, columns={"entity": reading.columns["entity"]}),
         replace(
             reading,
             columns={**reading.columns, "city": Column(reading.columns["city"].values, ("Oslo", "Roma"))},
@@ -77,7 +77,7 @@ def test_taking_rows_takes_all_of_them() -> None:
         own = taken.ids[taken.offsets[new] : taken.offsets[new + 1]]
         assert np.array_equal(own, reading.ids[reading.offsets[old] : reading.offsets[old + 1]])
     assert np.array_equal(taken.positions, reading.positions[rows])
-    assert taken.columns["person"].values.tolist() == [7, 0, 59]
+    assert taken.columns["entity"].values.tolist() == [7, 0, 59]
     assert taken.columns["city"].categories == ("Oslo", "Rome")
 
 

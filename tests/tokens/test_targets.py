@@ -1,4 +1,4 @@
-"""What probes predict, worked out by hand for four people."""
+"""What probes predict, worked out by hand for four entities."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 from workbench.tokens.tokenizers import END, make_tokenizer
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
-# a person's six values, in the order of the attributes; None: this person has no such value
+# an entity's six values, in the order of the attributes; None: this entity has no such value
 VALUES: list[tuple[str | None, ...]] = [
     ("May 3, 1950", "New York", "Yale University", "Law", "Acme Inc.", "New York"),
     ("May 9, 2001", "New Haven", "Brown University", "Fine Art", "Bolt", "Boston"),
@@ -20,7 +20,7 @@ VALUES: list[tuple[str | None, ...]] = [
     ("June 3, 1999", "New York", "Brown University", None, "Acme Co.", "New York"),
 ]
 
-# target → its classes, and the label of each person
+# target → its classes, and the label of each entity
 LABELS: dict[str, tuple[list[str], list[int]]] = {
     "birth_date/first": (["June", "May"], [1, 1, 0, 0]),
     "birth_city/first": (["Boston", "New"], [1, 1, 0, 1]),
@@ -36,9 +36,9 @@ LABELS: dict[str, tuple[list[str], list[int]]] = {
 }
 
 
-def make_people(values: list[tuple[str | None, ...]]) -> list[Person]:
+def make_people(values: list[tuple[str | None, ...]]) -> list[Entity]:
     return [
-        Person(
+        Entity(
             i, "everyone", f"Name{i} Surname{i}", "they",
             {attribute: value for attribute, value in zip(ATTRIBUTES, row, strict=True) if value is not None},
             "train",
@@ -47,15 +47,15 @@ def make_people(values: list[tuple[str | None, ...]]) -> list[Person]:
     ]  # fmt: skip
 
 
-def tokenizer_for(people: list[Person], **tokens: object) -> PreTrainedTokenizerFast:
-    texts = [f"Answer: {value}." for person in people for value in person.values.values()]
+def tokenizer_for(entities: list[Entity], **tokens: object) -> PreTrainedTokenizerFast:
+    texts = [f"Answer: {value}." for entity in entities for value in entity.values.values()]
     return make_tokenizer(TokensRecipe(**tokens), texts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tokens", [{"tokenizer": "word"}, {"tokenizer": "bpe", "vocabulary_size": 2000}])
 def test_labels_by_hand(tokens: dict[str, object]) -> None:
-    people = make_people(VALUES * 4)  # often enough for BPE to know the words
-    targets = make_targets(people, tokenizer_for(people, **tokens))
+    entities = make_people(VALUES * 4)  # often enough for BPE to know the words
+    targets = make_targets(entities, tokenizer_for(entities, **tokens))
     found = {target.name: (list(target.classes), target.labels_N[:4].tolist()) for target in targets}
     assert found == LABELS
     assert list(found) == list(LABELS)  # in the paper's order
@@ -70,16 +70,16 @@ def test_labels_by_hand(tokens: dict[str, object]) -> None:
     ],
 )
 def test_chance_is_the_commonest_class_of_the_chosen(chosen: list[bool], chances: dict[str, float]) -> None:
-    people = make_people(VALUES)
-    targets = {target.name: target for target in make_targets(people, tokenizer_for(people))}
+    entities = make_people(VALUES)
+    targets = {target.name: target for target in make_targets(entities, tokenizer_for(entities))}
     assert {name: targets[name].chance(np.array(chosen)) for name in chances} == chances
     assert np.isnan(targets["major/whole"].chance(np.array([False, False, False, True])))
 
 
 def test_equal_tasks_are_found() -> None:
-    """Within an attribute only: company city/whole splits people as company/first does, and stays a task."""
-    people = make_people(VALUES)
-    targets = make_targets(people, tokenizer_for(people))
+    """Within an attribute only: company city/whole splits entities as company/first does, and stays a task."""
+    entities = make_people(VALUES)
+    targets = make_targets(entities, tokenizer_for(entities))
     names = [target.name for target in targets]
     same = {names[k]: names[s] for k, s in enumerate(distinct_targets(targets)) if k != s}
     assert same == {
@@ -97,11 +97,11 @@ def test_equal_tasks_are_found() -> None:
         ([0, 0, 1, 2], [0, 1, 1, 2], False),
         ([0, 0, 1, 1], [0, 0, 1, 2], False),  # coarser
         ([0, -1, 1, 1], [1, -1, 0, 0], True),
-        ([0, -1, 1, 1], [0, 2, 1, 1], False),  # one more person is asked about
+        ([0, -1, 1, 1], [0, 2, 1, 1], False),  # one more entity is asked about
         ([0, 1, 1, -1], [0, 1, -1, 1], False),
     ],
 )
-def test_two_tasks_are_one_when_they_split_the_people_alike(
+def test_two_tasks_are_one_when_they_split_the_entities_alike(
     first: list[int], second: list[int], one_task: bool
 ) -> None:
     targets = [
@@ -112,17 +112,17 @@ def test_two_tasks_are_one_when_they_split_the_people_alike(
 
 
 def test_an_attribute_nobody_has_is_no_target() -> None:
-    people = make_people([(*row[:3], None, *row[4:]) for row in VALUES])
-    names = [target.name for target in make_targets(people, tokenizer_for(people))]
+    entities = make_people([(*row[:3], None, *row[4:]) for row in VALUES])
+    names = [target.name for target in make_targets(entities, tokenizer_for(entities))]
     assert names == [name for name in LABELS if not name.startswith("major")]
 
 
 def test_a_target_with_one_class_is_refused() -> None:
-    people = make_people([("May 3, 1950", *row[1:]) for row in VALUES])
+    entities = make_people([("May 3, 1950", *row[1:]) for row in VALUES])
     with pytest.raises(
         WorkbenchError, match="birth_date/first has the single class 'May', which every probe predicts"
     ):
-        make_targets(people, tokenizer_for(people))
+        make_targets(entities, tokenizer_for(entities))
 
 
 def test_first_tokens_that_read_alike_stay_two_classes() -> None:
@@ -135,10 +135,10 @@ def test_first_tokens_that_read_alike_stay_two_classes() -> None:
     backend.post_processor = processors.ByteLevel(trim_offsets=True)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END)
     cities = ["北京", "東京", "北海道", "北京"]
-    people = [
-        Person(i, "everyone", f"N{i}", "they", {"birth_city": city}, "train") for i, city in enumerate(cities)
+    entities = [
+        Entity(i, "everyone", f"N{i}", "they", {"birth_city": city}, "train") for i, city in enumerate(cities)
     ]
-    first, whole = make_targets(people, tokenizer)
+    first, whole = make_targets(entities, tokenizer)
     assert first.classes == ("Ġå", "Ġæ")
     assert first.labels_N.tolist() == [0, 1, 0, 0]
     assert whole.labels_N.tolist() == [0, 2, 1, 0]

@@ -1,4 +1,4 @@
-"""Runs that train in half a second: 60 people, one block of width 32, a few dozen steps."""
+"""Runs that train in half a second: 60 entities, one block of width 32, a few dozen steps."""
 
 import hashlib
 from pathlib import Path

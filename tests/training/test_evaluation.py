@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from workbench.facts.entities import Entity
 from workbench.tokens.encoding import EncodedEntries, EncodedQuestions
 from workbench.training.devices import Execution
 from workbench.training.evaluation import (
     answer_statements,
     biography_statements,
     first_token_accuracy,
-    sample_people,
+    sample_entities,
 )
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
 VOCABULARY = 50
 MASK = 49
@@ -43,9 +43,9 @@ class Oracle(nn.Module):
         return nn.Identity()
 
 
-def make_people() -> list[Person]:
-    """Four people, two of each half."""
-    return [Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 2 == 0 else "test") for i in range(4)]
+def make_people() -> list[Entity]:
+    """Four entities, two of each half."""
+    return [Entity(i, "everyone", f"N{i}", "they", {}, "train" if i % 2 == 0 else "test") for i in range(4)]
 
 
 def make_entries() -> EncodedEntries:
@@ -56,8 +56,8 @@ def make_entries() -> EncodedEntries:
     start = np.full((4, 6), -1, np.int32)
     start[:, 1], start[:, 4] = 3, 6  # birth_city, company
     end = np.where(start < 0, -1, start + 2).astype(np.int32)
-    people = np.arange(4, dtype=np.int32)
-    return EncodedEntries(ids.astype(np.int32), offsets, people, start, end, np.ones(4, np.int32))
+    entities = np.arange(4, dtype=np.int32)
+    return EncodedEntries(ids.astype(np.int32), offsets, entities, start, end, np.ones(4, np.int32))
 
 
 @pytest.mark.parametrize(("ahead", "share"), [(1, 1.0), (0, 0.0), (2, 0.0)])
@@ -94,7 +94,7 @@ def test_a_bidirectional_model_is_told_what_is_padding() -> None:
 
 
 def test_halves_and_attributes_are_counted_apart() -> None:
-    """Person 1's company and person 2's city are said wrongly: their own cells lose, and no other."""
+    """Entity 1's company and entity 2's city are said wrongly: their own cells lose, and no other."""
 
     class Mistaken(Oracle):
         def base_model(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> Any:
@@ -138,9 +138,9 @@ def test_the_model_comes_back_in_the_mode_it_was_in() -> None:
         assert oracle.training is mode
 
 
-def test_the_same_people_are_sampled_every_time() -> None:
-    people = [Person(i, "everyone", f"N{i}", "they", {}, "train" if i % 3 else "test") for i in range(60)]
-    chosen = sample_people(people, 10, seed=0)
-    assert (chosen == sample_people(people, 10, seed=0)).all()
-    assert [sum(people[i].split == split for i in chosen) for split in ("train", "test")] == [10, 10]
-    assert len(sample_people(people, 1000, seed=0)) == 60
+def test_the_same_entities_are_sampled_every_time() -> None:
+    entities = [Entity(i, "everyone", f"N{i}", "they", {}, "train" if i % 3 else "test") for i in range(60)]
+    chosen = sample_entities(entities, 10, seed=0)
+    assert (chosen == sample_entities(entities, 10, seed=0)).all()
+    assert [sum(entities[i].split == split for i in chosen) for split in ("train", "test")] == [10, 10]
+    assert len(sample_entities(entities, 1000, seed=0)) == 60

@@ -111,26 +111,26 @@ def mixed_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return create_run(recipe, tmp_path_factory.mktemp("mixed") / "run")
 
 
-def people_in(texts: EncodedTexts) -> set[int]:
-    return set(texts.people.tolist())
+def entities_in(texts: EncodedTexts) -> set[int]:
+    return set(texts.entities.tolist())
 
 
-def test_questions_of_test_people_are_never_trained_on(mixed_run: Run) -> None:
+def test_questions_of_test_entities_are_never_trained_on(mixed_run: Run) -> None:
     data = encode_run(mixed_run)
     assert isinstance(data.stream, MixedStream)
-    train_people = {person.id for person in data.people if person.split == "train"}
-    assert people_in(data.stream.questions.texts) == train_people
-    assert people_in(data.stream.biographies.texts) == {person.id for person in data.people}
+    train_entities = {entity.id for entity in data.entities if entity.split == "train"}
+    assert entities_in(data.stream.questions.texts) == train_entities
+    assert entities_in(data.stream.biographies.texts) == {entity.id for entity in data.entities}
 
 
-def test_no_row_of_the_stream_holds_a_test_persons_question(mixed_run: Run) -> None:
+def test_no_row_of_the_stream_holds_a_test_entities_question(mixed_run: Run) -> None:
     """Read back from the ids themselves, over several epochs of questions."""
     data = encode_run(mixed_run)
     end = mixed_run.tokenizer.eos_token_id
     forbidden, allowed = set(), set()
-    for n, person in enumerate(data.questions.people):
+    for n, entity in enumerate(data.questions.entities):
         text = tuple(data.questions.text_ids(n)[1:].tolist())
-        (allowed if data.people[person].split == "train" else forbidden).add(text)
+        (allowed if data.entities[entity].split == "train" else forbidden).add(text)
     entries = {tuple(data.entries.text_ids(n)[1:].tolist()) for n in range(len(data.entries))}
     seen = {"question": set(), "entry": set()}
     kinds: list[str] = []

@@ -73,7 +73,7 @@ assert not [name for name in sys.modules if name.startswith("workbench")]
 def test_it_opens_and_speaks_in_a_process_that_knows_nothing_of_us(trained_run: Run, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "-W", "error", "-c", OPEN_ELSEWHERE]
-    name = trained_run.corpus.people[0].full_name
+    name = trained_run.corpus.entities[0].name
     done = subprocess.run(
         [*command, str(trained_run.checkpoints[-1].path), name],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False,

@@ -23,12 +23,12 @@ def entries_of(lengths: list[int]) -> EncodedEntries:
     return EncodedEntries(ids, offsets, np.arange(n, dtype=np.int32), absent, absent, absent[:, 0])
 
 
-# people, exposures, rows a step, entries' lengths, further keys → steps
+# entities, exposures, rows a step, entries' lengths, further keys → steps
 STEPS_BY_HAND: list[tuple[int, float, int, list[int], dict[str, Any], int]] = [
     (60, 6, 16, [10], {}, 23),  # 360 rows / 16 = 22.5
     (60, 6, 15, [10], {}, 24),  # exactly
     (60, 0.1, 16, [10], {}, 1),  # 6 rows are one step, never none
-    (60, 6, 16, [10] * 5, {}, 23),  # five entries a person: each is seen a fifth as often
+    (60, 6, 16, [10] * 5, {}, 23),  # five entries an entity: each is seen a fifth as often
     (60, 6, 16, [10], {"training.accumulation": 4}, 23),  # smaller batches, the same steps
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.5}, 45),  # questions come on top
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.8}, 113),  # 1800 / 16 = 112.5
@@ -44,12 +44,12 @@ STEPS_BY_HAND: list[tuple[int, float, int, list[int], dict[str, Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("people", "exposures", "rows", "lengths", "keys", "steps"), STEPS_BY_HAND)
+@pytest.mark.parametrize(("entities", "exposures", "rows", "lengths", "keys", "steps"), STEPS_BY_HAND)
 def test_steps_follow_from_exposures(
-    people: int, exposures: float, rows: int, lengths: list[int], keys: dict[str, Any], steps: int
+    entities: int, exposures: float, rows: int, lengths: list[int], keys: dict[str, Any], steps: int
 ) -> None:
     recipe = load_recipe("tiny", {"training.exposures": exposures, "training.rows_per_step": rows, **keys})
-    assert count_steps(recipe, entries_of(lengths), people) == steps
+    assert count_steps(recipe, entries_of(lengths), entities) == steps
 
 
 def test_a_trained_run_took_these_steps(trained_run: Run) -> None:

@@ -9,7 +9,7 @@ from workbench.training.loop import train
 
 
 @pytest.mark.parametrize("augmentation", ["single", "multi2+permute"])
-def test_a_micro_run_memorises_its_people(augmentation: str, tmp_path: Path) -> None:
+def test_a_micro_run_memorises_its_entities(augmentation: str, tmp_path: Path) -> None:
     recipe = micro_recipe(
         people__number=30,
         biographies__augmentation=augmentation,

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus, load_corpus, make_corpus, save_corpus
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry, load_entries, save_entries
 
 TEXT = "Anya Li studied Law. She lives in Rome, GA; friends of Anya Li work for Acme Inc."
-PEOPLE = [
-    Person(0, "everyone", "Anya Li", "she", {"major": "Law", "company": "Acme Inc."}, "train"),
-    Person(1, "everyone", "Bo Ray", "he", {"major": "Art"}, "test"),
+ENTITIES = [
+    Entity(0, "everyone", "Anya Li", "she", {"major": "Law", "company": "Acme Inc."}, "train"),
+    Entity(1, "everyone", "Bo Ray", "he", {"major": "Art"}, "test"),
 ]
-ROW: dict[str, Any] = {"person": 0, "text": TEXT, "values": {"company": [72, 81], "major": [16, 19]}}
+ROW: dict[str, Any] = {"entity": 0, "text": TEXT, "values": {"company": [72, 81], "major": [16, 19]}}
 
 
 def write_rows(folder: Path, *rows: object) -> Path:
@@ -29,15 +29,15 @@ def write_rows(folder: Path, *rows: object) -> Path:
 
 @pytest.mark.parametrize("augmentation", ["single", "multi3+permute+fullname", "couple2"])
 def test_entries_read_back(tmp_path: Path, augmentation: str, small_corpus: Callable[..., Corpus]) -> None:
-    corpus = small_corpus(augmentation, people=20)
+    corpus = small_corpus(augmentation, entities=20)
     save_entries(tmp_path / "biographies.jsonl", corpus.entries)
-    assert load_entries(tmp_path / "biographies.jsonl", corpus.people) == corpus.entries
+    assert load_entries(tmp_path / "biographies.jsonl", corpus.entities) == corpus.entries
 
 
 def test_corpus_reads_back_and_goes_through_the_users_door(
     tmp_path: Path, small_corpus: Callable[..., Corpus]
 ) -> None:
-    corpus = small_corpus("multi2+permute", people=20)
+    corpus = small_corpus("multi2+permute", entities=20)
     save_corpus(tmp_path, corpus)
     assert load_corpus(tmp_path) == corpus
     assert make_corpus(load_recipe("tiny", {"biographies.corpus": str(tmp_path)})) == corpus
@@ -45,20 +45,20 @@ def test_corpus_reads_back_and_goes_through_the_users_door(
     assert len(rows) == 6 * 20
 
 
-@pytest.mark.parametrize("missing", ["people.jsonl", "biographies.jsonl"])
+@pytest.mark.parametrize("missing", ["entities.jsonl", "biographies.jsonl"])
 def test_corpus_folder_without_a_file_is_refused(
     tmp_path: Path, missing: str, small_corpus: Callable[..., Corpus]
 ) -> None:
-    save_corpus(tmp_path, small_corpus(people=5))
+    save_corpus(tmp_path, small_corpus(entities=5))
     (tmp_path / missing).unlink()
     with pytest.raises(WorkbenchError, match=rf"has no {missing}; see docs/formats\.md for its format\."):
         make_corpus(load_recipe("tiny", {"biographies.corpus": str(tmp_path)}))
 
 
-def test_own_entry_needs_person_text_and_values_only(tmp_path: Path) -> None:
-    (entry,) = load_entries(write_rows(tmp_path, ROW), PEOPLE)
+def test_own_entry_needs_entity_text_and_values_only(tmp_path: Path) -> None:
+    (entry,) = load_entries(write_rows(tmp_path, ROW), ENTITIES)
     assert entry == Entry(
-        person=0,
+        entity=0,
         variant=0,
         text=TEXT,
         names=((0, 7), (55, 62)),  # searched for
@@ -82,15 +82,15 @@ def test_names_are_found_as_whole_words(
     tmp_path: Path, text: str, names: tuple[tuple[int, int], ...]
 ) -> None:
     at = text.index("Law")
-    row = {"person": 0, "text": text, "values": {"major": [at, at + 3]}}
-    assert load_entries(write_rows(tmp_path, row), PEOPLE)[0].names == names
+    row = {"entity": 0, "text": text, "values": {"major": [at, at + 3]}}
+    assert load_entries(write_rows(tmp_path, row), ENTITIES)[0].names == names
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"person": 2}, "line 2: person is 2; expected an id from 0 to 1."),
-        ({"person": "Anya Li"}, "line 2: person is 'Anya Li'; expected an id from 0 to 1."),
+        ({"entity": 2}, "line 2: entity is 2; expected an id from 0 to 1."),
+        ({"entity": "Anya Li"}, "line 2: entity is 'Anya Li'; expected an id from 0 to 1."),
         ({"text": None}, r"line 2: expected the keys `text` \(a string\) and `values` \(attribute → \[start"),
         (
             {"values": None},
@@ -113,7 +113,7 @@ def test_names_are_found_as_whole_words(
         ({"values": {"major": "16-19"}}, "the span '16-19' does not lie in the text"),
         (
             {"names": [[0, 4]]},
-            r"the span \[0, 4\] of names reads 'Anya', but the person is 'Anya Li'; leave `names` out",
+            r"the span \[0, 4\] of names reads 'Anya', but the entity is 'Anya Li'; leave `names` out",
         ),
         ({"names": "Anya Li"}, r"names is 'Anya Li'; expected a list of \[start, end\], or leave it out."),
         ({"pronouns": 3}, r"pronouns is 3; expected a list of \[start, end\], or leave it out."),
@@ -130,9 +130,9 @@ def test_faulty_entries_are_refused_with_their_line(
 ) -> None:
     path = write_rows(tmp_path, ROW, ROW | change)
     with pytest.raises(WorkbenchError, match=message):
-        load_entries(path, PEOPLE)
+        load_entries(path, ENTITIES)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"holds no entries; it needs one JSON object a line\."):
-        load_entries(write_rows(tmp_path), PEOPLE)
+        load_entries(write_rows(tmp_path), ENTITIES)

@@ -1,4 +1,4 @@
-"""People: unique names, values from their pools, a split that is a pure function, files that read back."""
+"""Entities: unique names, values from their pools, a split that is a pure function, files that read back."""
 
 import json
 import shutil
@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import (
-    Person,
-    load_people,
-    make_people,
-    save_people,
+from workbench.facts.entities import (
+    Entity,
+    load_entities,
+    save_entities,
     split_mask,
     split_of,
 )
+from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.people import make_people
 from workbench.worlds.biographies.pools import FIRST_YEAR, MONTHS, POOL_FILES, Pools, load_pools
 
 SHIPPED = load_pools()
@@ -33,62 +33,62 @@ def pool_folder(tmp_path: Path) -> Path:
         return Path(shutil.copytree(shipped, tmp_path / "pools"))
 
 
-# --- making people
+# --- making entities
 
 
-def test_full_names_are_unique_and_made_of_the_pools() -> None:
-    people = make_people(FEW_NAMES, {"everyone": 100}, seed=0)  # half of the 200 possible names
-    assert len({person.full_name for person in people}) == 100
-    for person in people:
-        first, middle, last = person.full_name.split()
+def test_names_are_unique_and_made_of_the_pools() -> None:
+    entities = make_people(FEW_NAMES, {"everyone": 100}, seed=0)  # half of the 200 possible names
+    assert len({entity.name for entity in entities}) == 100
+    for entity in entities:
+        first, middle, last = entity.name.split()
         assert first in FEW_NAMES.values["first_name"]
         assert middle in FEW_NAMES.values["middle_name"]
         assert last in FEW_NAMES.values["last_name"]
 
 
-def test_more_people_than_half_of_the_names_are_refused_with_the_arithmetic() -> None:
+def test_more_entities_than_half_of_the_names_are_refused_with_the_arithmetic() -> None:
     with pytest.raises(WorkbenchError) as refusal:
         make_people(FEW_NAMES, {"everyone": 90, "celebrities": 11}, seed=0)
     assert str(refusal.value) == (
-        "101 people need at least 202 possible full names, but the pools give 4 first × 5 middle × 10 last "
-        "= 200; ask for fewer people or enlarge people.pool_sizes."
+        "101 entities need at least 202 possible full names, but the pools give 4 first × 5 middle × 10 last "
+        "= 200; ask for fewer entities or enlarge people.pool_sizes."
     )
 
 
 def test_values_come_from_the_pools_and_a_company_has_one_city() -> None:
-    people = make_people(SHIPPED, {"everyone": 3000}, seed=1)
-    for person in people:
-        assert tuple(person.values) == ATTRIBUTES
+    entities = make_people(SHIPPED, {"everyone": 3000}, seed=1)
+    for entity in entities:
+        assert tuple(entity.values) == ATTRIBUTES
         for attribute in ("birth_city", "university", "major", "company"):
-            assert person.values[attribute] in SHIPPED.values[attribute]
-        assert person.values["company_city"] == SHIPPED.company_city[person.values["company"]]
-        month, day, year = person.values["birth_date"].replace(",", "").split()
+            assert entity.values[attribute] in SHIPPED.values[attribute]
+        assert entity.values["company_city"] == SHIPPED.company_city[entity.values["company"]]
+        month, day, year = entity.values["birth_date"].replace(",", "").split()
         assert month in MONTHS
         assert 1 <= int(day) <= 28
         assert FIRST_YEAR <= int(year) < FIRST_YEAR + 200
-    cities = Counter(person.values["company_city"] for person in people)
-    assert cities["New York, NY"] / len(people) == pytest.approx(36 / 263, abs=0.02)
-    assert {person.pronoun for person in people} == {"he", "she", "they"}
+    cities = Counter(entity.values["company_city"] for entity in entities)
+    assert cities["New York, NY"] / len(entities) == pytest.approx(36 / 263, abs=0.02)
+    assert {entity.pronoun for entity in entities} == {"he", "she", "they"}
 
 
 def test_pool_sizes_keep_the_first_values() -> None:
     pools = load_pools(sizes={"major": 2, "company": 3, "birth_year": 4, "birth_month": 5, "birth_day": 6})
     assert pools.values["major"] == SHIPPED.values["major"][:2]
     assert list(pools.company_city) == list(SHIPPED.values["company"][:3])
-    people = make_people(pools, {"everyone": 400}, seed=0)
-    dates = [person.values["birth_date"].replace(",", "").split() for person in people]
+    entities = make_people(pools, {"everyone": 400}, seed=0)
+    dates = [entity.values["birth_date"].replace(",", "").split() for entity in entities]
     assert {month for month, _, _ in dates} == set(MONTHS[:5])
     assert {int(day) for _, day, _ in dates} == set(range(1, 7))
     assert {int(year) for _, _, year in dates} == set(range(1900, 1904))
 
 
-def test_groups_are_consecutive_and_a_seed_gives_the_same_people_again() -> None:
+def test_groups_are_consecutive_and_a_seed_gives_the_same_entities_again() -> None:
     sizes = {"celebrities": 20, "others": 30}
-    people = make_people(SHIPPED, sizes, seed=5)
-    assert [person.group for person in people] == ["celebrities"] * 20 + ["others"] * 30
-    assert [person.id for person in people] == list(range(50))
-    assert people == make_people(SHIPPED, sizes, seed=5)
-    assert people != make_people(SHIPPED, sizes, seed=6)
+    entities = make_people(SHIPPED, sizes, seed=5)
+    assert [entity.group for entity in entities] == ["celebrities"] * 20 + ["others"] * 30
+    assert [entity.id for entity in entities] == list(range(50))
+    assert entities == make_people(SHIPPED, sizes, seed=5)
+    assert entities != make_people(SHIPPED, sizes, seed=6)
 
 
 # --- the split
@@ -103,20 +103,20 @@ def test_groups_are_consecutive_and_a_seed_gives_the_same_people_again() -> None
     ],
 )
 def test_split_is_a_pure_function_of_name_and_seed(seed: int, halves: str) -> None:
-    """Literal halves: a change here would silently mix the train and test people of every old run."""
+    """Literal halves: a change here would silently mix the train and test entities of every old run."""
     names = ["Anya Maria Li", "Bo Lee Ray", "Carla Jo Dahl", "Dan Otis Wu", "Eve Ann Fox", "Finn Ola Berg"]
     assert [split_of(name, seed) for name in names] == halves.split()
 
 
-def test_split_stays_when_people_are_added_and_halves_are_even() -> None:
+def test_split_stays_when_entities_are_added_and_halves_are_even() -> None:
     few, many = (make_people(FEW_NAMES, {"everyone": size}, seed=3) for size in (40, 100))
-    halves = {person.full_name: person.split for person in many}
-    shared = [person for person in few if person.full_name in halves]
+    halves = {entity.name: entity.split for entity in many}
+    shared = [entity for entity in few if entity.name in halves]
     assert len(shared) >= 10
-    assert all(halves[person.full_name] == person.split for person in shared)
-    people = make_people(SHIPPED, {"everyone": 4000}, seed=3)
-    assert split_mask(people, "train").mean() == pytest.approx(0.5, abs=0.03)
-    assert (split_mask(people, "train") != split_mask(people, "test")).all()
+    assert all(halves[entity.name] == entity.split for entity in shared)
+    entities = make_people(SHIPPED, {"everyone": 4000}, seed=3)
+    assert split_mask(entities, "train").mean() == pytest.approx(0.5, abs=0.03)
+    assert (split_mask(entities, "train") != split_mask(entities, "test")).all()
 
 
 # --- a folder of own pools
@@ -183,40 +183,38 @@ def test_names_multiply() -> None:
 # --- the file
 
 
-def test_people_read_back(tmp_path: Path) -> None:
-    people = make_people(SHIPPED, {"celebrities": 10, "others": 20}, seed=2)
-    save_people(tmp_path / "people.jsonl", people)
-    assert load_people(tmp_path / "people.jsonl") == people
-    assert load_people(tmp_path / "people.jsonl", seed=2) == people
+def test_entities_read_back(tmp_path: Path) -> None:
+    entities = make_people(SHIPPED, {"celebrities": 10, "others": 20}, seed=2)
+    save_entities(tmp_path / "entities.jsonl", entities)
+    assert load_entities(tmp_path / "entities.jsonl") == entities
+    assert load_entities(tmp_path / "entities.jsonl", seed=2) == entities
 
 
 def test_own_file_needs_only_names(tmp_path: Path) -> None:
-    path = write_rows(
-        tmp_path, {"full_name": "Zoë Ångström"}, {"full_name": "Bo Ray", "values": {"major": "Law"}}
-    )
-    zoe, bo = load_people(path, seed=0)
-    assert zoe == Person(0, "everyone", "Zoë Ångström", "they", {}, split_of("Zoë Ångström", 0))
+    path = write_rows(tmp_path, {"name": "Zoë Ångström"}, {"name": "Bo Ray", "values": {"major": "Law"}})
+    zoe, bo = load_entities(path, seed=0)
+    assert zoe == Entity(0, "everyone", "Zoë Ångström", "they", {}, split_of("Zoë Ångström", 0))
     assert bo.values == {"major": "Law"}
-    assert replace(bo, values={}) == Person(1, "everyone", "Bo Ray", "they", {}, split_of("Bo Ray", 0))
+    assert replace(bo, values={}) == Entity(1, "everyone", "Bo Ray", "they", {}, split_of("Bo Ray", 0))
 
 
 def write_rows(folder: Path, *rows: object) -> Path:
-    path = folder / "people.jsonl"
+    path = folder / "entities.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-ANYA = {"full_name": "Anya Li"}
+ANYA = {"name": "Anya Li"}
 WRONG_HALF = {"train": "test", "test": "train"}[split_of("Anya Li", 0)]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "holds no people; it needs one JSON object a line."),
-        ([{}], "person 0: full_name is None; expected a non-empty text."),
-        ([ANYA, {"full_name": "  "}], "person 1: full_name is '  '; expected a non-empty text."),
-        ([ANYA, ANYA], "'Anya Li' belongs to both person 0 and person 1; a name must stand for one person."),
+        ([], "holds no entities; it needs one JSON object a line."),
+        ([{}], "entity 0: name is None; expected a non-empty text."),
+        ([ANYA, {"name": "  "}], "entity 1: name is '  '; expected a non-empty text."),
+        ([ANYA, ANYA], "'Anya Li' belongs to both entity 0 and entity 1; a name must stand for one entity."),
         ([ANYA | {"id": 7}], "id is 7; ids must be 0, 1, 2, … in file order."),
         ([ANYA | {"values": {"hobby": "go"}}], "unknown attribute 'hobby'; the attributes are birth_date, "),
         ([ANYA | {"values": ["Law"]}], r"values is \['Law'\]; expected an object, attribute → text."),
@@ -226,13 +224,13 @@ WRONG_HALF = {"train": "test", "test": "train"}[split_of("Anya Li", 0)]
         (["Anya Li"], "line 1: expected a JSON object, got str."),
     ],
 )
-def test_faulty_people_are_refused(tmp_path: Path, rows: list[object], message: str) -> None:
+def test_faulty_entities_are_refused(tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        load_people(write_rows(tmp_path, *rows), seed=0)
+        load_entities(write_rows(tmp_path, *rows), seed=0)
 
 
 def test_broken_json_is_named_with_its_line(tmp_path: Path) -> None:
     path = write_rows(tmp_path, ANYA)
-    path.write_text(path.read_text() + '{"full_name": \n')
-    with pytest.raises(WorkbenchError, match=r"people\.jsonl, line 2, is not valid JSON"):
-        load_people(path, seed=0)
+    path.write_text(path.read_text() + '{"name": \n')
+    with pytest.raises(WorkbenchError, match=r"entities\.jsonl, line 2, is not valid JSON"):
+        load_entities(path, seed=0)

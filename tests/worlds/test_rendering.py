@@ -1,4 +1,4 @@
-"""From people to entries: the paper's augmentations, spans that read back, texts that stay put."""
+"""From entities to entries: the paper's augmentations, spans that read back, texts that stay put."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,31 +7,32 @@ from itertools import pairwise
 
 import pytest
 
+from workbench.facts.entities import Entity
 from workbench.worlds.augmentation import EXAMPLES, parse_augmentation
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person, make_people
+from workbench.worlds.biographies.people import make_people
 from workbench.worlds.biographies.pools import load_pools
 from workbench.worlds.entries import Entry
 from workbench.worlds.rendering import make_entries
 from workbench.worlds.templates import MENTIONS, PRONOUNS, Template, load_templates
 
-PEOPLE = make_people(load_pools(), {"everyone": 60}, seed=0)
+ENTITIES = make_people(load_pools(), {"everyone": 60}, seed=0)
 TEMPLATES = load_templates()
 PAIRS = {("birth_date", "birth_city"), ("university", "major"), ("company", "company_city")}
 WORDS = {word for forms in PRONOUNS.values() for word in forms}
 
 
-def make_for(people: Sequence[Person], augmentation: str, seed: int = 0) -> dict[int, list[Entry]]:
-    """Each person's entries."""
-    by_person = defaultdict(list)
-    for entry in make_entries(people, {"everyone": parse_augmentation(augmentation)}, TEMPLATES, seed):
-        by_person[entry.person].append(entry)
-    return by_person
+def make_for(entities: Sequence[Entity], augmentation: str, seed: int = 0) -> dict[int, list[Entry]]:
+    """Each entity's entries."""
+    by_entity = defaultdict(list)
+    for entry in make_entries(entities, {"everyone": parse_augmentation(augmentation)}, TEMPLATES, seed):
+        by_entity[entry.entity].append(entry)
+    return by_entity
 
 
 @cache
 def entries_of(augmentation: str) -> dict[int, list[Entry]]:
-    return make_for(PEOPLE, augmentation)
+    return make_for(ENTITIES, augmentation)
 
 
 def read(entry: Entry, spans: tuple[tuple[int, int], ...]) -> list[str]:
@@ -42,16 +43,16 @@ def sentences(entry: Entry) -> dict[Attribute, str]:
     return {attribute: entry.text[start:end] for attribute, (start, end) in entry.sentences.items()}
 
 
-def template_of(person: Person, attribute: Attribute, sentence: str) -> Template:
-    """The one template that gives this sentence about this person."""
+def template_of(entity: Entity, attribute: Attribute, sentence: str) -> Template:
+    """The one template that gives this sentence about this entity."""
     found = [
         template
         for template in TEMPLATES[attribute]
         for use_name in (True, False)
         if template.render(
-            full_name=person.full_name,
-            pronoun=person.pronoun,
-            value=person.values[attribute],
+            name=entity.name,
+            pronoun=entity.pronoun,
+            value=entity.values[attribute],
             use_name=use_name,
         ).text
         == sentence
@@ -62,12 +63,12 @@ def template_of(person: Person, attribute: Attribute, sentence: str) -> Template
 
 @pytest.mark.parametrize("augmentation", [*EXAMPLES, "single+permute1", "multi2", "couple1+fullname"])
 def test_spans_read_back_what_they_stand_for(augmentation: str) -> None:
-    for person in PEOPLE:
-        for entry in entries_of(augmentation)[person.id]:
+    for entity in ENTITIES:
+        for entry in entries_of(augmentation)[entity.id]:
             found = dict(zip(entry.values, read(entry, tuple(entry.values.values())), strict=True))
-            assert found == person.values
-            assert set(read(entry, entry.names)) == {person.full_name}
-            assert {text.lower() for text in read(entry, entry.pronouns)} <= set(PRONOUNS[person.pronoun])
+            assert found == entity.values
+            assert set(read(entry, entry.names)) == {entity.name}
+            assert {text.lower() for text in read(entry, entry.pronouns)} <= set(PRONOUNS[entity.pronoun])
             assert list(entry.values) == list(entry.sentences)
             assert " ".join(sentences(entry).values()) == entry.text
             for (start, end), (value_start, value_end) in zip(
@@ -97,23 +98,23 @@ def test_number_of_entries_and_of_names(augmentation: str, entries: int, names: 
 
 
 @pytest.mark.parametrize("augmentation", ["single", "single+permute3", "multi3+permute", "couple2"])
-def test_the_first_sentence_names_the_person_and_the_others_do_not(augmentation: str) -> None:
-    for person in PEOPLE:
-        for entry in entries_of(augmentation)[person.id]:
+def test_the_first_sentence_names_the_entity_and_the_others_do_not(augmentation: str) -> None:
+    for entity in ENTITIES:
+        for entry in entries_of(augmentation)[entity.id]:
             first, *others = sentences(entry).values()
-            assert person.full_name in first
+            assert entity.name in first
             for sentence in others:
-                assert person.full_name not in sentence
+                assert entity.name not in sentence
                 assert WORDS & {word.strip(".,").lower() for word in sentence.split()}, sentence
 
 
-def test_fullname_names_the_person_where_a_pronoun_would_stand() -> None:
+def test_fullname_names_the_entity_where_a_pronoun_would_stand() -> None:
     """The slot that varies is the name in all six sentences; only further mentions are pronouns."""
-    for person in PEOPLE:
-        (entry,) = entries_of("single+fullname")[person.id]
+    for entity in ENTITIES:
+        (entry,) = entries_of("single+fullname")[entity.id]
         further = 0
         for attribute, sentence in sentences(entry).items():
-            source = template_of(person, attribute, sentence).source
+            source = template_of(entity, attribute, sentence).source
             assert sum(f"{{{slot}}}" in source for slot in MENTIONS) == 1
             further += sum(source.count(f"{{{form}}}") for form in PRONOUNS["they"])
         assert (len(entry.names), len(entry.pronouns)) == (6, further)
@@ -128,33 +129,33 @@ def test_without_permutation_the_order_is_the_papers() -> None:
 def test_single_permute_repeats_one_set_of_sentences_in_other_orders() -> None:
     """The templates stay; only which sentence carries the name follows from the order."""
     orders = set()
-    for person in PEOPLE:
-        found = entries_of("single+permute5")[person.id]
-        sets = [{a: template_of(person, a, text) for a, text in sentences(entry).items()} for entry in found]
+    for entity in ENTITIES:
+        found = entries_of("single+permute5")[entity.id]
+        sets = [{a: template_of(entity, a, text) for a, text in sentences(entry).items()} for entry in found]
         assert all(templates == sets[0] for templates in sets)
         orders |= {tuple(entry.values) for entry in found}
     assert len(orders) > 200  # 300 draws from 720 orders
 
 
-def test_single_permute_with_full_names_has_literally_the_same_sentences() -> None:
+def test_single_permute_with_names_has_literally_the_same_sentences() -> None:
     for found in entries_of("single+permute5+fullname").values():
         assert len({frozenset(sentences(entry).items()) for entry in found}) == 1
 
 
 @pytest.mark.parametrize("augmentation", ["multi5", "multi5+permute", "couple5"])
 def test_multi_uses_other_templates_in_every_entry(augmentation: str) -> None:
-    for person in PEOPLE:
-        found = [sentences(entry) for entry in entries_of(augmentation)[person.id]]
+    for entity in ENTITIES:
+        found = [sentences(entry) for entry in entries_of(augmentation)[entity.id]]
         for attribute in ATTRIBUTES:
-            used = [template_of(person, attribute, texts[attribute]).source for texts in found]
+            used = [template_of(entity, attribute, texts[attribute]).source for texts in found]
             assert len(set(used)) == 5
 
 
 def test_more_entries_than_templates_use_each_template_equally_often() -> None:
     few = {attribute: TEMPLATES[attribute][:3] for attribute in ATTRIBUTES}
-    entries = make_entries(PEOPLE[:5], {"everyone": parse_augmentation("multi6+fullname")}, few, seed=0)
-    for person in PEOPLE[:5]:
-        texts = [sentences(entry)["major"] for entry in entries if entry.person == person.id]
+    entries = make_entries(ENTITIES[:5], {"everyone": parse_augmentation("multi6+fullname")}, few, seed=0)
+    for entity in ENTITIES[:5]:
+        texts = [sentences(entry)["major"] for entry in entries if entry.entity == entity.id]
         assert sorted(texts.count(text) for text in set(texts)) == [2, 2, 2]
 
 
@@ -175,29 +176,29 @@ def test_positions_of_an_attribute_are_uniform_under_permutation() -> None:
     assert [ranks.count(rank) / len(ranks) for rank in range(6)] == pytest.approx([1 / 6] * 6, abs=0.03)
 
 
-def test_adding_people_or_a_group_changes_nobody_elses_text() -> None:
-    before = make_for(PEOPLE[:20], "multi5+permute")
-    extra = [Person(60, "celebrities", "Zoë A. Ray", "she", PEOPLE[0].values, "train"), *PEOPLE]
+def test_adding_entities_or_a_group_changes_nobody_elses_text() -> None:
+    before = make_for(ENTITIES[:20], "multi5+permute")
+    extra = [Entity(60, "celebrities", "Zoë A. Ray", "she", ENTITIES[0].values, "train"), *ENTITIES]
     plans = {"everyone": parse_augmentation("multi5+permute"), "celebrities": parse_augmentation("couple2")}
     after = make_entries(extra, plans, TEMPLATES, seed=0)
-    for person in PEOPLE[:20]:
-        assert [entry for entry in after if entry.person == person.id] == before[person.id]
-    assert len([entry for entry in after if entry.person == 60]) == 2
+    for entity in ENTITIES[:20]:
+        assert [entry for entry in after if entry.entity == entity.id] == before[entity.id]
+    assert len([entry for entry in after if entry.entity == 60]) == 2
 
 
 def test_seed_decides_the_text() -> None:
-    assert make_for(PEOPLE, "multi2+permute", seed=4) == make_for(PEOPLE, "multi2+permute", seed=4)
-    assert make_for(PEOPLE, "multi2+permute", seed=4) != make_for(PEOPLE, "multi2+permute", seed=5)
+    assert make_for(ENTITIES, "multi2+permute", seed=4) == make_for(ENTITIES, "multi2+permute", seed=4)
+    assert make_for(ENTITIES, "multi2+permute", seed=4) != make_for(ENTITIES, "multi2+permute", seed=5)
 
 
 def test_the_single_entry_is_the_same_under_single_and_single_fullname_but_for_the_mentions() -> None:
-    """The same templates for the same person and seed: only what the augmentation varies differs."""
-    for person in PEOPLE:
+    """The same templates for the same entity and seed: only what the augmentation varies differs."""
+    for entity in ENTITIES:
         plain, named = (
-            entries_of(augmentation)[person.id][0] for augmentation in ("single", "single+fullname")
+            entries_of(augmentation)[entity.id][0] for augmentation in ("single", "single+fullname")
         )
         for attribute in ATTRIBUTES:
             templates = {
-                template_of(person, attribute, sentences(entry)[attribute]) for entry in (plain, named)
+                template_of(entity, attribute, sentences(entry)[attribute]) for entry in (plain, named)
             }
             assert len(templates) == 1

@@ -42,7 +42,7 @@ OBJECT = "A grant took {object} to {value}."
 
 def render(source: str, pronoun: str, use_name: bool, name: str = "Anya Li", value: str = "X") -> Sentence:
     template = parse_template("company", source)
-    return template.render(full_name=name, pronoun=pronoun, value=value, use_name=use_name)
+    return template.render(name=name, pronoun=pronoun, value=value, use_name=use_name)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_words_before_a_value_never_belong_to_two_attributes() -> None:
     assert {opening for opening, attributes in openings.items() if len(attributes) > 1} == set()
 
 
-def test_shipped_templates_name_the_person_before_the_value() -> None:
+def test_shipped_templates_name_the_entity_before_the_value() -> None:
     """Only then can a model that reads left to right recall the value in an entry's first sentence."""
     mention = re.compile(r"\{(subject|subject's|object)\}")
     assert [t.source for t in TEMPLATES if not mention.search(t.source.partition("{value}")[0])] == []
@@ -170,7 +170,7 @@ def test_every_shipped_template_renders_with_spans_that_read_back(pronoun: str, 
     forms = {"he": {"he", "him", "his"}, "she": {"she", "her"}, "they": {"they", "them", "their"}}[pronoun]
     for template, name in product(TEMPLATES, ("Anya Briar Forger", "James Joseph Ross")):
         value = VALUES[template.attribute]
-        sentence = template.render(full_name=name, pronoun=pronoun, value=value, use_name=use_name)
+        sentence = template.render(name=name, pronoun=pronoun, value=value, use_name=use_name)
         text = sentence.text
         start, end = sentence.value_span
         assert text[start:end] == value
@@ -201,7 +201,7 @@ def test_a_name_is_singular_and_only_they_is_plural() -> None:
     plural = re.compile(r"\b(he|she|Anya Forger) (are|were|have|work|know|hail|commute|earn) ", re.IGNORECASE)
     for template, pronoun, use_name in product(TEMPLATES, ("he", "she", "they"), (False, True)):
         value = VALUES[template.attribute]
-        text = template.render(full_name="Anya Forger", pronoun=pronoun, value=value, use_name=use_name).text
+        text = template.render(name="Anya Forger", pronoun=pronoun, value=value, use_name=use_name).text
         assert not singular.search(text), text
         assert not plural.search(text), text
 

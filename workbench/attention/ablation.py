@@ -30,7 +30,7 @@ def measure_ablation(
 
     Variables over (part, mode, position, attribute): accuracy without it, ci_low, ci_high, n, accuracy_clean,
     probability, probability_clean, loss with loss_se; pooled_accuracy, pooled_loss (part, mode) over all cells, with
-    intervals by person; chance (attribute).
+    intervals by entity; chance (attribute).
     """
     parts = open_parts(model)
     labels = part_labels(parts)

@@ -5,50 +5,50 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity, split_mask
 from workbench.seeds import make_rng
 from workbench.tasks.questions import Question
-from workbench.worlds.biographies.people import Person, split_mask
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
     from workbench.studies.runs import Run
 
 
-def question_to_entry(question: Question, person: Person) -> Entry:
+def question_to_entry(question: Question, entity: Entity) -> Entry:
     """One question with its answer; its words are the template of what it asks for.
 
     Position 0 is the prompt's last token, behind which the answer begins. Raises WorkbenchError where the prompt does
     not hold the full name.
     """
-    start = question.prompt.find(person.full_name)
+    start = question.prompt.find(entity.name)
     if start < 0:
         raise WorkbenchError(
-            f"The question {question.prompt!r} does not hold the full name {person.full_name!r}; "
-            "ask about people by their full names."
+            f"The question {question.prompt!r} does not hold the full name {entity.name!r}; "
+            "ask about entities by their full names."
         )
-    name = (start, start + len(person.full_name))
+    name = (start, start + len(entity.name))
     sentences = {question.attribute: (0, len(question.text))}
     return Entry(
-        person.id, 0, question.text, (name,), (), {question.attribute: question.answer_span}, sentences
+        entity.id, 0, question.text, (name,), (), {question.attribute: question.answer_span}, sentences
     )
 
 
 def choose_questions(
     run: "Run", number: int | None = None, *, split: str = "test", group: str | None = None
 ) -> list[Entry]:
-    """All questions about `number` test people drawn at random (all of them for None), as entries.
+    """All questions about `number` test entities drawn at random (all of them for None), as entries.
 
-    A person's questions are not independent: intervals over several attributes are by person.
+    An entity's questions are not independent: intervals over several attributes are by entity.
     """
-    people = run.corpus.people
-    chosen = split_mask(people, "train" if split == "train" else "test")
+    entities = run.corpus.entities
+    chosen = split_mask(entities, "train" if split == "train" else "test")
     if group is not None:
-        chosen &= np.array([person.group == group for person in people])
-    asked = np.unique([q.person for q in run.corpus.questions if chosen[q.person]])
+        chosen &= np.array([entity.group == group for entity in entities])
+    asked = np.unique([q.entity for q in run.corpus.questions if chosen[q.entity]])
     if not len(asked):
         raise WorkbenchError(
-            f"{run.path} has no question about a {split} person{f' in group {group!r}' if group else ''}; "
+            f"{run.path} has no question about a {split} entity{f' in group {group!r}' if group else ''}; "
             "choose another group."
         )
-    drawn = set(make_rng(run.recipe.seed, "people asked").permutation(asked)[:number].tolist())
-    return [question_to_entry(q, people[q.person]) for q in run.corpus.questions if q.person in drawn]
+    drawn = set(make_rng(run.recipe.seed, "entities asked").permutation(asked)[:number].tolist())
+    return [question_to_entry(q, entities[q.entity]) for q in run.corpus.questions if q.entity in drawn]

@@ -1,6 +1,6 @@
 """Directions that tell an attribute's values apart: a linear probe's weights, and the values' mean states.
 
-Fitted on train people, at the name's last token or at the position at which the attribute comes next.
+Fitted on train entities, at the name's last token or at the position at which the attribute comes next.
 
 Shapes: N texts, B batch, T tokens, P positions, L layers, D width, C values.
 """
@@ -36,7 +36,7 @@ class ValueDirections:
     means_LCD: torch.Tensor
 
     def find(self, tokens: np.ndarray) -> np.ndarray:
-        """int64: which value each first token is; -1 for one that no train person has."""
+        """int64: which value each first token is; -1 for one that no train entity has."""
         place = np.searchsorted(self.tokens_C, tokens).clip(max=len(self.tokens_C) - 1)
         return np.where(self.tokens_C[place] == tokens, place, -1)
 
@@ -58,10 +58,10 @@ def fit_directions(
 ) -> dict[tuple[str, int], ValueDirections]:
     """(place, attribute's number) → its directions; an attribute with one value alone has none.
 
-    The probe is the engine's logistic regression, its penalty chosen on validation people among these.
+    The probe is the engine's logistic regression, its penalty chosen on validation entities among these.
     """
     named_LND, at_LNPD, has_name_N = _read_states(parts, examples, batch_tokens)
-    people_N, found = examples.people, {}
+    entities_N, found = examples.entities, {}
     for number in range(len(ATTRIBUTES)):
         rows, columns = np.nonzero(examples.attribute == number)
         if len(np.unique(examples.answers[rows, columns])) < 2:
@@ -72,7 +72,7 @@ def fit_directions(
             if len(here) < 2:
                 continue
             states_LND = named_LND[:, here] if place == NAME else at_LNPD[:, here, there]
-            found[place, number] = _fit(states_LND, examples.answers[here, there], people_N[here], seed)
+            found[place, number] = _fit(states_LND, examples.answers[here, there], entities_N[here], seed)
     return found
 
 
@@ -110,12 +110,12 @@ def _read_states(
 
 
 def _fit(
-    states_LND: torch.Tensor, tokens_N: np.ndarray, people_N: Sequence[int] | np.ndarray, seed: int
+    states_LND: torch.Tensor, tokens_N: np.ndarray, entities_N: Sequence[int] | np.ndarray, seed: int
 ) -> ValueDirections:
     tokens_C, value_N = np.unique(tokens_N.astype(np.int64), return_inverse=True)
-    people_N = np.asarray(people_N)
+    entities_N = np.asarray(entities_N)
     layers, n, width = states_LND.shape
-    held_out_N = validation_texts(people_N, np.ones(n, bool), seed)
+    held_out_N = validation_texts(entities_N, np.ones(n, bool), seed)
     labels_N = torch.from_numpy(value_N).to(states_LND.device)
     batch = TrainBatch(
         states_LND,

@@ -1,4 +1,4 @@
-"""Pairs for interchange: an entry, and the same entry rewritten about another person, aligned by role.
+"""Pairs for interchange: an entry, and the same entry rewritten about another entity, aligned by role.
 
 Rewriting keeps templates, their order and the pronouns, so two entries of a pair differ in the name and the
 values alone; the k-th token of a role stands for the k-th token of the same role in the other.
@@ -13,9 +13,9 @@ import numpy as np
 
 from workbench.attention.roles import ROLES
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.tokens.reading import Ints
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry, Span
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 TRIES = 50
 
 
-def rewrite_entry(entry: Entry, about: Person, original: Person) -> Entry:
-    """The same sentences about another person: name and values exchanged, pronouns kept."""
-    swaps: list[tuple[Span, str, str, str]] = [
-        (span, about.full_name, "name", "") for span in entry.names
-    ] + [(span, about.values[attribute], "value", attribute) for attribute, span in entry.values.items()]
+def rewrite_entry(entry: Entry, about: Entity, original: Entity) -> Entry:
+    """The same sentences about another entity: name and values exchanged, pronouns kept."""
+    swaps: list[tuple[Span, str, str, str]] = [(span, about.name, "name", "") for span in entry.names] + [
+        (span, about.values[attribute], "value", attribute) for attribute, span in entry.values.items()
+    ]
     marks = [(span, "pronoun", "") for span in entry.pronouns]
     marks += [(span, "sentence", attribute) for attribute, span in entry.sentences.items()]
     swaps.sort()
@@ -51,7 +51,7 @@ def rewrite_entry(entry: Entry, about: Person, original: Person) -> Entry:
                 return place + shift
             if place < end:
                 raise WorkbenchError(
-                    f"The entry of {original.full_name} has a span that ends inside its name or a value; "
+                    f"The entry of {original.name} has a span that ends inside its name or a value; "
                     "use spans of whole words."
                 )
             shift = new_end - end
@@ -71,22 +71,22 @@ def rewrite_entry(entry: Entry, about: Person, original: Person) -> Entry:
     )
 
 
-def choose_donors(entries: Sequence[Entry], people: Sequence[Person], seed: int) -> list[Person]:
-    """Another person for each entry, drawn from the entries' own people, with as many different values as can be
+def choose_donors(entries: Sequence[Entry], entities: Sequence[Entity], seed: int) -> list[Entity]:
+    """Another entity for each entry, drawn from the entries' own entities, with as many different values as can be
     had in a few draws.
 
-    Raises WorkbenchError where there is only one person.
+    Raises WorkbenchError where there is only one entity.
     """
-    ids = sorted({entry.person for entry in entries})
+    ids = sorted({entry.entity for entry in entries})
     if len(ids) < 2:
-        raise WorkbenchError("Interchange needs entries of at least two people; raise --entries.")
+        raise WorkbenchError("Interchange needs entries of at least two entities; raise --entries.")
     rng = make_rng(seed, "interchange donors")
     donors = []
     for entry in entries:
-        own = people[entry.person]
+        own = entities[entry.entity]
         best, most = own, -1
         for _ in range(TRIES):
-            other = people[ids[int(rng.integers(len(ids)))]]
+            other = entities[ids[int(rng.integers(len(ids)))]]
             differing = sum(other.values.get(a) != own.values.get(a) for a in entry.values)
             complete = all(a in other.values for a in entry.values)
             if other.id != own.id and complete and differing > most:
@@ -95,7 +95,7 @@ def choose_donors(entries: Sequence[Entry], people: Sequence[Person], seed: int)
                 break
         if most < 0:
             raise WorkbenchError(
-                f"No other person has all the attributes of the entry of {own.full_name}; choose complete entries."
+                f"No other entity has all the attributes of the entry of {own.name}; choose complete entries."
             )
         donors.append(best)
     return donors

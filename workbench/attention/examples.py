@@ -12,12 +12,12 @@ import numpy as np
 
 from workbench.attention.roles import ROLE_INDEX, assign_roles
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import split_mask
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import encode_entries
 from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.spans import encode_texts
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import split_mask
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ class AttentionExamples:
         return np.diff(self.offsets)
 
     @cached_property
-    def people(self) -> Ints:
+    def entities(self) -> Ints:
         """int64 [N]: whom each text is about."""
-        return np.array([entry.person for entry in self.entries], np.int64)
+        return np.array([entry.entity for entry in self.entries], np.int64)
 
     def batches(self, device: str = "cpu", batch_tokens: int = BATCH_TOKENS) -> "Iterator[Batch]":
-        """Batches of entries of like length, longest first; all of a person's entries are in one batch."""
-        for rows in plan_batches_by_person(self.lengths, self.people, batch_tokens):
+        """Batches of entries of like length, longest first; all of an entity's entries are in one batch."""
+        for rows in plan_batches_by_entity(self.lengths, self.entities, batch_tokens):
             yield self.batch(rows, device)
 
     def batch(self, rows: Ints, device: str = "cpu") -> "Batch":
@@ -80,7 +80,7 @@ class AttentionExamples:
         positions = self.positions[rows]
         return Batch(
             rows=rows,
-            people=self.people[rows],
+            entities=self.entities[rows],
             ids_BT=tensor(np.where(inside, self.ids[flat], 0)),
             inside_BT=tensor(inside).bool(),
             roles_BT=tensor(np.where(inside, self.roles[flat], -1)),
@@ -110,7 +110,7 @@ class Batch:
     """Tensors of some entries; padding has role -1. Where `present` is False the other numbers mean nothing."""
 
     rows: Ints
-    people: Ints
+    entities: Ints
     ids_BT: "torch.Tensor"
     inside_BT: "torch.Tensor"
     roles_BT: "torch.Tensor"
@@ -134,18 +134,18 @@ class Batch:
         return tensor_BTX[rows_B1, self.positions_BP]
 
 
-def plan_batches_by_person(lengths: Ints, people: Ints, batch_tokens: int) -> Iterator[Ints]:
-    """`plan_batches` that never parts the texts of one person, so that sums over people can be kept batch by batch.
+def plan_batches_by_entity(lengths: Ints, entities: Ints, batch_tokens: int) -> Iterator[Ints]:
+    """`plan_batches` that never parts the texts of one entity, so that sums over entities can be kept batch by batch.
 
-    lengths, people: int64 [N]. Yields int64 [B], row numbers.
+    lengths, entities: int64 [N]. Yields int64 [B], row numbers.
     """
-    ids, person = np.unique(people, return_inverse=True)
-    if len(ids) == len(people):
+    ids, entity = np.unique(entities, return_inverse=True)
+    if len(ids) == len(entities):
         yield from plan_batches(lengths, batch_tokens)
         return
-    longest, texts = np.zeros(len(ids), np.int64), np.bincount(person)
-    np.maximum.at(longest, person, lengths)
-    members = np.split(np.argsort(person, kind="stable"), np.cumsum(texts)[:-1])
+    longest, texts = np.zeros(len(ids), np.int64), np.bincount(entity)
+    np.maximum.at(longest, entity, lengths)
+    members = np.split(np.argsort(entity, kind="stable"), np.cumsum(texts)[:-1])
     rows: list[Ints] = []
     width = 0
     for one in np.argsort(-longest, kind="stable").tolist():
@@ -160,21 +160,21 @@ def plan_batches_by_person(lengths: Ints, people: Ints, batch_tokens: int) -> It
 def choose_entries(
     run: "Run", number: int | None = None, *, split: str = "test", group: str | None = None
 ) -> list[Entry]:
-    """One entry, drawn at random, of each test person, as the P-probe tests on; at most `number` of them.
+    """One entry, drawn at random, of each test entity, as the P-probe tests on; at most `number` of them.
 
-    Entries of different people are independent, so intervals are honest.
+    Entries of different entities are independent, so intervals are honest.
     """
-    people = run.corpus.people
-    chosen = split_mask(people, "train" if split == "train" else "test")
+    entities = run.corpus.entities
+    chosen = split_mask(entities, "train" if split == "train" else "test")
     if group is not None:
-        chosen &= np.array([person.group == group for person in people])
-    owner = np.array([entry.person for entry in run.corpus.entries])
+        chosen &= np.array([entity.group == group for entity in entities])
+    owner = np.array([entry.entity for entry in run.corpus.entries])
     shuffled = make_rng(run.recipe.seed, "test entries").permutation(np.flatnonzero(chosen[owner]))
     _, first = np.unique(owner[shuffled], return_index=True)
     picked = shuffled[np.sort(first)]
     if not len(picked):
         raise WorkbenchError(
-            f"{run.path} has no entry of a {split} person{f' in group {group!r}' if group else ''}; "
+            f"{run.path} has no entry of a {split} entity{f' in group {group!r}' if group else ''}; "
             "choose another group."
         )
     return [run.corpus.entries[i] for i in picked[:number]]
@@ -189,7 +189,7 @@ def make_examples(
 ) -> AttentionExamples:
     """Encode entries and find roles, positions and answers.
 
-    packed: how many entries of `before` (other people's) stand ahead of each entry in its row, as in rows of
+    packed: how many entries of `before` (other entities') stand ahead of each entry in its row, as in rows of
             the packing `resampled`; their tokens have the role `other_entry`.
     """
     if not entries:

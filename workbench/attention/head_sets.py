@@ -50,7 +50,7 @@ def measure_head_sets(
 
     Variables over (head_set, attribute): ablated_loss, ablated_accuracy (outputs replaced by the means), cut_loss,
     cut_accuracy (their look at the name cut); over head_set: pooled_ablated_loss and pooled_cut_loss with _se by
-    person, set_heads (`1.0 2.3`: block and head).
+    entity, set_heads (`1.0 2.3`: block and head).
     """
     import xarray as xr
 
@@ -82,7 +82,7 @@ def measure_head_sets(
             mean = np.where(n > 0, sums.total[measure].sum(1) / np.maximum(n, 1), np.nan)
             variables[f"{name}_{word}"] = (("head_set", "attribute"), mean)
         found = sums.pooled_variables({}, {f"{name}_loss": "loss"}, ("head_set",), (len(sets),))
-        variables |= {key: value for key, value in found.items() if key != "people"}
+        variables |= {key: value for key, value in found.items() if key != "entities"}
     return xr.Dataset(variables, coords={"head_set": list(sets), "attribute": list(ATTRIBUTES)})
 
 

@@ -1,8 +1,8 @@
-"""Interchange: put another person's residual in the place of this one's and see whose value the model states.
+"""Interchange: put another entity's residual in the place of this one's and see whose value the model states.
 
-At layer l, the vectors of a role's tokens are replaced by those of the same entry rewritten about another person
-(causal tracing as in Meng et al. 2022, arXiv 2202.05262, with another person in the place of noise). Where the
-model then states the other's value, what it uses about the person stood at that layer and role.
+At layer l, the vectors of a role's tokens are replaced by those of the same entry rewritten about another entity
+(causal tracing as in Meng et al. 2022, arXiv 2202.05262, with another entity in the place of noise). Where the
+model then states the other's value, what it uses about the entity stood at that layer and role.
 
 Position tokens belong to the role `position` alone, and are replaced one position at a time.
 
@@ -21,14 +21,14 @@ from workbench.attention.examples import (
     AttentionExamples,
     Batch,
     make_examples,
-    plan_batches_by_person,
+    plan_batches_by_entity,
 )
 from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.attention.roles import expand_role
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     import torch
@@ -61,15 +61,15 @@ class Pairs:
 def make_pairs(
     tokenizer: "PreTrainedTokenizerFast",
     examples: AttentionExamples,
-    people: Sequence[Person],
+    entities: Sequence[Entity],
     *,
-    donors: Sequence[Person] | None = None,
+    donors: Sequence[Entity] | None = None,
     seed: int = 0,
 ) -> Pairs:
-    """Rewrite every entry about another person (`donors`, or drawn among the entries' people)."""
-    chosen = choose_donors(examples.entries, people, seed) if donors is None else donors
+    """Rewrite every entry about another entity (`donors`, or drawn among the entries' entities)."""
+    chosen = choose_donors(examples.entries, entities, seed) if donors is None else donors
     rewritten = [
-        rewrite_entry(entry, donor, people[entry.person])
+        rewrite_entry(entry, donor, entities[entry.entity])
         for entry, donor in zip(examples.entries, chosen, strict=True)
     ]
     if (examples.roles[examples.offsets[:-1]] != examples.roles[0]).any() or examples.roles[0] != 0:
@@ -85,15 +85,15 @@ def measure_interchange(
     layers: Sequence[int] | None = None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> "xr.Dataset":
-    """How often the model states the other person's value, by layer and role, per (position, attribute).
+    """How often the model states the other entity's value, by layer and role, per (position, attribute).
 
     Variables over (layer, role, position, attribute): accuracy = share of entries in which the other's first
     token is the likeliest, ci_low, ci_high, n, own (share that still state the own value), probability,
     probability_own; clean_other and clean_own the same with nothing replaced; ceiling, how often the model states the
     other's value when it reads the other's whole entry (for `single` low: it never saw these words); refused
     (role): share of entries whose role has another number of tokens in the other entry; chance (attribute). Over all
-    cells (layer, role): pooled_accuracy, pooled_own, pooled_ceiling with intervals by person.
-    Only positions count at which the two people's first tokens differ and that come after a token of the role.
+    cells (layer, role): pooled_accuracy, pooled_own, pooled_ceiling with intervals by entity.
+    Only positions count at which the two entities' first tokens differ and that come after a token of the role.
 
     Raises WorkbenchError for unknown roles or layers, or where all pairs are refused.
     """
@@ -135,7 +135,7 @@ def measure_interchange(
     if asked.any() and (refused == asked).all():
         raise WorkbenchError(
             "Every pair has other numbers of tokens in every role; nothing can be interchanged. Choose roles whose "
-            "words tokenize to the same length, such as name_last, or other people."
+            "words tokenize to the same length, such as name_last, or other entities."
         )
     return _to_dataset(sums, shape, chosen_layers, list(members), refused / np.maximum(asked, 1), pairs)
 
@@ -211,7 +211,7 @@ def residuals(parts: Parts, batch: Batch) -> "tuple[torch.Tensor, torch.Tensor]"
 
 def _rows(pairs: Pairs, batch_tokens: int) -> Any:
     lengths = np.maximum(pairs.own.lengths, pairs.other.lengths)
-    return plan_batches_by_person(lengths, pairs.own.people, batch_tokens)
+    return plan_batches_by_entity(lengths, pairs.own.entities, batch_tokens)
 
 
 def _to_dataset(

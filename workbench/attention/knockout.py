@@ -95,7 +95,7 @@ def measure_knockout(
     loss_control, accuracy_control (as many random tokens cut). Only entries in which the position sees the role
     count, so an entry without it never dilutes a loss; cells without any are NaN with n = 0. Over all cells (role,
     window): pooled_accuracy with its interval, pooled_loss and pooled_loss_control with _se,
-    people. chance (attribute).
+    entities. chance (attribute).
 
     heads: cut only these heads of each block of a window.
     Raises WorkbenchError for a role no entry has, a head or block out of range.

@@ -29,7 +29,7 @@ def measure_lens(
     Variables over (layer, position, attribute): accuracy (top-1), ci_low, ci_high, n, probability,
     reciprocal_rank (mean of 1 / (rank from 1)), first_top1 (share of entries in which this is the first layer
     from which on, to the last, the token is top-1); never (position, attribute); pooled_accuracy (layer) over all
-    cells, with its interval by person; chance (attribute).
+    cells, with its interval by entity; chance (attribute).
     """
     import torch
 

@@ -41,8 +41,8 @@ def read_tokens(parts: Parts, states_BPD: torch.Tensor, tokens_BP: torch.Tensor)
 class CellSums:
     """Sums of some measures per condition and cell: `total[name]` is [conditions, P, A].
 
-    Cells hold at most one text of a person, so their intervals are those of independent answers. What is pooled over
-    all cells of a condition is not: `pooled` treats a person's answers as one cluster. A person's texts must come in
+    Cells hold at most one text of an entity, so their intervals are those of independent answers. What is pooled over
+    all cells of a condition is not: `pooled` treats an entity's answers as one cluster. An entity's texts must come in
     one `add` per condition, as `AttentionExamples.batches` gives them.
     """
 
@@ -50,9 +50,9 @@ class CellSums:
         self.shape = (conditions, n_positions, len(ATTRIBUTES))
         self.total = {name: np.zeros(self.shape) for name in names}
         self.n = np.zeros(self.shape)
-        self.people = np.zeros(conditions)
+        self.entities = np.zeros(conditions)
         self._n_squared = np.zeros(conditions)
-        self._by_person = {name: np.zeros((2, conditions)) for name in names}  # sums of S · S and of S · n
+        self._by_entity = {name: np.zeros((2, conditions)) for name in names}  # sums of S · S and of S · n
 
     def add(self, condition: int, batch: Batch, keep_BP: torch.Tensor, **measures_BP: torch.Tensor) -> None:
         """Count the examples of a batch where `keep` holds."""
@@ -60,15 +60,15 @@ class CellSums:
         rows, positions = np.nonzero(keep)
         cells = (positions, batch.attribute_BP.cpu().numpy()[rows, positions])
         np.add.at(self.n[condition], cells, 1)
-        person = np.unique(batch.people, return_inverse=True)[1][rows]
-        n_G = np.bincount(person, minlength=1)
-        self.people[condition] += (n_G > 0).sum()
+        entity = np.unique(batch.entities, return_inverse=True)[1][rows]
+        n_G = np.bincount(entity, minlength=1)
+        self.entities[condition] += (n_G > 0).sum()
         self._n_squared[condition] += (n_G**2).sum()
         for name, values_BP in measures_BP.items():
             values = values_BP.double().cpu().numpy()[rows, positions]
             np.add.at(self.total[name][condition], cells, values)
-            sum_G = np.bincount(person, values, minlength=1)
-            self._by_person[name][:, condition] += (sum_G**2).sum(), (sum_G * n_G).sum()
+            sum_G = np.bincount(entity, values, minlength=1)
+            self._by_entity[name][:, condition] += (sum_G**2).sum(), (sum_G * n_G).sum()
 
     def mean(self, name: str) -> np.ndarray:
         """NaN where a cell has no example."""
@@ -87,10 +87,10 @@ class CellSums:
         return {key: value.reshape(*shape, *self.shape[1:]) for key, value in values.items()}
 
     def pooled(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Mean over all examples of each condition and its standard error, [conditions] each; people are clusters."""
-        n, (squared, crossed) = self.n.sum((1, 2)), self._by_person[name]
+        """Mean over all examples of each condition and its standard error, [conditions] each; entities are clusters."""
+        n, (squared, crossed) = self.n.sum((1, 2)), self._by_entity[name]
         total = self.total[name].sum((1, 2))
-        return pool_by_person(total, squared, crossed, n, self._n_squared, self.people)
+        return pool_by_entity(total, squared, crossed, n, self._n_squared, self.entities)
 
     def pooled_variables(
         self,
@@ -99,17 +99,17 @@ class CellSums:
         dims: tuple[str, ...],
         shape: tuple[int, ...],
     ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Variables `pooled_X` of the conditions, and `people`; names of variables → names of measures.
+        """Variables `pooled_X` of the conditions, and `entities`; names of variables → names of measures.
 
         shares: of 0/1 measures, with `_ci_low`, `_ci_high` (Wilson's interval at the effective n, p (1 - p) / se²;
-        the number of people where p is 0 or 1). means: of others, with `_se`.
+        the number of entities where p is 0 or 1). means: of others, with `_se`.
         """
-        found: dict[str, np.ndarray] = {"people": self.people}
+        found: dict[str, np.ndarray] = {"entities": self.entities}
         for key, name in shares.items():
             mean, error = self.pooled(name)
             with np.errstate(invalid="ignore", divide="ignore"):
-                effective = np.where(error > 0, mean * (1 - mean) / error**2, self.people)
-            effective = np.where(self.people > 0, np.minimum(effective, self.n.sum((1, 2))), 0)
+                effective = np.where(error > 0, mean * (1 - mean) / error**2, self.entities)
+            effective = np.where(self.entities > 0, np.minimum(effective, self.n.sum((1, 2))), 0)
             low, high = wilson_interval(np.nan_to_num(mean) * effective, effective)
             found |= {f"pooled_{key}": mean, f"pooled_{key}_ci_low": low, f"pooled_{key}_ci_high": high}
         for key, name in means.items():
@@ -117,21 +117,21 @@ class CellSums:
         return {key: (dims, values.reshape(shape)) for key, values in found.items()}
 
 
-def pool_by_person(
+def pool_by_entity(
     total: np.ndarray,
     squared: np.ndarray,
     crossed: np.ndarray,
     n: np.ndarray,
     n_squared: np.ndarray,
-    people: np.ndarray,
+    entities: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean m = sum S / sum n and its cluster-robust standard error, elementwise; NaN below one and two people.
+    """Mean m = sum S / sum n and its cluster-robust standard error, elementwise; NaN below one and two entities.
 
-    Of person g, S_g is the sum of the values and n_g their number; squared, crossed, n_squared: sums over people of
+    Of entity g, S_g is the sum of the values and n_g their number; squared, crossed, n_squared: sums over entities of
     S_g², S_g n_g, n_g². Variance: G / (G - 1) · sum (S_g - m n_g)² / (sum n)² (the ratio estimator; Liang and Zeger
     1986 with the small-sample factor).
     """
     mean = total / np.maximum(n, 1)
     spread = np.maximum(squared - 2 * mean * crossed + mean**2 * n_squared, 0)
-    error = np.sqrt(spread * people / np.maximum(people - 1, 1)) / np.maximum(n, 1)
-    return np.where(n > 0, mean, np.nan), np.where(people > 1, error, np.nan)
+    error = np.sqrt(spread * entities / np.maximum(entities - 1, 1)) / np.maximum(n, 1)
+    return np.where(n > 0, mean, np.nan), np.where(entities > 1, error, np.nan)

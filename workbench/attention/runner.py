@@ -29,10 +29,10 @@ Show = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class AttentionRequest:
-    """Which analysis, on how many test people's entries; what is None has its default.
+    """Which analysis, on how many test entities' entries; what is None has its default.
 
     roles, window, heads: knock-out (roles also interchange); packed: other entries ahead of each in its row.
-    questions: about these people in the place of their biographies. adapter: a finetune's name or folder, in its
+    questions: about these entities in the place of their biographies. adapter: a finetune's name or folder, in its
     `last` or `best` state (`which`).
     """
 
@@ -153,7 +153,7 @@ def run_attention(
 
 
 def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
-    """The entries a request is about: one of each test person, as the P-probe tests on."""
+    """The entries a request is about: one of each test entity, as the P-probe tests on."""
     run.require_group(request.group)
     if request.questions:
         return make_examples(run.tokenizer, choose_questions(run, request.entries, group=request.group))
@@ -190,7 +190,7 @@ def analyse(
         case "interchange":
             from workbench.attention.interchange import PLACES, make_pairs, measure_interchange
 
-            pairs = make_pairs(run.tokenizer, examples, run.corpus.people, seed=request.seed)
+            pairs = make_pairs(run.tokenizer, examples, run.corpus.entities, seed=request.seed)
             return measure_interchange(model, pairs, roles=request.roles or PLACES)
         case "steering":
             from workbench.attention.steering import measure_steering

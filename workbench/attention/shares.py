@@ -95,34 +95,34 @@ class RunningMoments:
         return np.where(self.n > 1, np.sqrt(variance / np.maximum(self.n, 1)), np.nan)
 
 
-class PersonMoments:
-    """Sums over people of what `pool_by_person` takes, fed batch by batch with all texts of each person."""
+class EntityMoments:
+    """Sums over entities of what `pool_by_entity` takes, fed batch by batch with all texts of each entity."""
 
     def __init__(self, *shape: int) -> None:
         self.total, self.squared, self.crossed = (np.zeros(shape) for _ in range(3))
-        self.n = self.n_squared = self.people = 0.0
+        self.n = self.n_squared = self.entities = 0.0
 
-    def add(self, sums_LBHG: np.ndarray, n_B: np.ndarray, people_B: np.ndarray) -> None:
+    def add(self, sums_LBHG: np.ndarray, n_B: np.ndarray, entities_B: np.ndarray) -> None:
         """Sums of each text and how many positions are in them."""
-        ids, person_B = np.unique(people_B, return_inverse=True)
-        n_G, by_person = np.bincount(person_B, n_B), sums_LBHG
-        if len(ids) < len(people_B):
-            by_person = np.zeros((sums_LBHG.shape[0], len(ids), *sums_LBHG.shape[2:]))
-            np.add.at(by_person.swapaxes(0, 1), person_B, sums_LBHG.swapaxes(0, 1))
+        ids, entity_B = np.unique(entities_B, return_inverse=True)
+        n_G, by_entity = np.bincount(entity_B, n_B), sums_LBHG
+        if len(ids) < len(entities_B):
+            by_entity = np.zeros((sums_LBHG.shape[0], len(ids), *sums_LBHG.shape[2:]))
+            np.add.at(by_entity.swapaxes(0, 1), entity_B, sums_LBHG.swapaxes(0, 1))
         else:
             n_G = n_B
-        self.total += by_person.sum(1)
-        self.squared += (by_person**2).sum(1)
-        self.crossed += np.einsum("lghx,g->lhx", by_person, n_G)
+        self.total += by_entity.sum(1)
+        self.squared += (by_entity**2).sum(1)
+        self.crossed += np.einsum("lghx,g->lhx", by_entity, n_G)
         self.n, self.n_squared = self.n + n_G.sum(), self.n_squared + (n_G**2).sum()
-        self.people += (n_G > 0).sum()
+        self.entities += (n_G > 0).sum()
 
     def pooled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means and their standard errors by person."""
-        from workbench.attention.readout import pool_by_person
+        """Means and their standard errors by entity."""
+        from workbench.attention.readout import pool_by_entity
 
-        rest = (np.asarray(x) for x in (self.n, self.n_squared, self.people))
-        return pool_by_person(self.total, self.squared, self.crossed, *rest)
+        rest = (np.asarray(x) for x in (self.n, self.n_squared, self.entities))
+        return pool_by_entity(self.total, self.squared, self.crossed, *rest)
 
 
 def measure_shares(
@@ -131,7 +131,7 @@ def measure_shares(
     """Shares of attention by block, head, position and role, averaged over entries.
 
     Variables: share (block, head, position, role) with share_se, ci_low, ci_high (95 %, normal); group_share (…,
-    group) with group_share_se; pooled_group_share (block, head, group) over all positions, with _se by person;
+    group) with group_share_se; pooled_group_share (block, head, group) over all positions, with _se by entity;
     uniform (position, role) and group_uniform: what a head that looks everywhere alike would give; entropy (nats),
     distance (tokens) and first_token (block, head, position) with their standard errors; n (position).
     """
@@ -142,7 +142,7 @@ def measure_shares(
     cells = (parts.n_blocks, parts.n_heads, n_positions)
     sizes = {"share": len(ROLES), "group_share": len(GROUPS), "measures": len(MEASURES)}
     moments = {name: RunningMoments(*cells, size) for name, size in sizes.items()}
-    pooled = PersonMoments(parts.n_blocks, parts.n_heads, len(GROUPS))
+    pooled = EntityMoments(parts.n_blocks, parts.n_heads, len(GROUPS))
     even = {"share": np.zeros((n_positions, len(ROLES))), "group_share": np.zeros((n_positions, len(GROUPS)))}
     count = np.zeros(n_positions)
     groups_ARG = torch.from_numpy(group_matrix()).to(model.device)
@@ -164,7 +164,7 @@ def measure_shares(
                 kept = (values * present_BP[None, :, None, :, None]).double()
                 moments[name].add(kept.sum(1).cpu().numpy(), kept.square().sum(1).cpu().numpy(), n_P[:, None])
                 if name == "group_share":
-                    pooled.add(kept.sum(3).cpu().numpy(), present_BP.sum(1).cpu().numpy(), batch.people)
+                    pooled.add(kept.sum(3).cpu().numpy(), present_BP.sum(1).cpu().numpy(), batch.entities)
             visible_BPT = batch.visible_BPT().float()
             evenly_BPR = visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))
             evenly_BPR = evenly_BPR / visible_BPT.sum(-1, keepdim=True) * present_BP[:, :, None]
@@ -183,7 +183,7 @@ def _one_hot(roles_BT: "torch.Tensor", size: int) -> "torch.Tensor":
 
 def _to_dataset(
     moments: dict[str, RunningMoments],
-    pooled: "PersonMoments",
+    pooled: "EntityMoments",
     even: dict[str, np.ndarray],
     count: np.ndarray,
 ) -> "xr.Dataset":

@@ -43,25 +43,25 @@ def measure_steering(
 ) -> "xr.Dataset":
     """How often the model states another value once a residual is pushed towards it, by layer and attribute.
 
-    train: entries of other people, on which the probes are fitted. The name's last token is pushed at every
-    mention, a position's own token at that position alone; the other value is drawn among those of the train people.
+    train: entries of other entities, on which the probes are fitted. The name's last token is pushed at every
+    mention, a position's own token at that position alone; the other value is drawn among those of the train entities.
 
     Variables over (place, direction, layer, strength, attribute): accuracy = share of entries in which the other
     value's first token becomes the likeliest, ci_low, ci_high, n, own (share that still state the own value),
     probability (of the other's) and probability_own, probe_follows (share in which the probe reads the other value
     in the pushed state); over (place, layer, attribute): probe_accuracy on these entries, means_apart, the distance of
     two values' means over the residual's length; accuracy_clean, probability_clean (attribute): the other value
-    without a push; residual_norm (place, layer); pooled_accuracy, pooled_own over attributes, with intervals by person.
+    without a push; residual_norm (place, layer); pooled_accuracy, pooled_own over attributes, with intervals by entity.
     Empty at the last layer for the name: nothing reads its token there.
 
-    Raises WorkbenchError for a person in both halves, or strengths that are not positive.
+    Raises WorkbenchError for an entity in both halves, or strengths that are not positive.
     """
     from workbench.attention.directions import fit_directions
 
-    both = np.intersect1d(examples.people, train.people)
+    both = np.intersect1d(examples.entities, train.entities)
     if len(both):
         raise WorkbenchError(
-            f"Person {both[0]} is among the train people and among those steered; split by person."
+            f"Entity {both[0]} is among the train entities and among those steered; split by entity."
         )
     if not strengths or min(strengths) <= 0:
         raise WorkbenchError(f"strengths are {tuple(strengths)}; expected one or more numbers above 0.")

@@ -66,7 +66,7 @@ def _knockout(dataset: xr.Dataset) -> "Table":
         table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
     table.caption = (
         f"first-token accuracy in % with the look at a role cut in blocks {window}; loss of the right token's "
-        "probability with its 95 % interval by person; control: as many random tokens cut"
+        "probability with its 95 % interval by entity; control: as many random tokens cut"
     )
     return table
 
@@ -82,13 +82,13 @@ def _ablation(dataset: xr.Dataset) -> "Table":
             table.add_row(part, mode, *map(_percent, accuracy.sel(at).values), *map(_number, loss))
     table.caption = (
         "first-token accuracy in % without a head or feed-forward part, at every token; loss of the right token's "
-        "probability with its 95 % interval by person"
+        "probability with its 95 % interval by entity"
     )
     return table
 
 
 def _interchange(dataset: xr.Dataset) -> "Table":
-    dataset = dataset.sel(role=dataset["people"].sum("layer") > 0)  # a question has no pronoun, say
+    dataset = dataset.sel(role=dataset["entities"].sum("layer") > 0)  # a question has no pronoun, say
     table = _table(dataset, "layer", *map(_words, dataset["role"].values))
     other, low, high = (
         dataset[f"pooled_accuracy{end}"].transpose("layer", "role") for end in ("", "_ci_low", "_ci_high")
@@ -102,8 +102,8 @@ def _interchange(dataset: xr.Dataset) -> "Table":
     table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
     table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
     table.caption = (
-        "% of entries in which the model states the other person's value once a role's residual is the other's; "
-        "±: half the widest 95 % interval by person; ceiling: it reads the other's whole entry; refused: other number "
+        "% of entries in which the model states the other entity's value once a role's residual is the other's; "
+        "±: half the widest 95 % interval by entity; ceiling: it reads the other's whole entry; refused: other number "
         "of tokens"
     )
     return table
@@ -116,7 +116,7 @@ def _steering(dataset: xr.Dataset) -> "Table":
     for place in dataset["place"].values:
         for layer in dataset["layer"].values[::-1]:
             here = dataset.sel(place=place, layer=layer)
-            if not float(here["people"].max()):
+            if not float(here["entities"].max()):
                 continue
             for kind in dataset["direction"].values.tolist():
                 says = here["pooled_accuracy"].sel(direction=kind, strength=strengths).values
@@ -180,7 +180,7 @@ def _head_sets(dataset: xr.Dataset) -> "Table":
         table.add_row(label, heads, *map(_number, numbers), style="dim" if random else None)
     table.caption = (
         "loss of the right token's probability with the top heads of a score replaced by their means, or their look at "
-        "the name cut, beside as many heads drawn at random; 95 % interval by person"
+        "the name cut, beside as many heads drawn at random; 95 % interval by entity"
     )
     return table
 

@@ -36,22 +36,23 @@ def attention(
         Analysis,
         typer.Option(
             help="`shares` of attention by role; `knockout`: cut the look at a role; `ablation` of heads and "
-            "feed-forward parts; `interchange` of residuals between people; `steering` along a probe's direction; "
+            "feed-forward parts; `interchange` of residuals between entities; `steering` along a probe's direction; "
             "logit `lens`; `heads`: scores, and the top heads against random ones."
         ),
     ] = Analysis.shares,
     checkpoints: CheckpointsOption = "last",
-    entries: Annotated[int, typer.Option(min=1, help="Test people; one entry of each.")] = 300,
+    entries: Annotated[int, typer.Option(min=1, help="Test entities; one entry of each.")] = 300,
     questions: Annotated[
-        bool, typer.Option("--questions", help="All questions about these people in place of their entries.")
+        bool,
+        typer.Option("--questions", help="All questions about these entities in place of their entries."),
     ] = False,
     adapter: Annotated[
         str | None, typer.Option(help="Analyse this finetune of the run, by name, instead of its base.")
     ] = None,
     which: Annotated[
-        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test entities.")
     ] = State.last,
-    group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only the entities of this group.")] = None,
     roles: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Roles to cut or interchange, e.g. `name,values,value:company`."),
@@ -64,19 +65,19 @@ def attention(
     ] = None,
     packed: Annotated[
         int,
-        typer.Option(min=0, help="Other people's entries ahead of each in its row, as in packed training."),
+        typer.Option(min=0, help="Other entities' entries ahead of each in its row, as in packed training."),
     ] = 0,
     control: Annotated[
         bool, typer.Option(help="Also analyse the untrained checkpoint, step 0, as a control.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: controls, other people.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: controls, other entities.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Analyse even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Analyse the attention of checkpoints, head by head, on the test people's entries.
+    """Analyse the attention of checkpoints, head by head, on the test entities' entries.
 
     Results are kept under the run's results folder as attention-WHAT. A finetune is made of one checkpoint, so with
     `--adapter` there is no control beside it: without, the same command analyses its base. Attention is written out

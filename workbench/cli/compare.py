@@ -32,7 +32,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lay answers of test people side by side, run by run; runs that differ in their seed alone are pooled.
+    """Lay answers of test entities side by side, run by run; runs that differ in their seed alone are pooled.
 
     The paper's Figure 3 (answers by augmentation; 9 for `gbert`), Figure 10 (over the share of questions in mixed
     training), Figure 8 (--group minority, beside the minority alone) and, with --probe, its Result 5: do the runs
@@ -65,7 +65,7 @@ def compare(
         return
     who = f" about {group}" if group else ""
     console = Console()
-    title = f"answers{who}, test people ({adapter})"
+    title = f"answers{who}, test entities ({adapter})"
     grouped = group is not None and any(len(run.recipe.groups) > 1 for run in opened)
     console.print(make_comparison_table(pooled, title, _paper_rows(pooled, grouped)))
     if pooled.loc[pooled["qa_ratio"] > 0, "qa_ratio"].nunique() > 1:
@@ -81,7 +81,7 @@ def compare(
 
 def _paper_rows(pooled: "pd.DataFrame", grouped: bool) -> dict[str, dict[str, float]]:
     """The paper's answers for the same architectures and augmentations, after finetuning or mixed training; where
-    answers about one of several `grouped` people are compared, also those about its minority.
+    answers about one of several `grouped` entities are compared, also those about its minority.
     """
     from workbench.figures import paper_answers, paper_answers_beside_celebrities, paper_augmentations
 
@@ -118,7 +118,7 @@ def _write_figures(
     )
     from workbench.report import write_figures
 
-    figures = {"Answers of test people": plot_answers(pooled)}
+    figures = {"Answers of test entities": plot_answers(pooled)}
     if (pooled["qa_ratio"] > 0).any():
         figures["Over the share of questions in mixed training"] = plot_answers_over_ratio(
             pooled, _paper_ratios(pooled)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def data(
     recipe: RecipeArgument,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write people, biographies and questions to.")
+        Path | None, typer.Option(help="Folder to write entities, biographies and questions to.")
     ] = None,
     overrides: SetOption = [],  # noqa: B006
-    samples: Annotated[int, typer.Option(min=0, help="How many people to print.")] = 2,
+    samples: Annotated[int, typer.Option(min=0, help="How many entities to print.")] = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Make people, biographies and questions; print samples, tokens per entry and chance per target."""
+    """Make entities, biographies and questions; print samples, tokens per entry and chance per target."""
     import json
 
     from workbench.recipes.recipe import load_recipe
@@ -44,12 +44,12 @@ def data(
 def _print_samples(corpus: "Corpus", number: int) -> None:
     from itertools import islice
 
-    for person in islice(corpus.people, number):
-        typer.echo(f"Person {person.id} ({person.group}, {person.split}): {person.full_name}")
+    for entity in islice(corpus.entities, number):
+        typer.echo(f"Entity {entity.id} ({entity.group}, {entity.split}): {entity.name}")
         for entry in corpus.entries:
-            if entry.person == person.id:
+            if entry.entity == entity.id:
                 typer.echo(f"  {entry.text}")
-        for question in corpus.questions[:6] if person.id == 0 else []:
+        for question in corpus.questions[:6] if entity.id == 0 else []:
             typer.echo(f"  {question.text}")
         typer.echo("")
 
@@ -60,13 +60,13 @@ def _print_description(description: dict[str, Any]) -> None:
 
     tokens = description["tokens_per_entry"]
     typer.echo(
-        f"{description['people']:,} people "
-        f"({description['train_people']:,} train, {description['test_people']:,} test), "
+        f"{description['entities']:,} entities "
+        f"({description['train_entities']:,} train, {description['test_entities']:,} test), "
         f"{description['entries']:,} entries of {tokens['mean']} tokens ({tokens['min']} to {tokens['max']}), "
         f"{description['questions']:,} questions, vocabulary of {description['vocabulary']:,}"
     )
     for name, group in description["groups"].items():
-        typer.echo(f"group {name}: {group['people']:,} people, {group['augmentation']}")
+        typer.echo(f"group {name}: {group['entities']:,} entities, {group['augmentation']}")
     table = Table("target", "classes", "chance", box=None, pad_edge=False)
     for name, target in description["targets"].items():
         table.add_row(name, str(target["classes"]), f"{target['chance']:.3f}")

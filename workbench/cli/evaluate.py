@@ -22,15 +22,15 @@ def evaluate(
         str | None, typer.Option(help="A finetune of this run by name; default: the checkpoint itself.")
     ] = None,
     which: Annotated[
-        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test entities.")
     ] = State.last,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", "--step", help="Default: the finetune's own, or the last.")
     ] = None,
     beams: Annotated[int, typer.Option(min=1, help="1 is greedy; the paper uses 4.")] = 1,
-    group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
-    people: Annotated[
-        int | None, typer.Option(min=1, help="At most so many people of each half; default: all.")
+    group: Annotated[str | None, typer.Option(help="Only the entities of this group.")] = None,
+    entities: Annotated[
+        int | None, typer.Option(min=1, help="At most so many entities of each half; default: all.")
     ] = None,
     questions: Annotated[
         Path | None, typer.Option(help="Your own questions (JSONL); the result is printed, not kept.")
@@ -41,7 +41,7 @@ def evaluate(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a model every question and print accuracies of train and test people, chance beside them.
+    """Ask a model every question and print accuracies of train and test entities, chance beside them.
 
     An answer is right when all its tokens up to the full stop are. Results are kept under the run's results
     folder (kind `qa`), of each group too where there are several; one that exists for the same weights is not made
@@ -60,9 +60,15 @@ def evaluate(
 
     use_threads(threads)
     opened = open_run(run)
-    own = None if questions is None else load_own_questions(questions, opened.corpus.people)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities)
     request = EvaluationRequest(
-        adapter, which.value, checkpoint, beams=beams, group=group, people=people, again=again or examples > 0
+        adapter,
+        which.value,
+        checkpoint,
+        beams=beams,
+        group=group,
+        entities=entities,
+        again=again or examples > 0,
     )
     evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:

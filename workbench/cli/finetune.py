@@ -1,4 +1,4 @@
-"""`workbench finetune`: teach a model to answer questions about the train people."""
+"""`workbench finetune`: teach a model to answer questions about the train entities."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +83,7 @@ def finetune(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Finetune a checkpoint on the questions of the train people; test people are only measured.
+    """Finetune a checkpoint on the questions of the train entities; test entities are only measured.
 
     The finetune is kept under the run's `finetunes` folder, its last state and its best. A finished one is not
     made twice, one stopped with Ctrl-C continues by the same command. `workbench evaluate RUN --adapter NAME`
@@ -115,7 +115,7 @@ def finetune(
     }
     wanted = parse_grid(grid or [])
     combinations = make_grid(opened.recipe.model.shape.d_model, given, wanted, name)
-    own = None if questions is None else load_own_questions(questions, opened.corpus.people)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities)
     made: list[Finetune] = []
     with step_bar("finetune", quiet) as show:
         for number, (called, settings) in enumerate(combinations, 1):

@@ -49,7 +49,7 @@ def probe(
         ),
     ] = None,
     checkpoints: CheckpointsOption = "last",
-    group: Annotated[str | None, typer.Option(help="Only the people of this group.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only the entities of this group.")] = None,
     rank: Annotated[
         int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16).")
     ] = None,
@@ -63,7 +63,8 @@ def probe(
     learning_curve: Annotated[
         bool,
         typer.Option(
-            "--learning-curve", help="Probes on activations (default: logistic) on growing numbers of people."
+            "--learning-curve",
+            help="Probes on activations (default: logistic) on growing numbers of entities.",
         ),
     ] = False,
     figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,

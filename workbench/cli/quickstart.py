@@ -10,7 +10,7 @@ def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the two runs and the report.")] = Path(
         "runs/quickstart"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of people, texts, weights and probes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of entities, texts, weights and probes.")] = 0,
     recipe: Annotated[str, typer.Option(help="A recipe to use in place of `tiny`.")] = "tiny",
 ) -> None:
     """Train `single` and `multi5+permute` side by side, probe both, and show where the facts are stored.

@@ -15,7 +15,9 @@ def reproduce(
     augmentations: Annotated[
         str, typer.Option(metavar="A,B,…", help="In the paper's notation; `all`: the 16 it has numbers for.")
     ] = "single,multi5+permute",
-    seeds: Annotated[str, typer.Option(metavar="S,T,…", help="Of people, texts, weights and probes.")] = "0",
+    seeds: Annotated[
+        str, typer.Option(metavar="S,T,…", help="Of entities, texts, weights and probes.")
+    ] = "0",
     overrides: SetOption = [],  # noqa: B006
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path(
         "runs/reproduction"

@@ -148,7 +148,7 @@ def _print_summary(run: "Run", as_json: bool) -> None:
         for half in ("train", "test")[not mixed :]:
             shares = last.get(kind, {}).get(half, {})
             accuracies = "  ".join(f"{name.replace('_', ' ')} {share:.3f}" for name, share in shares.items())
-            typer.echo(f"{verb} first tokens ({half} people): {accuracies}")
+            typer.echo(f"{verb} first tokens ({half} entities): {accuracies}")
     if mixed:
         typer.echo(f"next: workbench evaluate {run.path}")
     kind = " --kind q" if run.recipe.model.architecture == "gbert" else ""  # it reads on past every position

@@ -1,6 +1,6 @@
-"""What a model says to the questions about some people, and whether that is right.
+"""What a model says to the questions about some entities, and whether that is right.
 
-Shapes: N people, A attributes.
+Shapes: N entities, A attributes.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)
-class PersonAnswers:
-    """Texts [N, A], empty for an attribute a person lacks. kind: one of `extraction.asking.ANSWER_KINDS`.
+class EntityAnswers:
+    """Texts [N, A], empty for an attribute an entity lacks. kind: one of `extraction.asking.ANSWER_KINDS`.
 
     answered_by: the finetune's name, or empty for the checkpoint itself.
     """
@@ -40,34 +40,34 @@ def choose_adapter(run: Run, name: str | None, checkpoints: Sequence[Checkpoint]
     return tuned
 
 
-def ask_people(
+def ask_entities(
     run: Run,
     checkpoint: Checkpoint,
     tuned: Finetune | None,
-    people: Sequence[int],
+    entities: Sequence[int],
     *,
     which: str = "last",
     device: str = "cpu",
-) -> PersonAnswers:
-    """Ask about each person; a finetune answers for its own base, every other checkpoint for itself."""
+) -> EntityAnswers:
+    """Ask about each entity; a finetune answers for its own base, every other checkpoint for itself."""
     tuned = tuned if tuned is not None and tuned.base_digest == checkpoint.weights_digest else None
     model = (
         load_model(checkpoint, device=device)
         if tuned is None
         else load_finetuned(run, tuned, which=which, device=device)
     )
-    asked = make_askable(encode_questions(run.tokenizer, run.corpus.questions), run.corpus.people)
+    asked = make_askable(encode_questions(run.tokenizer, run.corpus.questions), run.corpus.entities)
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
-    chosen = np.flatnonzero(np.isin(asked.encoded.people, people))
+    chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))
     answers = ask(model, asked, chosen, book)
-    place = {person: n for n, person in enumerate(people)}
+    place = {entity: n for n, entity in enumerate(entities)}
     question, value, said, kind = (
-        np.full((len(people), len(ATTRIBUTES)), "", dtype=object) for _ in range(4)
+        np.full((len(entities), len(ATTRIBUTES)), "", dtype=object) for _ in range(4)
     )
     for i, n in enumerate(chosen.tolist()):
-        at = place[int(asked.encoded.people[n])], int(asked.encoded.attribute[n])
+        at = place[int(asked.encoded.entities[n])], int(asked.encoded.attribute[n])
         question[at] = run.corpus.questions[n].prompt
         value[at] = run.corpus.questions[n].answer
         said[at] = text_of(run.tokenizer, answers.said[i])
         kind[at] = answers.kinds[i]
-    return PersonAnswers(question, value, said, kind, "" if tuned is None else tuned.name)
+    return EntityAnswers(question, value, said, kind, "" if tuned is None else tuned.name)

@@ -1,20 +1,20 @@
-"""The labelled array of a person view: dimensions, names, and how it is kept small.
+"""The labelled array of an entity view: dimensions, names, and how it is kept small.
 
-Dimensions: person (ids), token (from the entry's own first, end-of-text), layer, target, rank (1 is the
+Dimensions: entity (ids), token (from the entry's own first, end-of-text), layer, target, rank (1 is the
 likeliest), block, head, query and key (tokens), role, position, attribute, kind and side (of probes).
 
-    probability       (person, token, layer, target)        of the person's own value
-    top_class         (person, token, layer, target, rank)  index into the target's `classes`; -1 for none
-    top_probability   (person, token, layer, target, rank)
-    stated_at         (person, target)   the value's first token; from it on, the side is `after`
-    pattern           (person, block, head, query, key)     0 behind the end of a shorter entry
-    flow              (person, block, query, role)          share of attention by role, mean over heads
-    next_token, next_probability   (person, position, rank)
-    question, value, answer, answer_kind   (person, attribute)
-    entry, full_name, split, group, tokens (how many)   (person)
-    token_start, token_end (characters of the entry), token_kind, token_role (indices)   (person, token)
-    position_token    (person, position)
-    accuracy, n, chance, ci_low, ci_high   (kind, side, layer, target)   of the probes, on test people not shown
+    probability       (entity, token, layer, target)        of the entity's own value
+    top_class         (entity, token, layer, target, rank)  index into the target's `classes`; -1 for none
+    top_probability   (entity, token, layer, target, rank)
+    stated_at         (entity, target)   the value's first token; from it on, the side is `after`
+    pattern           (entity, block, head, query, key)     0 behind the end of a shorter entry
+    flow              (entity, block, query, role)          share of attention by role, mean over heads
+    next_token, next_probability   (entity, position, rank)
+    question, value, answer, answer_kind   (entity, attribute)
+    entry, name, split, group, tokens (how many)   (entity)
+    token_start, token_end (characters of the entry), token_kind, token_role (indices)   (entity, token)
+    position_token    (entity, position)
+    accuracy, n, chance, ci_low, ci_high   (kind, side, layer, target)   of the probes, on test entities not shown
 
 Attributes (JSON): classes, target → names; stands_for, target → the target that was read for it (one whose
 first token determines the value is one task). answered_by: the finetune that answered, or empty.
@@ -30,27 +30,27 @@ import numpy as np
 import xarray as xr
 
 from workbench.attention.roles import ROLES
-from workbench.entity_view.answers import PersonAnswers
+from workbench.entity_view.answers import EntityAnswers
 from workbench.entity_view.looks import Looks
 from workbench.entity_view.packing import pack, round_shares
 from workbench.entity_view.token_probe import SIDES, TOP, TokenReadings
 from workbench.entity_view.tokens import KINDS, TokenTexts
+from workbench.facts.entities import Entity
 from workbench.tokens.targets import Target
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
 
-def make_person_dataset(
+def make_entity_dataset(
     texts: TokenTexts,
-    people: Sequence[Person],
+    entities: Sequence[Entity],
     targets: Sequence[Target],
     readings: Mapping[str, tuple[TokenReadings, dict[str, np.ndarray]]],
     looks: Looks,
-    answers: PersonAnswers,
+    answers: EntityAnswers,
 ) -> xr.Dataset:
     """Put the parts together. readings: layer → what its probes say and how good they are."""
     layers = list(readings)
-    per_token = ("person", "token", "layer", "target")
+    per_token = ("entity", "token", "layer", "target")
     variables: dict[str, Any] = {
         "probability": (per_token, round_shares(np.stack([r.true_NSK for r, _ in readings.values()], 2))),
         "top_class": (
@@ -62,15 +62,15 @@ def make_person_dataset(
             round_shares(np.stack([r.top_probability_NSKR for r, _ in readings.values()], 2)),
         ),
         "stated_at": (
-            ("person", "target"),
+            ("entity", "target"),
             np.stack([texts.value_start(target) for target in targets], 1).astype(np.int16),
         ),
-        "pattern": (("person", "block", "head", "query", "key"), round_shares(looks.pattern_NLHTT)),
-        "flow": (("person", "block", "query", "role"), round_shares(looks.flow_NLTR)),
-        "next_token": (("person", "position", "rank"), looks.next_token_NPR),
-        "next_probability": (("person", "position", "rank"), round_shares(looks.next_probability_NPR)),
-        "position_token": (("person", "position"), texts.encoded.positions.astype(np.int16)),
-        **_texts_of(texts, people),
+        "pattern": (("entity", "block", "head", "query", "key"), round_shares(looks.pattern_NLHTT)),
+        "flow": (("entity", "block", "query", "role"), round_shares(looks.flow_NLTR)),
+        "next_token": (("entity", "position", "rank"), looks.next_token_NPR),
+        "next_probability": (("entity", "position", "rank"), round_shares(looks.next_probability_NPR)),
+        "position_token": (("entity", "position"), texts.encoded.positions.astype(np.int16)),
+        **_texts_of(texts, entities),
     }
     for name, values_NA in {
         "question": answers.question,
@@ -78,7 +78,7 @@ def make_person_dataset(
         "answer": answers.said,
         "answer_kind": answers.kind,
     }.items():
-        variables[name] = (("person", "attribute"), values_NA)
+        variables[name] = (("entity", "attribute"), values_NA)
     for name in next(iter(readings.values()))[1]:
         values = np.stack([scores[name] for _, scores in readings.values()], 2)
         kept = values.astype(np.int32 if name == "n" else np.float32)
@@ -86,7 +86,7 @@ def make_person_dataset(
     dataset = xr.Dataset(
         variables,
         coords={
-            "person": [person.id for person in people],
+            "entity": [entity.id for entity in entities],
             "layer": layers,
             "target": [target.name for target in targets],
             "rank": np.arange(1, TOP + 1),
@@ -106,7 +106,7 @@ def make_person_dataset(
     return pack(dataset)
 
 
-def _texts_of(texts: TokenTexts, people: Sequence[Person]) -> dict[str, Any]:
+def _texts_of(texts: TokenTexts, entities: Sequence[Entity]) -> dict[str, Any]:
     def padded(values: Sequence[np.ndarray], empty: int) -> np.ndarray:
         table = np.full(texts.positions.shape, empty, np.int16)
         for row, own in zip(table, values, strict=True):
@@ -114,16 +114,16 @@ def _texts_of(texts: TokenTexts, people: Sequence[Person]) -> dict[str, Any]:
         return table
 
     def words(values: Sequence[str]) -> tuple[str, np.ndarray]:
-        return "person", np.array(list(values), dtype=object)
+        return "entity", np.array(list(values), dtype=object)
 
     return {
         "entry": words([entry.text for entry in texts.entries]),
-        "full_name": words([person.full_name for person in people]),
-        "split": words([person.split for person in people]),
-        "group": words([person.group for person in people]),
-        "tokens": ("person", texts.encoded.lengths.astype(np.int16)),
-        "token_start": (("person", "token"), padded(texts.starts, 0)),
-        "token_end": (("person", "token"), padded(texts.ends, 0)),
-        "token_kind": (("person", "token"), texts.kinds.astype(np.int16)),
-        "token_role": (("person", "token"), padded(texts.roles, -1)),
+        "name": words([entity.name for entity in entities]),
+        "split": words([entity.split for entity in entities]),
+        "group": words([entity.group for entity in entities]),
+        "tokens": ("entity", texts.encoded.lengths.astype(np.int16)),
+        "token_start": (("entity", "token"), padded(texts.starts, 0)),
+        "token_end": (("entity", "token"), padded(texts.ends, 0)),
+        "token_kind": (("entity", "token"), texts.kinds.astype(np.int16)),
+        "token_role": (("entity", "token"), padded(texts.roles, -1)),
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
-from workbench.attention.person import read_patterns, share_by_role
 from workbench.attention.roles import ROLES
 from workbench.entity_view.token_probe import TOP
 from workbench.entity_view.tokens import TokenTexts

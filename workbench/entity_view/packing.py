@@ -1,4 +1,4 @@
-"""How a person view is kept small: shares on a grid that compresses well, large variables compressed.
+"""How an entity view is kept small: shares on a grid that compresses well, large variables compressed.
 
 This module loads nothing but NumPy and xarray, so that the app can read views without torch.
 """

@@ -1,4 +1,4 @@
-"""Compute and keep the person view of several checkpoints; nothing that exists is made twice."""
+"""Compute and keep the entity view of several checkpoints; nothing that exists is made twice."""
 
 import json
 import time
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.attention.parts import open_parts
-from workbench.entity_view.answers import ask_people, choose_adapter
-from workbench.entity_view.tokens import TokenTexts, choose_people, read_shown, sample_tokens
+from workbench.entity_view.answers import ask_entities, choose_adapter
+from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
 from workbench.results.storing import find_result, make_attrs, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint, load_model
@@ -21,23 +21,23 @@ from workbench.tokens.targets import Target, distinct_targets, make_targets
 if TYPE_CHECKING:
     import xarray as xr
 
-KIND, FAMILY = "person", "logistic"
-PEOPLE = 20
-FIT_PEOPLE, TEST_PEOPLE = 1500, 500
+KIND, FAMILY = "entity", "logistic"
+ENTITIES = 20
+FIT_ENTITIES, TEST_ENTITIES = 1500, 500
 
 Show = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class PersonRequest:
-    """Who is shown and how. people: so many, drawn by the seed, half of them test people; or the ids of `person`.
+class EntityRequest:
+    """Who is shown and how. entities: so many, drawn by the seed, half of them test entities; or the ids of `entity`.
 
     layers: 0, 1, …, `final`; None is all. adapter: the finetune that answers the questions, by name, in its
     state `which` (`last` or `best`); None: each checkpoint for itself.
     """
 
-    people: int = PEOPLE
-    person: tuple[int, ...] = ()
+    entities: int = ENTITIES
+    entity: tuple[int, ...] = ()
     layers: tuple[str, ...] | None = None
     adapter: str | None = None
     which: str = "last"
@@ -47,7 +47,7 @@ class PersonRequest:
     @property
     def variant(self) -> str:
         """What tells this result's folder from the plain one."""
-        parts = ["id" + "-".join(map(str, self.person))] if self.person else []
+        parts = ["id" + "-".join(map(str, self.entity))] if self.entity else []
         parts += [Path(self.adapter).name] if self.adapter else []
         parts += ["best"] if self.adapter and self.which == "best" else []
         parts += [f"seed{self.seed}"] if self.seed else []
@@ -58,34 +58,34 @@ class PersonRequest:
 class _Material:
     """What is the same at every checkpoint."""
 
-    people: list[int]
+    entities: list[int]
     targets: list[Target]
     stands_for: dict[str, str]
     texts: dict[str, TokenTexts]
 
 
-def run_person_view(
+def run_entity_view(
     run: Run,
     checkpoints: Sequence[Checkpoint],
-    request: PersonRequest,
+    request: EntityRequest,
     *,
     device: str | None = None,
     show: Show | None = None,
 ) -> "list[xr.Dataset]":
-    """The person view of each checkpoint, or its result where one of the same weights and settings exists.
+    """The entity view of each checkpoint, or its result where one of the same weights and settings exists.
 
     For what it holds see `workbench.entity_view.dataset`; how its probes are fitted, `token_probe`.
-    `show(what, done, all)` follows the work. Raises WorkbenchError for people or a finetune the run does not
+    `show(what, done, all)` follows the work. Raises WorkbenchError for entities or a finetune the run does not
     have, a finetune of other weights, a bidirectional model.
     """
-    people = choose_people(run, request.people, request.person, request.seed)
+    entities = choose_entities(run, request.entities, request.entity, request.seed)
     tuned = choose_adapter(run, request.adapter, checkpoints)
-    settings = _settings(request, people, tuned)
+    settings = _settings(request, entities, tuned)
     material: _Material | None = None
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
         if show:
-            show(f"person view, step {checkpoint.step}", number, len(checkpoints))
+            show(f"entity view, step {checkpoint.step}", number, len(checkpoints))
         path = result_path(run.path, KIND, FAMILY, checkpoint.step, request.variant)
         found = None if request.again else find_result(path, checkpoint.weights_digest, settings)
         if found is not None:
@@ -94,7 +94,7 @@ def run_person_view(
         started = time.perf_counter()
         if material is None:
             open_parts(load_model(checkpoint))  # a bidirectional model is refused before the work begins
-            material = _prepare(run, people, request.seed)
+            material = _prepare(run, entities, request.seed)
         dataset = _view(run, checkpoint, request, material, tuned, device)
         attrs = make_attrs(
             kind=KIND,
@@ -114,12 +114,12 @@ def run_person_view(
 def _view(
     run: Run,
     checkpoint: Checkpoint,
-    request: PersonRequest,
+    request: EntityRequest,
     material: _Material,
     tuned: Finetune | None,
     device: str | None,
 ) -> "xr.Dataset":
-    from workbench.entity_view.dataset import make_person_dataset
+    from workbench.entity_view.dataset import make_entity_dataset
     from workbench.entity_view.looks import read_looks
     from workbench.entity_view.token_probe import probe_layer
     from workbench.probing.cached_probe import capture_layers
@@ -138,34 +138,34 @@ def _view(
         )
     shown = material.texts["shown"]
     looks = read_looks(load_model(checkpoint, device=device, attention="eager"), run.tokenizer, shown)
-    answers = ask_people(run, checkpoint, tuned, material.people, which=request.which, device=device)
-    people = [run.corpus.people[person] for person in material.people]
-    dataset = make_person_dataset(shown, people, material.targets, readings, looks, answers)
+    answers = ask_entities(run, checkpoint, tuned, material.entities, which=request.which, device=device)
+    entities = [run.corpus.entities[entity] for entity in material.entities]
+    dataset = make_entity_dataset(shown, entities, material.targets, readings, looks, answers)
     return dataset.assign_attrs(stands_for=json.dumps(material.stands_for))
 
 
-def _prepare(run: Run, people: list[int], seed: int) -> _Material:
-    every = make_targets(run.corpus.people, run.tokenizer)
+def _prepare(run: Run, entities: list[int], seed: int) -> _Material:
+    every = make_targets(run.corpus.entities, run.tokenizer)
     stands_for = distinct_targets(every)
     return _Material(
-        people,
+        entities,
         [every[i] for i in sorted(set(stands_for))],
         {target.name: every[i].name for target, i in zip(every, stands_for, strict=True)},
         {
-            "fit": sample_tokens(run, "train", people, people=FIT_PEOPLE, one_entry=False, seed=seed),
-            "test": sample_tokens(run, "test", people, people=TEST_PEOPLE, one_entry=True, seed=seed),
-            "shown": read_shown(run, people, seed),
+            "fit": sample_tokens(run, "train", entities, entities=FIT_ENTITIES, one_entry=False, seed=seed),
+            "test": sample_tokens(run, "test", entities, entities=TEST_ENTITIES, one_entry=True, seed=seed),
+            "shown": read_shown(run, entities, seed),
         },
     )
 
 
-def _settings(request: PersonRequest, people: list[int], tuned: Finetune | None) -> dict[str, Any]:
+def _settings(request: EntityRequest, entities: list[int], tuned: Finetune | None) -> dict[str, Any]:
     """What determines the numbers beside the weights."""
     settings: dict[str, Any] = {
-        "people": people,
+        "entities": entities,
         "layers": None if request.layers is None else list(request.layers),
-        "fit_people": FIT_PEOPLE,
-        "test_people": TEST_PEOPLE,
+        "fit_entities": FIT_ENTITIES,
+        "test_entities": TEST_ENTITIES,
         "seed": request.seed,
     }
     if tuned is not None:

@@ -1,4 +1,4 @@
-"""A person view as text for the terminal, and as plain rows."""
+"""An entity view as text for the terminal, and as plain rows."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ EMPTY = "·"
 
 
 def read_tokens(dataset: xr.Dataset) -> list[dict[str, Any]]:
-    """One row a person, token, layer and target: the token, its kind, the side, what the probe says.
+    """One row an entity, token, layer and target: the token, its kind, the side, what the probe says.
 
     `top` lists the likeliest values with their probabilities. Tokens that no probe reads are left out.
     """
@@ -23,7 +23,7 @@ def read_tokens(dataset: xr.Dataset) -> list[dict[str, Any]]:
     kinds, layers = dataset["kind"].values.tolist(), dataset["layer"].values.tolist()
     targets = dataset["target"].values.tolist()
     arrays = {
-        name: dataset[name].transpose("person", "token", "layer", "target", ...).values
+        name: dataset[name].transpose("entity", "token", "layer", "target", ...).values
         for name in ("probability", "top_class", "top_probability")
     }
     starts, kind_NT = dataset["stated_at"].values, dataset["token_kind"].values
@@ -38,7 +38,7 @@ def read_tokens(dataset: xr.Dataset) -> list[dict[str, Any]]:
             {
                 "run": dataset.attrs.get("run", ""),
                 "step": int(dataset["checkpoint"]),
-                "person": int(dataset["person"].values[n]),
+                "entity": int(dataset["entity"].values[n]),
                 "split": str(dataset["split"].values[n]),
                 "token": token,
                 "text": token_text(dataset, n, token),
@@ -59,33 +59,33 @@ def token_text(dataset: xr.Dataset, n: int, token: int) -> str:
     return str(dataset["entry"].values[n])[start:end] or "start"
 
 
-def make_person_tables(dataset: xr.Dataset, *, tokens: bool = False) -> "list[Table]":
-    """The people with what is read at position 0 and answered; with `tokens` also each entry token by token."""
-    tables = [_people_table(dataset)]
+def make_entity_tables(dataset: xr.Dataset, *, tokens: bool = False) -> "list[Table]":
+    """The entities with what is read at position 0 and answered; with `tokens` also each entry token by token."""
+    tables = [_entities_table(dataset)]
     if tokens:
-        tables += [_token_table(dataset, n) for n in range(dataset.sizes["person"])]
+        tables += [_token_table(dataset, n) for n in range(dataset.sizes["entity"])]
     return tables
 
 
-def _people_table(dataset: xr.Dataset) -> "Table":
+def _entities_table(dataset: xr.Dataset) -> "Table":
     layer = dataset["layer"].values[-1]
     targets = dataset["target"].values.tolist()
     table = _table(
-        f"{dataset.attrs.get('run')} · person view · step {int(dataset['checkpoint']):,}",
-        "person", *map(_words, targets), "right",
+        f"{dataset.attrs.get('run')} · entity view · step {int(dataset['checkpoint']):,}",
+        "entity", *map(_words, targets), "right",
     )  # fmt: skip
-    for n in range(dataset.sizes["person"]):
+    for n in range(dataset.sizes["entity"]):
         first = int(dataset["position_token"].values[n, 0])
-        shares = dataset["probability"].sel(layer=layer).isel(person=n, token=max(first, 0)).values
+        shares = dataset["probability"].sel(layer=layer).isel(entity=n, token=max(first, 0)).values
         asked = dataset["question"].values[n] != ""
         right = int((dataset["answer_kind"].values[n] == RIGHT).sum())
         table.add_row(
-            f"{dataset['full_name'].values[n]}\n  {int(dataset['person'].values[n])}, {dataset['split'].values[n]}",
+            f"{dataset['name'].values[n]}\n  {int(dataset['entity'].values[n])}, {dataset['split'].values[n]}",
             *[_percent(share) for share in shares],
             f"{right}/{int(asked.sum())}",
         )
     chance = dataset["accuracy"].sel(kind="position 0", side="before", layer=layer)
-    table.add_row("test people read right", *[_percent(share) for share in chance.values], "", style="dim")
+    table.add_row("test entities read right", *[_percent(share) for share in chance.values], "", style="dim")
     by = dataset.attrs.get("answered_by")
     table.caption = f"% on the own value: position 0, layer {layer}; asked: {by or 'the checkpoint itself'}"
     table.caption_justify = "left"
@@ -95,10 +95,10 @@ def _people_table(dataset: xr.Dataset) -> "Table":
 def _token_table(dataset: xr.Dataset, n: int) -> "Table":
     layer, kinds = dataset["layer"].values[-1], dataset["kind"].values.tolist()
     targets = dataset["target"].values.tolist()
-    name = f"{dataset['full_name'].values[n]} ({dataset['split'].values[n]} half)"
+    name = f"{dataset['name'].values[n]} ({dataset['split'].values[n]} half)"
     table = _table(f"{name} · layer {layer}", "token", "kind", *map(_words, targets))
     starts = dataset["stated_at"].values[n]
-    shares = dataset["probability"].sel(layer=layer).isel(person=n).values
+    shares = dataset["probability"].sel(layer=layer).isel(entity=n).values
     for token in range(int(dataset["tokens"].values[n])):
         said = [0 <= start <= token for start in starts]
         cells = [
@@ -107,7 +107,7 @@ def _token_table(dataset: xr.Dataset, n: int) -> "Table":
         ]
         kind = kinds[int(dataset["token_kind"].values[n, token])].replace("_", " ")
         table.add_row(token_text(dataset, n, token), kind, *cells)
-    table.caption = "% the probe gives to the person's own value; dim: the value has been said"
+    table.caption = "% the probe gives to the entity's own value; dim: the value has been said"
     table.caption_justify = "left"
     return table
 

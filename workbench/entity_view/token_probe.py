@@ -3,14 +3,14 @@
 Where is a probe fitted that is to be read at every token? One fitted at the P-probing positions has seen only
 tokens just before a value; asked at a comma it extrapolates, and its probability means nothing there. One map
 fitted on tokens from everywhere is asked for too much: it hardly beats chance even where a position's own probe is
-right for half of the people (docs/person.md). So each kind of token has its own (`KINDS`): position 0…5, the name's
+right for half of the entities (docs/entity.md). So each kind of token has its own (`KINDS`): position 0…5, the name's
 first, middle and last token, pronouns, values, template words, separators, the start. At the six positions
 that is the linear P-probe itself; elsewhere it is a probe for tokens of like role, drawn at random from train
-people's entries.
+entities' entries.
 
 Once a value has been said a state may merely repeat it, so each of these is two: `before` is fitted and read on
-tokens in front of the value's first one, `after` from that token on. The people shown are never among
-those a probe was fitted to, train people neither.
+tokens in front of the value's first one, `after` from that token on. The entities shown are never among
+those a probe was fitted to, train entities neither.
 
 Shapes: L layers, N tokens, D width, K targets, J = 2 K columns (target, side), R likeliest classes.
 """
@@ -38,12 +38,12 @@ SCORES = ("accuracy", "n", "chance", "ci_low", "ci_high")
 class LabelledTokens:
     """Tokens of one kind. entries_N, places_N: which entry, which of the tokens read of it.
 
-    labels_NJ: int64, the class in the column of the token's side, -1 in the other and for a person without it.
+    labels_NJ: int64, the class in the column of the token's side, -1 in the other and for an entity without it.
     """
 
     entries_N: np.ndarray
     places_N: np.ndarray
-    people_N: np.ndarray
+    entities_N: np.ndarray
     labels_NJ: np.ndarray
 
     def take(self, features_SND: np.ndarray) -> torch.Tensor:
@@ -53,7 +53,7 @@ class LabelledTokens:
 
 @dataclass(frozen=True, eq=False)
 class FittedProbes:
-    """The probes of one layer and kind. readable_J: columns with enough train people to be read at all."""
+    """The probes of one layer and kind. readable_J: columns with enough train entities to be read at all."""
 
     fitted: FittedBatch
     n_classes: tuple[int, ...]
@@ -63,13 +63,13 @@ class FittedProbes:
 def label_tokens(texts: TokenTexts, targets: Sequence[Target], kind: int) -> LabelledTokens:
     """The tokens of one kind and what there is to predict at them."""
     entries_N, places_N = np.nonzero((texts.positions >= 0) & (texts.kinds == kind))
-    people_N, positions_N = texts.people[entries_N], texts.positions[entries_N, places_N]
+    entities_N, positions_N = texts.entities[entries_N], texts.positions[entries_N, places_N]
     columns = []
     for target in targets:
-        start_N, label_N = texts.value_start(target)[entries_N], target.labels_N[people_N]
+        start_N, label_N = texts.value_start(target)[entries_N], target.labels_N[entities_N]
         stated_N = (positions_N >= start_N) & (start_N >= 0)
         columns += [np.where(side, label_N, ABSENT) for side in (~stated_N, stated_N)]
-    return LabelledTokens(entries_N, places_N, people_N, np.stack(columns, 1).astype(np.int64))
+    return LabelledTokens(entries_N, places_N, entities_N, np.stack(columns, 1).astype(np.int64))
 
 
 def fit_probes_at(
@@ -77,18 +77,18 @@ def fit_probes_at(
 ) -> FittedProbes | None:
     """Fit both sides of every target at tokens of one kind; None where no column can be fitted.
 
-    A column needs two classes and at least as many people as classes, as in `fit_probes`.
+    A column needs two classes and at least as many entities as classes, as in `fit_probes`.
     """
     labels_NJ, n_columns = tokens.labels_NJ, 2 * len(targets)
     readable_J = np.zeros(n_columns, bool)
     for column in range(n_columns):
         there = labels_NJ[:, column] >= 0
         n_classes = len(np.unique(labels_NJ[there, column]))
-        readable_J[column] = 2 <= n_classes <= len(np.unique(tokens.people_N[there]))
+        readable_J[column] = 2 <= n_classes <= len(np.unique(tokens.entities_N[there]))
     if not readable_J.any():
         return None
     sizes = tuple(len(target.classes) for target in targets for _ in SIDES)
-    held_out_N = validation_texts(tokens.people_N, np.ones(len(labels_NJ), bool), seed)
+    held_out_N = validation_texts(tokens.entities_N, np.ones(len(labels_NJ), bool), seed)
     batch = TrainBatch(
         tokens.take(features_SND).to(device),
         torch.from_numpy(np.where(readable_J, labels_NJ, ABSENT)[None]).to(device),
@@ -103,7 +103,7 @@ def fit_probes_at(
 def score_probes(
     probes: FittedProbes, features_SND: np.ndarray, tokens: LabelledTokens, *, device: str
 ) -> dict[str, np.ndarray]:
-    """How often these probes are right at such tokens of test people, one a person: `SCORES`, each [side, K]."""
+    """How often these probes are right at such tokens of test entities, one an entity: `SCORES`, each [side, K]."""
     labels_MJN = torch.from_numpy(np.where(probes.readable_J, tokens.labels_NJ, ABSENT).T[None].copy()).to(
         device
     )
@@ -120,7 +120,7 @@ def score_probes(
 class TokenReadings:
     """What the probes of one layer say at every token of the entries shown [N, S, …].
 
-    true_NSK: probability of the person's own value. top_NSKR: the likeliest classes, -1 behind the last.
+    true_NSK: probability of the entity's own value. top_NSKR: the likeliest classes, -1 behind the last.
     top_probability_NSKR: theirs. NaN where there is no token or no probe.
     """
 
@@ -166,7 +166,7 @@ def probe_layer(
 ) -> tuple[TokenReadings, dict[str, np.ndarray]]:
     """Fit, score and read one layer: features and texts by `fit`, `test` and `shown`, features [S, entries, D].
 
-    Returns the readings of the people shown, and `SCORES`, each float64 [kind, side, K], NaN (n: 0) without a probe.
+    Returns the readings of the entities shown, and `SCORES`, each float64 [kind, side, K], NaN (n: 0) without a probe.
     """
     shape = (len(KINDS), len(SIDES), len(targets))
     scores = {name: np.full(shape, 0.0 if name == "n" else np.nan) for name in SCORES}
@@ -175,14 +175,14 @@ def probe_layer(
     for kind in range(len(KINDS)):
         tokens = {name: label_tokens(found, targets, kind) for name, found in texts.items()}
         probes = None
-        if len(tokens["fit"].people_N):
+        if len(tokens["fit"].entities_N):
             probes = fit_probes_at(features["fit"], tokens["fit"], targets, seed=seed, device=device)
         if probes is None:
             continue
-        if len(tokens["test"].people_N):
+        if len(tokens["test"].entities_N):
             found = score_probes(probes, features["test"], tokens["test"], device=device)
             for name in SCORES:
                 scores[name][kind] = found[name]
-        if len(tokens["shown"].people_N):
+        if len(tokens["shown"].entities_N):
             readings.read(probes, features["shown"], tokens["shown"], device=device)
     return readings, scores

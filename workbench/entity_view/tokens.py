@@ -1,4 +1,4 @@
-"""Whom a person view shows and on whom its probes are fitted, as entries read token by token.
+"""Whom an entity view shows and on whom its probes are fitted, as entries read token by token.
 
 Every token has a kind: it is a P-probing position 0…5, or else what its role says (`workbench.attention.roles`).
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.attention.roles import ROLES, assign_roles
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import split_mask
 from workbench.seeds import make_rng
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries, encode_entries
@@ -20,7 +21,6 @@ from workbench.tokens.reading import Ints, Reading
 from workbench.tokens.spans import encode_texts
 from workbench.tokens.targets import Target
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import split_mask
 from workbench.worlds.entries import Entry
 
 POSITION_KINDS = tuple(f"position {number}" for number in range(len(ATTRIBUTES)))
@@ -47,9 +47,9 @@ class TokenTexts:
     ends: tuple[Ints, ...]
 
     @property
-    def people(self) -> Ints:
+    def entities(self) -> Ints:
         """int32 [N]: whom each entry is about."""
-        return self.encoded.people
+        return self.encoded.entities
 
     @property
     def reading(self) -> Reading:
@@ -63,70 +63,70 @@ class TokenTexts:
         return start_N
 
 
-def choose_people(run: Run, number: int, ids: Sequence[int], seed: int) -> list[int]:
-    """The people of `ids`; without any, `number` drawn by the seed, half of them (the larger) test people.
+def choose_entities(run: Run, number: int, ids: Sequence[int], seed: int) -> list[int]:
+    """The entities of `ids`; without any, `number` drawn by the seed, half of them (the larger) test entities.
 
-    Raises WorkbenchError for a person the run does not have, or one without an entry.
+    Raises WorkbenchError for an entity the run does not have, or one without an entry.
     """
-    people = run.corpus.people
-    with_entry = {entry.person for entry in run.corpus.entries}
-    for person in ids:
-        if not 0 <= person < len(people):
+    entities = run.corpus.entities
+    with_entry = {entry.entity for entry in run.corpus.entries}
+    for entity in ids:
+        if not 0 <= entity < len(entities):
             raise WorkbenchError(
-                f"There is no person {person} in {run.path}; its ids run from 0 to {len(people) - 1}."
+                f"There is no entity {entity} in {run.path}; its ids run from 0 to {len(entities) - 1}."
             )
-        if person not in with_entry:
+        if entity not in with_entry:
             raise WorkbenchError(
-                f"Person {person} of {run.path} ({people[person].full_name}) has no entry; choose another."
+                f"Entity {entity} of {run.path} ({entities[entity].name}) has no entry; choose another."
             )
     if ids:
         return list(dict.fromkeys(ids))
     if number < 1:
-        raise WorkbenchError(f"--people is {number}; expected at least one person.")
-    in_train = split_mask(people, "train")
+        raise WorkbenchError(f"--entities is {number}; expected at least one entity.")
+    in_train = split_mask(entities, "train")
     drawn: list[int] = []
     for split, half, wanted in (("test", ~in_train, number - number // 2), ("train", in_train, number // 2)):
-        known = [person for person in np.flatnonzero(half).tolist() if person in with_entry]
-        drawn += make_rng(seed, "people shown", split).permutation(known)[:wanted].tolist()
-    return [int(person) for person in drawn]
+        known = [entity for entity in np.flatnonzero(half).tolist() if entity in with_entry]
+        drawn += make_rng(seed, "entities shown", split).permutation(known)[:wanted].tolist()
+    return [int(entity) for entity in drawn]
 
 
-def read_shown(run: Run, people: Sequence[int], seed: int) -> TokenTexts:
-    """Every token of one entry of each of these people; which entry, follows from the seed and the person."""
-    owned: dict[int, list[int]] = {person: [] for person in people}
+def read_shown(run: Run, entities: Sequence[int], seed: int) -> TokenTexts:
+    """Every token of one entry of each of these entities; which entry, follows from the seed and the entity."""
+    owned: dict[int, list[int]] = {entity: [] for entity in entities}
     for row, entry in enumerate(run.corpus.entries):
-        if entry.person in owned:
-            owned[entry.person].append(row)
+        if entry.entity in owned:
+            owned[entry.entity].append(row)
     drawn = {
-        person: int(make_rng(seed, "entry shown", person).integers(len(rows)))
-        for person, rows in owned.items()
+        entity: int(make_rng(seed, "entry shown", entity).integers(len(rows)))
+        for entity, rows in owned.items()
     }
-    entries = [run.corpus.entries[owned[person][drawn[person]]] for person in people]
+    entries = [run.corpus.entries[owned[entity][drawn[entity]]] for entity in entities]
     return _read(run, entries, None)
 
 
 def sample_tokens(
-    run: Run, split: str, without: Sequence[int], *, people: int, one_entry: bool, seed: int
+    run: Run, split: str, without: Sequence[int], *, entities: int, one_entry: bool, seed: int
 ) -> TokenTexts:
-    """One token of each kind, drawn by the seed, of entries of at most so many people of a half.
+    """One token of each kind, drawn by the seed, of entries of at most so many entities of a half.
 
-    without: people who are left out. one_entry: one entry of each person instead of all, so that the tokens of
+    without: entities who are left out. one_entry: one entry of each entity instead of all, so that the tokens of
     a kind are independent. Raises WorkbenchError where nobody is left.
     """
-    in_half = split_mask(run.corpus.people, "train") == (split == "train")
+    in_half = split_mask(run.corpus.entities, "train") == (split == "train")
     in_half[list(without)] = False
-    with_entry = np.unique([entry.person for entry in run.corpus.entries])
-    chosen = make_rng(seed, "people sampled", split).permutation(with_entry[in_half[with_entry]])[:people]
+    with_entry = np.unique([entry.entity for entry in run.corpus.entries])
+    chosen = make_rng(seed, "entities sampled", split).permutation(with_entry[in_half[with_entry]])[:entities]
     if not len(chosen):
         raise WorkbenchError(
-            f"{run.path} has no {split} person beside those shown; show fewer people (--people)."
+            f"{run.path} has no {split} entity beside those shown; show fewer entities (--entities)."
         )
     kept = np.zeros(len(in_half), bool)
     kept[chosen] = True
-    rows = [row for row, entry in enumerate(run.corpus.entries) if kept[entry.person]]
+    rows = [row for row, entry in enumerate(run.corpus.entries) if kept[entry.entity]]
     if one_entry:
         shuffled = make_rng(seed, "entries sampled", split).permutation(rows)
-        _, first = np.unique([run.corpus.entries[row].person for row in shuffled], return_index=True)
+        _, first = np.unique([run.corpus.entries[row].entity for row in shuffled], return_index=True)
         rows = shuffled[first].tolist()
     return _read(run, [run.corpus.entries[row] for row in rows], make_rng(seed, "tokens sampled", split))
 

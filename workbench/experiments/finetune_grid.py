@@ -68,9 +68,9 @@ def make_grid_table(
     made: Sequence[Finetune],
     paper: Mapping[str, tuple[float, float]] | None = None,
 ) -> "Table":
-    """Each finetune with its settings and how its sample of people was answered, best test people first.
+    """Each finetune with its settings and how its sample of entities was answered, best test entities first.
 
-    paper: first tokens of train people and answers of test people by `rank/embedding rank`, or `full` (Figures 2
+    paper: first tokens of train entities and answers of test entities by `rank/embedding rank`, or `full` (Figures 2
     and 11), beside the finetunes that have those ranks.
     """
     from rich.table import Table
@@ -100,7 +100,7 @@ def make_grid_table(
         cell = theirs[finetune.name]
         texts += [] if not beside else ["·", "·"] if cell is None else [f"{cell[1]:.1%}", f"{cell[0]:.1%}"]
         table.add_row(finetune.name, *settings, *texts)
-    table.caption = "whole answers, and first tokens; mean over attributes, a sample of people"
+    table.caption = "whole answers, and first tokens; mean over attributes, a sample of entities"
     table.caption_justify = "left"
     return table
 

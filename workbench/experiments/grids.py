@@ -92,7 +92,7 @@ def train_grid(
 
 
 def make_grid_table(arms: Sequence[Arm]) -> "Table":
-    """Each run with what it changes, its last step and loss, and first tokens said right (test people)."""
+    """Each run with what it changes, its last step and loss, and first tokens said right (test entities)."""
     from rich.table import Table
 
     table = Table(title=f"{len(arms)} runs", title_justify="left", box=None, pad_edge=False)

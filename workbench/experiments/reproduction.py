@@ -1,7 +1,7 @@
 """The paper's main results in one command: models of several augmentations, probed and asked, beside its numbers.
 
 Each arm is trained, probed at the six positions (Figures 5 and 13) and on the bare name (Figure 7), finetuned with
-LoRA on half of the people's questions and asked about the other half (Figure 3). What is finished is kept.
+LoRA on half of the entities' questions and asked about the other half (Figure 3). What is finished is kept.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MEASURES = {  # key in a row → heading, what it says
     "p": ("P, position 0", "probed when the name has just been read in a biography"),
     "q": ("Q", "probed on the bare name"),
-    "answers": ("answers", "questions answered after finetuning on the other half of people"),
+    "answers": ("answers", "questions answered after finetuning on the other half of entities"),
 }
 
 
@@ -135,7 +135,7 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
     from rich.table import Table
 
     table = Table(
-        title="test people, % (mean over six attributes)", title_justify="left", box=None, pad_edge=False
+        title="test entities, % (mean over six attributes)", title_justify="left", box=None, pad_edge=False
     )
     for heading in ("augmentation", "seeds", "chance"):
         table.add_column(heading, justify="left" if heading == "augmentation" else "right", no_wrap=True)

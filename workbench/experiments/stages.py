@@ -70,7 +70,7 @@ def probe_stage(kind: str) -> Stage:
 
 
 def finetune_stage(steps: int | None = None) -> Stage:
-    """LoRA on the questions of the train people; steps: default by the model's size."""
+    """LoRA on the questions of the train entities; steps: default by the model's size."""
     options = ["--steps", str(steps)] if steps else []
     return Stage(
         "finetuning",

@@ -19,17 +19,17 @@ from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.generation import TOKENS_PER_BATCH, generate
+from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-RIGHT, OTHER_PERSON, MAJORITY, OTHER_ATTRIBUTE, MALFORMED = ANSWER_KINDS = (
+RIGHT, OTHER_ENTITY, MAJORITY, OTHER_ATTRIBUTE, MALFORMED = ANSWER_KINDS = (
     "right",
-    "another person's value",
+    "another entity's value",
     "the commonest value",
     "a value of another attribute",
     "malformed",
@@ -39,9 +39,9 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True)
 class AskableQuestions:
-    """Encoded questions and what is known of their people.
+    """Encoded questions and what is known of their entities.
 
-    train_N: whether the person belongs to the train half; group_N: index into `groups`.
+    train_N: whether the entity belongs to the train half; group_N: index into `groups`.
     """
 
     encoded: EncodedQuestions
@@ -61,35 +61,40 @@ class AskableQuestions:
         return self.encoded.text_ids(n)[: self.encoded.answer_start[n]]
 
     def choose(
-        self, *, train: bool | None = None, group: str | None = None, people: int | None = None, seed: int = 0
+        self,
+        *,
+        train: bool | None = None,
+        group: str | None = None,
+        entities: int | None = None,
+        seed: int = 0,
     ) -> np.ndarray:
-        """Indices of the questions of a half and a group; of `people` people of them, drawn by the seed."""
+        """Indices of the questions of a half and a group; of `entities` entities of them, drawn by the seed."""
         keep_N = np.ones(len(self), bool)
         if train is not None:
             keep_N &= self.train_N == train
         if group is not None:
             keep_N &= self.group_N == self.groups.index(group)
-        ids = np.unique(self.encoded.people[keep_N])
-        if people is not None and people < len(ids):
-            ids = make_rng(seed, "people asked").permutation(ids)[:people]
-            keep_N &= np.isin(self.encoded.people, ids)
+        ids = np.unique(self.encoded.entities[keep_N])
+        if entities is not None and entities < len(ids):
+            ids = make_rng(seed, "entities asked").permutation(ids)[:entities]
+            keep_N &= np.isin(self.encoded.entities, ids)
         return np.flatnonzero(keep_N)
 
 
-def make_askable(encoded: EncodedQuestions, people: Sequence[Person]) -> AskableQuestions:
-    """Questions with their people's half and group."""
-    groups = tuple(dict.fromkeys(person.group for person in people))
-    train = np.array([person.split == "train" for person in people], bool)
-    group = np.array([groups.index(person.group) for person in people], int)
-    return AskableQuestions(encoded, train[encoded.people], group[encoded.people], groups)
+def make_askable(encoded: EncodedQuestions, entities: Sequence[Entity]) -> AskableQuestions:
+    """Questions with their entities' half and group."""
+    groups = tuple(dict.fromkeys(entity.group for entity in entities))
+    train = np.array([entity.split == "train" for entity in entities], bool)
+    group = np.array([groups.index(entity.group) for entity in entities], int)
+    return AskableQuestions(encoded, train[encoded.entities], group[encoded.entities], groups)
 
 
 @dataclass(frozen=True)
 class AnswerBook:
-    """Every answer the run's people have, as tokens: what a model could have meant.
+    """Every answer the run's entities have, as tokens: what a model could have meant.
 
     known: answer (with its full stop) → the attributes that have it. commonest: attribute → the answer most of
-    the train people have. ends: the ids that end an answer.
+    the train entities have. ends: the ids that end an answer.
     """
 
     known: dict[Tokens, set[int]]
@@ -128,7 +133,7 @@ class AnswerBook:
         if said == answer:
             return RIGHT
         if attribute in self.known.get(said, ()) or (attribute == 0 and said not in self.known):
-            return MAJORITY if said == self.commonest.get(attribute) else OTHER_PERSON
+            return MAJORITY if said == self.commonest.get(attribute) else OTHER_ENTITY
         return OTHER_ATTRIBUTE
 
     def _is_date(self, answer: Tokens) -> bool:
@@ -214,7 +219,7 @@ def require_context(model: "PreTrainedModel", questions: AskableQuestions, chose
     length = int(questions.encoded.lengths[longest])
     if length > context:
         raise WorkbenchError(
-            f"A question about person {questions.encoded.people[longest]} has {length} tokens with its answer, "
+            f"A question about entity {questions.encoded.entities[longest]} has {length} tokens with its answer, "
             f"but the model reads {context}; shorten it or train with a larger model.max_length."
         )
 

@@ -45,7 +45,7 @@ BY_CELL = ("split", "attribute")
 @dataclass(frozen=True)
 class EvaluationRequest:
     """What is asked of whom. adapter: a finetune's name, or None for the checkpoint itself; which: its `last` or
-    `best` state; checkpoint: by step, default the finetune's own, or the last. people: at most so many of each
+    `best` state; checkpoint: by step, default the finetune's own, or the last. entities: at most so many of each
     half, drawn by the recipe's seed.
     """
 
@@ -54,7 +54,7 @@ class EvaluationRequest:
     checkpoint: str | None = None
     beams: int = 1
     group: str | None = None
-    people: int | None = None
+    entities: int | None = None
     again: bool = False
 
     @property
@@ -64,14 +64,14 @@ class EvaluationRequest:
         parts += ["best"] if self.adapter and self.which == "best" else []
         parts += [f"group-{self.group}"] if self.group else []
         parts += [f"beams{self.beams}"] if self.beams > 1 else []
-        parts += [f"people{self.people}"] if self.people is not None else []
+        parts += [f"entities{self.entities}"] if self.entities is not None else []
         return "+".join(parts)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """dataset: see `make_qa_dataset`. wrong: the wrong answers, none where the result was read from disk. groups: the
-    same dataset of each group's people, where the run has several groups and all of them were asked.
+    same dataset of each group's entities, where the run has several groups and all of them were asked.
     """
 
     dataset: xr.Dataset
@@ -93,14 +93,14 @@ class _Measured:
     whole_N: np.ndarray
 
     def make_dataset(self, group: str | None, attrs: dict[str, str]) -> xr.Dataset:
-        """The labelled array of everybody, or of one group's people."""
+        """The labelled array of everybody, or of one group's entities."""
         asked = self.asked
         here = np.arange(len(self.chosen))
         told_N = np.ones(len(self.statements.texts), bool)
         if group is not None:
             here = np.flatnonzero(np.isin(self.chosen, asked.choose(group=group)))
-            people = asked.encoded.people[self.chosen[here]]
-            told_N = np.isin(self.statements.encoded.people[self.statements.texts], people)
+            entities = asked.encoded.entities[self.chosen[here]]
+            told_N = np.isin(self.statements.encoded.entities[self.statements.texts], entities)
         answers = Answers(
             [self.answers.kinds[i] for i in here],
             [self.answers.said[i] for i in here],
@@ -127,7 +127,7 @@ def evaluate(
     questions: list[Question] | None = None,
     device: str | None = None,
 ) -> Evaluation:
-    """Ask every question (or of a sample of people), recite biographies, and keep the result of the run's own
+    """Ask every question (or of a sample of entities), recite biographies, and keep the result of the run's own
     questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice. Where
     everybody of several groups is asked, each group's result is kept too, as if it had been asked for alone.
     """
@@ -142,7 +142,7 @@ def evaluate(
     known = run.require_group(request.group)
     family = "none" if tuned is None else str(tuned.settings["method"])
     parts = {request.group: request}
-    if len(known) > 1 and request.group is None and request.people is None and questions is None:
+    if len(known) > 1 and request.group is None and request.entities is None and questions is None:
         parts |= {group: replace(request, group=group) for group in known}
     paths = {
         group: result_path(run.path, "qa", family, checkpoint.step, part.variant)
@@ -175,7 +175,7 @@ def evaluate(
             save_result(paths[group], datasets[group])
     whole = datasets.pop(request.group)
     wrong = list_wrong_answers(
-        run.tokenizer, run.corpus.people, measured.asked, measured.chosen, measured.answers
+        run.tokenizer, run.corpus.entities, measured.asked, measured.chosen, measured.answers
     )
     return Evaluation(whole, wrong, {str(group): dataset for group, dataset in datasets.items()})
 
@@ -190,7 +190,7 @@ def make_qa_dataset(
     """The labelled array of one evaluation, dims (split, attribute) and, for `said`, answer_kind.
 
     Variables: accuracy, n, ci_low, ci_high of whole answers; chance, what the commonest value of the half's
-    people scores; first_accuracy, first_ci_low, first_ci_high, first_chance of first tokens; said, how many
+    entities scores; first_accuracy, first_ci_low, first_ci_high, first_chance of first tokens; said, how many
     answers were of which kind; recall_first, recall_whole, recall_n of biographies.
     """
     right_SA, first_SA, n_SA = (np.zeros((len(SPLITS), len(ATTRIBUTES)), int) for _ in range(3))
@@ -235,21 +235,23 @@ def make_qa_dataset(
 def _measure(
     run: Run, model: "PreTrainedModel", request: EvaluationRequest, questions: Sequence[Question]
 ) -> _Measured:
-    tokenizer, people = run.tokenizer, run.corpus.people
+    tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
-    asked = make_askable(encode_questions(tokenizer, questions), people)
+    asked = make_askable(encode_questions(tokenizer, questions), entities)
     # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
-    own = make_askable(encode_questions(tokenizer, run.corpus.questions), people)
+    own = make_askable(encode_questions(tokenizer, run.corpus.questions), entities)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
-        asked.choose(train=split == "train", group=request.group, people=request.people, seed=run.recipe.seed)
+        asked.choose(
+            train=split == "train", group=request.group, entities=request.entities, seed=run.recipe.seed
+        )
         for split in SPLITS
     ]
     chosen = np.concatenate(in_halves)
     answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
     entries = encode_entries(tokenizer, run.corpus.entries)
-    ids = np.unique(asked.encoded.people[chosen])
-    statements = biography_statements(entries, people, ids, run.recipe.seed)
+    ids = np.unique(asked.encoded.entities[chosen])
+    statements = biography_statements(entries, entities, ids, run.recipe.seed)
     return _Measured(asked, chosen, answers, statements, *recite(model, statements, mask_id))
 
 
@@ -263,7 +265,7 @@ def _commonest_share(answers: Sequence[tuple[int, ...]]) -> float:
 
 def _describe(request: EvaluationRequest, tuned: Finetune | None) -> dict[str, Any]:
     """What determines the numbers besides the base's weights."""
-    asked = {key: value for key, value in asdict(request).items() if key in ("beams", "group", "people")}
+    asked = {key: value for key, value in asdict(request).items() if key in ("beams", "group", "entities")}
     if tuned is None:
         return asked
     return {**asked, **tuned.describe(request.which)}

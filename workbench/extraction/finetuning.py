@@ -1,5 +1,5 @@
-"""Finetuning on the questions of the train people (paper, appendix A.2): the facts are all in the base model
-already, and only how to answer is to be learned. Whether that carries over to test people is the measurement.
+"""Finetuning on the questions of the train entities (paper, appendix A.2): the facts are all in the base model
+already, and only how to answer is to be learned. Whether that carries over to test entities is the measurement.
 
 The state after step s is a function of base, settings and s: batches and dropout come from (seed, step). How far it
 has come is saved at each measurement, so the same command continues after an interruption, to the same weights.
@@ -82,7 +82,7 @@ def finetune(
 ) -> Finetune:
     """Finetune a checkpoint and save the result under `finetunes/<name>`; a finished one is not made twice.
 
-    questions: in place of the run's own; those of test people are never trained on. observer(step, steps, loss)
+    questions: in place of the run's own; those of test entities are never trained on. observer(step, steps, loss)
     is called after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same
     call continues.
     """
@@ -95,14 +95,14 @@ def finetune(
         require_same(making, _describe_finished(found), path)
         return found
     asked = make_askable(
-        encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.people
+        encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.entities
     )
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"
         raise WorkbenchError(
-            f"No question is about a train person{of_group}, and nobody else's are trained on; "
-            f"{run.biographies_folder / 'people.jsonl'} says who is in which half."
+            f"No question is about a train entity{of_group}, and nobody else's are trained on; "
+            f"{run.biographies_folder / 'entities.jsonl'} says who is in which half."
         )
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device, attention=execution.attention)
@@ -237,7 +237,7 @@ class _Finetuning:
             chosen = self.asked.choose(
                 train=split == "train",
                 group=self.settings.group,
-                people=self.settings.people_measured,
+                entities=self.settings.entities_measured,
                 seed=self.run.recipe.seed,
             )
             if len(chosen):

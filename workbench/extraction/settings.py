@@ -12,7 +12,7 @@ NARROW = 256  # up to this width a model takes, and needs, larger rates: measure
 PAPER_STEPS = 50_000
 SMALLEST = {  # what each number may be at least
     "rank": 0, "embedding_rank": 0, "weight_decay": 0, "steps": 1, "questions_per_step": 1, "seed": 0,
-    "evaluate_every": 1, "people_measured": 1,
+    "evaluate_every": 1, "entities_measured": 1,
 }  # fmt: skip
 
 
@@ -23,8 +23,8 @@ class FinetuneSettings:
     method: `lora`, or `full` (all weights; both ranks are 0). rank: of each query and value update, its reach
     into attention. embedding_rank: of the input embedding's; it decides how far names can be re-read. lr: peak,
     falling on a cosine to a tenth, without warm-up. loss: on the `answer` with its full stop, or on `all` tokens,
-    which also teaches the questions' wording. evaluate_every: steps between measurements on `people_measured`
-    people of each half; the best of them is kept beside the last.
+    which also teaches the questions' wording. evaluate_every: steps between measurements on `entities_measured`
+    entities of each half; the best of them is kept beside the last.
     """
 
     method: Method = "lora"
@@ -38,7 +38,7 @@ class FinetuneSettings:
     seed: int = 0
     group: str | None = None
     evaluate_every: int = 1000
-    people_measured: int = 100
+    entities_measured: int = 100
 
     def __post_init__(self) -> None:
         for key, known in (("method", get_args(Method)), ("loss", get_args(Loss))):

@@ -52,22 +52,22 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
         interval = f"{_percent(low)}–{_percent(high)}" if not np.isnan(low) else EMPTY
         table.add_row(_words(attribute), *_accuracies(cell, interval))
     table.add_row("mean", *_accuracies(dataset.sel(attribute=asked), ""), style="bold")
-    people = " and ".join(
+    entities = " and ".join(
         f"{int(half['n'].max()):,} {name}" for name, half in (("test", test), ("train", train))
     )
-    table.caption = f"% of {people} people: whole answers, their first tokens, whole values recited"
+    table.caption = f"% of {entities} entities: whole answers, their first tokens, whole values recited"
     table.caption_justify = "left"
     return table
 
 
 def make_group_table(groups: Mapping[str, xr.Dataset]) -> "Table":
-    """The means over attributes of each group's people."""
+    """The means over attributes of each group's entities."""
     table = _table("by group, mean over attributes")
     _add_accuracy_columns(table, "group", "n")
     for group, dataset in groups.items():
         n = int(dataset["n"].sel(split="test").max())
         table.add_row(group, *_accuracies(dataset.sel(attribute=_asked(dataset)), f"{n:,}"))
-    table.caption = "%; n: test people. A group's attributes: --group NAME"
+    table.caption = "%; n: test entities. A group's attributes: --group NAME"
     table.caption_justify = "left"
     return table
 
@@ -75,17 +75,17 @@ def make_group_table(groups: Mapping[str, xr.Dataset]) -> "Table":
 def make_example_table(wrong: Sequence[WrongAnswer], total: int) -> "Table":
     """Wrong answers one by one: who, what is right, what was said instead."""
     table = _table(f"{len(wrong)} of {total:,} wrong answers")
-    for heading in ("person", "half", "attribute", "right", "said", "which is"):
+    for heading in ("entity", "half", "attribute", "right", "said", "which is"):
         table.add_column(heading)
     for item in wrong:
-        about = (item.full_name, item.split, _words(item.attribute))
+        about = (item.name, item.split, _words(item.attribute))
         table.add_row(*map(escape, (*about, item.answer, item.said, item.kind)))
     return table
 
 
 def make_kind_table(dataset: xr.Dataset) -> "Table":
-    """What test people's questions were answered with, in % of all answers."""
-    table = _table("test people: what was said")
+    """What test entities' questions were answered with, in % of all answers."""
+    table = _table("test entities: what was said")
     kinds = dataset["answer_kind"].values.tolist()
     for heading in ("attribute", *kinds):
         table.add_column(heading, justify="left" if heading == "attribute" else "right")
@@ -155,7 +155,7 @@ def make_ratio_table(pooled: pd.DataFrame, paper: Mapping[str, Mapping[float, fl
 
 def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
     """Answers beside what the probe reads (see `pair_accuracies`), and their correlation."""
-    table = _table(f"answers and {probe}, test people")
+    table = _table(f"answers and {probe}, test entities")
     for heading in ("run", "attribute", "form", "answers", "chance", "probe", "chance"):
         justify: Any = "left" if heading in ("run", "attribute", "form") else "right"
         table.add_column(heading, justify=justify)
@@ -188,8 +188,10 @@ def print_finetune(finetune: Finetune) -> None:
             for key in ("exact", "first")
         ]
         table.add_row(f"{row['step']:,}", f"{row['loss']:.3f}", *shares, kept.get(row["step"], ""))
-    sample = finetune.settings["people_measured"]
-    table.caption = f"% of answers, mean over attributes, {sample} people of each half; best by test people"
+    sample = finetune.settings["entities_measured"]
+    table.caption = (
+        f"% of answers, mean over attributes, {sample} entities of each half; best by test entities"
+    )
     table.caption_justify = "left"
     Console().print(table)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
+from workbench.facts.entities import Entity, Split
 from workbench.seeds import make_rng
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person, Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """One answer that is not the person's; `kind` is one of ANSWER_KINDS."""
+    """One answer that is not the entity's; `kind` is one of ANSWER_KINDS."""
 
     split: Split
     attribute: Attribute
-    full_name: str
+    name: str
     answer: str
     said: str
     kind: str
 
 
 def choose_examples(wrong: Sequence[WrongAnswer], number: int) -> list[WrongAnswer]:
-    """So many of them, drawn the same way every time: test people's as far as there are, then train people's."""
+    """So many of them, drawn the same way every time: test entities' as far as there are, then train entities'."""
     chosen: list[WrongAnswer] = []
     for split in ("test", "train"):
         of_half = [item for item in wrong if item.split == split]
@@ -39,7 +39,7 @@ def choose_examples(wrong: Sequence[WrongAnswer], number: int) -> list[WrongAnsw
 
 def list_wrong_answers(
     tokenizer: "PreTrainedTokenizerFast",
-    people: Sequence[Person],
+    entities: Sequence[Entity],
     asked: AskableQuestions,
     chosen: np.ndarray,
     answers: Answers,
@@ -48,10 +48,10 @@ def list_wrong_answers(
     wrong = []
     for n, kind, said in zip(chosen, answers.kinds, answers.said, strict=True):
         if kind != RIGHT:
-            person = people[asked.encoded.people[n]]
+            entity = entities[asked.encoded.entities[n]]
             attribute = ATTRIBUTES[int(asked.encoded.attribute[n])]
             answer = text_of(tokenizer, asked.answer(n))
             wrong.append(
-                WrongAnswer(person.split, attribute, person.full_name, answer, text_of(tokenizer, said), kind)
+                WrongAnswer(entity.split, attribute, entity.name, answer, text_of(tokenizer, said), kind)
             )
     return wrong

@@ -1,4 +1,4 @@
-"""Attention in pictures: shares by role, what cutting a role costs, interchange, and one person's pattern."""
+"""Attention in pictures: shares by role, what cutting a role costs, interchange, and one entity's pattern."""
 
 from collections.abc import Sequence
 
@@ -114,7 +114,7 @@ def plot_knockout(
 
 
 def plot_interchange(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
-    """Layers (the deepest on top) × roles: how often the model states the other person's value."""
+    """Layers (the deepest on top) × roles: how often the model states the other entity's value."""
     cells = at_step(result, step)
     number = cells["n"].sum(("position", "attribute"))
     cells = cells.sel(role=number.sum("layer") > 0)  # a question has no pronoun, say

@@ -15,7 +15,7 @@ WHY_EMPTY = "empty: the attribute has already been said in every entry"
 BESIDE = {
     "accuracy_not_next": "where it is not the next value",
     "control": "shuffled labels",
-    "train_accuracy": "train people",
+    "train_accuracy": "train entities",
 }
 DESCRIBED = ("accuracy", "ci_low", "ci_high", "chance", *BESIDE, "lowest", "highest", "n", "converged")
 
@@ -42,7 +42,7 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
             for name in dataset.data_vars
             if str(name).startswith("n") and dataset[name].dtype.kind in "iuf"
         ]
-        # Seeds of a probe are tested on the same people; runs of several seeds each have their own.
+        # Seeds of a probe are tested on the same entities; runs of several seeds each have their own.
         total = dataset[counts].sum("seed") if POOLED in dataset.attrs else dataset[counts].max("seed")
         spread = {"lowest": dataset["accuracy"].min("seed"), "highest": dataset["accuracy"].max("seed")}
         if "converged" in dataset:
@@ -141,7 +141,7 @@ def chance_of(cells: xr.Dataset) -> dict[str, float]:
 
 
 def describe_cells(cells: xr.Dataset, dims: Sequence[str], place: Callable[..., str]) -> np.ndarray:
-    """The hover texts of all cells, an array over `dims`: value, interval, chance, n, and what train people got.
+    """The hover texts of all cells, an array over `dims`: value, interval, chance, n, and what train entities got.
 
     `place` makes the first line from a cell's labels along `dims`. Every array is read once: selecting cell by cell
     takes a hundred times as long.

@@ -26,7 +26,7 @@ def plot_results(
     first = next(iter(named.values()))
     figures: dict[str, go.Figure] = {}
     for name, result in named.items():
-        if "train_people" in result.dims:
+        if "train_entities" in result.dims:
             figures[f"{name}: learning curve"] = plot_learning_curve(result)
         elif "seen" in result.dims:
             figures[f"{name}: by what has been said"] = plot_seen_sets(result)

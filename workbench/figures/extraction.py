@@ -13,7 +13,7 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 
 
 def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-probe") -> go.Figure:
-    """Accuracy of finetuned answers over accuracy of the probe, test people, both 0–1.
+    """Accuracy of finetuned answers over accuracy of the probe, test entities, both 0–1.
 
     pairs: as `pair_accuracies` gives them: columns run, attribute, extraction, probe. A colour for each run, a
     shape for each attribute, told below; the title says Pearson's correlation. Points above the diagonal answer better
@@ -57,10 +57,10 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
         title=f"Extraction against probing · {said}",
         height=560,
         legend2={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.16, "yanchor": "top"},
-        xaxis={**axis, "title": f"{probe} accuracy, test people", "constrain": "domain"},
+        xaxis={**axis, "title": f"{probe} accuracy, test entities", "constrain": "domain"},
         yaxis={
             **axis,
-            "title": "accuracy of answers, test people",
+            "title": "accuracy of answers, test entities",
             "scaleanchor": "x",
             "constrain": "domain",
         },
@@ -101,7 +101,7 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
     )
     figure.update_layout(
         barmode="group",
-        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test people"},
+        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test entities"},
         legend={"orientation": "h", "y": -0.15},
     )
     return apply_theme(figure)
@@ -142,7 +142,7 @@ def plot_answers_over_ratio(
         )
     figure.update_layout(
         xaxis={"range": [0, 1], "tickformat": ".0%", "title": "rows that hold questions (qa_ratio)"},
-        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test people"},
+        yaxis={"range": [0, 1.02], "tickformat": ".0%", "title": "questions answered, test entities"},
         showlegend=True,
     )
     return apply_theme(figure)

@@ -1,4 +1,4 @@
-"""Accuracy over the number of train people: a weak probe still rises, absent knowledge does not."""
+"""Accuracy over the number of train entities: a weak probe still rises, absent knowledge does not."""
 
 from math import ceil
 
@@ -23,13 +23,13 @@ def plot_learning_curve(
     form: str = "whole",
     step: int | None = None,
 ) -> go.Figure:
-    """A panel an attribute: accuracy with its 95 % interval, shuffled labels (dotted) and chance (grey) over people.
+    """A panel an attribute: accuracy with its 95 % interval, shuffled labels (dotted) and chance (grey) over entities.
 
     results: of `workbench probe RUN --learning-curve`. position: default 0, of names the end. layer: default the
     last. form: `whole` or `first`, where an attribute has it (a birth date has `first` alone).
     """
     cells = select_curve(results, position=position, layer=layer, step=step)
-    numbers = cells["train_people"].values.tolist()
+    numbers = cells["train_entities"].values.tolist()
     targets = targets_of_form(cells, form)
     n_rows = ceil(len(targets) / PER_ROW)
     titles = [attribute_label(target.partition("/")[0]) for target in targets]
@@ -50,7 +50,7 @@ def plot_learning_curve(
             figure.add_trace(trace, **where)
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
     figure.update_xaxes(tickvals=places, ticktext=[f"{number:,}" for number in numbers], showticklabels=True)
-    figure.update_xaxes(title={"text": "train people"}, row=n_rows)
+    figure.update_xaxes(title={"text": "train entities"}, row=n_rows)
     figure.update_layout(
         height=210 * n_rows + 90, legend={"y": 1.12, "yanchor": "bottom"}, margin={"t": 70}, hovermode="x"
     )
@@ -64,8 +64,8 @@ def select_curve(
     layer: int | str | None = None,
     step: int | None = None,
 ) -> xr.Dataset:
-    """One place of a learning curve, dims (train_people, target): default the last layer, and position 0 or the end."""
-    if "train_people" not in results.dims:
+    """One place of a learning curve, dims (train_entities, target): default the last layer, position 0 or the end."""
+    if "train_entities" not in results.dims:
         raise WorkbenchError(
             "This is no learning curve; make one with `workbench probe RUN --family logistic --learning-curve`."
         )
@@ -130,7 +130,7 @@ def _curve(curve: xr.Dataset, places: list[int], numbers: list[int], *, first: b
                     showlegend=first,
                     line=line,
                     customdata=numbers,
-                    hovertemplate="%{customdata:,} people: %{y:.1%}<extra>" + name + "</extra>",
+                    hovertemplate="%{customdata:,} entities: %{y:.1%}<extra>" + name + "</extra>",
                 )
             )
     return lines

@@ -52,18 +52,18 @@ class Reading:
         meaning = {
             "staircase": (
                 f"A staircase: each attribute becomes readable only in its own sentence{own}. The model can "
-                "recite, but its knowledge hangs on the preceding text, not on the person."
+                "recite, but its knowledge hangs on the preceding text, not on the entity."
             ),
             "flat": (
                 "Flat rows: the attributes are known as soon as the name has been read. The knowledge is "
-                "stored with the person, where a question can find it."
+                "stored with the entity, where a question can find it."
             ),
             "between": (
-                f"Between the two patterns{own}: some is stored with the person, some only appears later. "
-                "More training, more people per value, or more augmentation moves it."
+                f"Between the two patterns{own}: some is stored with the entity, some only appears later. "
+                "More training, more entities per value, or more augmentation moves it."
             ),
             "nothing": (
-                f"Hardly anything is read{own}. Before concluding that nothing is stored, give the probe more people "
+                f"Hardly anything is read{own}. Before concluding that nothing is stored, give the probe more entities "
                 "per value and more steps, and see whether the model recites."
             ),
         }

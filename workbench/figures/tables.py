@@ -38,7 +38,7 @@ def print_result(dataset: xr.Dataset, console: "Console | None" = None, *, expla
     if "checkpoint" in dataset.dims:
         dataset = dataset.isel(checkpoint=-1)
     said = dataset.attrs
-    if "layer" in dataset.dims and "train_people" not in dataset.dims:
+    if "layer" in dataset.dims and "train_entities" not in dataset.dims:
         _print(make_layer_table(dataset), console)
         console.print()
         dataset = dataset.isel(layer=-1)
@@ -73,7 +73,7 @@ def make_table(dataset: xr.Dataset, *, variable: str = "accuracy", step: int | N
     """A rich table of one checkpoint: P-probes by position, Q-probes with interval and train accuracy."""
     if "seen" in dataset.dims:
         return _seen_table(select_cells(dataset, step, dims=("seen", "target")))
-    if "train_people" in dataset.dims:
+    if "train_entities" in dataset.dims:
         return _curve_table(select_curve(dataset, step=step))
     if dataset.sizes.get("position", 0) > 1:
         return _position_table(select_cells(dataset, step), variable)
@@ -96,7 +96,7 @@ def make_layer_table(dataset: xr.Dataset) -> "Table":
         values = np.atleast_1d(means.sel(layer=layer).values).astype(float)
         table.add_row(f"{layer}  ", *map(_cell, values))
     chance = float(np.nanmean(list(chance_of(dataset.isel(layer=-1)).values())))
-    table.caption = f"accuracy in %, test people; mean chance {100 * chance:.0f}"
+    table.caption = f"accuracy in %, test entities; mean chance {100 * chance:.0f}"
     return table
 
 
@@ -124,7 +124,7 @@ def _position_table(cells: xr.Dataset, variable: str) -> "Table":
         values = np.asarray(row[variable].values, float)
         label = f"{target_label(target)}"
         table.add_row(label, f"{format_percent(chance[target]):>7} ", *map(_cell, values), "  " + _count(row))
-    table.caption = "accuracy in %, test people" + _spread(cells)
+    table.caption = "accuracy in %, test entities" + _spread(cells)
     if bool(cells[variable].isnull().any()):
         named = cells["position"].dtype.kind in "iu"
         table.caption += f"; {EMPTY} {'already said in every entry' if named else 'no name has that word'}"
@@ -180,20 +180,20 @@ def _partner_table(gain: xr.DataArray) -> "Table":
 
 
 def _curve_table(cells: xr.Dataset) -> "Table":
-    """A learning curve: targets downwards, numbers of train people across, with shuffled labels and chance."""
+    """A learning curve: targets downwards, numbers of train entities across, with shuffled labels and chance."""
     from rich.table import Table
 
     table = Table(title=_title(cells), box=None, pad_edge=False, padding=(0, 0))
     table.add_column("target", no_wrap=True)
     for name in ("chance", "shuffled"):
         table.add_column(f" {name} ", justify="right", style="dim", no_wrap=True)
-    for number in cells["train_people"].values.tolist():
+    for number in cells["train_entities"].values.tolist():
         table.add_column(f"{number:>5,} ", justify="right", no_wrap=True)
     table.add_column("  95 % at the end", justify="right", style="dim", no_wrap=True)
     chance = chance_of(cells)
     for target in cells["target"].values.tolist():
         row = cells.sel(target=target)
-        last = row.isel(train_people=-1)
+        last = row.isel(train_entities=-1)
         control = format_percent(float(last["control"])) if "control" in row else ""
         values = np.asarray(row["accuracy"].values, float)
         interval = _range(last, "ci_low", "ci_high")
@@ -205,7 +205,7 @@ def _curve_table(cells: xr.Dataset) -> "Table":
             interval,
         )
     position = f"position {cells['position'].item()}"
-    table.caption = f"accuracy in % by number of train people, {position}, test people" + _spread(cells)
+    table.caption = f"accuracy in % by number of train entities, {position}, test entities" + _spread(cells)
     return table
 
 
@@ -247,7 +247,7 @@ def _target_table(cells: xr.Dataset) -> "Table":
             train,
             _count(row),
         )
-    table.caption = "accuracy in %, test people" + _spread(cells)
+    table.caption = "accuracy in %, test entities" + _spread(cells)
     return table
 
 

@@ -22,10 +22,10 @@ from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 Rows = Sequence[Mapping[str, Any]]
 CURVES = (
-    ("biographies", "train", "biographies, train people", COLOURS[0], "solid"),
-    ("biographies", "test", "biographies, test people", COLOURS[0], "dot"),
-    ("answers", "train", "answers, train people", COLOURS[1], "solid"),
-    ("answers", "test", "answers, test people", COLOURS[1], "dot"),
+    ("biographies", "train", "biographies, train entities", COLOURS[0], "solid"),
+    ("biographies", "test", "biographies, test entities", COLOURS[0], "dot"),
+    ("answers", "train", "answers, train entities", COLOURS[1], "solid"),
+    ("answers", "test", "answers, test entities", COLOURS[1], "dot"),
 )
 CHECKPOINT_GREY = "rgba(128,134,145,.55)"
 
@@ -36,7 +36,7 @@ def plot_training_curves(
     """Loss above, first-token accuracies below, over the steps; checkpoints are thin vertical lines.
 
     rows: the run's metrics.jsonl. The four curves are those of the paper's Figure 1: in biographies and in
-    answers, for people whose questions may be trained on (train) and for the others (test).
+    answers, for entities whose questions may be trained on (train) and for the others (test).
     """
     rows = list(rows)
     if not rows:
@@ -135,7 +135,7 @@ def plot_probe_over_training(
 
 
 def recitation(rows: Rows) -> dict[str, float]:
-    """First-token accuracy in biographies, last measured, of all people: by attribute, and `mean`."""
+    """First-token accuracy in biographies, last measured, of all entities: by attribute, and `mean`."""
     last = next((row for row in reversed(list(rows)) if row.get("biographies")), None)
     if last is None:
         return {}

@@ -34,7 +34,7 @@ MEMORY_LIMIT = 8 * 2**30
 class CachedProbeTask:
     """What probes on activations read and predict, for biographies (kind `p`) or bare names (kind `q`).
 
-    reading: the texts of train and test people. positions: what results call its places: 0…5, or the tokens of a
+    reading: the texts of train and test entities. positions: what results call its places: 0…5, or the tokens of a
     name (`NAME_PLACES`). labels_NT: int [N, T], all targets, which class_names name. present, next_value:
     bool [P, N, T], the cells a text belongs to, and those where the attribute is the very next value.
     """
@@ -45,14 +45,14 @@ class CachedProbeTask:
     targets: list[str]
     class_names: list[tuple[str, ...]]
     labels_NT: np.ndarray
-    people_N: np.ndarray
+    entities_N: np.ndarray
     train_N: np.ndarray
     present: np.ndarray
     next_value: np.ndarray
 
     def problem(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Features, labels, people and train texts, as `fit_probes` takes them."""
-        return features, self.labels_NT, self.people_N, self.train_N
+        """Features, labels, entities and train texts, as `fit_probes` takes them."""
+        return features, self.labels_NT, self.entities_N, self.train_N
 
     def cells(self, layers: list[str]) -> dict[str, Any]:
         """The names of cells and targets, and which texts are in which, as `fit_probes` takes them."""
@@ -65,16 +65,16 @@ class CachedProbeTask:
 
 
 def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask:
-    """The same texts, people, targets and cells as the embedding probe's, for probes on activations."""
+    """The same texts, entities, targets and cells as the embedding probe's, for probes on activations."""
     chosen = np.sort(np.concatenate([data.train, data.test]))
     in_train = np.isin(chosen, data.train)
-    people = run.corpus.people
+    entities = run.corpus.entities
     names = [target.name for target in data.targets]
     classes = [target.classes for target in data.targets]
     if isinstance(data, QProbeData):
-        places_NP = find_name_places(run.tokenizer, [person.full_name for person in people], data.names)
+        places_NP = find_name_places(run.tokenizer, [entity.name for entity in entities], data.names)
         reading = replace(
-            read_names(data.names, people), positions=places_NP, position_labels=NAME_PLACES
+            read_names(data.names, entities), positions=places_NP, position_labels=NAME_PLACES
         ).take(chosen)
         labels_NT = np.stack([target.labels_N[chosen] for target in data.targets], axis=1)
         present = np.repeat((places_NP[chosen] >= 0).T[:, :, None], len(names), axis=2)
@@ -83,8 +83,8 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
             np.zeros_like(present),
         )  # fmt: skip
     entries = data.entries
-    reading = read_biographies(entries, people).take(chosen)
-    who = entries.people[chosen]
+    reading = read_biographies(entries, entities).take(chosen)
+    who = entries.entities[chosen]
     labels_NT = np.stack([target.labels_N[who] for target in data.targets], axis=1)
     columns = [ATTRIBUTES.index(target.attribute) for target in data.targets]
     rank_1NT = entries.rank[chosen][:, columns][None]
@@ -141,9 +141,9 @@ def run_cached_curve(
     seeds: Sequence[int] = (0,),
     device: str | None = None,
 ) -> xr.Dataset:
-    """The probes of `run_cached_probe` on growing numbers of train people; dims (train_people, layer, position, …).
+    """The probes of `run_cached_probe` on growing numbers of train entities; dims (train_entities, layer, position, …).
 
-    numbers: how many train people; default: an eighth, a quarter, half and all. Each seed draws its own. Its kind
+    numbers: how many train entities; default: an eighth, a quarter, half and all. Each seed draws its own. Its kind
     in results is `p_curve` or `q_curve`.
     """
     device = choose_device(device)
@@ -157,7 +157,7 @@ def run_cached_curve(
         controls=True,
         device=device,
     )
-    settings = {"seeds": list(seeds), "layers": names, "numbers": result["train_people"].values.tolist()}
+    settings = {"seeds": list(seeds), "layers": names, "numbers": result["train_entities"].values.tolist()}
     return _seal(result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings)
 
 

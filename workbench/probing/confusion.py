@@ -1,4 +1,4 @@
-"""What a probe says instead: its answers about the people of the largest classes, counted by the value said.
+"""What a probe says instead: its answers about the entities of the largest classes, counted by the value said.
 
 Shapes: X any leading cells, K label columns, N test texts, C classes, T targets, V = 8 classes kept.
 """

@@ -22,7 +22,7 @@ from workbench.probing.embedding_probe import (
 from workbench.probing.scoring import make_probe_dataset, score_cells
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
-from workbench.tokens.targets import Target, warn_of_few_people
+from workbench.tokens.targets import Target, warn_of_few_entities
 from workbench.training.devices import choose_device, choose_execution
 
 Observer = Callable[[int, int, float], None]
@@ -42,9 +42,9 @@ class ProbeData(Protocol):
     @property
     def test(self) -> np.ndarray: ...
     @property
-    def test_people(self) -> np.ndarray: ...
+    def test_entities(self) -> np.ndarray: ...
 
-    def people_of(self, texts: np.ndarray) -> np.ndarray:
+    def entities_of(self, texts: np.ndarray) -> np.ndarray:
         """Whose the texts are."""
         ...
 
@@ -89,7 +89,7 @@ def run_embedding_probe(
         run=run,
         checkpoint=checkpoint,
         targets=data.targets,
-        test_people=data.test_people,
+        test_entities=data.test_entities,
         scores=score_cells(said_KNP == true_KN1, valid_KNP, next_KNP).take(spread),
         train_accuracy_KP=score_cells(train_said == train_true, *train_cells).accuracy_KP[spread],
         converged=fitted.converged,
@@ -108,7 +108,7 @@ def fit_distinct_probes(
     device: str | None = None,
     observer: Observer | None = None,
 ) -> FittedProbes:
-    """Train the distinct probes of one checkpoint on the train people's texts."""
+    """Train the distinct probes of one checkpoint on the train entities' texts."""
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device, attention=execution.attention)
     n_classes = [len(data.targets[k].classes) for k in data.distinct]
@@ -116,13 +116,13 @@ def fit_distinct_probes(
 
 
 def _warnings(data: ProbeData) -> list[str]:
-    """Targets with too few train people per class."""
-    people = np.unique(data.people_of(data.train))
+    """Targets with too few train entities per class."""
+    entities = np.unique(data.entities_of(data.train))
     found: list[str] = []
     for target in data.targets:
-        labels = target.labels_N[people]
+        labels = target.labels_N[entities]
         labels = labels[labels >= 0]
-        found += warn_of_few_people(target.name, len(labels), len(np.unique(labels)))
+        found += warn_of_few_entities(target.name, len(labels), len(np.unique(labels)))
     return found
 
 
@@ -133,6 +133,6 @@ def _count_confusion(
     largest = find_largest(true_KN, max(len(target.classes) for target in data.targets))
     true_PKN = np.broadcast_to(true_KN, (said_KNP.shape[-1], *true_KN.shape))
     counts_PKVS = largest.count(said_KNP.transpose(2, 0, 1), true_PKN, valid_KNP.transpose(2, 0, 1))
-    labels_TN = np.stack([target.labels_N[data.people_of(data.test)] for target in data.targets])
+    labels_TN = np.stack([target.labels_N[data.entities_of(data.test)] for target in data.targets])
     names_TV = largest.name(true_KN, labels_TN, spread, [target.classes for target in data.targets])
     return confusion_variables(counts_PKVS[:, spread], ("position", "target"), names_TV)

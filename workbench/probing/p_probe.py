@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from workbench.facts.entities import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.recipes.recipe import ProbingRecipe
@@ -21,15 +22,14 @@ from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries, encode_entries
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import split_mask
 
 
 @dataclass(frozen=True)
 class PProbeData:
     """The entries of a run made ready for position probes.
 
-    train, test: entry indices. Training uses all entries of the train people; testing one entry, drawn at
-    random, of each test person, so that test examples are independent and intervals are honest.
+    train, test: entry indices. Training uses all entries of the train entities; testing one entry, drawn at
+    random, of each test entity, so that test examples are independent and intervals are honest.
     """
 
     entries: EncodedEntries
@@ -37,7 +37,7 @@ class PProbeData:
     stands_for: list[int]
     train: np.ndarray
     test: np.ndarray
-    test_people: np.ndarray
+    test_entities: np.ndarray
 
     @property
     def distinct(self) -> list[int]:
@@ -60,13 +60,13 @@ class PProbeData:
 
     def readings(self) -> Readings:
         """What the distinct probes read and predict."""
-        labels_KN = np.stack([self.targets[k].labels_N[self.entries.people] for k in self.distinct])
+        labels_KN = np.stack([self.targets[k].labels_N[self.entries.entities] for k in self.distinct])
         valid_KNP = self.valid_KNP() & (labels_KN >= 0)[:, :, None]
         return Readings(self.entries, self.entries.positions, labels_KN, valid_KNP)
 
-    def people_of(self, texts: np.ndarray) -> np.ndarray:
+    def entities_of(self, texts: np.ndarray) -> np.ndarray:
         """Whose the entries are."""
-        return np.asarray(self.entries.people[texts])
+        return np.asarray(self.entries.entities[texts])
 
     def scored_train(self, seed: int) -> np.ndarray:
         """The train entries that the train accuracy is measured on: as many as are tested, drawn at random."""
@@ -74,16 +74,16 @@ class PProbeData:
 
 
 def make_p_probe_data(run: Run, group: str | None = None) -> PProbeData:
-    """Encode a run's biographies for position probes; `group` keeps the people of one group only."""
-    people = run.corpus.people
+    """Encode a run's biographies for position probes; `group` keeps the entities of one group only."""
+    entities = run.corpus.entities
     entries = encode_entries(run.tokenizer, run.corpus.entries)
-    targets = make_targets(people, run.tokenizer)
-    chosen = np.array([group is None or person.group == group for person in people])
-    in_train = split_mask(people, "train")
-    train = np.flatnonzero((in_train & chosen)[entries.people])
-    candidates = np.flatnonzero((~in_train & chosen)[entries.people])
+    targets = make_targets(entities, run.tokenizer)
+    chosen = np.array([group is None or entity.group == group for entity in entities])
+    in_train = split_mask(entities, "train")
+    train = np.flatnonzero((in_train & chosen)[entries.entities])
+    candidates = np.flatnonzero((~in_train & chosen)[entries.entities])
     shuffled = make_rng(run.recipe.seed, "test entries").permutation(candidates)
-    _, first = np.unique(entries.people[shuffled], return_index=True)
+    _, first = np.unique(entries.entities[shuffled], return_index=True)
     test = shuffled[first]
     return PProbeData(entries, targets, distinct_targets(targets), train, test, ~in_train & chosen)
 

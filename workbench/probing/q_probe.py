@@ -3,7 +3,7 @@
 The network reads end-of-text, the full name, end-of-text; the probe reads the final hidden state at the last
 token, with a rank-16 update of the input embedding and BatchNorm before the linear head.
 
-Shapes: N people, K targets, P = 1 position.
+Shapes: N entities, K targets, P = 1 position.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
+from workbench.facts.entities import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.p_probe import p_probe_settings
@@ -19,7 +20,6 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedTexts, encode_names
 from workbench.tokens.targets import Target, distinct_targets, make_targets
-from workbench.worlds.biographies.people import split_mask
 
 Q_RANK = 16
 NAMES_PER_ENTRY = 4  # the paper's batches: 200 names against 50 entries
@@ -27,7 +27,7 @@ NAMES_PER_ENTRY = 4  # the paper's batches: 200 names against 50 entries
 
 @dataclass(frozen=True)
 class QProbeData:
-    """The names of a run's people made ready for query probes; train and test are indices of people."""
+    """The names of a run's entities made ready for query probes; train and test are indices of entities."""
 
     names: EncodedTexts
     targets: list[Target]
@@ -47,13 +47,13 @@ class QProbeData:
         return Readings(self.names, places_NP, labels_KN, (labels_KN >= 0)[:, :, None])
 
     @property
-    def test_people(self) -> np.ndarray:
-        """The people tested on: their names are the texts."""
+    def test_entities(self) -> np.ndarray:
+        """The entities tested on: their names are the texts."""
         return self.test
 
-    def people_of(self, texts: np.ndarray) -> np.ndarray:
+    def entities_of(self, texts: np.ndarray) -> np.ndarray:
         """Whose the names are."""
-        return np.asarray(self.names.people[texts])
+        return np.asarray(self.names.entities[texts])
 
     def next_KNP(self) -> np.ndarray:
         """bool [K, N, P]: no name is followed by a value."""
@@ -65,12 +65,12 @@ class QProbeData:
 
 
 def make_q_probe_data(run: Run, group: str | None = None) -> QProbeData:
-    """Encode the full names of a run; `group` keeps the people of one group only."""
-    people = run.corpus.people
-    targets = make_targets(people, run.tokenizer)
-    names = encode_names(run.tokenizer, [person.full_name for person in people])
-    chosen = np.array([group is None or person.group == group for person in people])
-    in_train = split_mask(people, "train")
+    """Encode the full names of a run; `group` keeps the entities of one group only."""
+    entities = run.corpus.entities
+    targets = make_targets(entities, run.tokenizer)
+    names = encode_names(run.tokenizer, [entity.name for entity in entities])
+    chosen = np.array([group is None or entity.group == group for entity in entities])
+    in_train = split_mask(entities, "train")
     train, test = np.flatnonzero(in_train & chosen), np.flatnonzero(~in_train & chosen)
     return QProbeData(names, targets, distinct_targets(targets), train, test)
 

@@ -68,7 +68,7 @@ def make_probe_dataset(
     run: "Run",
     checkpoint: "Checkpoint",
     targets: Sequence[Target],
-    test_people: np.ndarray,
+    test_entities: np.ndarray,
     scores: CellScores,
     train_accuracy_KP: np.ndarray,
     converged: bool,
@@ -78,7 +78,7 @@ def make_probe_dataset(
     """The labelled array of one checkpoint's probes, dims (position, target), with its provenance.
 
     Variables: accuracy, n, ci_low, ci_high (95 % Wilson), the same without next-value entries, chance (the
-    commonest class among the test people), train_accuracy, converged. An empty cell is NaN with n = 0.
+    commonest class among the test entities), train_accuracy, converged. An empty cell is NaN with n = 0.
     """
     import xarray as xr
 
@@ -96,7 +96,7 @@ def make_probe_dataset(
             "ci_low": (by_cell, low_KP.T),
             "ci_high": (by_cell, high_KP.T),
             "train_accuracy": (by_cell, train_accuracy_KP.T),
-            "chance": ("target", [target.chance(test_people) for target in targets]),
+            "chance": ("target", [target.chance(test_entities) for target in targets]),
             "converged": ("target", [converged] * len(targets)),
         },
         coords={

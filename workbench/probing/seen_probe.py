@@ -53,7 +53,7 @@ def run_seen_probe(
             "n": (cell, n),
             "ci_low": (cell, low),
             "ci_high": (cell, high),
-            "chance": ("target", [target.chance(data.test_people) for target in data.targets]),
+            "chance": ("target", [target.chance(data.test_entities) for target in data.targets]),
         },
         coords={
             "seen": sets,

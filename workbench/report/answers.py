@@ -1,4 +1,4 @@
-"""The report's answers: what the models say when they are asked, train people and test people."""
+"""The report's answers: what the models say when they are asked, train entities and test entities."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ Parts = Sequence[RunParts]
 
 
 def answers(parts: Parts) -> str:
-    """Bars of the answers of test people, all runs and finetunes together; the kinds of wrong answers folded below."""
+    """Bars of the answers about test entities, all runs and finetunes together; kinds of wrong answers folded below."""
     made = [
         (f"{part.name}, {name}" if name != "none" else part.name, dataset.isel(checkpoint=-1))
         for part in parts
@@ -33,7 +33,9 @@ def answers(parts: Parts) -> str:
             [*(attribute_label(attribute) for attribute in ATTRIBUTES), "mean"],
             {name: [*shares.values(), sum(shares.values()) / len(shares)] for name, shares in known.items()},
         )
-        body = f'<div class="grid">{card("Test people", figure_box({"answers": figure}), said, theirs)}</div>'
+        body = (
+            f'<div class="grid">{card("Test entities", figure_box({"answers": figure}), said, theirs)}</div>'
+        )
     lines = [
         f"{line_of('workbench', 'finetune', part.run.path)}\n"
         f"{line_of('workbench', 'evaluate', part.run.path, '--adapter', 'lora')}"
@@ -75,7 +77,7 @@ def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:
 
 
 def _said(dataset: xr.Dataset) -> dict[str, object]:
-    """Kind of answer → its share of all answers, of test and of train people."""
+    """Kind of answer → its share of all answers, of test and of train entities."""
     rows: dict[str, object] = {}
     for kind in dataset["answer_kind"].values.tolist():
         shares = []

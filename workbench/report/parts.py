@@ -22,7 +22,7 @@ FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
 class RunParts:
     """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
     answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
-    over the number of people. None, or nothing, where not made yet. group: whose p and q these are, None for
+    over the number of entities. None, or nothing, where not made yet. group: whose p and q these are, None for
     everybody; groups: the same run's, of each group that has been probed by itself.
     """
 
@@ -55,7 +55,7 @@ class RunParts:
 
     @property
     def who(self) -> tuple[str, ...]:
-        """The options of a command that is about the same people."""
+        """The options of a command that is about the same entities."""
         return () if self.group is None else ("--group", self.group)
 
     def line_below(self, *facts: str) -> str:
@@ -63,7 +63,7 @@ class RunParts:
         return " · ".join([*([self.augmentation] if self.augmentation != self.name else []), *facts])
 
     @property
-    def people(self) -> int:
+    def entities(self) -> int:
         return sum(group.people for group in self.run.recipe.groups)
 
     @property
@@ -117,14 +117,14 @@ def read_parts(folder: Path) -> RunParts:
 
 
 def sample_entry(parts: RunParts) -> Entry | None:
-    """A short biography of a test person, to explain positions on; None where the corpus cannot be read."""
+    """A short biography of a test entity, to explain positions on; None where the corpus cannot be read."""
     try:
-        people, entries = parts.run.corpus.people, parts.run.corpus.entries
+        entities, entries = parts.run.corpus.entities, parts.run.corpus.entries
     except (WorkbenchError, OSError):
         return None
-    of_test = [entry for entry in entries if people[entry.person].split == "test"]
-    first = min((entry.person for entry in of_test), default=None)
-    candidates = [entry for entry in of_test if entry.person == first]
+    of_test = [entry for entry in entries if entities[entry.entity].split == "test"]
+    first = min((entry.entity for entry in of_test), default=None)
+    candidates = [entry for entry in of_test if entry.entity == first]
     return candidates[-1] if candidates else None
 
 

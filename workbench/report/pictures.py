@@ -45,7 +45,7 @@ def heatmaps(parts: Parts) -> str:
         "Where each fact can be read",
         "<p>A probe looks at the hidden state just before the first, second, … sixth attribute of a biography is "
         "stated (positions 0–5) and guesses each attribute that has <b>not yet</b> been stated. Cells are the share "
-        "of people, none of them seen by the probe, for whom it is right, in percent.</p>",
+        "of entities, none of them seen by the probe, for whom it is right, in percent.</p>",
         _legend(switch("p", FORMS) if any(part.p is not None for part in parts) else ""),
         grid(*(_heatmap_card(part) for part in parts)),
     )
@@ -89,7 +89,7 @@ def _paper_card(part: RunParts) -> str:
         difference = plot_difference(part.p, theirs).update_layout(coloraxis_showscale=False)
         note = "<p class='sub'>Percentage points; blue: ours reads more, brown: less.</p>"
         content.append(details(f"{part.name} minus the paper", note, figure_box({"difference": difference})))
-    return card(f"bioS {part.augmentation}", *content, sub="GPT-2, 124M parameters · 100,000 people")
+    return card(f"bioS {part.augmentation}", *content, sub="GPT-2, 124M parameters · 100,000 entities")
 
 
 def training(parts: Parts) -> str:
@@ -107,7 +107,7 @@ def training(parts: Parts) -> str:
     return section(
         "While it was trained",
         "<p>How well each model says the first token of a value, in biographies it has read and in answers to "
-        "questions; train and test people are the two halves the probes use. Models trained on biographies alone "
+        "questions; train and test entities are the two halves the probes use. Models trained on biographies alone "
         "have never seen a question, so their answers stay near zero.</p>",
         grid(*(_curves_card(part) for part in parts)),
         grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
@@ -123,7 +123,7 @@ def training(parts: Parts) -> str:
 
 
 def more_probes(parts: Parts) -> str:
-    """What else has been probed: by the set of attributes said, and over the number of people; empty if neither."""
+    """What else has been probed: by the set of attributes said, and over the number of entities; empty if neither."""
     boxes = []
     for part in parts:
         if part.seen is not None:

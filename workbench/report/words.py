@@ -41,7 +41,7 @@ BY_HEART = 0.95  # first-token accuracy from which a model may be said to recite
 
 def header(parts: Parts) -> str:
     """Title and one paragraph: how many models, what they learned, what is compared."""
-    people = " or ".join(f"{number:,}" for number in sorted({part.people for part in parts}))
+    entities = " or ".join(f"{number:,}" for number in sorted({part.entities for part in parts}))
     models = "One language model" if len(parts) == 1 else f"{_number(len(parts))} language models"
     recited = all(recitation(part.rows).get("mean", 0.0) >= BY_HEART for part in parts)
     each = "" if len(parts) == 1 else "each "
@@ -52,7 +52,7 @@ def header(parts: Parts) -> str:
     ways = "How the biographies were written is all that differs" if only else "Biographies"
     return (
         plain_header("What a model knows before it says it")
-        + f'<p class="lead">{models}, started from nothing, {verb} the biographies of {people} made-up people. Every '
+        + f'<p class="lead">{models}, started from nothing, {verb} the biographies of {entities} made-up people. Every '
         "fact is known to us, so we can ask where in the text each fact can be read from the model’s hidden state. "
         f"{ways}: {names}.</p>"
     )
@@ -96,7 +96,7 @@ def _summary_card(part: RunParts) -> str:
     model = part.run.recipe.model
     sub = part.line_below(
         f"{model.architecture} {model.preset}",
-        f"{part.people:,} people",
+        f"{part.entities:,} entities",
         f"seed {part.run.recipe.seed}",
     )
     problems = "".join(f'<div class="problem">{escape(problem)}</div>' for problem in part.problems)
@@ -114,9 +114,9 @@ def how_to_read(parts: Parts) -> str:
         "<b>A staircase</b>: high only on the diagonal. The value can be read when its own sentence is being "
         "written and not before: the fact is stored, but tied to the words around it. Such a model recites and yet "
         "cannot be taught to answer questions.",
-        "<b>Flat rows</b>: high from position 0 on. Once the name has been read everything about the person is at "
+        "<b>Flat rows</b>: high from position 0 on. Once the name has been read everything about the entity is at "
         "hand; this is what later makes facts extractable.",
-        "<b>Chance</b> stands beside each row: what always naming the commonest value among the test people would "
+        "<b>Chance</b> stands beside each row: what always naming the commonest value among the test entities would "
         "score. A cell near chance means that the probe found nothing.",
         "<b>Shuffled biographies</b> hide an artefact: at position <i>i</i> an attribute is the very next one in "
         "1/(6−<i>i</i>) of the entries, where anything is known. The switch above leaves these entries out.",

@@ -1,7 +1,7 @@
 """What an accuracy is worth: intervals, tests against chance, and the flags of a whole heatmap.
 
 Formulas: Wilson (1927), eq. 4 of Brown, Cai and DasGupta, Statistical Science 16 (2001); the percentile
-bootstrap with people as the unit (entries of one person are not independent); Benjamini and Hochberg (1995).
+bootstrap with entities as the unit (entries of one entity are not independent); Benjamini and Hochberg (1995).
 """
 
 import numpy as np
@@ -39,23 +39,23 @@ def wilson_interval(right: ArrayLike, n: ArrayLike, level: float = 0.95) -> tupl
     return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
-def bootstrap_by_person(
-    correct: ArrayLike, people: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+def bootstrap_by_entity(
+    correct: ArrayLike, entities: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of an accuracy when several rows belong to one person: whole people are redrawn.
+    """Percentile interval of an accuracy when several rows belong to one entity: whole entities are redrawn.
 
-    correct: [N] 0/1 per row; people: [N] whose row it is. Wider than Wilson's whenever a person's rows agree.
+    correct: [N] 0/1 per row; entities: [N] whose row it is. Wider than Wilson's whenever an entity's rows agree.
     """
-    correct, people = np.asarray(correct, float), np.asarray(people)
-    if correct.shape != people.shape or correct.ndim != 1 or not len(correct):
+    correct, entities = np.asarray(correct, float), np.asarray(entities)
+    if correct.shape != entities.shape or correct.ndim != 1 or not len(correct):
         raise WorkbenchError(
-            f"Expected one person for each answer, got answers {correct.shape} and people {people.shape}."
+            f"Expected one entity for each answer, got answers {correct.shape} and entities {entities.shape}."
         )
-    _, person = np.unique(people, return_inverse=True)
-    right, rows = np.bincount(person, correct), np.bincount(person)
-    n_people = len(rows)
+    _, entity = np.unique(entities, return_inverse=True)
+    right, rows = np.bincount(entity, correct), np.bincount(entity)
+    n_entities = len(rows)
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n_people, np.full(n_people, 1 / n_people), size=resamples)
+    weights = rng.multinomial(n_entities, np.full(n_entities, 1 / n_entities), size=resamples)
     shares = (weights @ right) / (weights @ rows)
     low, high = np.quantile(shares, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)

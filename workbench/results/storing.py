@@ -5,9 +5,9 @@
 A result is an `xarray.Dataset`. Dimensions of a P-probe: `position` 0…5 and `target` (see `TARGETS`), and
 where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, the first three always:
 
-    accuracy          share of the test people's entries the probe gets right, 0…1
+    accuracy          share of the test entities' entries the probe gets right, 0…1
     n                 entries behind it; 0 with accuracy NaN is an *empty* cell (already said everywhere), no zero
-    chance            accuracy of the majority class on the test people; may depend on the target alone
+    chance            accuracy of the majority class on the test entities; may depend on the target alone
     accuracy_not_next, n_not_next   the same without entries in which the attribute is the very next value
     ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged, control, selectivity, top5
     confusion         answers about the largest classes, further dims true_value, said_value (`confusion_values`)

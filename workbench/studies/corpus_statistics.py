@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from workbench.facts.entities import split_mask
 from workbench.recipes.recipe import Recipe
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import check_values_tokenize_alike, encode_entries, encode_questions
 from workbench.tokens.targets import make_targets
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.biographies.people import split_mask
 
 
 def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
@@ -21,17 +21,17 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
     entries = encode_entries(tokenizer, corpus.entries)
     questions = encode_questions(tokenizer, corpus.questions)
-    check_values_tokenize_alike(tokenizer, entries, [person.values for person in corpus.people])
-    in_test = split_mask(corpus.people, "test")
+    check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
+    in_test = split_mask(corpus.entities, "test")
     groups = {group.name: str(recipe.augmentations[group.name]) for group in recipe.groups}
     return {
         "recipe": recipe.name,
-        "people": len(corpus.people),
-        "train_people": int((~in_test).sum()),
-        "test_people": int(in_test.sum()),
+        "entities": len(corpus.entities),
+        "train_entities": int((~in_test).sum()),
+        "test_entities": int(in_test.sum()),
         "groups": {
             name: {
-                "people": sum(person.group == name for person in corpus.people),
+                "entities": sum(entity.group == name for entity in corpus.entities),
                 "augmentation": augmentation,
             }
             for name, augmentation in groups.items()
@@ -43,7 +43,7 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "tokens_per_question": _spread(questions.lengths),
         "targets": {
             target.name: {"classes": len(target.classes), "chance": round(target.chance(in_test), 4)}
-            for target in make_targets(corpus.people, tokenizer)
+            for target in make_targets(corpus.entities, tokenizer)
         },
     }
 

@@ -48,7 +48,7 @@ class Run:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """People, entries and questions, read from the run's own files."""
+        """Entities, entries and questions, read from the run's own files."""
         return load_corpus(self.biographies_folder)
 
     @cached_property
@@ -87,7 +87,7 @@ class Run:
 
     def require_group(self, group: str | None) -> list[str]:
         """The names of all groups; one (or None, everybody) that is not among them is refused."""
-        known = sorted({person.group for person in self.corpus.people})
+        known = sorted({entity.group for entity in self.corpus.entities})
         if group is not None and group not in known:
             raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
         return known

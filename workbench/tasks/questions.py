@@ -1,12 +1,12 @@
-"""Questions about people and their answers (paper, section 2.2): six per person, one for each attribute."""
+"""Questions about entities and their answers (paper, section 2.2): six per entity, one for each attribute."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from workbench.facts.entities import Entity, Split
 from workbench.files import write_jsonl
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person, Split
 
 ANSWER_CUE = " Answer:"
 
@@ -18,7 +18,7 @@ class Question:
     text: prompt, space, answer, full stop ("Acme Inc." brings its own); answer_span: the answer in `text`.
     """
 
-    person: int
+    entity: int
     attribute: Attribute
     split: Split
     prompt: str
@@ -34,22 +34,22 @@ class Question:
         return start, start + len(self.answer)
 
 
-def make_questions(people: Sequence[Person], forms: Mapping[str, str]) -> list[Question]:
-    """All questions of all people, person by person in the order of the attributes.
+def make_questions(entities: Sequence[Entity], forms: Mapping[str, str]) -> list[Question]:
+    """All questions of all entities, entity by entity in the order of the attributes.
 
-    `forms` maps an attribute to its question with `{name}` in it. Attributes a person lacks are left out.
+    `forms` maps an attribute to its question with `{name}` in it. Attributes an entity lacks are left out.
     """
     return [
         Question(
-            person.id,
+            entity.id,
             attribute,
-            person.split,
-            forms[attribute].replace("{name}", person.full_name) + ANSWER_CUE,
-            person.values[attribute],
+            entity.split,
+            forms[attribute].replace("{name}", entity.name) + ANSWER_CUE,
+            entity.values[attribute],
         )
-        for person in people
+        for entity in entities
         for attribute in ATTRIBUTES
-        if attribute in person.values
+        if attribute in entity.values
     ]
 
 

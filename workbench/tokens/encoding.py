@@ -26,15 +26,15 @@ CHUNK = 20_000
 class EncodedTexts:
     """Ragged token ids: text n is `ids[offsets[n]:offsets[n + 1]]`, its first id is end-of-text.
 
-    ids: int32 [total tokens]; offsets: int64 [N + 1]; people: int32 [N], whom each text is about.
+    ids: int32 [total tokens]; offsets: int64 [N + 1]; entities: int32 [N], whom each text is about.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
-    people: np.ndarray
+    entities: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.people)
+        return len(self.entities)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -107,8 +107,8 @@ def encode_entries(tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry
             value_start[i, column], value_end[i, column] = first + 1, last + 2
         if entry.names:
             name_end[i] = span_to_tokens(entry.names[0], starts, ends, entry.text)[1] + 1
-    people = np.array([entry.person for entry in entries], np.int32)
-    return EncodedEntries(*_join(pieces), people, value_start, value_end, name_end)
+    entities = np.array([entry.entity for entry in entries], np.int32)
+    return EncodedEntries(*_join(pieces), entities, value_start, value_end, name_end)
 
 
 def encode_questions(tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question]) -> EncodedQuestions:
@@ -119,9 +119,9 @@ def encode_questions(tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Q
         first, last = span_to_tokens(questions[i].answer_span, starts, ends, questions[i].text)
         spans[i] = first + 1, last + 2
         pieces.append(ids)
-    people = np.array([question.person for question in questions], np.int32)
+    entities = np.array([question.entity for question in questions], np.int32)
     attribute = np.array([ATTRIBUTES.index(question.attribute) for question in questions], np.int8)
-    return EncodedQuestions(*_join(pieces), people, spans[:, 0], spans[:, 1], attribute)
+    return EncodedQuestions(*_join(pieces), entities, spans[:, 0], spans[:, 1], attribute)
 
 
 def encode_names(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str]) -> EncodedTexts:
@@ -152,16 +152,16 @@ def check_values_tokenize_alike(
 ) -> None:
     """Refuse a tokenizer that gives a value other ids in a biography than in an answer.
 
-    `values[p]` are the values of person p. What a model learns of ` Princeton` it cannot say as `Princeton`.
+    `values[p]` are the values of entity p. What a model learns of ` Princeton` it cannot say as `Princeton`.
     """
     answers: dict[str, tuple[int, ...]] = {}
-    for person_id, row_start, starts, ends in zip(
-        entries.people, entries.offsets[:-1], entries.value_start, entries.value_end, strict=True
+    for entity_id, row_start, starts, ends in zip(
+        entries.entities, entries.offsets[:-1], entries.value_start, entries.value_end, strict=True
     ):
         for column, attribute in enumerate(ATTRIBUTES):
             if starts[column] < 0:
                 continue
-            value = values[person_id][attribute]
+            value = values[entity_id][attribute]
             if value not in answers:
                 answers[value] = answer_ids(tokenizer, value)
             found = tuple(entries.ids[row_start + starts[column] : row_start + ends[column]].tolist())

@@ -2,7 +2,7 @@
 
 Packing is a recorded choice. `entry-per-row`: every row is one entry. `resampled` (the paper's): whole entries
 in random order, joined by end-of-text into rows of a fixed length, drawn anew every epoch. Two entries of one
-person are never neighbours: packing a person's paraphrases side by side lets the model copy instead of recall,
+entity are never neighbours: packing an entity's paraphrases side by side lets the model copy instead of recall,
 and packing once and for all ties entries to fixed neighbours (both have broken replications).
 
 Shapes: B rows, T tokens.
@@ -99,7 +99,7 @@ class RowStream:
             lead = -epoch * len(order) % self.rows_per_step  # rows that complete the last epoch's step
             order[lead:] = group_by_length(order[lead:], self.texts.lengths, self.rows_per_step, rng)
             return order, np.arange(len(order) + 1)
-        order = part_neighbours(order, self.texts.people)
+        order = part_neighbours(order, self.texts.entities)
         ends = np.cumsum(self.texts.lengths[order])
         bounds = [0]
         while bounds[-1] < len(order):
@@ -153,15 +153,15 @@ def row_width(length: int) -> int:
     return -(-length // 8) * 8
 
 
-def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Reorder so that no two neighbours are about one person, moving as few texts as possible.
+def part_neighbours(order: np.ndarray, entities: np.ndarray) -> np.ndarray:
+    """Reorder so that no two neighbours are about one entity, moving as few texts as possible.
 
-    Each clash swaps with the nearest later text that fits both places. Where few people have most of the texts
-    that may not suffice; then the people are dealt out in turn. A clash stays only where it must: when one
-    person has more than half of the texts.
+    Each clash swaps with the nearest later text that fits both places. Where few entities have most of the texts
+    that may not suffice; then the entities are dealt out in turn. A clash stays only where it must: when one
+    entity has more than half of the texts.
     """
     order = order.copy()
-    who = people[order]
+    who = entities[order]
     for i in (np.flatnonzero(who[1:] == who[:-1]) + 1).tolist():
         if who[i] != who[i - 1]:  # an earlier swap has mended it
             continue
@@ -170,23 +170,23 @@ def part_neighbours(order: np.ndarray, people: np.ndarray) -> np.ndarray:
                 order[[i, j]] = order[[j, i]]
                 who[[i, j]] = who[[j, i]]
                 break
-    return _deal_out(order, people) if (who[1:] == who[:-1]).any() else order
+    return _deal_out(order, entities) if (who[1:] == who[:-1]).any() else order
 
 
-def _deal_out(order: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Texts person by person, the most frequent first, onto the even places and then onto the odd ones."""
-    _, person, counts = np.unique(people[order], return_inverse=True, return_counts=True)
+def _deal_out(order: np.ndarray, entities: np.ndarray) -> np.ndarray:
+    """Texts entity by entity, the most frequent first, onto the even places and then onto the odd ones."""
+    _, entity, counts = np.unique(entities[order], return_inverse=True, return_counts=True)
     dealt = np.empty_like(order)
-    dealt[np.r_[0 : len(order) : 2, 1 : len(order) : 2]] = order[np.lexsort((person, -counts[person]))]
+    dealt[np.r_[0 : len(order) : 2, 1 : len(order) : 2]] = order[np.lexsort((entity, -counts[entity]))]
     return dealt
 
 
-def _fits(who: np.ndarray, place: int, person: int, other: int) -> bool:
-    """Whether `person` may stand at `place` once the texts at `place` and `other` have changed places."""
+def _fits(who: np.ndarray, place: int, entity: int, other: int) -> bool:
+    """Whether `entity` may stand at `place` once the texts at `place` and `other` have changed places."""
     for neighbour in (place - 1, place + 1):
         if 0 <= neighbour < len(who):
             beside = who[place] if neighbour == other else who[neighbour]
-            if beside == person:
+            if beside == entity:
                 return False
     return True
 

@@ -14,18 +14,18 @@ from workbench.worlds.biographies.attributes import ATTRIBUTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.facts.entities import Entity
     from workbench.tokens.encoding import EncodedEntries, EncodedTexts
-    from workbench.worlds.biographies.people import Person
 
 Where = Literal["positions", "name-end", "all"]
 
 
 def read_biographies(
-    entries: "EncodedEntries", people: "Sequence[Person]", at: "Sequence[Where]" = ("positions",)
+    entries: "EncodedEntries", entities: "Sequence[Entity]", at: "Sequence[Where]" = ("positions",)
 ) -> Reading:
     """Read encoded biographies at the P-probe's positions 0…5, at the end of the name, or at all tokens.
 
-    Columns: `person`; each attribute's value under its key (target `whole`) and the id of its first token
+    Columns: `entity`; each attribute's value under its key (target `whole`) and the id of its first token
     under `<attribute>.first`; `next_attribute` [N, P], which attribute's value starts right after a position
     (-1 for none), from which it also follows which have already been stated.
 
@@ -40,21 +40,21 @@ def read_biographies(
         parts.append(every_token(entries.lengths))
     labels = tuple(label for names, _ in parts for label in names)
     positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
-    columns = {"person": Column(entries.people)}
+    columns = {"entity": Column(entries.entities)}
     for attribute in ATTRIBUTES:
-        values = Column.from_texts([person.values[attribute] for person in people])
-        columns[attribute] = Column(values.values[entries.people], values.categories)
+        values = Column.from_texts([entity.values[attribute] for entity in entities])
+        columns[attribute] = Column(values.values[entries.entities], values.categories)
         columns[f"{attribute}.first"] = Column(_first_token(entries, ATTRIBUTES.index(attribute)))
     columns["next_attribute"] = Column(_next_attribute(entries, positions), tuple(ATTRIBUTES))
     return Reading(entries.ids, entries.offsets, positions, labels, columns)
 
 
-def read_names(names: "EncodedTexts", people: "Sequence[Person]") -> Reading:
-    """Read bare names at the end token after them, as the Q-probe does; columns `person` and values."""
-    columns = {"person": Column(names.people)}
+def read_names(names: "EncodedTexts", entities: "Sequence[Entity]") -> Reading:
+    """Read bare names at the end token after them, as the Q-probe does; columns `entity` and values."""
+    columns = {"entity": Column(names.entities)}
     for attribute in ATTRIBUTES:
-        values = Column.from_texts([person.values[attribute] for person in people])
-        columns[attribute] = Column(values.values[names.people], values.categories)
+        values = Column.from_texts([entity.values[attribute] for entity in entities])
+        columns[attribute] = Column(values.values[names.entities], values.categories)
     positions = (names.lengths - 1).astype(np.int32)[:, None]
     return Reading(names.ids, names.offsets, positions, ("end",), columns)
 

@@ -24,7 +24,7 @@ class Column:
     """One thing known about every text, or about every position of every text: an identity, a target.
 
     values:     int32 [N] or [N, P]; where `categories` is given, an index into it; -1 where unknown.
-    categories: the texts behind the numbers, or None where the numbers speak for themselves (a person's id).
+    categories: the texts behind the numbers, or None where the numbers speak for themselves (an entity's id).
     """
 
     values: Ints
@@ -47,7 +47,7 @@ class Reading:
     positions:       int32 [N, P], token indices counted from the text's own first token; -1 where a text has
                      no such position (it is then neither read nor stored).
     position_labels: P names, such as `0` … `5`, `name_end`, `end`.
-    columns:         what is known about the texts (`person`, targets), by name.
+    columns:         what is known about the texts (`entity`, targets), by name.
 
     Raises WorkbenchError where the parts do not fit together: an empty text, a position outside its text.
     """

@@ -1,6 +1,6 @@
 """What probes predict: for each attribute its value's first token and its whole value (paper, section 5).
 
-Shapes: N people, K targets.
+Shapes: N entities, K targets.
 """
 
 from collections import Counter
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.tokens.encoding import answer_ids
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Form = Literal["first", "whole"]
-FEW_PEOPLE = 20  # train people per class; with 10 a linear probe reads nothing of what is there
+FEW_ENTITIES = 20  # train entities per class; with 10 a linear probe reads nothing of what is there
 
 
 @dataclass(frozen=True)
 class Target:
-    """One classification task. labels_N: int64 [people], -1 for a person without the attribute."""
+    """One classification task. labels_N: int64 [people], -1 for an entity without the attribute."""
 
     attribute: Attribute
     form: Form
@@ -37,30 +37,30 @@ class Target:
         return f"{self.attribute}/{self.form}"
 
     def chance(self, chosen_N: np.ndarray) -> float:
-        """Share of the commonest class among the chosen people: what a constant answer scores."""
+        """Share of the commonest class among the chosen entities: what a constant answer scores."""
         labels = self.labels_N[chosen_N]
         labels = labels[labels >= 0]
         return float(np.bincount(labels).max() / len(labels)) if len(labels) else float("nan")
 
 
-def warn_of_few_people(target: str, n_people: int, n_classes: int) -> list[str]:
-    """One sentence where a target has too few train people per class for a low accuracy to mean absent knowledge."""
-    if n_people >= FEW_PEOPLE * n_classes:
+def warn_of_few_entities(target: str, n_entities: int, n_classes: int) -> list[str]:
+    """One sentence where a target has too few train entities per class for a low accuracy to mean absent knowledge."""
+    if n_entities >= FEW_ENTITIES * n_classes:
         return []
     return [
-        f"{target}: {n_people} train people for {n_classes} classes ({n_people / n_classes:.1f} per class, fewer than "
-        f"{FEW_PEOPLE}): a low accuracy may be the probe's, see the learning curve."
+        f"{target}: {n_entities} train entities for {n_classes} classes ({n_entities / n_classes:.1f} per class, "
+        f"fewer than {FEW_ENTITIES}): a low accuracy may be the probe's, see the learning curve."
     ]
 
 
-def make_targets(people: Sequence[Person], tokenizer: "PreTrainedTokenizerFast") -> list[Target]:
+def make_targets(entities: Sequence[Entity], tokenizer: "PreTrainedTokenizerFast") -> list[Target]:
     """The 11 targets in the paper's order; birth date has only its first token, the month.
 
-    A target all of whose people share one class is refused: every probe would score 1.
+    A target all of whose entities share one class is refused: every probe would score 1.
     """
     targets = []
     for attribute in ATTRIBUTES:
-        values = [person.values.get(attribute) for person in people]
+        values = [entity.values.get(attribute) for entity in entities]
         distinct = sorted({value for value in values if value is not None})
         if not distinct:
             continue
@@ -96,7 +96,7 @@ def _first_tokens(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -
 
 
 def distinct_targets(targets: Sequence[Target]) -> list[int]:
-    """For each target the index of the first one of its attribute that splits the people alike (or its own).
+    """For each target the index of the first one of its attribute that splits the entities alike (or its own).
 
     Where a value's first token determines it, `first` and `whole` are one task: it is trained once. Targets of
     two attributes stay two even where one determines the other (a company its city): they are read at

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.recipes.recipe import Recipe
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import (
@@ -15,12 +16,11 @@ from workbench.tokens.encoding import (
     encode_questions,
 )
 from workbench.tokens.packing import MixedStream, RowStream, row_width
-from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_people
-from workbench.worlds.biographies.people import Person
+from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_entities
 
-PEOPLE_MEASURED_FINALLY = 1000  # of each half
-PEOPLE_MEASURED_OFTEN = 150
-PEOPLE_ASKED_OFTEN = 50
+ENTITIES_MEASURED_FINALLY = 1000  # of each half
+ENTITIES_MEASURED_OFTEN = 150
+ENTITIES_ASKED_OFTEN = 50
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,21 @@ class TrainingData:
 
     entries: EncodedEntries
     questions: EncodedQuestions
-    people: list[Person]
+    entities: list[Entity]
     stream: RowStream | MixedStream
     seed: int
 
     def statements(self, final: bool) -> dict[str, Statements]:
-        """What to measure: biographies and answers of a sample of people, a larger one at the end."""
-        biographies = sample_people(
-            self.people, PEOPLE_MEASURED_FINALLY if final else PEOPLE_MEASURED_OFTEN, self.seed
+        """What to measure: biographies and answers of a sample of entities, a larger one at the end."""
+        biographies = sample_entities(
+            self.entities, ENTITIES_MEASURED_FINALLY if final else ENTITIES_MEASURED_OFTEN, self.seed
         )
-        answers = sample_people(
-            self.people, PEOPLE_MEASURED_OFTEN if final else PEOPLE_ASKED_OFTEN, self.seed
+        answers = sample_entities(
+            self.entities, ENTITIES_MEASURED_OFTEN if final else ENTITIES_ASKED_OFTEN, self.seed
         )
         return {
-            "biographies": biography_statements(self.entries, self.people, biographies, self.seed),
-            "answers": answer_statements(self.questions, self.people, answers),
+            "biographies": biography_statements(self.entries, self.entities, biographies, self.seed),
+            "answers": answer_statements(self.questions, self.entities, answers),
         }
 
 
@@ -52,7 +52,7 @@ def encode_run(run: Run) -> TrainingData:
     recipe, corpus, tokenizer = run.recipe, run.corpus, run.tokenizer
     entries = encode_entries(tokenizer, corpus.entries)
     questions = encode_questions(tokenizer, corpus.questions)
-    check_values_tokenize_alike(tokenizer, entries, [person.values for person in corpus.people])
+    check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
     _require_fits(recipe, entries, questions)
     fill = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else None
     ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": recipe.seed}
@@ -61,23 +61,23 @@ def encode_run(run: Run) -> TrainingData:
         entries, purpose="biographies", row_length=fill, rows_per_step=recipe.training.rows_per_step, **ids
     )
     if recipe.training.objective == "mixed":
-        asked = select_questions(questions, corpus.people)
+        asked = select_questions(questions, corpus.entities)
         width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
         stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
-    return TrainingData(entries, questions, corpus.people, stream, recipe.seed)
+    return TrainingData(entries, questions, corpus.entities, stream, recipe.seed)
 
 
-def select_questions(questions: EncodedQuestions, people: list[Person]) -> EncodedQuestions:
-    """The questions about train people: the only ones any training ever sees."""
-    keep = np.array([people[person].split == "train" for person in questions.people], bool)
+def select_questions(questions: EncodedQuestions, entities: list[Entity]) -> EncodedQuestions:
+    """The questions about train entities: the only ones any training ever sees."""
+    keep = np.array([entities[entity].split == "train" for entity in questions.entities], bool)
     lengths = questions.lengths[keep]
     offsets = np.r_[0, np.cumsum(lengths)]
     ids = questions.ids[np.repeat(keep, questions.lengths)]
     return EncodedQuestions(
         ids,
         offsets,
-        questions.people[keep],
+        questions.entities[keep],
         questions.answer_start[keep],
         questions.answer_end[keep],
         questions.attribute[keep],

@@ -1,6 +1,6 @@
 """While training: how often the model says the first token of a value, in biographies and in answers.
 
-These are the four curves of the paper's Figure 1: biographies and questions, people inside and outside the
+These are the four curves of the paper's Figure 1: biographies and questions, entities inside and outside the
 half whose questions are trained on.
 """
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedEntries, EncodedQuestions, EncodedTexts
 from workbench.training.devices import Execution
 from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.biographies.people import Person
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +27,7 @@ class Statements:
     """Values that a model is about to state.
 
     texts: [N] which encoded text; starts, ends: [N] the value's tokens [start, end) in it;
-    attributes: [N] index into ATTRIBUTES; train: [N] whether the person is in the train half.
+    attributes: [N] index into ATTRIBUTES; train: [N] whether the entity is in the train half.
     """
 
     encoded: EncodedTexts
@@ -38,45 +38,45 @@ class Statements:
     train: np.ndarray
 
 
-def sample_people(people: list[Person], per_split: int, seed: int) -> np.ndarray:
-    """Up to `per_split` people of each half, the same for every call: sorted ids."""
-    rng = make_rng(seed, "evaluation people")
+def sample_entities(entities: list[Entity], per_split: int, seed: int) -> np.ndarray:
+    """Up to `per_split` entities of each half, the same for every call: sorted ids."""
+    rng = make_rng(seed, "evaluation entities")
     chosen = []
     for split in ("train", "test"):
-        ids = np.array([person.id for person in people if person.split == split], int)
+        ids = np.array([entity.id for entity in entities if entity.split == split], int)
         chosen.append(rng.permutation(ids)[:per_split])
     return np.sort(np.concatenate(chosen))
 
 
 def biography_statements(
-    entries: EncodedEntries, people: list[Person], ids: np.ndarray, seed: int
+    entries: EncodedEntries, entities: list[Entity], ids: np.ndarray, seed: int
 ) -> Statements:
-    """Every value of one entry (drawn at random) of each of the people `ids`."""
+    """Every value of one entry (drawn at random) of each of the entities `ids`."""
     shuffled = make_rng(seed, "evaluation entries").permutation(len(entries))
-    _, first = np.unique(entries.people[shuffled], return_index=True)
+    _, first = np.unique(entries.entities[shuffled], return_index=True)
     texts = shuffled[first]
-    texts = texts[np.isin(entries.people[texts], ids)]
+    texts = texts[np.isin(entries.entities[texts], ids)]
     rows, attributes = np.nonzero(entries.value_start[texts] >= 0)
     texts = texts[rows]
     starts, ends = entries.value_start[texts, attributes], entries.value_end[texts, attributes]
-    return Statements(entries, texts, starts, ends, attributes, _in_train(people, entries.people[texts]))
+    return Statements(entries, texts, starts, ends, attributes, _in_train(entities, entries.entities[texts]))
 
 
-def answer_statements(questions: EncodedQuestions, people: list[Person], ids: np.ndarray) -> Statements:
-    """Every answer about the people `ids`."""
-    texts = np.flatnonzero(np.isin(questions.people, ids))
+def answer_statements(questions: EncodedQuestions, entities: list[Entity], ids: np.ndarray) -> Statements:
+    """Every answer about the entities `ids`."""
+    texts = np.flatnonzero(np.isin(questions.entities, ids))
     return Statements(
         questions,
         texts,
         questions.answer_start[texts],
         questions.answer_end[texts],
         questions.attribute[texts].astype(int),
-        _in_train(people, questions.people[texts]),
+        _in_train(entities, questions.entities[texts]),
     )
 
 
-def _in_train(people: list[Person], ids: np.ndarray) -> np.ndarray:
-    return np.array([people[person].split == "train" for person in ids], bool)
+def _in_train(entities: list[Entity], ids: np.ndarray) -> np.ndarray:
+    return np.array([entities[entity].split == "train" for entity in ids], bool)
 
 
 @torch.inference_mode()

@@ -103,7 +103,7 @@ class _Training:
         recipe, tokenizer = run.recipe, run.tokenizer
         self.run, self.device, self.workers, self.observer = run, device, workers, observer
         self.data: TrainingData = encode_run(run)
-        self.steps = count_steps(recipe, self.data.entries, len(self.data.people))
+        self.steps = count_steps(recipe, self.data.entries, len(self.data.entities))
         self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
         self.execution: Execution = choose_execution(recipe.training, device, self.steps)
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)

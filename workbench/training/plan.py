@@ -8,14 +8,14 @@ from workbench.recipes.recipe import Recipe
 from workbench.tokens.encoding import EncodedEntries
 
 
-def count_steps(recipe: Recipe, entries: EncodedEntries, n_people: int) -> int:
-    """Optimizer steps that show every person `exposures` entries on average.
+def count_steps(recipe: Recipe, entries: EncodedEntries, n_entities: int) -> int:
+    """Optimizer steps that show every entity `exposures` entries on average.
 
-    The budget is the same for every augmentation: with five entries a person, each entry is seen a fifth as
+    The budget is the same for every augmentation: with five entries an entity, each entry is seen a fifth as
     often. Question rows of a mixed run come on top.
     """
     training = recipe.training
-    rows = training.exposures * n_people
+    rows = training.exposures * n_entities
     if recipe.tokens.packing == "resampled":
         rows *= float(entries.lengths.mean()) / recipe.tokens.row_length
     if training.objective == "mixed":

@@ -1,4 +1,4 @@
-"""Augmentations in the paper's notation: how many entries a person gets and how they differ."""
+"""Augmentations in the paper's notation: how many entries an entity gets and how they differ."""
 
 import re
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How entries are made from a person (paper, section 2.1 and appendix A).
+    """How entries are made from an entity (paper, section 2.1 and appendix A).
 
-    entries: how many entries each person gets.
+    entries: how many entries each entity gets.
     rewrite: every entry draws its own sentence templates (`multiM`, `coupleM`); otherwise all entries of a
-        person use the same sentences (`single`).
+        entity use the same sentences (`single`).
     order: the sentences' order is `fixed`; `shuffled` in each entry; or `paired`: three ordered pairs
         (birth date, birth city), (university, major), (company, its city), the pairs shuffled.
-    fullname: every sentence names the person in full; otherwise only the first does and pronouns follow.
+    fullname: every sentence names the entity in full; otherwise only the first does and pronouns follow.
     """
 
     entries: int

@@ -1,4 +1,4 @@
-"""Biography entries: a text about one person with the character spans of the name and of every value."""
+"""Biography entries: a text about one entity with the character spans of the name and of every value."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity
 from workbench.files import read_jsonl, write_jsonl
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person
 
 Span = tuple[int, int]
 
@@ -19,12 +19,12 @@ class Entry:
     """One rendered biography. All spans are character spans [start, end) in `text`.
 
     names: every mention of the full name, in order.
-    pronouns: every pronoun that stands for the person.
+    pronouns: every pronoun that stands for the entity.
     values: attribute → where its value is stated, in the order of appearance.
     sentences: attribute → its whole sentence, in the order of appearance.
     """
 
-    person: int
+    entity: int
     variant: int
     text: str
     names: tuple[Span, ...]
@@ -39,7 +39,7 @@ def save_entries(path: Path, entries: Iterable[Entry]) -> None:
         path,
         (
             {
-                "person": entry.person,
+                "entity": entry.entity,
                 "variant": entry.variant,
                 "text": entry.text,
                 "names": entry.names,
@@ -52,46 +52,48 @@ def save_entries(path: Path, entries: Iterable[Entry]) -> None:
     )
 
 
-def load_entries(path: Path, people: Sequence[Person]) -> list[Entry]:
-    """Read biographies.jsonl and check every span against the person it is about.
+def load_entries(path: Path, entities: Sequence[Entity]) -> list[Entry]:
+    """Read biographies.jsonl and check every span against the entity it is about.
 
-    The door for a user's own corpus: `person`, `text` and `values` are needed; `names` is found by searching
+    The door for a user's own corpus: `entity`, `text` and `values` are needed; `names` is found by searching
     for the full name where it is left out. A span that does not read back its value is refused with its line.
     """
-    entries = [_entry_from(row, number, path, people) for number, row in enumerate(read_jsonl(path), 1)]
+    entries = [_entry_from(row, number, path, entities) for number, row in enumerate(read_jsonl(path), 1)]
     if not entries:
         raise WorkbenchError(f"{path} holds no entries; it needs one JSON object a line.")
     return entries
 
 
-def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Person]) -> Entry:
+def _entry_from(row: dict[str, Any], line: int, path: Path, entities: Sequence[Entity]) -> Entry:
     where = f"{path}, line {line}"
-    person_id, text, values = row.get("person"), row.get("text"), row.get("values")
-    if not isinstance(person_id, int) or not 0 <= person_id < len(people):
-        raise WorkbenchError(f"{where}: person is {person_id!r}; expected an id from 0 to {len(people) - 1}.")
+    entity_id, text, values = row.get("entity"), row.get("text"), row.get("values")
+    if not isinstance(entity_id, int) or not 0 <= entity_id < len(entities):
+        raise WorkbenchError(
+            f"{where}: entity is {entity_id!r}; expected an id from 0 to {len(entities) - 1}."
+        )
     if not isinstance(text, str) or not isinstance(values, dict):
         raise WorkbenchError(
             f"{where}: expected the keys `text` (a string) and `values` (attribute → [start, end])."
         )
-    person = people[person_id]
+    entity = entities[entity_id]
     unknown = sorted(set(values) - set(ATTRIBUTES))
     if unknown:
         raise WorkbenchError(
             f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
         )
-    names = _check_spans(row.get("names"), text, where, "names") or _find(person.full_name, text)
+    names = _check_spans(row.get("names"), text, where, "names") or _find(entity.name, text)
     for start, end in names:
-        if text[start:end] != person.full_name:
+        if text[start:end] != entity.name:
             raise WorkbenchError(
-                f"{where}: the span {[start, end]} of names reads {text[start:end]!r}, but the person is "
-                f"{person.full_name!r}; leave `names` out to have the full name searched for."
+                f"{where}: the span {[start, end]} of names reads {text[start:end]!r}, but the entity is "
+                f"{entity.name!r}; leave `names` out to have the full name searched for."
             )
     spans = {attribute: _check_span(span, text, where) for attribute, span in values.items()}
     for attribute, (start, end) in spans.items():
-        if text[start:end] != person.values.get(attribute):
+        if text[start:end] != entity.values.get(attribute):
             raise WorkbenchError(
                 f"{where}: the span {[start, end]} of {attribute} reads {text[start:end]!r}, but the value of "
-                f"{person.full_name} is {person.values.get(attribute)!r}; give the span of the value itself."
+                f"{entity.name} is {entity.values.get(attribute)!r}; give the span of the value itself."
             )
     ordered = dict(sorted(spans.items(), key=lambda item: item[1]))
     sentences, variant = row.get("sentences", {}), row.get("variant", 0)
@@ -105,7 +107,7 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, people: Sequence[Per
         )
     sentence_spans = {attribute: _check_span(span, text, where) for attribute, span in sentences.items()}
     pronouns = _check_spans(row.get("pronouns"), text, where, "pronouns")
-    return Entry(person_id, variant, text, names, pronouns, ordered, sentence_spans)
+    return Entry(entity_id, variant, text, names, pronouns, ordered, sentence_spans)
 
 
 def _check_spans(spans: Any, text: str, where: str, key: str) -> tuple[Span, ...]:

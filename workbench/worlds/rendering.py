@@ -1,13 +1,13 @@
-"""From people to entries: choose templates and an order for each, and render the text with its spans."""
+"""From entities to entries: choose templates and an order for each, and render the text with its spans."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.worlds.augmentation import Augmentation
 from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
-from workbench.worlds.biographies.people import Person
 from workbench.worlds.entries import Entry
 from workbench.worlds.templates import Template
 
@@ -15,22 +15,22 @@ PAIRS: tuple[tuple[int, int], ...] = ((0, 1), (2, 3), (4, 5))
 
 
 def make_entries(
-    people: Sequence[Person],
+    entities: Sequence[Entity],
     augmentations: Mapping[str, Augmentation],
     templates: Mapping[str, Sequence[Template]],
     seed: int,
 ) -> list[Entry]:
-    """Render every person's entries under their group's augmentation, people in order of id.
+    """Render every entity's entries under their group's augmentation, entities in order of id.
 
-    A person's entries depend on that person, the augmentation and the seed alone: adding people or a group
+    An entity's entries depend on that entity, the augmentation and the seed alone: adding entities or a group
     changes nobody else's text.
     """
     entries = []
-    for person in people:
-        rng = make_rng(seed, "entries", person.full_name)
-        for variant, (choice, order) in enumerate(_plan(augmentations[person.group], templates, rng)):
+    for entity in entities:
+        rng = make_rng(seed, "entries", entity.name)
+        for variant, (choice, order) in enumerate(_plan(augmentations[entity.group], templates, rng)):
             entries.append(
-                _render(person, variant, choice, order, templates, augmentations[person.group].fullname)
+                _render(entity, variant, choice, order, templates, augmentations[entity.group].fullname)
             )
     return entries
 
@@ -38,7 +38,7 @@ def make_entries(
 def _plan(
     augmentation: Augmentation, templates: Mapping[str, Sequence[Template]], rng: np.random.Generator
 ) -> list[tuple[list[int], list[int]]]:
-    """For each entry of one person: the template index per attribute, and the order of the attributes."""
+    """For each entry of one entity: the template index per attribute, and the order of the attributes."""
     n_entries = augmentation.entries
     choices: list[list[int]] = []
     for attribute in ATTRIBUTES:
@@ -62,7 +62,7 @@ def _draw_order(augmentation: Augmentation, rng: np.random.Generator) -> list[in
 
 
 def _render(
-    person: Person,
+    entity: Entity,
     variant: int,
     choice: list[int],
     order: list[int],
@@ -77,9 +77,9 @@ def _render(
     for rank, index in enumerate(order):
         attribute = ATTRIBUTES[index]
         sentence = templates[attribute][choice[index]].render(
-            full_name=person.full_name,
-            pronoun=person.pronoun,
-            value=person.values[attribute],
+            name=entity.name,
+            pronoun=entity.pronoun,
+            value=entity.values[attribute],
             use_name=fullname or rank == 0,
         )
         if sentence.name_span:
@@ -89,4 +89,4 @@ def _render(
         sentences[attribute] = (at, at + len(sentence.text))
         parts.append(sentence.text)
         at += len(sentence.text) + 1
-    return Entry(person.id, variant, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)
+    return Entry(entity.id, variant, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)

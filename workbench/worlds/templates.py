@@ -1,4 +1,4 @@
-"""Sentence templates: one fact about one person as one English sentence, with the places of its words.
+"""Sentence templates: one fact about one entity as one English sentence, with the places of its words.
 
 - `{subject}` `{subject's}` `{object}`: the one mention that may be the full name or a pronoun (he, his, him)
 - `{they}` `{their}` `{them}`: further mentions, always pronouns
@@ -31,7 +31,7 @@ class Sentence:
     subject_span: Span  # the mention slot as rendered: "Anya Li", "Anya Li's", "She", "her"
     subject_is_name: bool
     name_span: Span | None  # the full name alone, without 's; None where the slot is a pronoun
-    pronoun_spans: tuple[Span, ...]  # every pronoun of the person in reading order, the slot's own included
+    pronoun_spans: tuple[Span, ...]  # every pronoun of the entity in reading order, the slot's own included
     value_span: Span
 
 
@@ -62,7 +62,7 @@ class _Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence about one attribute with a slot for a person and one for a value; see `parse_template`."""
+    """A sentence about one attribute with a slot for an entity and one for a value; see `parse_template`."""
 
     attribute: str
     source: str
@@ -70,20 +70,20 @@ class Template:
 
     @property
     def words_before_value(self) -> int:
-        """How many words stand before the value; the person's slot counts as one."""
+        """How many words stand before the value; the entity's slot counts as one."""
         return len(self.source.partition("{value}")[0].split())
 
     @property
     def n_words(self) -> int:
-        """How many words the template has; the person's slot and the value count as one each."""
+        """How many words the template has; the entity's slot and the value count as one each."""
         return len(self.source.split())
 
     @cached_property
     def _layouts(self) -> dict[tuple[str, bool], _Layout]:
         return {(p, name): _lay_out(self.pieces, p, name) for p in PRONOUNS for name in (False, True)}
 
-    def render(self, *, full_name: str, pronoun: str, value: str, use_name: bool) -> Sentence:
-        """Write the sentence about one person, by full name if `use_name`, else as "he", "she" or "they".
+    def render(self, *, name: str, pronoun: str, value: str, use_name: bool) -> Sentence:
+        """Write the sentence about one entity, by full name if `use_name`, else as "he", "she" or "they".
 
         A value that ends in a full stop ("Acme Inc.") ends the sentence too: there is no second one.
         """
@@ -92,8 +92,8 @@ class Template:
             raise WorkbenchError(f"unknown pronoun {pronoun!r}; use one of {', '.join(PRONOUNS)}")
         (before, between, after), mention, possessive, value_first, pronouns = layout
         if use_name:
-            ending = "" if not possessive else "'" if full_name.endswith("s") else "'s"
-            mention = full_name + ending
+            ending = "" if not possessive else "'" if name.endswith("s") else "'s"
+            mention = name + ending
         first, second = (value, mention) if value_first else (mention, value)
         if after == "." and second.endswith("."):
             after = ""
@@ -104,7 +104,7 @@ class Template:
         own, shifts = [] if use_name else [subject_span], (0, end_1, end_2)
         further = [(shifts[part] + start, shifts[part] + end) for part, start, end in pronouns]
         pronoun_spans = tuple(sorted(own + further))
-        name_span = (subject_span[0], subject_span[0] + len(full_name)) if use_name else None
+        name_span = (subject_span[0], subject_span[0] + len(name)) if use_name else None
         text = before + first + between + second + after
         return Sentence(text, subject_span, use_name, name_span, pronoun_spans, value_span)
 

@@ -58,7 +58,7 @@
     let interval = "";
     if (shown("ci_low") !== null) interval = `  (95 %: ${percent(shown("ci_low"), 1)}–${percent(shown("ci_high"), 1)})`;
     lines.push(`accuracy ${percent(accuracy, 1)} %${interval}`, `chance ${percent(shown("chance"), 1)} %`);
-    const extra = { accuracy_not_next: "where it is not the next value", control: "shuffled labels", train_accuracy: "train people" };
+    const extra = { accuracy_not_next: "where it is not the next value", control: "shuffled labels", train_accuracy: "train entities" };
     for (const [name, words] of Object.entries(extra)) {
       if (shown(name) !== null) lines.push(`${words} ${percent(shown(name), 1)} %`);
     }

@@ -15,10 +15,10 @@ from workbench_app.missing import missing
 from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
-SPLITS = (("test", "Test people"), ("train", "Train people"))
+SPLITS = (("test", "Test entities"), ("train", "Train entities"))
 PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
 HOW_TO_READ = (
-    "Questions put to each model, by the half of people they are about: nobody’s questions in the test half were ever "
+    "Questions put to each model, by the half of entities they are about: no question of the test half was ever "
     "trained on, so an answer there was got out of the biographies."
 )
 # half, variable, heading, ends of the interval
@@ -76,7 +76,7 @@ def _box(
         at,
         _heads(),
         [(attribute_label(a), [_accuracies(data, step, a) for step in steps]) for a in asked],
-        "Percent of people, whole answers with their 95 % interval",
+        "Percent of entities, whole answers with their 95 % interval",
     )
     kinds = [str(kind) for kind in data["answer_kind"].values.tolist()]
     said, told = _table(
@@ -85,16 +85,16 @@ def _box(
         at,
         [html.Tr([html.Td(), *[html.Th(kind, scope="col") for kind in kinds]])],
         [(attribute_label(a), [_said(data, step, a, split) for step in steps]) for a in asked],
-        f"What was said, percent of the answers about {split} people",
+        f"What was said, percent of the answers about {split} entities",
     )
     links = view.links(entry, set_name)
-    people = " and ".join(
+    entities = " and ".join(
         f"{int(data['n'].sel(split=half).isel(checkpoint=at).max()):,} {half}" for half in ("test", "train")
     )
     box = cards.card(
         entry.id,
         html.Div([accuracies, said], className="grid even"),
-        sub=f"{_name(set_name)}; {people} people asked",
+        sub=f"{_name(set_name)}; {entities} entities asked",
         actions=[
             cards.shown_at(f"answers-{number}", steps[at]),
             cards.downloads("", links),
@@ -177,5 +177,5 @@ def _order(name: str) -> tuple[int, int, str]:
 
 
 def _missing(view: View, entry: RunEntry) -> Component:
-    text = "No questions have been put to this run. Finetune it on those about the train people, then evaluate it:"
+    text = "No questions have been put to this run. Finetune it on those about the train entities, then evaluate it:"
     return missing(view, entry, text, *ask_commands(entry))

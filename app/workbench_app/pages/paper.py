@@ -13,7 +13,7 @@ from workbench_app.view import Component, Page, View, union_of_steps
 
 HOW_TO_READ = (
     "Figures 5 and 13(c) of Allen-Zhu and Li, “Physics of Language Models: Part 3.1” (arXiv 2309.14316), beside "
-    "ours. The paper has 100,000 people and a 124M model: compare the pattern, not "
+    "ours. The paper has 100,000 entities and a 124M model: compare the pattern, not "
     "the digits; chance differs where the pools do."
 )
 
@@ -53,7 +53,7 @@ def _row(
     paper_card = cards.card(
         f"Paper: {arm}",
         cards.heat(paper_id, view.themed(figure), key, f"The paper's P-probe heatmap of {arm}"),
-        sub="GPT-2 124M, 100,000 people",
+        sub="GPT-2 124M, 100,000 entities",
         actions=[cards.downloads(paper_id)],
     )
     paper_panel = {"id": paper_id, "kind": "heat", "parts": [paper_part], "closed": True, "still": True}

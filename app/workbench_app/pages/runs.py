@@ -37,7 +37,7 @@ COLUMNS: list[dict[str, Any]] = [
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
     {"field": "augmentation", "headerName": "Augmentation", "minWidth": 132, "flex": 2, "tooltipField": "augmentation"},
     {"field": "model", "headerName": "Model", "minWidth": 132, "flex": 1},
-    {"field": "people", "headerName": "People", "width": 78, **NUMBER, **THOUSANDS},
+    {"field": "entities", "headerName": "Entities", "width": 78, **NUMBER, **THOUSANDS},
     {"field": "probed", "headerName": "Probed", "minWidth": 236, "flex": 3, "tooltipField": "sets", "wrapText": True,
      "autoHeight": True},
     {"field": "loss", "headerName": "Loss", "width": 74, **NUMBER},
@@ -56,7 +56,7 @@ KINDS = {
     "seen": "Sets",
     "attention": "Attention",
     "qa": "Answers",
-    "person": "Person",
+    "entity": "Entity",
 }
 STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}
 
@@ -115,7 +115,7 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "fault": entry.fault or "",
         "augmentation": entry.augmentation,
         "model": f"{recipe.model.architecture} {recipe.model.preset}" if recipe else "",
-        "people": sum(group.people for group in recipe.groups) if recipe else None,
+        "entities": sum(group.people for group in recipe.groups) if recipe else None,
         "exposures": recipe.training.exposures if recipe else None,
         "seed": recipe.seed if recipe else None,
         "checkpoints": len(entry.steps),

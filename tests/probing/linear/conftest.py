@@ -9,17 +9,17 @@ import pytest
 
 @dataclass(frozen=True)
 class Planted:
-    """features: [M, N, D]. labels: int [N, T]. Every person has `texts` texts; half of the people are train."""
+    """features: [M, N, D]. labels: int [N, T]. Every entity has `texts` texts; half of the entities are train."""
 
     features: np.ndarray
     labels: np.ndarray
-    people: np.ndarray
+    entities: np.ndarray
     train: np.ndarray
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """In the order of `fit_probes`."""
-        return self.features, self.labels, self.people, self.train
+        return self.features, self.labels, self.entities, self.train
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def planted() -> Callable[..., Planted]:
         *,
         sets: int = 2,
         targets: int = 1,
-        people: int = 400,
+        entities: int = 400,
         texts: int = 1,
         width: int = 16,
         classes: int = 4,
@@ -39,16 +39,16 @@ def planted() -> Callable[..., Planted]:
         seed: int = 0,
     ) -> Planted:
         rng = np.random.default_rng(seed)
-        train_people = rng.permutation(people) < people // 2
-        of_person = np.empty((people, targets), np.int64)
+        train_entities = rng.permutation(entities) < entities // 2
+        of_entity = np.empty((entities, targets), np.int64)
         for half in (
-            train_people,
-            ~train_people,
+            train_entities,
+            ~train_entities,
         ):  # every class equally often in each half: chance is 1 / classes
             even = np.arange(half.sum()) % classes
-            of_person[half] = np.stack([rng.permutation(even) for _ in range(targets)], 1)
-        labels = np.repeat(of_person, texts, axis=0)
-        features = rng.normal(size=(sets, people * texts, width))
+            of_entity[half] = np.stack([rng.permutation(even) for _ in range(targets)], 1)
+        labels = np.repeat(of_entity, texts, axis=0)
+        features = rng.normal(size=(sets, entities * texts, width))
         for (m, t), strength in where.items():
             means = rng.normal(size=(classes, width))
             means *= strength / np.linalg.norm(means, axis=1, keepdims=True)
@@ -58,7 +58,7 @@ def planted() -> Callable[..., Planted]:
         ):  # like activations: directions of very different size, an offset, and scales per feature
             mixing = np.linalg.qr(rng.normal(size=(width, width)))[0] * np.geomspace(3, 0.1, width)
             features = features @ mixing.T * rng.uniform(0.1, 10, width) + rng.normal(size=width) * 5
-        who = np.repeat(np.arange(people), texts)
-        return Planted(features.astype(np.float32), labels, who, train_people[who])
+        who = np.repeat(np.arange(entities), texts)
+        return Planted(features.astype(np.float32), labels, who, train_entities[who])
 
     return make

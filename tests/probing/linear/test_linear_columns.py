@@ -1,4 +1,4 @@
-"""Label columns: shuffling by person, validation by person, equal columns once."""
+"""Label columns: shuffling by entity, validation by entity, equal columns once."""
 
 import numpy as np
 import pytest
@@ -7,55 +7,55 @@ from workbench.probing.linear.columns import (
     make_columns,
     name_by_first_text,
     pad_sizes,
-    shuffle_by_person,
+    shuffle_by_entity,
     validation_texts,
 )
 
-PEOPLE = np.repeat(np.arange(60), 3)
-TRAIN = PEOPLE < 30
-LABELS = np.stack([PEOPLE % 5, PEOPLE % 3], 1)
+ENTITIES = np.repeat(np.arange(60), 3)
+TRAIN = ENTITIES < 30
+LABELS = np.stack([ENTITIES % 5, ENTITIES % 3], 1)
 
 
-def test_shuffling_keeps_labels_by_person_and_by_half() -> None:
-    shuffled = shuffle_by_person(LABELS, PEOPLE, TRAIN, seed=0)
+def test_shuffling_keeps_labels_by_entity_and_by_half() -> None:
+    shuffled = shuffle_by_entity(LABELS, ENTITIES, TRAIN, seed=0)
     for t in range(2):
-        for person in range(60):
-            assert len(set(shuffled[person == PEOPLE, t])) == 1
+        for entity in range(60):
+            assert len(set(shuffled[entity == ENTITIES, t])) == 1
         for half in (TRAIN, ~TRAIN):
             np.testing.assert_array_equal(np.sort(shuffled[half, t]), np.sort(LABELS[half, t]))
     assert (shuffled != LABELS).any()
 
 
-def test_the_same_people_change_places_for_every_target() -> None:
+def test_the_same_entities_change_places_for_every_target() -> None:
     joint = {tuple(row) for row in LABELS[::3]}
-    shuffled = shuffle_by_person(LABELS, PEOPLE, TRAIN, seed=3)
+    shuffled = shuffle_by_entity(LABELS, ENTITIES, TRAIN, seed=3)
     assert {tuple(row) for row in shuffled[::3]} == joint
     donors = np.stack([np.arange(180) // 3, 100 + np.arange(180) // 3], 1)
-    moved = shuffle_by_person(donors, PEOPLE, TRAIN, seed=3)
+    moved = shuffle_by_entity(donors, ENTITIES, TRAIN, seed=3)
     np.testing.assert_array_equal(moved[:, 0] + 100, moved[:, 1])
 
 
 def test_labels_that_are_missing_stay_missing_and_travel_nowhere() -> None:
     labels = LABELS.copy()
     labels[::7] = -1
-    shuffled = shuffle_by_person(labels, PEOPLE, TRAIN, seed=0)
+    shuffled = shuffle_by_entity(labels, ENTITIES, TRAIN, seed=0)
     np.testing.assert_array_equal(shuffled < 0, labels < 0)
 
 
-def test_train_labels_are_shuffled_without_looking_at_test_people() -> None:
+def test_train_labels_are_shuffled_without_looking_at_test_entities() -> None:
     other = LABELS.copy()
     other[~TRAIN] = 0
-    more_people = np.where(TRAIN, PEOPLE, PEOPLE + 1000)
-    one = shuffle_by_person(LABELS, PEOPLE, TRAIN, seed=0)[TRAIN]
-    np.testing.assert_array_equal(one, shuffle_by_person(other, more_people, TRAIN, seed=0)[TRAIN])
+    more_entities = np.where(TRAIN, ENTITIES, ENTITIES + 1000)
+    one = shuffle_by_entity(LABELS, ENTITIES, TRAIN, seed=0)[TRAIN]
+    np.testing.assert_array_equal(one, shuffle_by_entity(other, more_entities, TRAIN, seed=0)[TRAIN])
 
 
-def test_validation_is_by_person_and_only_of_train_people() -> None:
-    held_out = validation_texts(PEOPLE, TRAIN, seed=0)
+def test_validation_is_by_entity_and_only_of_train_entities() -> None:
+    held_out = validation_texts(ENTITIES, TRAIN, seed=0)
     assert not (held_out & ~TRAIN).any()
     assert held_out.sum() == 3 * round(0.15 * 30)
-    assert len(np.unique(PEOPLE[held_out])) * 3 == held_out.sum()
-    assert (held_out != validation_texts(PEOPLE, TRAIN, seed=1)).any()
+    assert len(np.unique(ENTITIES[held_out])) * 3 == held_out.sum()
+    assert (held_out != validation_texts(ENTITIES, TRAIN, seed=1)).any()
 
 
 def test_names_follow_the_train_texts() -> None:
@@ -64,19 +64,19 @@ def test_names_follow_the_train_texts() -> None:
 
 
 def test_equal_columns_are_kept_once_and_sorted_by_size() -> None:
-    labels = np.stack([PEOPLE % 5, (PEOPLE % 5) * 10, PEOPLE % 3], 1)
-    columns = make_columns(labels, [None] * 3, PEOPLE, TRAIN, (0, 1), controls=True, depends_on_seed=False)
+    labels = np.stack([ENTITIES % 5, (ENTITIES % 5) * 10, ENTITIES % 3], 1)
+    columns = make_columns(labels, [None] * 3, ENTITIES, TRAIN, (0, 1), controls=True, depends_on_seed=False)
     assert columns.n_classes == (3, 3, 3, 5, 5, 5)
     np.testing.assert_array_equal(columns.place_TS2[0], columns.place_TS2[1])
     assert columns.place_TS2[0, 0, 0] == columns.place_TS2[0, 1, 0]  # two seeds, one fit
     assert columns.place_TS2[0, 0, 1] != columns.place_TS2[0, 1, 1]  # but each shuffles its own way
-    apart = make_columns(labels, [0, 1, 2], PEOPLE, TRAIN, (0,), controls=False, depends_on_seed=True)
+    apart = make_columns(labels, [0, 1, 2], ENTITIES, TRAIN, (0,), controls=False, depends_on_seed=True)
     assert apart.n_classes == (3, 5, 5)  # not in the same texts: not the same probe
 
 
-def test_classes_of_test_people_alone_are_never_confused_with_train_classes() -> None:
-    labels = np.where(TRAIN, PEOPLE % 2, 2 + PEOPLE % 2)[:, None]
-    columns = make_columns(labels, [None], PEOPLE, TRAIN, (0,), controls=False, depends_on_seed=False)
+def test_classes_of_test_entities_alone_are_never_confused_with_train_classes() -> None:
+    labels = np.where(TRAIN, ENTITIES % 2, 2 + ENTITIES % 2)[:, None]
+    columns = make_columns(labels, [None], ENTITIES, TRAIN, (0,), controls=False, depends_on_seed=False)
     assert columns.n_classes == (2,)
     assert columns.labels_NK[TRAIN].max() == 1
     assert columns.labels_NK[~TRAIN].min() == 2

@@ -23,7 +23,7 @@ def test_the_linear_engine_counts_what_it_scores(planted: Callable[..., Any]) ->
         values = result["confusion_values"].values[target]
         assert sorted(values[:4]) == [f"{prefix}{c}" for c in range(4)]
         assert not any(values[4:])
-        for v in range(4):  # a row counts the test texts of the person's own value
+        for v in range(4):  # a row counts the test texts of the entity's own value
             there = data.labels[~data.train, target] == int(values[v][1])
             assert (
                 result["confusion"].isel(target=target, true_value=v).sum("said_value") == there.sum()

@@ -63,7 +63,7 @@ class MeanDifference:
 
 @pytest.fixture(scope="module")
 def data(planted: Callable[..., Any]) -> Any:
-    return planted({(1, 0): 4.0}, people=300, width=8)
+    return planted({(1, 0): 4.0}, entities=300, width=8)
 
 
 @pytest.mark.parametrize(

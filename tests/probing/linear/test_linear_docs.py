@@ -21,9 +21,9 @@ def test_the_examples_of_the_page_run() -> None:
     assert names["probe"].weights_CD.shape == (4, 32)
 
     rng = np.random.default_rng(0)
-    people, labels = np.arange(400), np.arange(400) % 4
-    vectors, train = rng.normal(size=(400, 8)) + 3 * np.eye(4, 8)[labels], people < 200
-    own = fit_probes(vectors, labels, people, train, probe=names["MeanDifference"])
+    entities, labels = np.arange(400), np.arange(400) % 4
+    vectors, train = rng.normal(size=(400, 8)) + 3 * np.eye(4, 8)[labels], entities < 200
+    own = fit_probes(vectors, labels, entities, train, probe=names["MeanDifference"])
     assert float(own.accuracy[0]) > 0.8
     settings = {"numbers=[125, 250, 500, 1000]": "numbers=[50, 200]", '"city/whole"': '"target 0"'}
     last = blocks[4]
@@ -35,7 +35,7 @@ def test_the_examples_of_the_page_run() -> None:
         {
             "vectors": vectors,
             "labels": labels,
-            "people": people,
+            "entities": entities,
             "train": train,
             "learning_curve": learning_curve,
         },

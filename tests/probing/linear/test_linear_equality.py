@@ -39,7 +39,7 @@ def make_batch(features: np.ndarray, labels: np.ndarray, n_classes: tuple[int, .
 def test_logistic_equals_scikit_learn_within_half_a_point(
     planted: Callable[..., Any], l2: float, precision: str
 ) -> None:
-    data = planted({(m, t): 1.0 + m + t for m in range(4) for t in range(3)}, sets=4, targets=3, people=1600,
+    data = planted({(m, t): 1.0 + m + t for m in range(4) for t in range(3)}, sets=4, targets=3, entities=1600,
                    width=24, classes=6, correlated=True)  # fmt: skip
     result = fit_probes(*data.arrays, probe=LogisticProbe(l2=l2, precision=precision), controls=False)
     inputs = standardised(data.features, data.train)
@@ -56,7 +56,7 @@ def test_logistic_equals_scikit_learn_within_half_a_point(
 
 
 def test_logistic_in_float32_finds_the_weights_of_scikit_learn(planted: Callable[..., Any]) -> None:
-    data = planted({(0, 0): 2.0}, sets=1, people=500, correlated=True)
+    data = planted({(0, 0): 2.0}, sets=1, entities=500, correlated=True)
     n = int(data.train.sum())
     probe = LogisticProbe(l2=5.0, tolerance=1e-7, precision="fp32")
     fitted = probe.fit_batched(make_batch(data.features[:, data.train], data.labels[data.train], (4,)))
@@ -139,15 +139,15 @@ def test_a_column_with_missing_labels_is_solved_on_its_own_texts(planted: Callab
 
 def test_a_batch_gives_every_probe_what_it_gets_alone(planted: Callable[..., Any]) -> None:
     """Different numbers of classes, other columns and other feature sets beside it change no answer."""
-    data = planted({(0, 0): 2.0, (1, 1): 1.5}, targets=2, people=800)
+    data = planted({(0, 0): 2.0, (1, 1): 1.5}, targets=2, entities=800)
     labels = data.labels.copy()
     labels[:, 1] %= 2
     probe = LogisticProbe(l2=10.0, tolerance=1e-6, precision="fp32")
-    together = fit_probes(data.features, labels, data.people, data.train, probe=probe, controls=False)
+    together = fit_probes(data.features, labels, data.entities, data.train, probe=probe, controls=False)
     for m in range(2):
         for t in range(2):
             alone = fit_probes(
-                data.features[m], labels[:, [t]], data.people, data.train, probe=probe, controls=False
+                data.features[m], labels[:, [t]], data.entities, data.train, probe=probe, controls=False
             )
             assert abs(float(together.accuracy[m, t] - alone.accuracy[0])) <= 1 / 400
 
@@ -155,7 +155,7 @@ def test_a_batch_gives_every_probe_what_it_gets_alone(planted: Callable[..., Any
 def test_rows_read_in_blocks_give_the_same_probe(
     planted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = planted({(0, 0): 2.0}, people=1500)
+    data = planted({(0, 0): 2.0}, entities=1500)
     probe = LogisticProbe(l2=(100.0, 10.0), tolerance=1e-6, precision="fp32")
     whole = fit_probes(*data.arrays, probe=probe)
     monkeypatch.setattr("workbench.probing.linear.losses.BLOCK_BYTES", 1)
@@ -166,7 +166,7 @@ def test_rows_read_in_blocks_give_the_same_probe(
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_accuracies_of_the_cpu(planted: Callable[..., Any]) -> None:
-    data = planted({(m, 0): float(m) for m in range(6)}, sets=6, people=2000)
+    data = planted({(m, 0): float(m) for m in range(6)}, sets=6, entities=2000)
     for probe in ("logistic", "ridge", "lda", "nearest-mean", "mlp"):
         cpu, gpu = (fit_probes(*data.arrays, probe=probe, device=device) for device in ("cpu", "cuda"))
         assert float(abs(cpu.accuracy - gpu.accuracy).mean()) < 0.01

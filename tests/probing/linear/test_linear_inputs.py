@@ -16,11 +16,16 @@ QUICK = LogisticProbe(l2=10.0)
 
 @pytest.fixture(scope="module")
 def data(planted: Callable[..., Any]) -> Any:
-    return planted({(1, 0): 4.0}, people=200, width=6)
+    return planted({(1, 0): 4.0}, entities=200, width=6)
 
 
 def bad(data: Any, **changes: Any) -> dict[str, Any]:
-    arrays = {"features": data.features, "labels": data.labels, "people": data.people, "train": data.train}
+    arrays = {
+        "features": data.features,
+        "labels": data.labels,
+        "entities": data.entities,
+        "train": data.train,
+    }
     return arrays | {"probe": QUICK} | changes
 
 
@@ -34,19 +39,21 @@ CASES: list[tuple[str, Callable[[Any], dict[str, Any]], str]] = [
     (
         "one class",
         lambda d: bad(d, labels=np.zeros_like(d.labels), targets=["city"]),
-        r"Target 'city' has only one class among the train people",
+        r"Target 'city' has only one class among the train entities",
     ),
     (
         "no label",
         lambda d: bad(d, labels=np.full_like(d.labels, -1)),
-        r"Target 'target 0' has no label among the train people",
+        r"Target 'target 0' has no label among the train entities",
     ),
     (
-        "fewer people than classes",
+        "fewer entities than classes",
         lambda d: bad(
-            d, labels=np.arange(200)[:, None] % 90, people=np.where(d.train, d.people % 40, 1000 + d.people)
+            d,
+            labels=np.arange(200)[:, None] % 90,
+            entities=np.where(d.train, d.entities % 40, 1000 + d.entities),
         ),
-        r"has \d+ classes but only \d+ train people",
+        r"has \d+ classes but only \d+ train entities",
     ),
     (
         "not a number",
@@ -54,17 +61,17 @@ CASES: list[tuple[str, Callable[[Any], dict[str, Any]], str]] = [
         r"The features of layer=9 hold a value that is not finite in row 17",
     ),
     (
-        "person in both halves",
-        lambda d: bad(d, people=np.zeros(200, int)),
-        r"Person 0 is in both halves of the split \(1 people are\)",
+        "entity in both halves",
+        lambda d: bad(d, entities=np.zeros(200, int)),
+        r"Entity 0 is in both halves of the split \(1 entities are\)",
     ),
-    ("no test people", lambda d: bad(d, train=np.ones(200, bool)), r"There is no test text"),
+    ("no test entities", lambda d: bad(d, train=np.ones(200, bool)), r"There is no test text"),
     (
         "labels too short",
         lambda d: bad(d, labels=d.labels[:-1]),
         r"labels has the shape \(199, 1\), but the features",
     ),
-    ("people too short", lambda d: bad(d, people=d.people[:-1]), r"people has the shape \(199,\)"),
+    ("entities too short", lambda d: bad(d, entities=d.entities[:-1]), r"entities has the shape \(199,\)"),
     (
         "labels are real numbers",
         lambda d: bad(d, labels=d.labels * 1.0),
@@ -97,18 +104,18 @@ def test_bad_input(data: Any, make: Callable[[Any], dict[str, Any]], message: st
         fit_probes(**make(data))
 
 
-def test_a_learning_curve_of_too_many_people(data: Any) -> None:
+def test_a_learning_curve_of_too_many_entities(data: Any) -> None:
     with pytest.raises(
-        WorkbenchError, match=r"asks for \[50, 500\] train people; give numbers from 2 to the 100"
+        WorkbenchError, match=r"asks for \[50, 500\] train entities; give numbers from 2 to the 100"
     ):
         learning_curve(*data.arrays, numbers=[500, 50])
 
 
-def test_few_people_per_class_are_warned_of(planted: Callable[..., Any]) -> None:
-    data = planted({}, people=100, classes=10)
+def test_few_entities_per_class_are_warned_of(planted: Callable[..., Any]) -> None:
+    data = planted({}, entities=100, classes=10)
     result = fit_probes(*data.arrays, probe=QUICK, targets=["university/whole"])
     assert (
-        "university/whole: 50 train people for 10 classes (5.0 per class, fewer than 20)"
+        "university/whole: 50 train entities for 10 classes (5.0 per class, fewer than 20)"
         in result.attrs["warnings"]
     )
 
@@ -135,7 +142,7 @@ def test_half_precision_features_are_read(data: Any) -> None:
 
 
 def test_cells_of_several_dimensions_become_dimensions(planted: Callable[..., Any]) -> None:
-    data = planted({(5, 0): 4.0}, sets=6, people=200, width=6)
+    data = planted({(5, 0): 4.0}, sets=6, entities=200, width=6)
     features = data.features.reshape(2, 3, 200, 6)
     cells = {"layer": [0, "final"], "position": range(3)}
     result = fit_probes(features, *data.arrays[1:], probe=QUICK, cells=cells, targets=["city"], seeds=(0, 5))

@@ -8,11 +8,11 @@ from sklearn.metrics import f1_score
 from workbench.probing.linear.scores import (
     Answers,
     count_right,
-    interval_by_person,
+    interval_by_entity,
     read_answers,
     score_answers,
 )
-from workbench.results.statistics import bootstrap_by_person
+from workbench.results.statistics import bootstrap_by_entity
 
 
 def test_answers_are_read_column_by_column() -> None:
@@ -74,12 +74,12 @@ def test_texts_that_do_not_count_take_no_part() -> None:
     assert scores["chance"][0, 0] == pytest.approx(2 / 3)
 
 
-def test_the_interval_by_person_is_the_bootstrap_of_the_statistics_module() -> None:
+def test_the_interval_by_entity_is_the_bootstrap_of_the_statistics_module() -> None:
     rng = np.random.default_rng(0)
-    people = np.repeat(np.arange(100), 4)
+    entities = np.repeat(np.arange(100), 4)
     right = rng.random((1, 2, 400)) < np.repeat(rng.random((1, 2, 100)), 4, axis=2)
     counted = torch.ones(1, 2, 400, dtype=torch.bool)
-    low, high = interval_by_person(torch.from_numpy(right), counted, people)
+    low, high = interval_by_entity(torch.from_numpy(right), counted, entities)
     for k in range(2):
-        expected = bootstrap_by_person(right[0, k], people, resamples=4000)
+        expected = bootstrap_by_entity(right[0, k], entities, resamples=4000)
         assert (low[0, k], high[0, k]) == pytest.approx(expected, abs=0.01)

@@ -1,4 +1,4 @@
-"""Theorems on planted data: what is there is found, what is not is not, and nothing leaks from the test people."""
+"""Theorems on planted data: what is there is found, what is not is not, and nothing leaks from the test entities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -63,8 +63,8 @@ def test_null_cells_score_chance_within_their_interval(planted: Callable[..., An
     assert abs(float(result.accuracy.mean()) - 0.25) < 0.01
 
 
-def test_null_cells_with_several_texts_a_person(planted: Callable[..., Any]) -> None:
-    data = planted({}, sets=100, texts=3, people=300)
+def test_null_cells_with_several_texts_a_entity(planted: Callable[..., Any]) -> None:
+    data = planted({}, sets=100, texts=3, entities=300)
     result = fit_probes(*data.arrays, probe=LogisticProbe(l2=100.0), controls=False)
     outside = int(((result.ci_low > 0.25) | (result.ci_high < 0.25)).sum())
     assert outside <= 14
@@ -88,7 +88,7 @@ def test_changing_test_rows_changes_nothing_fitted(planted: Callable[..., Any], 
     other_labels[~data.train] = 7 - other_labels[~data.train]
     before, after = Recorder(PROBES[name]), Recorder(PROBES[name])
     first = fit_probes(*data.arrays, probe=before)
-    second = fit_probes(changed, other_labels, data.people, data.train, probe=after)
+    second = fit_probes(changed, other_labels, data.entities, data.train, probe=after)
     probe_inputs = torch.from_numpy(data.features)
     for one, two in zip(before.fits, after.fits, strict=True):
         assert torch.equal(
@@ -108,19 +108,19 @@ def test_a_probe_is_given_train_texts_alone(planted: Callable[..., Any]) -> None
     np.testing.assert_array_equal(given.numpy(), data.features[:, data.train])
 
 
-def test_targets_that_cut_people_alike_are_fitted_once(planted: Callable[..., Any]) -> None:
+def test_targets_that_cut_entities_alike_are_fitted_once(planted: Callable[..., Any]) -> None:
     data = planted({(0, 0): 2.0})
     renamed = np.array([30, 10, 20, 0])[data.labels[:, 0]]
     labels = np.stack([data.labels[:, 0], renamed], 1)
     recorder = Recorder(LogisticProbe(l2=1.0))
-    result = fit_probes(data.features, labels, data.people, data.train, probe=recorder)
+    result = fit_probes(data.features, labels, data.entities, data.train, probe=recorder)
     assert len(recorder.batches[0].n_classes) == 2  # one with its labels, one shuffled
     np.testing.assert_array_equal(result.accuracy[:, 0], result.accuracy[:, 1])
 
 
 def test_texts_that_are_not_in_a_cell_take_no_part(planted: Callable[..., Any]) -> None:
     """Labels of absent texts are made nonsense; every score equals that of a problem without these texts."""
-    data = planted({(0, 0): 3.0, (1, 0): 3.0}, people=600)
+    data = planted({(0, 0): 3.0, (1, 0): 3.0}, entities=600)
     present = np.random.default_rng(0).random((2, 600, 1)) < 0.6
     broken = data.features.copy()
     broken[~present[..., 0]] *= -3
@@ -134,7 +134,7 @@ def test_texts_that_are_not_in_a_cell_take_no_part(planted: Callable[..., Any]) 
             alone = fit_probes(
                 data.features[m, kept],
                 data.labels[kept],
-                data.people[kept],
+                data.entities[kept],
                 data.train[kept],
                 probe=probe,
                 controls=False,
@@ -168,8 +168,8 @@ def test_next_value_entries_are_left_out_of_the_second_accuracy(planted: Callabl
     assert 0 < float(result.accuracy_not_next[0, 0]) <= 1
 
 
-def test_the_penalty_is_chosen_by_the_validation_people(planted: Callable[..., Any]) -> None:
-    data = planted({(0, 0): 6.0}, people=300, width=60)
+def test_the_penalty_is_chosen_by_the_validation_entities(planted: Callable[..., Any]) -> None:
+    data = planted({(0, 0): 6.0}, entities=300, width=60)
     result = fit_probes(*data.arrays, probe=LogisticProbe(l2=(1000.0, 1.0)), controls=False)
     assert float(result.strength[0, 0]) == 1.0
     assert float(result.strength[1, 0]) == 1000.0
@@ -196,10 +196,10 @@ def test_an_mlp_reads_what_no_linear_probe_can() -> None:
 
 
 def test_the_learning_curve_rises_for_present_knowledge_only(planted: Callable[..., Any]) -> None:
-    data = planted({(0, 0): 3.0}, people=1600, width=100, classes=8)
+    data = planted({(0, 0): 3.0}, entities=1600, width=100, classes=8)
     curve = learning_curve(*data.arrays, probe=LogisticProbe(l2=100.0), numbers=[50, 200, 800], seeds=(0, 1))
-    assert curve.accuracy.dims == ("train_people", "cell", "target", "seed")
+    assert curve.accuracy.dims == ("train_entities", "cell", "target", "seed")
     mean = curve.accuracy.mean("seed")[..., 0]
-    assert float(mean.sel(train_people=50, cell=0)) + 0.15 < float(mean.sel(train_people=800, cell=0))
-    assert abs(float(mean.sel(train_people=800, cell=1)) - 0.125) < 0.05
+    assert float(mean.sel(train_entities=50, cell=0)) + 0.15 < float(mean.sel(train_entities=800, cell=0))
+    assert abs(float(mean.sel(train_entities=800, cell=1)) - 0.125) < 0.05
     assert (curve.n == curve.n[0]).all()

@@ -54,7 +54,7 @@ def paper_q_probe(augmentation: str, *, gbert: bool = False) -> xr.Dataset:
 
 
 def paper_answers(augmentation: str, *, mixed: bool = False, gbert: bool = False) -> dict[str, float]:
-    """The paper's accuracy of answers of test people by attribute: after LoRA, or after mixed training.
+    """The paper's accuracy of answers of test entities by attribute: after LoRA, or after mixed training.
 
     gbert: of its bidirectional model (Figure 9) in place of GPT-2 (Figure 3).
 
@@ -89,7 +89,7 @@ def paper_answers_by_ratio(augmentation: str) -> dict[float, float]:
 
 
 def paper_answers_by_rank(augmentation: str) -> dict[str, tuple[float, float]]:
-    """First tokens answered about train people and answers about test people by `rank/embedding rank`, or `full`
+    """First tokens answered about train entities and answers about test entities by `rank/embedding rank`, or `full`
     (Figures 2 and 11); nothing where the paper has no such grid.
 
     >>> paper_answers_by_rank("single")["8/128"]

@@ -1,4 +1,4 @@
-"""Probes on cached activations: `fit_probes(features, labels, people, train, …)`, whatever the features are of."""
+"""Probes on cached activations: `fit_probes(features, labels, entities, train, …)`, whatever the features are of."""
 
 from workbench.probing.linear.batch import BatchedProbe, FittedBatch, LinearMap, TrainBatch
 from workbench.probing.linear.closed_form import ClosedFormProbe, fit_lda, fit_nearest_mean, fit_ridge

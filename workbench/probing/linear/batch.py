@@ -20,7 +20,7 @@ class TrainBatch:
 
     features_MND: float32, as captured, not standardised. labels_MNK: int64, -1 where a text is not in that column
     of that feature set. n_classes: room for each column's classes, at least as many as it has. validation_NK: the
-    texts of the people a column may choose hyper-parameters and stop by. seeds: of each column.
+    texts of the entities a column may choose hyper-parameters and stop by. seeds: of each column.
     """
 
     features_MND: torch.Tensor
@@ -41,11 +41,11 @@ class TrainBatch:
         return torch.cat([torch.arange(size) for size in self.n_classes]).to(self.features_MND.device)
 
     def without_validation(self) -> torch.Tensor:
-        """The labels of the texts to fit while the validation people are left out [M, N, K]."""
+        """The labels of the texts to fit while the validation entities are left out [M, N, K]."""
         return self.labels_MNK.masked_fill(self.validation_NK, ABSENT)
 
     def only_validation(self) -> torch.Tensor:
-        """The labels of the validation people's texts [M, N, K]."""
+        """The labels of the validation entities' texts [M, N, K]."""
         return self.labels_MNK.masked_fill(~self.validation_NK, ABSENT)
 
 

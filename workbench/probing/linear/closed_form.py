@@ -72,7 +72,7 @@ class ClosedFormProbe:
 
     @property
     def depends_on_seed(self) -> bool:
-        """Only through the validation people."""
+        """Only through the validation entities."""
         return len(self.strengths) > 1
 
     def fit_batched(self, batch: TrainBatch) -> FittedBatch:

@@ -1,4 +1,4 @@
-"""Label columns: every target for every seed, once with its labels and once with labels shuffled by person.
+"""Label columns: every target for every seed, once with its labels and once with labels shuffled by entity.
 
 Shapes: N texts, T targets, S seeds, K distinct columns.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from workbench.probing.linear.batch import ABSENT
 from workbench.seeds import make_rng
 
-VALIDATION_SHARE = 0.15  # of the train people
+VALIDATION_SHARE = 0.15  # of the train entities
 PAD_FROM = 0.7  # a column with at least this share of its neighbour's classes is padded to as many
 
 
@@ -40,7 +40,7 @@ class Columns:
 def make_columns(
     labels_NT: np.ndarray,
     presence_T: Sequence[object],
-    people_N: np.ndarray,
+    entities_N: np.ndarray,
     train_N: np.ndarray,
     seeds: Sequence[int],
     *,
@@ -59,7 +59,7 @@ def make_columns(
     column_seeds: list[int] = []
     place_TS2 = np.full((labels_NT.shape[1], len(seeds), 2), -1)
     for s, seed in enumerate(seeds):
-        shuffled_NT = shuffle_by_person(labels_NT, people_N, train_N, seed) if controls else None
+        shuffled_NT = shuffle_by_entity(labels_NT, entities_N, train_N, seed) if controls else None
         for t in range(labels_NT.shape[1]):
             for kind, source_NT in enumerate((labels_NT, shuffled_NT)):
                 if source_NT is None:
@@ -77,7 +77,7 @@ def make_columns(
     labels_NK, sizes = np.stack(labels, 1)[:, order], sizes[order]
     new_place = np.empty_like(order)
     new_place[order] = np.arange(len(order))
-    held_out = {seed: validation_texts(people_N, train_N, seed) for seed in seeds}
+    held_out = {seed: validation_texts(entities_N, train_N, seed) for seed in seeds}
     return Columns(
         labels_NK=np.where(labels_NK < sizes, labels_NK, labels_NK - sizes + sizes.max()),
         target_K=np.array(targets)[order],
@@ -103,38 +103,38 @@ def name_by_first_text(labels_N: np.ndarray, train_N: np.ndarray) -> np.ndarray:
     return named_N
 
 
-def shuffle_by_person(
-    labels_NT: np.ndarray, people_N: np.ndarray, train_N: np.ndarray, seed: int
+def shuffle_by_entity(
+    labels_NT: np.ndarray, entities_N: np.ndarray, train_N: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Give every person another person's labels, within each half of the split (Hewitt & Liang 2019, by person).
+    """Give every entity another entity's labels, within each half of the split (Hewitt & Liang 2019, by entity).
 
-    The same people change places for every target they share. The j-th text of a person gets the label of the
-    donor's j-th text (counted round and round), so labels that belong to people stay labels of people.
+    The same entities change places for every target they share. The j-th text of an entity gets the label of the
+    donor's j-th text (counted round and round), so labels that belong to entities stay labels of entities.
     """
     shuffled_NT = np.full_like(labels_NT, ABSENT)
     for name, half_N in (("train", train_N), ("test", ~train_N)):
-        ids, person_n = np.unique(people_N[half_N], return_inverse=True)
-        key_of_person = make_rng(seed, "control", name).random(len(ids))
-        person_N = np.zeros(len(people_N), np.int64)
-        person_N[half_N] = person_n
+        ids, entity_n = np.unique(entities_N[half_N], return_inverse=True)
+        key_of_entity = make_rng(seed, "control", name).random(len(ids))
+        entity_N = np.zeros(len(entities_N), np.int64)
+        entity_N[half_N] = entity_n
         for t in range(labels_NT.shape[1]):
             texts = np.flatnonzero(half_N & (labels_NT[:, t] >= 0))
-            texts = texts[np.argsort(person_N[texts], kind="stable")]
-            persons, start, count = np.unique(person_N[texts], return_index=True, return_counts=True)
-            donor = np.argsort(key_of_person[persons], kind="stable")
-            owner = np.repeat(np.arange(len(persons)), count)
+            texts = texts[np.argsort(entity_N[texts], kind="stable")]
+            entities, start, count = np.unique(entity_N[texts], return_index=True, return_counts=True)
+            donor = np.argsort(key_of_entity[entities], kind="stable")
+            owner = np.repeat(np.arange(len(entities)), count)
             nth = np.arange(len(texts)) - start[owner]
             source = start[donor[owner]] + nth % count[donor[owner]]
             shuffled_NT[texts, t] = labels_NT[texts[source], t]
     return shuffled_NT
 
 
-def validation_texts(people_N: np.ndarray, train_N: np.ndarray, seed: int) -> np.ndarray:
-    """bool [N]: the texts of the train people to leave out for choosing and stopping (at least one person)."""
-    ids = np.unique(people_N[train_N])
+def validation_texts(entities_N: np.ndarray, train_N: np.ndarray, seed: int) -> np.ndarray:
+    """bool [N]: the texts of the train entities to leave out for choosing and stopping (at least one entity)."""
+    ids = np.unique(entities_N[train_N])
     number = max(1, round(VALIDATION_SHARE * len(ids)))
     chosen = make_rng(seed, "validation").permutation(ids)[:number]
-    return np.asarray(np.isin(people_N, chosen) & train_N)
+    return np.asarray(np.isin(entities_N, chosen) & train_N)
 
 
 def pad_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: S
     def spread(values_MK: np.ndarray, places_TS: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         return dims, values_MK[:, places_TS].reshape(shape)
 
-    kept = [name for name in scores if name not in ("right", "n_people", "confusion")]
+    kept = [name for name in scores if name not in ("right", "n_entities", "confusion")]
     data = xr.Dataset(
         {name: spread(scores[name], real) for name in kept},
         coords={**inputs.cells, "target": inputs.targets, "seed": list(seeds)},
@@ -35,10 +35,10 @@ def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: S
     if (control >= 0).all():
         data["control"] = spread(scores["accuracy"], control)
         data["selectivity"] = data["accuracy"] - data["control"]
-    # Texts of one person are not independent: the test counts people, not texts.
-    n_people = scores["n_people"]
+    # Texts of one entity are not independent: the test counts entities, not texts.
+    n_entities = scores["n_entities"]
     p_values = binomial_p_value(
-        np.round(np.nan_to_num(scores["accuracy"]) * n_people), n_people, scores["chance"]
+        np.round(np.nan_to_num(scores["accuracy"]) * n_entities), n_entities, scores["chance"]
     )
     data["p_value"] = spread(p_values, real)
     flags = np.stack(
@@ -67,7 +67,7 @@ def add_confusion(
 ) -> xr.Dataset:
     """The result with what was said about the largest classes, by the names the labels stand for."""
     real_TS = columns.place_TS2[..., 0]
-    labels_NT = np.asarray(labels).reshape(len(inputs.people_N), -1)
+    labels_NT = np.asarray(labels).reshape(len(inputs.entities_N), -1)
     names_TV = largest.name(columns.labels_NK.T, labels_NT.T, real_TS[:, 0].tolist(), class_names)
     counts = counts_MKVS[:, real_TS].reshape(*inputs.cell_shape, *real_TS.shape, *counts_MKVS.shape[2:])
     if "seed" not in data.dims:

@@ -24,8 +24,8 @@ ROUGHLY = 3  # strengths are compared at this many times the tolerance; only the
 class LogisticProbe:
     """The built-in probe `logistic`.
 
-    l2: strength of the penalty. Of several, each column's is chosen on its validation people, strongest first
-    until the held-out loss rises; then it is fitted to all train people.
+    l2: strength of the penalty. Of several, each column's is chosen on its validation entities, strongest first
+    until the held-out loss rises; then it is fitted to all train entities.
     tolerance: stop when, by its gradient, the penalised loss can fall by no more than this share of the
     cross-entropy; smaller is slower.
     precision: `auto` multiplies in bfloat16 where the processor is built for it (weights and sums stay float32).
@@ -43,7 +43,7 @@ class LogisticProbe:
 
     @property
     def depends_on_seed(self) -> bool:
-        """Only through the validation people."""
+        """Only through the validation entities."""
         return len(self.strengths) > 1
 
     def fit_batched(self, batch: TrainBatch) -> FittedBatch:

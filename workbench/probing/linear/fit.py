@@ -23,7 +23,7 @@ from workbench.probing.linear.losses import text_blocks
 from workbench.probing.linear.scores import (
     Answers,
     count_right,
-    interval_by_person,
+    interval_by_entity,
     join_answers,
     read_answers,
     score_answers,
@@ -37,7 +37,7 @@ GPU_SHARE = 0.3  # of the free memory
 def fit_probes(
     features: Features | Sequence[Any],
     labels: Any,
-    people: Any,
+    entities: Any,
     train: Any,
     test: Any = None,
     *,
@@ -54,16 +54,16 @@ def fit_probes(
     """Fit and score one probe for every feature set, target and seed.
 
     features: [*cells, N, D], anything that can be read cell by cell (array, memory map, tensor, list of [N, D]).
-    labels: int [N, T], -1 where a text has no value. people: [N]; train, test: bool [N] (test: all that is not
+    labels: int [N, T], -1 where a text has no value. entities: [N]; train, test: bool [N] (test: all that is not
     train). probe: a built-in name, an object with `fit` and `predict`, a factory, or `package.module:factory`.
     cells: names and values of the leading dimensions, e.g. `{"layer": [0, 1, 2], "position": range(6)}`.
     present: bool, broadcastable to [*cells, N, T]: the text is in the cell. next_value: likewise: the attribute is
-    the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation people and
+    the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation entities and
     any random weights. controls: also fit shuffled labels. class_names: what each target's labels 0, 1, … stand
     for; with it the answers about the largest classes are counted (`confusion`).
 
     Returns a Dataset with dims (*cells, target[, seed]) and the variables that docs/probing-linear.md lists.
-    `attrs["warnings"]` is a JSON list: targets with too few people per class, and probes that did not converge.
+    `attrs["warnings"]` is a JSON list: targets with too few entities per class, and probes that did not converge.
 
     Raises WorkbenchError for input that cannot be probed, or a custom probe that misbehaves, in one sentence.
     """
@@ -71,7 +71,7 @@ def fit_probes(
     inputs = check_inputs(
         features,
         labels,
-        people,
+        entities,
         train,
         test,
         cells=cells,
@@ -82,7 +82,7 @@ def fit_probes(
     columns = make_columns(
         inputs.labels_NT,
         _presence_keys(inputs),
-        inputs.people_N,
+        inputs.entities_N,
         inputs.train_N,
         seeds,
         controls=controls,
@@ -175,13 +175,13 @@ def _score_sets(
         empty, np.nan, train_right_MK.cpu().numpy() / np.maximum(n_train_MK, 1)
     )
     scores |= {name: np.where(empty, np.nan, values) for name, values in extra.items()}
-    test_people = inputs.people_N[test]
-    if len(np.unique(test_people)) == len(test_people):
+    test_entities = inputs.entities_N[test]
+    if len(np.unique(test_entities)) == len(test_entities):
         scores["ci_low"], scores["ci_high"] = wilson_interval(scores["right"], scores["n"])
     else:
         right_MKN = (answers.predicted_MKN == test_labels_MKN) & counted_MKN
-        scores["ci_low"], scores["ci_high"] = interval_by_person(right_MKN, counted_MKN, test_people)
-    scores["n_people"] = _count_people(counted_MKN, test_people)
+        scores["ci_low"], scores["ci_high"] = interval_by_entity(right_MKN, counted_MKN, test_entities)
+    scores["n_entities"] = _count_entities(counted_MKN, test_entities)
     if largest is not None:
         said, true, counted = (t.cpu().numpy() for t in (answers.predicted_MKN, test_labels_MKN, counted_MKN))
         scores["confusion"] = largest.count(said, true, counted)
@@ -281,10 +281,10 @@ def _sets_at_once(inputs: ProbeInputs, columns: Columns, device: torch.device) -
     return max(1, min(CACHE_BYTES // bytes_each, share))
 
 
-def _count_people(counted_MKN: torch.Tensor, people_N: np.ndarray) -> np.ndarray:
-    ids, person_N = np.unique(people_N, return_inverse=True)
+def _count_entities(counted_MKN: torch.Tensor, entities_N: np.ndarray) -> np.ndarray:
+    ids, entity_N = np.unique(entities_N, return_inverse=True)
     seen_MKP = torch.zeros(*counted_MKN.shape[:2], len(ids), device=counted_MKN.device)
-    seen_MKP.index_add_(2, torch.from_numpy(person_N).to(counted_MKN.device), counted_MKN.float())
+    seen_MKP.index_add_(2, torch.from_numpy(entity_N).to(counted_MKN.device), counted_MKN.float())
     return (seen_MKP > 0).sum(-1).cpu().numpy()
 
 

@@ -13,7 +13,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.columns import name_by_first_text
-from workbench.tokens.targets import warn_of_few_people
+from workbench.tokens.targets import warn_of_few_entities
 
 
 class Features(Protocol):
@@ -33,7 +33,7 @@ class ProbeInputs:
     cells: dict[str, list[Any]]
     targets: list[str]
     labels_NT: np.ndarray
-    people_N: np.ndarray
+    entities_N: np.ndarray
     train_N: np.ndarray
     test_N: np.ndarray
     present: np.ndarray
@@ -86,19 +86,19 @@ class ProbeInputs:
         return np.stack([mask[self.index(m)] for m in sets])
 
     def warnings(self) -> list[str]:
-        """Targets with too few train people per class for a weak score to mean absent knowledge."""
+        """Targets with too few train entities per class for a weak score to mean absent knowledge."""
         found: list[str] = []
         for target, codes_N in zip(self.targets, self.labels_NT.T, strict=True):
             labelled_N = (codes_N >= 0) & self.train_N
-            n_people = len(np.unique(self.people_N[labelled_N]))
-            found += warn_of_few_people(target, n_people, len(np.unique(codes_N[labelled_N])))
+            n_entities = len(np.unique(self.entities_N[labelled_N]))
+            found += warn_of_few_entities(target, n_entities, len(np.unique(codes_N[labelled_N])))
         return found
 
 
 def check_inputs(
     features: Features | Sequence[Any],
     labels: Any,
-    people: Any,
+    entities: Any,
     train: Any,
     test: Any = None,
     *,
@@ -112,7 +112,7 @@ def check_inputs(
     shape = tuple(source.shape)
     if len(shape) < 2:
         raise WorkbenchError(f"Features have the shape {shape}; expected [cells…, texts, width].")
-    labels, people, train = np.asarray(labels), np.asarray(people), np.asarray(train, bool)
+    labels, entities, train = np.asarray(labels), np.asarray(entities), np.asarray(train, bool)
     labels = labels[:, None] if labels.ndim == 1 else labels
     test = ~train if test is None else np.asarray(test, bool)
     n_texts = shape[-2]
@@ -120,7 +120,7 @@ def check_inputs(
         raise WorkbenchError(
             f"Labels are {labels.dtype} {labels.shape}; expected integers [texts, targets], -1 where there is none."
         )
-    for name, array in (("labels", labels), ("people", people), ("train", train), ("test", test)):
+    for name, array in (("labels", labels), ("entities", entities), ("train", train), ("test", test)):
         if len(array) != n_texts:
             raise WorkbenchError(
                 f"{name} has the shape {array.shape}, but the features {shape} hold {n_texts} texts."
@@ -137,11 +137,11 @@ def check_inputs(
     if len(targets) != labels.shape[1]:
         raise WorkbenchError(f"{len(targets)} target names were given for {labels.shape[1]} label columns.")
     full = (*shape[:-1], len(targets))
-    _check_split(people, train, test)
-    _check_labels(labels, people, train, targets)
+    _check_split(entities, train, test)
+    _check_labels(labels, entities, train, targets)
     codes_NT = np.stack([name_by_first_text(labels[:, t], train) for t in range(len(targets))], 1)
     return ProbeInputs(
-        source, named, targets, codes_NT, people, train, test,
+        source, named, targets, codes_NT, entities, train, test,
         _as_mask("present", True if present is None else present, full),
         None if next_value is None else _as_mask("next_value", next_value, full),
     )  # fmt: skip
@@ -184,31 +184,31 @@ def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:
         ) from None
 
 
-def _check_split(people: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
+def _check_split(entities: np.ndarray, train: np.ndarray, test: np.ndarray) -> None:
     for name, half in (("train", train), ("test", test)):
         if not half.any():
             raise WorkbenchError(
-                f"There is no {name} text; a probe needs people in both halves of the split."
+                f"There is no {name} text; a probe needs entities in both halves of the split."
             )
-    both = np.intersect1d(people[train], people[test])
+    both = np.intersect1d(entities[train], entities[test])
     if len(both):
         raise WorkbenchError(
-            f"Person {both[0]} is in both halves of the split ({len(both)} people are); "
-            "split by person, or the probe is tested on people it was fitted to."
+            f"Entity {both[0]} is in both halves of the split ({len(both)} entities are); "
+            "split by entity, or the probe is tested on entities it was fitted to."
         )
 
 
-def _check_labels(labels: np.ndarray, people: np.ndarray, train: np.ndarray, targets: list[str]) -> None:
+def _check_labels(labels: np.ndarray, entities: np.ndarray, train: np.ndarray, targets: list[str]) -> None:
     for t, target in enumerate(targets):
         labelled = train & (labels[:, t] >= 0)
-        classes, n_people = np.unique(labels[labelled, t]), len(np.unique(people[labelled]))
+        classes, n_entities = np.unique(labels[labelled, t]), len(np.unique(entities[labelled]))
         if len(classes) < 2:
             what = "no label" if not len(classes) else "only one class"
             raise WorkbenchError(
-                f"Target {target!r} has {what} among the train people; there is nothing to tell apart."
+                f"Target {target!r} has {what} among the train entities; there is nothing to tell apart."
             )
-        if n_people < len(classes):
+        if n_entities < len(classes):
             raise WorkbenchError(
-                f"Target {target!r} has {len(classes)} classes but only {n_people} train people; "
-                "probe a target with fewer classes, or more people."
+                f"Target {target!r} has {len(classes)} classes but only {n_entities} train entities; "
+                "probe a target with fewer classes, or more entities."
             )

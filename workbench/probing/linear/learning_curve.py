@@ -1,4 +1,4 @@
-"""How a probe's accuracy grows with the number of train people: a weak probe still rises, absent knowledge does not."""
+"""How accuracy grows with the number of train entities: a weak probe still rises, absent knowledge does not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ SHARES = (0.125, 0.25, 0.5, 1.0)
 def learning_curve(
     features: Features | Sequence[Any],
     labels: Any,
-    people: Any,
+    entities: Any,
     train: Any,
     test: Any = None,
     *,
@@ -31,23 +31,23 @@ def learning_curve(
     controls: bool = False,
     device: str = "cpu",
 ) -> xr.Dataset:
-    """Fit the probes of `fit_probes` to growing numbers of train people; the test people stay the same.
+    """Fit the probes of `fit_probes` to growing numbers of train entities; the test entities stay the same.
 
-    numbers: how many train people, by default an eighth, a quarter, half and all. Each set of people holds the
-    smaller ones. Every seed draws its own people, so the spread over seeds is that of the people too.
+    numbers: how many train entities, by default an eighth, a quarter, half and all. Each set of entities holds the
+    smaller ones. Every seed draws its own entities, so the spread over seeds is that of the entities too.
 
-    Returns the Dataset of `fit_probes` with the dimension `train_people` in front, and its warnings on all people.
+    Returns the Dataset of `fit_probes` with the dimension `train_entities` in front, and its warnings on all entities.
     """
-    people, train = np.asarray(people), np.asarray(train, bool)
+    entities, train = np.asarray(entities), np.asarray(train, bool)
     test = ~train if test is None else np.asarray(test, bool)
-    ids = np.unique(people[train])
+    ids = np.unique(entities[train])
     if numbers is None:
-        most = np.asarray(labels).max() + 1  # never fewer people than classes
+        most = np.asarray(labels).max() + 1  # never fewer entities than classes
         numbers = [n for n in (round(share * len(ids)) for share in SHARES) if n >= most] or [len(ids)]
     numbers = sorted(set(numbers))
     if numbers[0] < 2 or numbers[-1] > len(ids):
         raise WorkbenchError(
-            f"The learning curve asks for {numbers} train people; give numbers from 2 to the {len(ids)} there are."
+            f"The learning curve asks for {numbers} train entities; give numbers from 2 to the {len(ids)} there are."
         )
     points = []
     for number in numbers:
@@ -57,8 +57,8 @@ def learning_curve(
             result = fit_probes(
                 features,
                 labels,
-                people,
-                train & np.isin(people, chosen),
+                entities,
+                train & np.isin(entities, chosen),
                 test,
                 probe=probe,
                 cells=cells,
@@ -75,5 +75,5 @@ def learning_curve(
             dims = [*several["accuracy"].dims, "seed"]
             several = xr.concat(by_seed, dim="seed", combine_attrs="override").transpose(*dims)
         points.append(several)
-    curve = xr.concat(points, dim=xr.Variable("train_people", numbers), combine_attrs="override")
+    curve = xr.concat(points, dim=xr.Variable("train_entities", numbers), combine_attrs="override")
     return curve.assign_attrs(points[-1].attrs)

@@ -16,7 +16,7 @@ from workbench.probing.linear.batch import FittedBatch, TrainBatch
 from workbench.probing.linear.features import choose_precision, standardise
 from workbench.seeds import hash_to_int
 
-CHECK_EVERY = 10  # steps between two looks at the validation people
+CHECK_EVERY = 10  # steps between two looks at the validation entities
 GAIN = 1e-3  # nats per text by which the held-out loss must fall to count
 TEXTS_PER_STEP = 2048
 MASKED = -1e4
@@ -44,7 +44,7 @@ class MlpProbe:
         return True
 
     def fit_batched(self, batch: TrainBatch) -> FittedBatch:
-        """Fit all columns of all feature sets of the batch with AdamW, early-stopped by the validation people."""
+        """Fit all columns of all feature sets of the batch with AdamW, early-stopped by the validation entities."""
         dtype = choose_precision(self.precision, batch.features_MND.device)
         standard_MND, mean_MD, scale_MD = standardise(batch.features_MND)
         inputs_MNE = _with_ones(standard_MND).to(dtype)

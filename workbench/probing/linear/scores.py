@@ -1,6 +1,6 @@
 """What a probe's answers are worth: accuracy and what must stand beside it.
 
-Shapes: M feature sets, N texts, K label columns, A classes of all columns side by side, C classes, P people.
+Shapes: M feature sets, N texts, K label columns, A classes of all columns side by side, C classes, P entities.
 """
 
 from collections.abc import Sequence
@@ -111,20 +111,20 @@ def score_answers(
     return {name: values.double().cpu().numpy() for name, values in scores.items()}
 
 
-def interval_by_person(
+def interval_by_entity(
     right_MKN: torch.Tensor,
     counted_MKN: torch.Tensor,
-    people_N: np.ndarray,
+    entities_N: np.ndarray,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`workbench.results.statistics.bootstrap_by_person` for every column at once: whole people are redrawn [M, K]."""
-    ids, person_N = np.unique(people_N, return_inverse=True)
+    """`workbench.results.statistics.bootstrap_by_entity` for all columns at once: whole entities are redrawn [M, K]."""
+    ids, entity_N = np.unique(entities_N, return_inverse=True)
     m, k, _ = right_MKN.shape
     sums = []
     for values_MKN in (right_MKN, counted_MKN):
         sums_MKP = torch.zeros(m, k, len(ids), device=values_MKN.device)
-        index_N = torch.from_numpy(person_N).to(values_MKN.device)
+        index_N = torch.from_numpy(entity_N).to(values_MKN.device)
         sums.append(sums_MKP.index_add_(2, index_N, values_MKN.float()).flatten(0, 1).T)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=RESAMPLES)

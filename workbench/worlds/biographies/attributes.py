@@ -1,4 +1,4 @@
-"""The six attributes of a person and the words for them, in the paper's fixed order."""
+"""The six attributes of an entity and the words for them, in the paper's fixed order."""
 
 from typing import Literal
 

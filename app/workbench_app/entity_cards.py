@@ -1,6 +1,6 @@
-"""The three cards of a person: the entry token by token, a head's pattern with the flow by role, the answers.
+"""The three cards of an entity: the entry token by token, a head's pattern with the flow by role, the answers.
 
-Each comes with the numbers (`panel`) from which assets/person.js redraws it at every checkpoint. Shares travel as
+Each comes with the numbers (`panel`) from which assets/entity.js redraws it at every checkpoint. Shares travel as
 whole 1/4096, as they are stored.
 
 Shapes: S checkpoints, T tokens, R likeliest classes, L blocks.
@@ -19,8 +19,8 @@ from workbench.figures.attention import plot_pattern
 from workbench.figures.cells import attribute_label, target_label
 from workbench_app import cards
 from workbench_app.cards import extra
+from workbench_app.entity_results import EntityView, token_words
 from workbench_app.index import RunEntry
-from workbench_app.person_results import PersonView, token_words
 from workbench_app.view import Component, View
 
 Panel = dict[str, Any]
@@ -29,9 +29,9 @@ ROW_PIXELS = 12  # of a pattern
 
 
 def text_card(
-    view: View, entry: RunEntry, found: PersonView, target: str, layer: str, id: str
+    view: View, entry: RunEntry, found: EntityView, target: str, layer: str, id: str
 ) -> tuple[Component, Panel]:
-    """The entry, every token a button shaded by what the probe gives to the person's own value there."""
+    """The entry, every token a button shaded by what the probe gives to the entity's own value there."""
     data, read = found.newest, found.stored_target(target)
     words, roles = token_words(data), [str(role) for role in data["role"].values.tolist()]
     length = len(words)
@@ -65,7 +65,7 @@ def text_card(
     side = [int(done) for done in said]
     panel: Panel = {
         "id": id,
-        "kind": "person",
+        "kind": "entity",
         "run": entry.id,
         "steps": steps,
         "words": words,
@@ -87,7 +87,7 @@ def text_card(
         f"Tokens of the entry. Arrow keys walk them, Enter keeps one. {target_label(target)}, layer {layer}"
     )
     box = cards.card(
-        str(data["full_name"].values),
+        str(data["name"].values),
         html.Div(parts, className="entry tokens", role="toolbar", **extra({"aria-label": label})),
         html.Div(className="token-said", id=f"{id}-said"),
         _folded(f"{id}-twin", "Table"),
@@ -99,7 +99,7 @@ def text_card(
 
 
 def pattern_card(
-    view: View, entry: RunEntry, found: PersonView, block: int, head: int, id: str, key: str
+    view: View, entry: RunEntry, found: EntityView, block: int, head: int, id: str, key: str
 ) -> tuple[Component, list[Panel]]:
     """A head's pattern, and how all heads of each block share their look out over the roles at the token chosen."""
     data = found.newest
@@ -159,7 +159,7 @@ def pattern_card(
 
 
 def _as_patterns(data: xr.Dataset) -> xr.Dataset:
-    """A stored view in the form that `make_person_view` gives, without the padding."""
+    """A stored view in the form that `make_entity_view` gives, without the padding."""
     length = int(data["tokens"])
     roles = data["role"].values[data["token_role"].values[:length].astype(int)]
     positions = [int(token) for token in data["position_token"].values.tolist() if token >= 0]
@@ -170,7 +170,7 @@ def _as_patterns(data: xr.Dataset) -> xr.Dataset:
     )
 
 
-def answers_card(view: View, entry: RunEntry, found: PersonView, id: str) -> tuple[Component, Panel]:
+def answers_card(view: View, entry: RunEntry, found: EntityView, id: str) -> tuple[Component, Panel]:
     """The six questions, what was said, and whether it is right."""
     data, steps = found.newest, found.steps
     asked = [a for a, question in enumerate(data["question"].values.tolist()) if question]
@@ -223,7 +223,7 @@ def _finetune_command(entry: RunEntry, by: Sequence[str]) -> list[Component]:
         return []
     return [
         html.P("A finetune answers after:", className="sub"),
-        cards.command_line(f"workbench person {entry.path} --adapter NAME"),
+        cards.command_line(f"workbench entity {entry.path} --adapter NAME"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`workbench person` in process: what is kept, what it means, and each mistake in one sentence."""
+"""`workbench entity` in process: what is kept, what it means, and each mistake in one sentence."""
 
 import json
 import shutil
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.person_view.small_runs import make_small_run
 from typer.testing import CliRunner
 
+from tests.entity_view.small_runs import make_small_run
+from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
-from workbench.attention.person import read_patterns, share_by_role
 from workbench.cli import app
 from workbench.entity_view.tokens import KINDS
 from workbench.errors import WorkbenchError
@@ -23,47 +23,47 @@ from workbench.studies.runs import Run, open_run
 
 
 def invoke(*arguments: str) -> Any:
-    return CliRunner().invoke(app, ["person", *arguments, "-q"])
+    return CliRunner().invoke(app, ["entity", *arguments, "-q"])
 
 
 @pytest.fixture(scope="module")
 def viewed(small_run: Run) -> Run:
-    """The small run with views of four people at both checkpoints."""
-    result = invoke(str(small_run.path), "--people", "4", "--checkpoints", "all")
+    """The small run with views of four entities at both checkpoints."""
+    result = invoke(str(small_run.path), "--entities", "4", "--checkpoints", "all")
     assert result.exit_code == 0, result.output
-    assert "small · person view · step 0" in result.output
+    assert "small · entity view · step 0" in result.output
     assert "asked: the checkpoint itself" in " ".join(result.output.split())
     return small_run
 
 
 def test_a_view_is_kept_as_a_labelled_result(viewed: Run) -> None:
-    assert ("person", "logistic", [0, 5]) in list_results(viewed.path)
-    found = load_results(viewed.path, "person", "logistic")
-    assert found.sizes["person"] == 4
+    assert ("entity", "logistic", [0, 5]) in list_results(viewed.path)
+    found = load_results(viewed.path, "entity", "logistic")
+    assert found.sizes["entity"] == 4
     assert found["split"].isel(checkpoint=0).values.tolist() == ["test", "test", "train", "train"]
     assert found["layer"].values.tolist() == ["0", "1", "2", "final"]
     settings = json.loads(found.attrs["settings"])
-    assert settings["people"] == found["person"].values.tolist()
+    assert settings["entities"] == found["entity"].values.tolist()
     for checkpoint in viewed.checkpoints:
-        kept = load_result(result_path(viewed.path, "person", "logistic", checkpoint.step))
+        kept = load_result(result_path(viewed.path, "entity", "logistic", checkpoint.step))
         assert kept.attrs["weights_digest"] == checkpoint.weights_digest
 
 
 def test_texts_and_probabilities_read_back(viewed: Run) -> None:
-    data = load_result(result_path(viewed.path, "person", "logistic", 5))
-    people, classes = viewed.corpus.people, json.loads(data.attrs["classes"])
+    data = load_result(result_path(viewed.path, "entity", "logistic", 5))
+    entities, classes = viewed.corpus.entities, json.loads(data.attrs["classes"])
     assert set(json.loads(data.attrs["stands_for"]).values()) == set(data["target"].values.tolist())
-    for n, person in enumerate(data["person"].values.tolist()):
-        own = data.isel(person=n)
+    for n, entity in enumerate(data["entity"].values.tolist()):
+        own = data.isel(entity=n)
         text = str(own["entry"].values)
-        assert str(own["full_name"].values) == people[person].full_name
+        assert str(own["name"].values) == entities[entity].name
         length = int(own["tokens"])
         spans = zip(own["token_start"].values[1:length], own["token_end"].values[1:length], strict=True)
         words = [text[start:end] for start, end in spans]
         assert "".join(words) == text.replace(" ", "")
         for target in data["target"].values.tolist():
             start = int(own["stated_at"].sel(target=target))
-            value = people[person].values[target.partition("/")[0]]
+            value = entities[entity].values[target.partition("/")[0]]
             assert text[int(own["token_start"][start]) :].startswith(value)
             top = own.sel(target=target, layer="final").isel(token=start - 1)
             likeliest = [classes[target][c] for c in top["top_class"].values.tolist() if c >= 0]
@@ -77,10 +77,10 @@ def test_texts_and_probabilities_read_back(viewed: Run) -> None:
 
 
 def test_patterns_and_flow_are_the_models(viewed: Run) -> None:
-    data = load_result(result_path(viewed.path, "person", "logistic", 5))
+    data = load_result(result_path(viewed.path, "entity", "logistic", 5))
     parts = open_parts(load_model(viewed.checkpoint(5)))
     vocabulary = viewed.tokenizer.get_vocab()
-    own = data.isel(person=1)
+    own = data.isel(entity=1)
     length = int(own["tokens"])
     text = str(own["entry"].values)
     spans = zip(own["token_start"].values[:length], own["token_end"].values[:length], strict=True)
@@ -99,15 +99,15 @@ def test_patterns_and_flow_are_the_models(viewed: Run) -> None:
 
 
 def test_a_finetune_answers_for_its_base_and_agrees_with_evaluate(viewed: Run) -> None:
-    result = invoke(str(viewed.path), "--people", "20", "--adapter", "lora")
+    result = invoke(str(viewed.path), "--entities", "20", "--adapter", "lora")
     assert result.exit_code == 0, result.output
     assert "asked: lora" in " ".join(result.output.split())
-    data = load_results(viewed.path, "person", "logistic", "lora").isel(checkpoint=0)
+    data = load_results(viewed.path, "entity", "logistic", "lora").isel(checkpoint=0)
     assert data.attrs["answered_by"] == "lora"
     assert set(np.unique(data["answer_kind"].values.astype(str))) <= set(ANSWER_KINDS)
-    people = viewed.corpus.people
-    for n, person in enumerate(data["person"].values.tolist()):
-        assert data["value"].values[n].tolist() == list(people[person].values.values())
+    entities = viewed.corpus.entities
+    for n, entity in enumerate(data["entity"].values.tolist()):
+        assert data["value"].values[n].tolist() == list(entities[entity].values.values())
         for value, said, kind in zip(
             data["value"].values[n], data["answer"].values[n], data["answer_kind"].values[n], strict=True
         ):
@@ -115,24 +115,24 @@ def test_a_finetune_answers_for_its_base_and_agrees_with_evaluate(viewed: Run) -
     everyone = evaluate(viewed, EvaluationRequest("lora")).dataset
     shown = (data["answer_kind"] == RIGHT).sum()
     right = everyone["said"].sel(answer_kind="right").sum()
-    rest = len(people) - data.sizes["person"]
+    rest = len(entities) - data.sizes["entity"]
     assert int(right) - 6 * rest <= int(shown) <= int(right)
 
 
-def test_nothing_is_made_twice_and_one_person_has_a_folder_of_their_own(viewed: Run) -> None:
-    file = result_path(viewed.path, "person", "logistic", 5)
+def test_nothing_is_made_twice_and_one_entity_has_a_folder_of_their_own(viewed: Run) -> None:
+    file = result_path(viewed.path, "entity", "logistic", 5)
     written = file.stat().st_mtime_ns
-    assert invoke(str(viewed.path), "--people", "4").exit_code == 0
+    assert invoke(str(viewed.path), "--entities", "4").exit_code == 0
     assert file.stat().st_mtime_ns == written
-    result = invoke(str(viewed.path), "--person", "3", "--layers", "final")
+    result = invoke(str(viewed.path), "--entity", "3", "--layers", "final")
     assert result.exit_code == 0, result.output
     assert "name last" in result.output  # token by token
-    one = load_results(viewed.path, "person", "logistic", "id3")
-    assert one["person"].values.tolist() == [3]
+    one = load_results(viewed.path, "entity", "logistic", "id3")
+    assert one["entity"].values.tolist() == [3]
     assert one["layer"].values.tolist() == ["final"]
-    printed = json.loads(invoke(str(viewed.path), "--person", "3", "--layers", "final", "--json").stdout)
+    printed = json.loads(invoke(str(viewed.path), "--entity", "3", "--layers", "final", "--json").stdout)
     row = printed[0]
-    assert (row["person"], row["layer"], row["side"], row["token"]) == (3, "final", "before", 0)
+    assert (row["entity"], row["layer"], row["side"], row["token"]) == (3, "final", "before", 0)
     assert row["text"] == "start"
     assert [share for _, share in row["top"]] == sorted((share for _, share in row["top"]), reverse=True)
 
@@ -140,7 +140,7 @@ def test_nothing_is_made_twice_and_one_person_has_a_folder_of_their_own(viewed: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--person", "99"], r"There is no person 99 in .*; its ids run from 0 to 47\."),
+        (["--entity", "99"], r"There is no entity 99 in .*; its ids run from 0 to 47\."),
         (
             ["--checkpoints", "7"],
             r"has no checkpoint '7'; choose all, last, every:n, or from the steps 0, 5\.",
@@ -150,7 +150,7 @@ def test_nothing_is_made_twice_and_one_person_has_a_folder_of_their_own(viewed: 
             ["--adapter", "lora", "--checkpoints", "0"],
             r"The finetune .* belongs to the weights .* but step 0 of",
         ),
-        (["--people", "48"], r"has no test person beside those shown; show fewer people"),
+        (["--entities", "48"], r"has no test entity beside those shown; show fewer entities"),
     ],
 )
 def test_mistakes(viewed: Run, arguments: list[str], message: str) -> None:
@@ -167,11 +167,11 @@ def test_a_run_without_finetunes_or_without_an_entry(tmp_path: Path, small_run: 
         raise invoke(str(path), "--adapter", "lora").exception
     file = path / "biographies" / "biographies.jsonl"
     lines = [
-        line for line in file.read_text().splitlines(keepends=True) if not line.startswith('{"person": 3,')
+        line for line in file.read_text().splitlines(keepends=True) if not line.startswith('{"entity": 3,')
     ]
     file.write_text("".join(lines))
-    with pytest.raises(WorkbenchError, match=r"Person 3 of .* has no entry; choose another\."):
-        raise invoke(str(path), "--person", "3").exception
+    with pytest.raises(WorkbenchError, match=r"Entity 3 of .* has no entry; choose another\."):
+        raise invoke(str(path), "--entity", "3").exception
 
 
 def test_a_finetune_of_a_retrained_checkpoint_is_refused(tmp_path: Path, small_run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Person: one person's entry at every token, where the heads look, and what the model answers."""
+"""Entity: one entity's entry at every token, where the heads look, and what the model answers."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import attribute_label, format_percent, target_label
 from workbench_app import cards, controls
-from workbench_app.biographies import pieces_of, read_person
+from workbench_app.biographies import pieces_of, read_entity
 from workbench_app.cards import extra
+from workbench_app.entity_cards import answers_card, pattern_card, text_card
+from workbench_app.entity_choice import choose_entity
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
-from workbench_app.person_cards import answers_card, pattern_card, text_card
-from workbench_app.person_choice import choose_person
 from workbench_app.slices import at_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
-SHOWN = 2  # entries of a person before the others are folded
+SHOWN = 2  # entries of an entity before the others are folded
 HOW_TO_READ = (
     "One biography as the model reads it. Each token is shaded by the probability a linear probe gives there to this "
-    "person's own value; a number stands before each value (the P-probing position). Point at a token, or walk with "
+    "entity's own value; a number stands before each value (the P-probing position). Point at a token, or walk with "
     "the arrow keys, for the probe's top five."
 )
 
 
 def render(view: View, key: str) -> Page:
-    """The person view of each run; where none is stored, the entries with what the P-probe reads over all people."""
-    chosen = choose_person(view)
+    """The entity view of each run; where none is stored, the entries with what the P-probe reads over all entities."""
+    chosen = choose_entity(view)
     number, target = chosen.number, chosen.target
     panels: list[dict[str, Any]] = []
     texts: list[Component] = []
@@ -39,10 +39,10 @@ def render(view: View, key: str) -> Page:
         one, found = chosen.views.get(entry.id), chosen.found[entry.id]
         wrong = cards.faults(found.faults) if found is not None else None
         if one is None:
-            box = _box(view, entry, number, target, f"person-{i}", panels)
+            box = _box(view, entry, number, target, f"entity-{i}", panels)
             texts.append(html.Div([box, wrong, _missing(view, entry, number)]))
             continue
-        box, panel = text_card(view, entry, one, *chosen.reading(entry.id), f"person-{i}")
+        box, panel = text_card(view, entry, one, *chosen.reading(entry.id), f"entity-{i}")
         texts.append(html.Div([box, wrong]))
         look, looked = pattern_card(view, entry, one, *chosen.look(entry.id), f"pattern-{i}", key)
         answer, answered = answers_card(view, entry, one, f"answers-{i}")
@@ -50,10 +50,10 @@ def render(view: View, key: str) -> Page:
         answers.append(answer)
         panels += [panel, *looked, answered]
     children = [
-        cards.heading("Person", HOW_TO_READ),
+        cards.heading("Entity", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            _who(chosen.people, number),
+            _who(chosen.entities, number),
             controls.target_control(chosen.targets, target),
             controls.select("layer", "Layer", [(name, name) for name in chosen.layers], chosen.layer),
             controls.segmented("at-block", "Block", [(name, name) for name in chosen.blocks], chosen.block),
@@ -65,7 +65,7 @@ def render(view: View, key: str) -> Page:
         cards.grid(answers) if answers else None,
     ]
     resolved = {
-        "person": str(number),
+        "entity": str(number),
         "target": target,
         "layer": chosen.layer,
         "at-block": chosen.block,
@@ -74,15 +74,15 @@ def render(view: View, key: str) -> Page:
     return Page([child for child in children if child], panels, union_of_steps(panels), resolved)
 
 
-def _who(people: dict[int, tuple[str, str]], number: int) -> Component:
+def _who(entities: dict[int, tuple[str, str]], number: int) -> Component:
     """Search by name or id among those stored; the address may name anybody else."""
     options = [
-        {"value": str(id), "label": f"{name} · {id} · {split}"} for id, (name, split) in people.items()
+        {"value": str(id), "label": f"{name} · {id} · {split}"} for id, (name, split) in entities.items()
     ]
-    if number not in people:
-        options.insert(0, {"value": str(number), "label": f"person {number}"})
+    if number not in entities:
+        options.insert(0, {"value": str(number), "label": f"entity {number}"})
     return dmc.Select(
-        id=controls.control_id("person"), label="Person", data=options, value=str(number), searchable=True,
+        id=controls.control_id("entity"), label="Entity", data=options, value=str(number), searchable=True,
         allowDeselect=False, size="sm", className="control", w=280, nothingFoundMessage="not stored",
         comboboxProps={"withinPortal": False},
     )  # fmt: skip
@@ -90,7 +90,7 @@ def _who(people: dict[int, tuple[str, str]], number: int) -> Component:
 
 def _legend() -> Component:
     parts = [
-        html.Span(["0\u00a0%", html.I(className="ramp own-value"), "100\u00a0% on the person's own value"]),
+        html.Span(["0\u00a0%", html.I(className="ramp own-value"), "100\u00a0% on the entity's own value"]),
         html.Span(
             [html.Span("said", className="token said"), "behind the value: another probe, an echo is easy"]
         ),
@@ -101,10 +101,10 @@ def _legend() -> Component:
 
 def _missing(view: View, entry: RunEntry, number: int) -> Component:
     words = (
-        "What a probe reads at every token of this person's entry, where each head looks, and what is answered "
+        "What a probe reads at every token of this entity's entry, where each head looks, and what is answered "
         "has not been computed yet."
     )
-    command = ["workbench", "person", str(entry.path), "--person", str(number), *EVERY]
+    command = ["workbench", "entity", str(entry.path), "--entity", str(number), *EVERY]
     return missing(view, entry, words, command, title="")
 
 
@@ -112,7 +112,7 @@ def _box(
     view: View, entry: RunEntry, number: int, target: str, id: str, panels: list[dict[str, Any]]
 ) -> Component:
     try:
-        found = read_person(entry.path, number)
+        found = read_entity(entry.path, number)
     except WorkbenchError as error:
         return cards.card(entry.id, cards.faults([str(error)], "Cannot be shown"), sub=entry.about)
     name = next(iter(entry.sets_of("p")), "")
@@ -127,23 +127,23 @@ def _box(
         words = html.P(told[steps.index(view.shown(steps))], className="sub shares")
         plain = [[None if np.isnan(share) else round(share, 4) for share in found.values()] for found in over]
         panels.append({"id": id, "kind": "marks", "steps": steps, "shares": plain, "words": told})
-    person = found.person
+    entity = found.entity
     entries = [_entry(row, shares) for row in found.entries]
     more = entries[SHOWN:]
-    values = [(attribute_label(key), value) for key, value in person.get("values", {}).items()]
+    values = [(attribute_label(key), value) for key, value in entity.get("values", {}).items()]
     return cards.card(
-        f"{person.get('full_name')}",
-        *(entries[:SHOWN] or [cards.empty("This person has no entry.")]),
+        f"{entity.get('name')}",
+        *(entries[:SHOWN] or [cards.empty("This entity has no entry.")]),
         html.Details([html.Summary(f"{len(more)} more"), *more]) if more else None,
         words,
         html.Details([html.Summary("Facts"), cards.facts(values)]),
         id=id,
-        sub=f"{entry.id} · {person.get('split')} half · {person.get('group')} · person {number} of {found.people:,}",
+        sub=f"{entry.id} · {entity.get('split')} half · {entity.get('group')} · entity {number} of {found.entities:,}",
     )
 
 
 def accuracy_by_position(cells: xr.Dataset, target: str) -> dict[int, float]:
-    """Position → accuracy of a target over the test people (NaN where there is none)."""
+    """Position → accuracy of a target over the test entities (NaN where there is none)."""
     row = cells["accuracy"].sel(target=target)
     return {int(p): float(row.sel(position=p)) for p in cells["position"].values.tolist()}
 

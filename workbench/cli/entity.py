@@ -1,4 +1,4 @@
-"""`workbench person`: one person's entry seen through the model, token by token."""
+"""`workbench entity`: one entity's entry seen through the model, token by token."""
 
 from typing import Annotated
 
@@ -16,13 +16,13 @@ from workbench.cli.options import (
 from workbench.cli.progress import step_bar
 
 
-def person(
+def entity(
     run: RunArgument,
-    people: Annotated[
-        int, typer.Option(min=1, help="So many people drawn by the seed, half of them test people.")
+    entities: Annotated[
+        int, typer.Option(min=1, help="So many entities drawn by the seed, half of them test entities.")
     ] = 20,
-    person: Annotated[
-        list[int], typer.Option("--person", metavar="ID", help="This person instead; may be repeated.")
+    entity: Annotated[
+        list[int], typer.Option("--entity", metavar="ID", help="This entity instead; may be repeated.")
     ] = [],  # noqa: B006 (typer copies it)
     checkpoints: Annotated[
         str | None,
@@ -37,24 +37,24 @@ def person(
         typer.Option(help="The finetune that answers the questions; default: each checkpoint for itself."),
     ] = None,
     which: Annotated[
-        State, typer.Option(help="The finetune's `last` state, or the `best` on test people.")
+        State, typer.Option(help="The finetune's `last` state, or the `best` on test entities.")
     ] = State.last,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: people, entries, tokens.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: entities, entries, tokens.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Compute even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at single people: what a probe reads at every token of an entry, where each head looks, what is answered.
+    """Look at single entities: what a probe reads at every token of an entry, where each head looks, what is answered.
 
-    Results are kept under the run's results folder (kind `person`) and shown by `workbench ui`; one that exists
+    Results are kept under the run's results folder (kind `entity`) and shown by `workbench ui`; one that exists
     for the same weights and settings is not made twice.
     """
     import json
 
-    from workbench.entity_view.runner import PersonRequest, run_person_view
-    from workbench.entity_view.tables import make_person_tables, read_tokens
+    from workbench.entity_view.runner import EntityRequest, run_entity_view
+    from workbench.entity_view.tables import make_entity_tables, read_tokens
     from workbench.extraction.finetunes import open_finetune
     from workbench.studies.runs import open_run, select_checkpoints
 
@@ -62,9 +62,9 @@ def person(
     opened = open_run(run)
     if checkpoints is None:
         checkpoints = "last" if adapter is None else str(open_finetune(opened, adapter).base_step)
-    request = PersonRequest(
-        people,
-        tuple(person),
+    request = EntityRequest(
+        entities,
+        tuple(entity),
         layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
         adapter=adapter,
         which=which.value,
@@ -72,13 +72,13 @@ def person(
         again=again,
     )
     chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-    with step_bar("person view", quiet) as show:
-        datasets = run_person_view(opened, chosen, request, device=device, show=show)
+    with step_bar("entity view", quiet) as show:
+        datasets = run_entity_view(opened, chosen, request, device=device, show=show)
     if as_json:
         typer.echo(json.dumps([row for dataset in datasets for row in read_tokens(dataset)]))
         return
     from rich.console import Console
 
     for dataset in datasets:
-        for table in make_person_tables(dataset, tokens=bool(person)):
+        for table in make_entity_tables(dataset, tokens=bool(entity)):
             Console().print(table, "")

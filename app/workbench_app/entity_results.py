@@ -1,4 +1,4 @@
-"""Person views on disk, as the Person page shows them: read a file at a time and only while it is as it was."""
+"""Entity views on disk, as the Entity page shows them: read a file at a time and only while it is as it was."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from workbench_app.index import RunEntry, Stamp
 from workbench_app.result_files import read_result
 from workbench_app.view import View
 
-KEPT = 24  # files; a view of twenty people at `tiny` takes 5 MB
+KEPT = 24  # files; a view of twenty entities at `tiny` takes 5 MB
 
 
 @dataclass(frozen=True, eq=False)
-class PersonView:
-    """One person's view at every checkpoint that has one. faults: a sentence for each file left out."""
+class EntityView:
+    """One entity's view at every checkpoint that has one. faults: a sentence for each file left out."""
 
     set_name: str
     by_step: Mapping[int, xr.Dataset]
@@ -57,25 +57,25 @@ def token_words(data: xr.Dataset) -> list[str]:
     return [text[start:end] or "start" for start, end in list(spans)[: int(data["tokens"])]]
 
 
-def list_people(view: View, entry: RunEntry) -> dict[int, tuple[str, str]]:
-    """Person → (full name, half) of everybody some view of the run shows."""
+def list_entities(view: View, entry: RunEntry) -> dict[int, tuple[str, str]]:
+    """Entity → (full name, half) of everybody some view of the run shows."""
     found: dict[int, tuple[str, str]] = {}
-    for name in entry.sets_of("person"):
+    for name in entry.sets_of("entity"):
         stamps = view.library.stamps(entry, name)
         for step in sorted(stamps, reverse=True)[:1]:
             try:
                 data = _read(_file(entry, name, step), stamps[step])
             except (WorkbenchError, OSError):
                 continue
-            for number, person in enumerate(data["person"].values.tolist()):
-                words = str(data["full_name"].values[number]), str(data["split"].values[number])
-                found.setdefault(int(person), words)
+            for number, entity in enumerate(data["entity"].values.tolist()):
+                words = str(data["name"].values[number]), str(data["split"].values[number])
+                found.setdefault(int(entity), words)
     return found
 
 
-def load_person(view: View, entry: RunEntry, person: int, wanted: str = "") -> PersonView | None:
-    """The view of a person in a run, from the set wanted where it shows them; None where none does."""
-    sets = entry.sets_of("person")
+def load_entity(view: View, entry: RunEntry, entity: int, wanted: str = "") -> EntityView | None:
+    """The view of an entity in a run, from the set wanted where it shows them; None where none does."""
+    sets = entry.sets_of("entity")
     faults: list[str] = []
     for name in sorted(sets, key=lambda name: name != wanted):
         stamps = view.library.stamps(entry, name)
@@ -86,12 +86,12 @@ def load_person(view: View, entry: RunEntry, person: int, wanted: str = "") -> P
             except (WorkbenchError, OSError) as error:
                 faults.append(str(error))
                 continue
-            if person in data["person"].values:
-                by_step[step] = data.sel(person=person)
+            if entity in data["entity"].values:
+                by_step[step] = data.sel(entity=entity)
         by_step, unlike = _alike(by_step)
         if by_step:
-            return PersonView(name, by_step, (*faults, *unlike))
-    return PersonView("", {}, tuple(faults)) if faults else None
+            return EntityView(name, by_step, (*faults, *unlike))
+    return EntityView("", {}, tuple(faults)) if faults else None
 
 
 def _alike(by_step: dict[int, xr.Dataset]) -> tuple[dict[int, xr.Dataset], list[str]]:
@@ -102,7 +102,7 @@ def _alike(by_step: dict[int, xr.Dataset]) -> tuple[dict[int, xr.Dataset], list[
     kept = {step: data for step, data in sorted(by_step.items()) if _made(data) == wanted}
     told = [
         f"Step {step} is left out: it was made with other settings than step {max(by_step)}; "
-        "run `workbench person` again for one of them."
+        "run `workbench entity` again for one of them."
         for step in sorted(by_step)
         if step not in kept
     ]

@@ -1,4 +1,4 @@
-"""One person's entry, token by token: every head's pattern and every role's share, for a page to show.
+"""One entity's entry, token by token: every head's pattern and every role's share, for a page to show.
 
 Shapes: T tokens, L blocks, H heads, P positions, R roles.
 """
@@ -44,7 +44,7 @@ def share_by_role(pattern_LHTT: np.ndarray, roles_T: Ints) -> np.ndarray:
     return share
 
 
-def make_person_view(
+def make_entity_view(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     examples: AttentionExamples,
@@ -79,7 +79,7 @@ def make_person_view(
             "token_role": ("key", role_names(roles_T.tolist())),
         },
         attrs={
-            "person": int(examples.entries[number].person),
+            "entity": int(examples.entries[number].entity),
             "text": examples.entries[number].text,
             "positions": examples.positions[number][examples.positions[number] >= 0].tolist(),
         },

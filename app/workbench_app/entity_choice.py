@@ -1,8 +1,8 @@
-"""Which person, target, layer, block and head the Person page and the detail of a pattern's cell are about."""
+"""Which entity, target, layer, block and head the Entity page and the detail of a pattern's cell are about."""
 
 from dataclasses import dataclass
 
-from workbench_app.person_results import PersonView, list_people, load_person
+from workbench_app.entity_results import EntityView, list_entities, load_entity
 from workbench_app.selection import choose
 from workbench_app.view import View
 
@@ -10,17 +10,17 @@ TARGETS = ("birth_city/whole", "birth_city/first")
 
 
 @dataclass(frozen=True)
-class PersonChoice:
+class EntityChoice:
     """What is shown, and what there is to choose from.
 
-    people: those stored, by number: (full name, half). found: what each run has of the person, `views` only what
+    entities: those stored, by number: (full name, half). found: what each run has of the entity, `views` only what
     can be shown.
     """
 
     number: int
-    people: dict[int, tuple[str, str]]
-    found: dict[str, PersonView | None]
-    views: dict[str, PersonView]
+    entities: dict[int, tuple[str, str]]
+    found: dict[str, EntityView | None]
+    views: dict[str, EntityView]
     targets: list[str]
     target: str
     layers: list[str]
@@ -42,18 +42,18 @@ class PersonChoice:
         return choose(self.target, one.targets), choose(self.layer, layers, layers[-1])
 
 
-def choose_person(view: View) -> PersonChoice:
+def choose_entity(view: View) -> EntityChoice:
     """What the address asks for, or the nearest there is."""
-    people = {id: words for entry in view.runs for id, words in list_people(view, entry).items()}
-    chosen = view.selection.person
-    number = chosen if chosen is not None else next(iter(people), 0)
-    found = {entry.id: load_person(view, entry, number, view.selection.set) for entry in view.runs}
+    entities = {id: words for entry in view.runs for id, words in list_entities(view, entry).items()}
+    chosen = view.selection.entity
+    number = chosen if chosen is not None else next(iter(entities), 0)
+    found = {entry.id: load_entity(view, entry, number, view.selection.set) for entry in view.runs}
     views = {run: one for run, one in found.items() if one is not None and one.by_step}
     targets, layers, blocks, heads = _choices(view, next(iter(views.values()), None))
     default = next((target for target in TARGETS if target in targets), "")
-    return PersonChoice(
+    return EntityChoice(
         number,
-        people,
+        entities,
         found,
         views,
         targets,
@@ -67,7 +67,7 @@ def choose_person(view: View) -> PersonChoice:
     )
 
 
-def _choices(view: View, one: PersonView | None) -> tuple[list[str], list[str], list[str], list[str]]:
+def _choices(view: View, one: EntityView | None) -> tuple[list[str], list[str], list[str], list[str]]:
     """Targets, layers, blocks and heads there are to choose from."""
     if one is not None:
         names = ("layer", "block", "head")

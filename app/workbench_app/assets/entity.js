@@ -1,4 +1,4 @@
-/* The Person page: tokens shaded at a checkpoint, the probe's top five of a token, pattern, flow and answers.
+/* The Entity page: tokens shaded at a checkpoint, the probe's top five of a token, pattern, flow and answers.
    The token kept (Enter, or a click) is `at-token` in the address: `run:token`, one for each run. */
 (function () {
   "use strict";
@@ -37,7 +37,7 @@
     const token = wanted === undefined ? first ?? 0 : Number(wanted);
     return Math.min(token, panel.words.length - 1);
   }
-  const text_panel = (run) => wb.panels_of("person").find((panel) => panel.run === run);
+  const text_panel = (run) => wb.panels_of("entity").find((panel) => panel.run === run);
 
   function bars(rows, value) {
     const list = make("ol", { class: "bars" });
@@ -56,10 +56,10 @@
     head.append(make("strong", {}, panel.words[token]), ` · token ${token}, ${panel.kinds[token].replace(/_/g, " ")}`);
     const share = panel.shares[at][token];
     if (share === null) {
-      return [head, make("p", { class: "sub" }, "No probe is read here: too few train people say a token of this kind on this side of the value.")];
+      return [head, make("p", { class: "sub" }, "No probe is read here: too few train entities say a token of this kind on this side of the value.")];
     }
     const side = panel.said[token] ? "behind the value" : "before the value";
-    const own = make("p", { class: "sub" }, `${panel.value}: ${percent(share)}. A probe for tokens of this kind ${side}: right for ${percent(panel.right[at][token])} of test people, chance ${percent(panel.chance[at][token])}.`);
+    const own = make("p", { class: "sub" }, `${panel.value}: ${percent(share)}. A probe for tokens of this kind ${side}: right for ${percent(panel.right[at][token])} of test entities, chance ${percent(panel.chance[at][token])}.`);
     const top = panel.top[at][token].map((place, i) => [place < 0 ? null : panel.classes[place], panel.top_shares[at][token][i]]);
     const boxes = make("div", { class: "told-boxes" }, make("div", {}, make("h3", {}, "The probe's top five"), bars(top.filter(([word]) => word !== null), panel.value)));
     if (position !== undefined) {
@@ -99,7 +99,7 @@
     if (host.parentElement.open) host.replaceChildren(fill());
   }
 
-  wb.BOXES.person = function (panel, box, step) {
+  wb.BOXES.entity = function (panel, box, step) {
     const at = wb.place_of(panel.steps, step);
     box.querySelectorAll("button.token").forEach((button) => {
       const token = Number(button.dataset.token);
@@ -174,7 +174,7 @@
     box.querySelector(".told").textContent = panel.told[at];
   };
 
-  /* Entries without a person view: their values shaded by the P-probe's share at their position. */
+  /* Entries without an entity view: their values shaded by the P-probe's share at their position. */
   wb.BOXES.marks = function (panel, box, step) {
     const at = wb.place_of(panel.steps, step);
     const shares = panel.shares[at];
@@ -190,7 +190,7 @@
   function found(event) {
     const button = event.target.closest && event.target.closest("button.token[data-token]");
     const box = button && button.closest(".card");
-    const panel = box && wb.panels_of("person").find((one) => one.id === box.id);
+    const panel = box && wb.panels_of("entity").find((one) => one.id === box.id);
     return panel ? { button, panel, token: Number(button.dataset.token) } : null;
   }
   function point(event) {
@@ -228,5 +228,5 @@
     if (next) next.focus();
   });
   /* Tokens kept by an address that came back. */
-  window.addEventListener("popstate", () => wb.panels_of("person").forEach((panel) => show_token(panel, wb.current_step() ?? panel.steps.at(-1))));
+  window.addEventListener("popstate", () => wb.panels_of("entity").forEach((panel) => show_token(panel, wb.current_step() ?? panel.steps.at(-1))));
 })();

@@ -1,0 +1,97 @@
+"""Entities: synthetic individuals with a unique full name, six attributes and a fixed half of the split."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.files import read_jsonl, write_jsonl
+from workbench.seeds import hash_to_int
+from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+
+Split = Literal["train", "test"]
+PRONOUNS = ("he", "she", "they")
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One synthetic individual; `id` is the row in entities.jsonl."""
+
+    id: int
+    group: str
+    name: str
+    pronoun: str
+    values: dict[Attribute, str]
+    split: Split
+
+
+def split_of(name: str, seed: int) -> Split:
+    """The half an entity belongs to: a pure function of the name and the seed, the same in every stage."""
+    return "train" if hash_to_int(seed, "split", name) % 2 == 0 else "test"
+
+
+def save_entities(path: Path, entities: Iterable[Entity]) -> None:
+    """Write entities.jsonl: one entity a line, in order of id."""
+    write_jsonl(path, (asdict(entity) for entity in entities))
+
+
+def load_entities(path: Path, seed: int | None = None) -> list[Entity]:
+    """Read entities.jsonl; ids must be 0, 1, 2, …, full names unique, the split as the seed gives it.
+
+    A user's own file may leave out `group`, `pronoun`, `split` and any attribute: they default to
+    `everyone`, `they`, the split of the name under `seed`, and no value.
+    """
+    entities: list[Entity] = []
+    seen: dict[str, int] = {}
+    for row in read_jsonl(path):
+        entity = _entity_from(row, len(entities), path, seed)
+        if entity.name in seen:
+            raise WorkbenchError(
+                f"{path}: the full name {entity.name!r} belongs to both entity {seen[entity.name]} and "
+                f"entity {entity.id}; a name must stand for one entity."
+            )
+        seen[entity.name] = entity.id
+        entities.append(entity)
+    if not entities:
+        raise WorkbenchError(f"{path} holds no entities; it needs one JSON object a line.")
+    return entities
+
+
+def _entity_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | None) -> Entity:
+    where = f"{path}, entity {expected_id}"
+    name = row.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise WorkbenchError(f"{where}: name is {name!r}; expected a non-empty text.")
+    if row.get("id", expected_id) != expected_id:
+        raise WorkbenchError(f"{where}: id is {row['id']!r}; ids must be 0, 1, 2, … in file order.")
+    values = row.get("values", {})
+    if not isinstance(values, dict):
+        raise WorkbenchError(f"{where}: values is {values!r}; expected an object, attribute → text.")
+    unknown = sorted(set(values) - set(ATTRIBUTES))
+    if unknown:
+        raise WorkbenchError(
+            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
+        )
+    for attribute, value in values.items():
+        if not isinstance(value, str) or not value.strip():
+            raise WorkbenchError(
+                f"{where}: {attribute} is {value!r}; expected a text, or leave the attribute out."
+            )
+    pronoun = row.get("pronoun", "they")
+    if pronoun not in PRONOUNS:
+        raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected he, she or they.")
+    split = split_of(name, seed) if seed is not None else row.get("split")
+    if split not in ("train", "test") or row.get("split", split) != split:
+        raise WorkbenchError(
+            f"{where}: split is {row.get('split')!r} but the seed puts {name!r} in {split!r}; "
+            "leave the split out of the file, it follows from the name and the recipe's seed."
+        )
+    return Entity(expected_id, row.get("group", "everyone"), name, pronoun, values, split)
+
+
+def split_mask(entities: Sequence[Entity], split: Split) -> np.ndarray:
+    """Boolean array [n_entities]: which entities belong to `split`."""
+    return np.array([entity.split == split for entity in entities])
