@@ -48,7 +48,7 @@ def main() -> None:
     summed = SummedLoss(model, pad_id=1, bidirectional=False)
     if execution.compile:
         summed.compile(dynamic=True)
-    optimizers = make_optimizers(model, recipe, options.device)
+    optimizers = make_optimizers(model, recipe, execution)
     rng = np.random.default_rng(0)
     started = seconds = 0.0
     for step in range(WARM_UP + options.steps):

@@ -47,7 +47,7 @@ def prepare_workbench(recipe: Recipe, data: Any, tokenizer: Any, *, compiled: bo
     summed = SummedLoss(model, tokenizer.pad_token_id, bidirectional=False)
     if compiled:
         summed.compile(dynamic=True)
-    (optimizer,) = make_optimizers(model, recipe.training, "cpu")
+    (optimizer,) = make_optimizers(model, recipe.training, execution)
     batch, done = recipe.training.rows_per_step, 0
 
     def run(steps: int) -> tuple[int, float]:

@@ -109,7 +109,7 @@ class _Training:
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
         self.model.set_attn_implementation(self.execution.attention)
         self.model.to(torch.device(device))  # type: ignore[arg-type]
-        self.optimizers = make_optimizers(self.model, recipe.training, device)
+        self.optimizers = make_optimizers(self.model, recipe.training, self.execution)
         self.state = TrainingState(self.model, self.optimizers, MetricsLog(run.metrics_file))
         bidirectional = recipe.model.architecture == "gbert"
         self.mask_words = WordMasking(tokenizer, recipe.seed) if bidirectional else None

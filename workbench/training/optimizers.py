@@ -6,15 +6,14 @@ import torch
 from torch import nn
 
 from workbench.recipes.recipe import TrainingRecipe
+from workbench.training.devices import Execution
+from workbench.training.muon import Muon
 
-MUON_MOMENTUM = 0.95
 
-
-def make_optimizers(model: nn.Module, recipe: TrainingRecipe, device: str) -> list[torch.optim.Optimizer]:
-    """Decay applies to matrices only. With `muon`, hidden matrices go to Muon and the rest to AdamW.
-
-    Muon's updates are scaled to the size of AdamW's (`match_rms_adamw`), so one learning rate serves both.
-    """
+def make_optimizers(
+    model: nn.Module, recipe: TrainingRecipe, execution: Execution
+) -> list[torch.optim.Optimizer]:
+    """Decay applies to matrices only. With `muon`, hidden matrices go to Muon and the rest to AdamW."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     embeddings = {
         id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()
@@ -25,15 +24,8 @@ def make_optimizers(model: nn.Module, recipe: TrainingRecipe, device: str) -> li
     if recipe.optimizer == "muon":
         hidden = [p for p in matrices if id(p) not in embeddings]
         matrices = [p for p in matrices if id(p) in embeddings]
-        optimizers.append(
-            torch.optim.Muon(
-                hidden,
-                lr=recipe.lr,
-                weight_decay=recipe.weight_decay,
-                momentum=MUON_MOMENTUM,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        precision = torch.bfloat16 if execution.bf16 else torch.float32
+        optimizers.append(Muon(hidden, recipe.lr, recipe.weight_decay, precision))
     groups = [
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
