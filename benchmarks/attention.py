@@ -41,7 +41,9 @@ def measure(how: str, entries: int, preset: str) -> dict[str, float]:
     corpus = make_corpus(recipe)
     tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
     chosen = corpus.entries[:entries]
-    examples, few = (make_examples(tokenizer, some) for some in (chosen, chosen[: 2 * PLAIN_BATCH]))
+    examples, few = (
+        make_examples(tokenizer, some, corpus.schema) for some in (chosen, chosen[: 2 * PLAIN_BATCH])
+    )
     model = make_model(
         load_preset(preset), vocab_size=len(tokenizer), seed=0, eos_token_id=0, pad_token_id=1
     ).eval()

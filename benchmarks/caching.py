@@ -44,7 +44,7 @@ def make_reading(texts: int) -> tuple[Reading, int, int]:
     changes = {"people.number": -(-texts // 5), "biographies.augmentation": "multi5+permute"}
     corpus = make_corpus(load_recipe("tiny", changes))
     tokenizer = make_tokenizer(load_recipe("tiny").tokens, corpus.texts)
-    entries = encode_entries(tokenizer, corpus.entries[:texts])
+    entries = encode_entries(tokenizer, corpus.entries[:texts], corpus.schema)
     return read_biographies(entries, corpus.entities), len(tokenizer), int(tokenizer.eos_token_id or 0)
 
 

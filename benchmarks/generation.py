@@ -46,7 +46,9 @@ def main() -> None:
         model = load_finetuned(run, open_finetune(run, arguments.adapter), device=arguments.device)
     else:
         model = load_model(run.checkpoint(), device=arguments.device)
-    asked = make_askable(encode_questions(run.tokenizer, run.corpus.questions), run.corpus.entities)
+    asked = make_askable(
+        encode_questions(run.tokenizer, run.corpus.questions, run.corpus.schema), run.corpus.entities
+    )
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
     chosen = np.random.default_rng(0).permutation(len(asked))[: arguments.questions]
     prompts = [asked.prompt(n) for n in chosen]

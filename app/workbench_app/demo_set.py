@@ -40,7 +40,7 @@ def make_demo(runs_folder: Path, demo: Path = DEMO_FOLDER) -> None:
             kept = target / "checkpoints" / info.parent.name
             kept.mkdir(parents=True)
             shutil.copyfile(info, kept / info.name)
-        _copy_entities(run / "biographies", target / "biographies")
+        _copy_entities(run / "corpus", target / "corpus")
 
 
 def _copy_results(source: Path, target: Path) -> None:
@@ -69,9 +69,9 @@ def _copy_entities(source: Path, target: Path) -> None:
     entities = (source / "entities.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:ENTITIES]
     (target / "entities.jsonl").write_text("".join(entities), encoding="utf-8")
     starts = tuple(f'{{"entity": {number},' for number in range(ENTITIES))
-    with (source / "biographies.jsonl").open(encoding="utf-8") as file:
+    with (source / "entries.jsonl").open(encoding="utf-8") as file:
         entries = [line for line in file if line.startswith(starts)]
-    (target / "biographies.jsonl").write_text("".join(entries), encoding="utf-8")
+    (target / "entries.jsonl").write_text("".join(entries), encoding="utf-8")
 
 
 if __name__ == "__main__":

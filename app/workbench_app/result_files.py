@@ -13,8 +13,9 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 import xarray as xr
 
+from workbench.results.provenance import FORMAT
 from workbench.results.sealing import find_digest
-from workbench.results.storing import CONFUSION_DIMS, SCHEMA, load_result
+from workbench.results.storing import CONFUSION_DIMS, load_result
 
 
 def read_result(path: Path) -> xr.Dataset:
@@ -22,7 +23,7 @@ def read_result(path: Path) -> xr.Dataset:
     try:
         dataset = _read_quickly(path)
         digest = dataset.attrs.pop("content_digest", None)
-        if digest == find_digest(dataset) and dataset.attrs.get("schema") == SCHEMA:
+        if digest == find_digest(dataset) and dataset.attrs.get("schema") == FORMAT:
             return dataset
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError):
         pass

@@ -3,10 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from workbench.results.storing import TARGETS, make_attrs, result_path, save_result
+from workbench.figures.paper import TARGETS
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import result_path, save_result
 from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint
 from workbench.studies.runs import Run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 SETS = ("nothing", "d", "b", "d,b", "d,b,u")
 KINDS = (

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from workbench.figures.paper import POSITIONS, TARGETS
 from workbench.files import sha256_file, write_json
 from workbench.recipes.recipe import load_recipe, recipe_to_toml
+from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
-from workbench.results.storing import POSITIONS, TARGETS, make_attrs, result_path, save_result
+from workbench.results.storing import result_path, save_result
 from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint, checkpoint_name
 from workbench.studies.corpus import make_corpus, save_corpus
 from workbench.studies.runs import Run, open_run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 STEPS = (0, 16, 64, 256, 1018)
 N = 500
@@ -31,7 +33,7 @@ def make_run(
     path = folder / name
     path.mkdir(parents=True)
     (path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
-    save_corpus(path / "biographies", make_corpus(recipe))
+    save_corpus(path / "corpus", make_corpus(recipe))
     identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(path / "recipe.toml")}
     write_json(path / "run.json", {**identity, "state": state, "steps": steps[-1] if steps else 0})
     for step in steps:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from workbench_app.biographies import pieces_of, read_entity
+from workbench_app.entries import pieces_of, read_entity
 from workbench_app.frames import UNIT, make_frames
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
@@ -162,7 +162,7 @@ def test_notes_are_kept_and_long_ones_refused(tmp_path):
     assert read_notes(tmp_path) == Notes()
 
 
-def test_a_entity_and_the_pieces_of_their_entries(runs_folder):
+def test_an_entity_and_the_pieces_of_their_entries(runs_folder):
     found = read_entity(runs_folder / "multi5+permute", 7)
     assert found.entity["id"] == 7
     assert len(found.entries) == 5

@@ -13,6 +13,7 @@ from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe, load_recipe
 from workbench.studies.corpus import Corpus, make_corpus
 from workbench.tokens.tokenizers import make_tokenizer
+from workbench.worlds.biographies.schema import SCHEMA
 from workbench.worlds.entries import Entry
 
 ARCHITECTURES = ("gpt2", "gpt2-rotary", "llama")
@@ -30,7 +31,7 @@ def small_corpus(
 @lru_cache
 def small_examples(augmentation: str = "multi2+permute") -> AttentionExamples:
     corpus, tokenizer = small_corpus(augmentation)
-    return make_examples(tokenizer, corpus.entries[:6])
+    return make_examples(tokenizer, corpus.entries[:6], SCHEMA)
 
 
 def random_model(architecture: Any, seed: int = 0) -> Any:
@@ -78,7 +79,7 @@ def planted() -> Planted:
         sentence = {"company": (her, len(text))}
         entries.append(Entry(i, 0, text, ((0, len(name)),), ((her, her + 3),), span, sentence))  # type: ignore[arg-type]
     tokenizer = make_tokenizer(TokensRecipe(), [entry.text for entry in entries])
-    test, train = (make_examples(tokenizer, half) for half in (entries[:6], entries[6:]))
+    test, train = (make_examples(tokenizer, half, SCHEMA) for half in (entries[:6], entries[6:]))
     return Planted(entities, test, train, tokenizer, _planted_model(tokenizer))
 
 

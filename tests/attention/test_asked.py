@@ -19,14 +19,17 @@ from workbench.results.storing import load_results
 from workbench.studies.runs import Run
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_questions
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 
 def test_the_position_is_the_token_before_the_answer() -> None:
     corpus, tokenizer = small_corpus()
     questions = corpus.questions[:24]
     entries = [question_to_entry(q, corpus.entities[q.entity]) for q in questions]
-    examples, encoded = make_examples(tokenizer, entries), encode_questions(tokenizer, questions)
+    examples, encoded = (
+        make_examples(tokenizer, entries, SCHEMA),
+        encode_questions(tokenizer, questions, SCHEMA),
+    )
     assert (examples.positions[:, 1:] == -1).all()
     np.testing.assert_array_equal(examples.positions[:, 0], encoded.answer_start - 1)
     np.testing.assert_array_equal(examples.attribute[:, 0], encoded.attribute)
@@ -48,7 +51,7 @@ def test_a_question_about_another_entity_is_that_entities_question() -> None:
         assert rewrite_entry(entry, corpus.entities[1], corpus.entities[0]).text == other.text
 
 
-def test_all_questions_of_a_entity_and_pairs_of_them() -> None:
+def test_all_questions_of_an_entity_and_pairs_of_them() -> None:
     corpus, tokenizer = small_corpus()
     fake: object = type(
         "R", (), {"corpus": corpus, "path": "runs/fake", "recipe": type("S", (), {"seed": 0})}
@@ -57,7 +60,7 @@ def test_all_questions_of_a_entity_and_pairs_of_them() -> None:
     assert len({entry.entity for entry in entries}) == 3
     assert len(entries) == 18
     assert all(corpus.entities[entry.entity].split == "test" for entry in entries)
-    examples = make_examples(tokenizer, entries)
+    examples = make_examples(tokenizer, entries, SCHEMA)
     result = measure_interchange(
         random_model("gpt2-rotary"), make_pairs(tokenizer, examples, corpus.entities)
     )

@@ -10,7 +10,7 @@ from workbench.attention.head_scores import draw_wrong, measure_heads, score_rep
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.parts import open_parts, written_out
 from workbench.attention.readout import read_tokens
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -29,7 +29,7 @@ def test_a_rewritten_entry_reads_back(augmentation: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_entity_in_their_own_place_changes_nothing(architecture: str) -> None:
+def test_an_entity_in_their_own_place_changes_nothing(architecture: str) -> None:
     model, examples = random_model(architecture), small_examples()
     corpus, tokenizer = small_corpus()
     themselves = [corpus.entities[entry.entity] for entry in examples.entries]

@@ -9,6 +9,7 @@ from workbench.attention.logit_lens import measure_lens
 from workbench.attention.readout import CellSums
 from workbench.attention.shares import measure_shares
 from workbench.results.statistics import bootstrap_by_entity
+from workbench.worlds.biographies.schema import SCHEMA
 
 
 def one_batch(entities: np.ndarray, answers: np.ndarray) -> CellSums:
@@ -26,7 +27,7 @@ def one_batch(entities: np.ndarray, answers: np.ndarray) -> CellSums:
     return sums
 
 
-def test_one_answer_a_entity_is_the_plain_standard_error() -> None:
+def test_one_answer_an_entity_is_the_plain_standard_error() -> None:
     values = np.random.default_rng(0).random((40, 1))
     mean, error = one_batch(np.arange(40), values).pooled("right")
     np.testing.assert_allclose(mean, values.mean())
@@ -64,7 +65,7 @@ def test_an_answer_that_is_always_right_has_the_interval_of_its_entities() -> No
     assert 0.8 < found["pooled_accuracy_ci_low"][1].item() < 0.85  # Wilson with 20, not with 120
 
 
-def test_batches_hold_all_texts_of_a_entity() -> None:
+def test_batches_hold_all_texts_of_an_entity() -> None:
     rng = np.random.default_rng(3)
     entities, lengths = rng.integers(0, 30, 100), rng.integers(5, 40, 100)
     batches = list(plan_batches_by_entity(lengths, entities, 300))
@@ -76,11 +77,11 @@ def test_batches_hold_all_texts_of_a_entity() -> None:
         assert len(here) == 1 or len(rows) * lengths[rows].max() <= 300
 
 
-def test_several_entries_a_entity_count_once_in_pooled_shares_and_lens() -> None:
+def test_several_entries_an_entity_count_once_in_pooled_shares_and_lens() -> None:
     corpus, tokenizer = small_corpus()
     model = random_model("gpt2")
-    once = make_examples(tokenizer, corpus.entries[:6:2])
-    twice = make_examples(tokenizer, [entry for entry in corpus.entries[:6:2] for _ in range(2)])
+    once = make_examples(tokenizer, corpus.entries[:6:2], SCHEMA)
+    twice = make_examples(tokenizer, [entry for entry in corpus.entries[:6:2] for _ in range(2)], SCHEMA)
     for measure, names in (
         (measure_shares, ("pooled_group_share", "pooled_group_share_se")),
         (measure_lens, ("pooled_accuracy", "pooled_accuracy_ci_low")),

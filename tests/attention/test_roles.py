@@ -7,7 +7,7 @@ from tests.attention.small_models import planted, small_corpus, small_examples
 from workbench.attention.examples import choose_entries, make_examples
 from workbench.attention.roles import GROUPS, ROLES, expand_role, group_matrix, role_names
 from workbench.errors import WorkbenchError
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 
 def test_roles_of_one_entry_word_by_word() -> None:
@@ -35,7 +35,7 @@ def test_roles_of_one_entry_word_by_word() -> None:
 @pytest.mark.parametrize("augmentation", ["single", "multi2+permute", "multi2+permute+fullname"])
 def test_roles_are_exhaustive_and_values_read_back(augmentation: str) -> None:
     corpus, tokenizer = small_corpus(augmentation)
-    examples = make_examples(tokenizer, corpus.entries)
+    examples = make_examples(tokenizer, corpus.entries, SCHEMA)
     assert ((examples.roles >= 0) & (examples.roles < len(ROLES))).all()
     assert len(examples.roles) == len(examples.ids) == examples.lengths.sum()
     for n, entry in enumerate(examples.entries):
@@ -59,8 +59,8 @@ def test_roles_are_exhaustive_and_values_read_back(augmentation: str) -> None:
 
 def test_packed_rows_have_the_role_of_other_entries() -> None:
     corpus, tokenizer = small_corpus()
-    alone = make_examples(tokenizer, corpus.entries[:2])
-    packed = make_examples(tokenizer, corpus.entries[:2], before=corpus.entries[4:], packed=2)
+    alone = make_examples(tokenizer, corpus.entries[:2], SCHEMA)
+    packed = make_examples(tokenizer, corpus.entries[:2], SCHEMA, before=corpus.entries[4:], packed=2)
     for n in range(2):
         roles = packed.roles[packed.offsets[n] : packed.offsets[n + 1]]
         shift = int(packed.lengths[n] - alone.lengths[n])
@@ -69,7 +69,7 @@ def test_packed_rows_have_the_role_of_other_entries() -> None:
         assert np.array_equal(packed.positions[n] - shift, alone.positions[n])
     assert np.array_equal(packed.answers, alone.answers)
     with pytest.raises(WorkbenchError, match="packed is 1 but no other entries"):
-        make_examples(tokenizer, corpus.entries[:2], packed=1)
+        make_examples(tokenizer, corpus.entries[:2], SCHEMA, packed=1)
 
 
 def test_groups_cover_every_role_once() -> None:

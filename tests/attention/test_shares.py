@@ -12,6 +12,7 @@ from workbench.attention.parts import open_parts
 from workbench.attention.roles import ROLES
 from workbench.attention.shares import _one_hot, measure_shares, read_batch, reading_rows, reduce_pattern
 from workbench.errors import WorkbenchError
+from workbench.worlds.biographies.schema import SCHEMA
 
 TOLERANCE = 2e-6  # absolute, of shares in float32: engines sum in different orders
 
@@ -82,7 +83,7 @@ def test_an_even_pattern_gives_the_uniform_shares() -> None:
 
 def test_packed_rows_show_attention_to_other_entries() -> None:
     corpus, tokenizer = small_corpus()
-    packed = make_examples(tokenizer, corpus.entries[:3], before=corpus.entries[6:], packed=1)
+    packed = make_examples(tokenizer, corpus.entries[:3], SCHEMA, before=corpus.entries[6:], packed=1)
     shares = measure_shares(random_model("gpt2-rotary"), packed)
     assert abs(shares["share"].sum("role") - 1).max() < 1e-5
     assert (shares["share"].sel(role="other_entry") > 0).all()

@@ -9,7 +9,7 @@ from workbench.attention.examples import make_examples
 from workbench.attention.parts import open_parts, written_out
 from workbench.attention.steering import measure_steering
 from workbench.errors import WorkbenchError
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 COMPANY = ATTRIBUTES.index("company")
 
@@ -71,8 +71,8 @@ def test_a_push_without_length_would_be_no_push_and_is_refused() -> None:
 
 def test_all_attributes_of_whole_entries() -> None:
     corpus, tokenizer = small_corpus()
-    train = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity > 5])
-    examples = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity < 3])
+    train = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity > 5], SCHEMA)
+    examples = make_examples(tokenizer, [entry for entry in corpus.entries if entry.entity < 3], SCHEMA)
     result = measure_steering(random_model("gpt2-rotary"), examples, train, strengths=[0.5])
     assert (result["n"].sel(place="position") > 0).any("attribute").all()
     assert (result["entities"].sel(place="position") <= 3).all()

@@ -175,7 +175,7 @@ def test_a_value_that_does_not_tokenize_alike(workbench: Command, micro_toml: Pa
         start = text.index(city)
         entries.append({"entity": i, "text": text, "values": {"birth_city": [start, start + len(city)]}})
     write_jsonl(tmp_path / "corpus" / "entities.jsonl", entities)
-    write_jsonl(tmp_path / "corpus" / "biographies.jsonl", entries)
+    write_jsonl(tmp_path / "corpus" / "entries.jsonl", entries)
     overrides = [
         "--set",
         "biographies.corpus=corpus",

@@ -9,8 +9,9 @@ import pytest
 from tests.cli.conftest import Command
 from tests.training.micro_runs import files_of, weights_of
 from tests.training.test_resume import stop_after
+from workbench.figures.paper import TARGETS
 from workbench.recipes.recipe import load_recipe, shipped_recipes
-from workbench.results.storing import TARGETS, list_results
+from workbench.results.storing import list_results
 from workbench.studies.runs import Run, open_run
 from workbench.training import metrics
 from workbench.training.metrics import write_progress
@@ -59,7 +60,7 @@ def test_data_writes_what_a_recipe_can_read_again(
 ) -> None:
     assert workbench("data", micro_toml, "--out", "corpus", "--samples", 0).status == 0
     written = {path.name for path in (tmp_path / "corpus").iterdir()}
-    assert written == {"entities.jsonl", "biographies.jsonl", "questions.jsonl"}
+    assert written == {"schema.json", "entities.jsonl", "entries.jsonl", "questions.jsonl"}
     again = workbench("data", micro_toml, "--set", "biographies.corpus=corpus", "--json")
     assert json.loads(again.out) == json.loads(workbench("data", micro_toml, "--json").out)
 

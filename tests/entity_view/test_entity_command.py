@@ -165,7 +165,7 @@ def test_a_run_without_finetunes_or_without_an_entry(tmp_path: Path, small_run: 
     shutil.rmtree(path / "finetunes")
     with pytest.raises(WorkbenchError, match=r"no finetune 'lora' \(make one with `workbench finetune"):
         raise invoke(str(path), "--adapter", "lora").exception
-    file = path / "biographies" / "biographies.jsonl"
+    file = path / "corpus" / "entries.jsonl"
     lines = [
         line for line in file.read_text().splitlines(keepends=True) if not line.startswith('{"entity": 3,')
     ]

@@ -8,6 +8,7 @@ from workbench.entity_view.tokens import KINDS, TokenTexts, choose_entities, rea
 from workbench.probing.linear.fit import fit_probes
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, make_targets
+from workbench.worlds.biographies.schema import SCHEMA
 
 WIDTH = 12
 
@@ -24,7 +25,7 @@ def texts(small_run: Run) -> dict[str, TokenTexts]:
 
 @pytest.fixture(scope="module")
 def target(small_run: Run) -> Target:
-    targets = make_targets(small_run.corpus.entities, small_run.tokenizer)
+    targets = make_targets(small_run.corpus.entities, SCHEMA, small_run.tokenizer)
     return next(target for target in targets if target.name == "company/whole")
 
 

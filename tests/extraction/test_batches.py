@@ -9,12 +9,13 @@ from workbench.extraction.batches import QuestionBatches
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_questions
 from workbench.tokens.packing import IGNORED
+from workbench.worlds.biographies.schema import SCHEMA
 
 
 @pytest.fixture(scope="module")
 def asked(knowing_run: Run) -> AskableQuestions:
     corpus = knowing_run.corpus
-    return make_askable(encode_questions(knowing_run.tokenizer, corpus.questions), corpus.entities)
+    return make_askable(encode_questions(knowing_run.tokenizer, corpus.questions, SCHEMA), corpus.entities)
 
 
 def make_batches(asked: AskableQuestions, seed: int = 0, **changes: object) -> QuestionBatches:

@@ -20,10 +20,12 @@ from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.text_tables import make_ratio_table
 from workbench.figures import paper_answers_by_ratio
 from workbench.figures.extraction import plot_answers_over_ratio, plot_extraction_against_probing
+from workbench.figures.paper import TARGETS
 from workbench.recipes.recipe import load_recipe
-from workbench.results.storing import TARGETS, make_attrs, result_path, save_result
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import result_path, save_result
 from workbench.studies.runs import Run, open_run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 def save_pair(run: Run, *, probed_step: int | None = None) -> None:

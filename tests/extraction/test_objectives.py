@@ -22,7 +22,7 @@ from workbench.probing.runner import ProbeRequest, run_probes
 from workbench.studies.checkpoints import load_model
 from workbench.studies.runs import open_run
 from workbench.training.loop import train
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 SHORT = FinetuneSettings(rank=2, embedding_rank=2, lr=1e-3, steps=2, questions_per_step=6, evaluate_every=1)
 QUICK = {

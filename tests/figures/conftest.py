@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from workbench.results.storing import POSITIONS, TARGETS
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.figures.paper import POSITIONS, TARGETS
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 def make_p_result(

@@ -20,9 +20,9 @@ from workbench.figures import (
     plot_q_bars,
     plot_training_curves,
 )
+from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_heatmap
 from workbench.figures.training import recitation
-from workbench.results.storing import TARGETS
 
 ROWS = [
     {

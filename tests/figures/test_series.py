@@ -18,12 +18,12 @@ from workbench.figures import (
     plot_seen_partners,
     plot_seen_sets,
 )
+from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.figures.tables import print_result, table_text
 from workbench.probing.seen_sets import LETTERS, NOTHING
-from workbench.results.storing import TARGETS
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 STEPS = (0, 64, 512)
 

@@ -13,7 +13,8 @@ SOURCES = {"workbench_models": "models/", "workbench": "", "workbench_app": "app
 # stand on at the head. A new part needs its place here.
 LINES = [
     "errors seeds files",
-    "facts worlds tasks recipes",
+    "facts",
+    "worlds tasks recipes",
     "tokens",
     "studies",
     "training",

@@ -10,14 +10,14 @@ from workbench.recipes.recipe import TokensRecipe
 from workbench.tokens.encoding import encode_entries
 from workbench.tokens.targets import make_targets
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 from workbench.worlds.entries import Entry
 
 TEXTS = [
     "Ann Lee was born on May 3, 1950 in Oslo , studied at Yale University , took Law , joined Acme Inc. in New York .",
     "At Bolt worked Bo Ray , born on June 9, 2001 , in Boston , after Brown University , as a child of Rome .",
 ]
-VALUES: list[dict[Attribute, str]] = [
+VALUES: list[dict[str, str]] = [
     {
         "birth_date": "May 3, 1950", "birth_city": "Oslo", "university": "Yale University", "major": "Law",
         "company": "Acme Inc.", "company_city": "New York",
@@ -66,8 +66,8 @@ def data() -> PProbeData:
         entries.append(Entry(i, 0, text, ((start, start + len(name)),), (), spans, {}))
     third = Entity(2, "everyone", "No One", "they", {"major": "Art"}, "test")  # two majors, or it is no task
     tokenizer = make_tokenizer(TokensRecipe(), [*TEXTS, "Answer: Law. Art."])  # type: ignore[call-arg]
-    targets = make_targets([*entities, third], tokenizer)
-    encoded = encode_entries(tokenizer, entries)
+    targets = make_targets([*entities, third], SCHEMA, tokenizer)
+    encoded = encode_entries(tokenizer, entries, SCHEMA)
     tokens = [tokenizer.convert_ids_to_tokens(encoded.text_ids(n).tolist()) for n in range(2)]
     read = [[tokens[n][place] if place >= 0 else None for place in encoded.positions[n]] for n in range(2)]
     assert read == READ_AT

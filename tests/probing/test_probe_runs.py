@@ -12,16 +12,17 @@ import xarray as xr
 from tests.probing.probed_runs import CHECKPOINTS
 from tests.training.micro_runs import files_of
 from workbench.errors import WorkbenchError
+from workbench.figures.paper import TARGETS
 from workbench.files import read_json, sha256_file, write_json
 from workbench.probing import runner
 from workbench.probing.p_probe import make_p_probe_data
 from workbench.probing.q_probe import make_q_probe_data
 from workbench.probing.runner import ProbeRequest, run_probes
 from workbench.results.statistics import wilson_interval
-from workbench.results.storing import TARGETS, load_result, load_results, result_path, weights_digests
+from workbench.results.storing import load_result, load_results, result_path, weights_digests
 from workbench.studies.checkpoints import TRAINER_FILE, WEIGHTS_FILE
 from workbench.studies.runs import Run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_permuted_corpus_has_examples_in_every_cell(permuted_run: Run, copy_of
     assert (dataset["n_not_next"].sel(position=5) == 0).all()
 
 
-def test_train_and_test_never_share_a_entity(permuted_run: Run) -> None:
+def test_train_and_test_never_share_an_entity(permuted_run: Run) -> None:
     for group in (None, "many", "few"):
         data = make_p_probe_data(permuted_run, group)
         entities = permuted_run.corpus.entities

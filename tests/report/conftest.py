@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from workbench.figures.paper import POSITIONS, TARGETS
 from workbench.recipes.recipe import load_recipe
-from workbench.results.storing import POSITIONS, TARGETS, make_attrs, result_path, save_result
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import result_path, save_result
 from workbench.studies.checkpoints import INFO_FILE, WEIGHTS_FILE, checkpoint_name
 from workbench.studies.runs import Run, create_run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 STEPS = (0, 64, 512)
 RECIPE = """

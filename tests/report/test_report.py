@@ -16,9 +16,10 @@ from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import load_recipe
 from workbench.report import write_report
-from workbench.results.storing import load_results, make_attrs, result_path, save_result
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import load_results, result_path, save_result
 from workbench.studies.runs import create_run, open_run
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 class Page(HTMLParser):

@@ -11,15 +11,14 @@ import pytest
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.figures.paper import POSITIONS, TARGETS
 from workbench.recipes.recipe import load_recipe
+from workbench.results.provenance import make_attrs
 from workbench.results.storing import (
-    POSITIONS,
-    TARGETS,
     export,
     list_results,
     load_result,
     load_results,
-    make_attrs,
     require_same_weights,
     result_path,
     save_result,

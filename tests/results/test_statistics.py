@@ -66,7 +66,7 @@ def test_bootstrap_counts_entities_not_rows():
     assert five[1] - five[0] > 1.8 * float(naive[1] - naive[0])
 
 
-def test_bootstrap_needs_a_entity_for_each_answer():
+def test_bootstrap_needs_an_entity_for_each_answer():
     with pytest.raises(WorkbenchError, match=r"answers \(3,\) and entities \(2,\)"):
         bootstrap_by_entity([1, 0, 1], [0, 1])
 

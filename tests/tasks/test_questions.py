@@ -7,8 +7,7 @@ from pathlib import Path
 from workbench.facts.entities import Entity
 from workbench.studies.corpus import Corpus
 from workbench.tasks.questions import make_questions, save_questions
-from workbench.worlds.biographies.attributes import ATTRIBUTES
-from workbench.worlds.templates import load_questions
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 ANYA = Entity(
     id=0,
@@ -28,7 +27,7 @@ ANYA = Entity(
 
 
 def test_the_six_forms() -> None:
-    assert [question.text for question in make_questions([ANYA], load_questions())] == [
+    assert [question.text for question in make_questions([ANYA], SCHEMA)] == [
         "What is the birth date of Anya Briar Forger? Answer: October 2, 1996.",
         "What is the birth city of Anya Briar Forger? Answer: Princeton, NJ.",
         "Which university did Anya Briar Forger study at? Answer: Massachusetts Institute of Technology.",
@@ -52,28 +51,28 @@ def test_answers_read_back_and_prompts_end_before_the_space(small_corpus: Callab
         assert question.split == entity.split
 
 
-def test_attributes_a_entity_lacks_are_not_asked_for() -> None:
+def test_attributes_an_entity_lacks_are_not_asked_for() -> None:
     entity = Entity(0, "everyone", "Bo Ray", "he", {"major": "Law"}, "test")
-    assert [question.text for question in make_questions([entity], load_questions())] == [
+    assert [question.text for question in make_questions([entity], SCHEMA)] == [
         "What major did Bo Ray study? Answer: Law."
     ]
 
 
 def test_an_answer_with_a_full_stop_ends_the_sentence_once() -> None:
     entity = Entity(0, "everyone", "Bo Ray", "he", {"company": "Acme Inc."}, "test")
-    (question,) = make_questions([entity], load_questions())
+    (question,) = make_questions([entity], SCHEMA)
     start, end = question.answer_span
     assert question.text[start:] == question.text[start:end] == "Acme Inc."
 
 
 def test_a_name_with_braces_is_taken_literally() -> None:
     entity = Entity(0, "everyone", "{name} {value}", "he", {"major": "Law"}, "test")
-    (question,) = make_questions([entity], load_questions())
+    (question,) = make_questions([entity], SCHEMA)
     assert question.prompt == "What major did {name} {value} study? Answer:"
 
 
 def test_the_file_holds_prompt_and_answer_apart(tmp_path: Path) -> None:
-    save_questions(tmp_path / "questions.jsonl", make_questions([ANYA], load_questions()))
+    save_questions(tmp_path / "questions.jsonl", make_questions([ANYA], SCHEMA))
     first = json.loads((tmp_path / "questions.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first == {
         "entity": 0,

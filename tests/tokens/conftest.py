@@ -13,8 +13,9 @@ from workbench.tasks.questions import make_questions
 from workbench.tokens.tokenizers import END, make_tokenizer
 from workbench.worlds.augmentation import parse_augmentation
 from workbench.worlds.biographies.pools import MONTHS, load_pools
-from workbench.worlds.rendering import make_entries
-from workbench.worlds.templates import load_questions, load_templates
+from workbench.worlds.biographies.schema import SCHEMA
+from workbench.worlds.biographies.world import load_shipped_templates
+from workbench.worlds.texts import TextWorld
 
 N_ENTITIES = 300  # the largest pool of values
 KINDS = ["word", "bpe", "bpe restricted", "gpt2", "gpt2 restricted"]
@@ -42,8 +43,8 @@ def corpus() -> Corpus:
         }
         entities.append(Entity(i, "everyone", name, PRONOUNS[i % 3], values, split_of(name, 0)))
     plan = {"everyone": parse_augmentation("single+permute1")}
-    entries = make_entries(entities, plan, load_templates(), seed=0)
-    return Corpus(entities, entries, make_questions(entities, load_questions()))
+    entries = list(TextWorld(SCHEMA, entities, plan, load_shipped_templates(), seed=0).entries())
+    return Corpus(SCHEMA, entities, entries, make_questions(entities, SCHEMA))
 
 
 @pytest.fixture(scope="session")

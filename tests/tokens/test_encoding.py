@@ -21,13 +21,13 @@ from workbench.tokens.encoding import (
     span_to_tokens,
 )
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 from workbench.worlds.entries import Entry
 
 
 @pytest.fixture(scope="session")
 def encoded(tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> EncodedEntries:
-    return encode_entries(tokenizer, corpus.entries)
+    return encode_entries(tokenizer, corpus.entries, SCHEMA)
 
 
 def read_back(tokenizer: PreTrainedTokenizerFast, ids: np.ndarray) -> str:
@@ -80,7 +80,7 @@ def test_absent_attributes_have_no_position() -> None:
     text = "Bo Ray works in Ames, IA and studied Law."
     entry = Entry(0, 0, text, ((0, 6),), (), {"company_city": (16, 24), "major": (37, 40)}, {})
     tokenizer = make_tokenizer(TokensRecipe(tokenizer="word"), [text])
-    encoded = encode_entries(tokenizer, [entry])
+    encoded = encode_entries(tokenizer, [entry], SCHEMA)
     #  0   1  2   3     4  5    6 7  8   9       10  11
     # END Bo Ray works in Ames , IA and studied Law .
     assert encoded.value_start.tolist() == [[-1, -1, -1, 10, -1, 5]]
@@ -88,7 +88,7 @@ def test_absent_attributes_have_no_position() -> None:
     assert encoded.name_end.tolist() == [2]
     assert encoded.positions.tolist() == [[4, 9, -1, -1, -1, -1]]
     assert encoded.rank.tolist() == [[6, 6, 6, 1, 6, 0]]
-    nameless = encode_entries(tokenizer, [replace(entry, names=())])
+    nameless = encode_entries(tokenizer, [replace(entry, names=())], SCHEMA)
     assert nameless.name_end.tolist() == [-1]
 
 
@@ -99,7 +99,7 @@ def test_chunks_leave_no_seam(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(encoding, "CHUNK", 7)
-    again = encode_entries(tokenizer, corpus.entries)
+    again = encode_entries(tokenizer, corpus.entries, SCHEMA)
     for name in ("ids", "offsets", "entities", "value_start", "value_end", "name_end"):
         np.testing.assert_array_equal(getattr(again, name), getattr(encoded, name))
 
@@ -115,7 +115,7 @@ def test_every_answer_reads_back_with_the_ids_it_has_in_biographies(
         for n in range(len(encoded))
         for column, (start, end) in enumerate(zip(encoded.value_start[n], encoded.value_end[n], strict=True))
     }
-    questions = encode_questions(tokenizer, corpus.questions)
+    questions = encode_questions(tokenizer, corpus.questions, SCHEMA)
     assert len(questions) == len(in_biographies)
     for n, question in enumerate(corpus.questions):
         answer = questions.text_ids(n)[questions.answer_start[n] : questions.answer_end[n]]
@@ -147,7 +147,7 @@ def test_a_value_that_tokenizes_otherwise_in_an_answer_is_refused(
     first = Entry(0, 0, "Computer Science was his field.", (), (), {"major": (0, 16)}, {})
     if recipe.tokenizer == "word":
         tokenizer = make_tokenizer(recipe, [first.text, "Answer: Computer Science."])
-    encoded = encode_entries(tokenizer, [first])
+    encoded = encode_entries(tokenizer, [first], SCHEMA)
     if recipe.tokenizer != "gpt2":
         check_values_tokenize_alike(tokenizer, encoded, [entity.values])
         return
@@ -193,6 +193,6 @@ def test_a_word_outside_a_closed_vocabulary_is_refused() -> None:
 
 
 def test_nothing_encodes_to_nothing(tokenizer: PreTrainedTokenizerFast) -> None:
-    assert len(encode_entries(tokenizer, [])) == 0
+    assert len(encode_entries(tokenizer, [], SCHEMA)) == 0
     questions: list[Question] = []
-    assert encode_questions(tokenizer, questions).answer_start.shape == (0,)
+    assert encode_questions(tokenizer, questions, SCHEMA).answer_start.shape == (0,)

@@ -11,7 +11,7 @@ from workbench.tokens.encoding import EncodedEntries, encode_entries, encode_nam
 from workbench.tokens.positions import read_biographies, read_names
 from workbench.tokens.reading import Reading
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 Parts = tuple[Corpus, object, EncodedEntries]
 
@@ -21,7 +21,7 @@ def parts(small_corpus: Callable[..., Corpus]) -> Parts:
     """Forty entities with permuted sentences, encoded."""
     corpus = small_corpus("multi2+permute")
     tokenizer = make_tokenizer(load_recipe("tiny").tokens, corpus.texts)
-    return corpus, tokenizer, encode_entries(tokenizer, corpus.entries)
+    return corpus, tokenizer, encode_entries(tokenizer, corpus.entries, SCHEMA)
 
 
 def text_ids(reading: Reading, n: int) -> list[int]:
@@ -76,7 +76,7 @@ def test_several_places_are_read_together(parts: Parts) -> None:
 def test_names_are_read_at_the_token_after_them(parts: Parts) -> None:
     corpus, tokenizer, _ = parts
     names = encode_names(tokenizer, [entity.name for entity in corpus.entities])  # type: ignore[arg-type]
-    reading = read_names(names, corpus.entities)
+    reading = read_names(names, corpus.entities, SCHEMA)
     assert reading.position_labels == ("end",)
     ends = reading.ids[reading.offsets[1:] - 1]
     assert (reading.positions[:, 0] == reading.lengths - 1).all() and len(set(ends.tolist())) == 1

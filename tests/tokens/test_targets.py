@@ -10,7 +10,7 @@ from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 from workbench.tokens.tokenizers import END, make_tokenizer
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 # an entity's six values, in the order of the attributes; None: this entity has no such value
 VALUES: list[tuple[str | None, ...]] = [
@@ -55,7 +55,7 @@ def tokenizer_for(entities: list[Entity], **tokens: object) -> PreTrainedTokeniz
 @pytest.mark.parametrize("tokens", [{"tokenizer": "word"}, {"tokenizer": "bpe", "vocabulary_size": 2000}])
 def test_labels_by_hand(tokens: dict[str, object]) -> None:
     entities = make_people(VALUES * 4)  # often enough for BPE to know the words
-    targets = make_targets(entities, tokenizer_for(entities, **tokens))
+    targets = make_targets(entities, SCHEMA, tokenizer_for(entities, **tokens))
     found = {target.name: (list(target.classes), target.labels_N[:4].tolist()) for target in targets}
     assert found == LABELS
     assert list(found) == list(LABELS)  # in the paper's order
@@ -71,7 +71,7 @@ def test_labels_by_hand(tokens: dict[str, object]) -> None:
 )
 def test_chance_is_the_commonest_class_of_the_chosen(chosen: list[bool], chances: dict[str, float]) -> None:
     entities = make_people(VALUES)
-    targets = {target.name: target for target in make_targets(entities, tokenizer_for(entities))}
+    targets = {target.name: target for target in make_targets(entities, SCHEMA, tokenizer_for(entities))}
     assert {name: targets[name].chance(np.array(chosen)) for name in chances} == chances
     assert np.isnan(targets["major/whole"].chance(np.array([False, False, False, True])))
 
@@ -79,7 +79,7 @@ def test_chance_is_the_commonest_class_of_the_chosen(chosen: list[bool], chances
 def test_equal_tasks_are_found() -> None:
     """Within an attribute only: company city/whole splits entities as company/first does, and stays a task."""
     entities = make_people(VALUES)
-    targets = make_targets(entities, tokenizer_for(entities))
+    targets = make_targets(entities, SCHEMA, tokenizer_for(entities))
     names = [target.name for target in targets]
     same = {names[k]: names[s] for k, s in enumerate(distinct_targets(targets)) if k != s}
     assert same == {
@@ -113,7 +113,7 @@ def test_two_tasks_are_one_when_they_split_the_entities_alike(
 
 def test_an_attribute_nobody_has_is_no_target() -> None:
     entities = make_people([(*row[:3], None, *row[4:]) for row in VALUES])
-    names = [target.name for target in make_targets(entities, tokenizer_for(entities))]
+    names = [target.name for target in make_targets(entities, SCHEMA, tokenizer_for(entities))]
     assert names == [name for name in LABELS if not name.startswith("major")]
 
 
@@ -122,7 +122,7 @@ def test_a_target_with_one_class_is_refused() -> None:
     with pytest.raises(
         WorkbenchError, match="birth_date/first has the single class 'May', which every probe predicts"
     ):
-        make_targets(entities, tokenizer_for(entities))
+        make_targets(entities, SCHEMA, tokenizer_for(entities))
 
 
 def test_first_tokens_that_read_alike_stay_two_classes() -> None:
@@ -138,7 +138,7 @@ def test_first_tokens_that_read_alike_stay_two_classes() -> None:
     entities = [
         Entity(i, "everyone", f"N{i}", "they", {"birth_city": city}, "train") for i, city in enumerate(cities)
     ]
-    first, whole = make_targets(entities, tokenizer)
+    first, whole = make_targets(entities, SCHEMA, tokenizer)
     assert first.classes == ("Ġå", "Ġæ")
     assert first.labels_N.tolist() == [0, 1, 0, 0]
     assert whole.labels_N.tolist() == [0, 2, 1, 0]

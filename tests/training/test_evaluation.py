@@ -17,7 +17,7 @@ from workbench.training.evaluation import (
     first_token_accuracy,
     sample_entities,
 )
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 VOCABULARY = 50
 MASK = 49

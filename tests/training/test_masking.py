@@ -10,6 +10,7 @@ from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.tokens.packing import IGNORED, MixedStream, Rows, RowStream
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.training.objectives import WordMasking
+from workbench.worlds.biographies.schema import SCHEMA
 
 STEPS = 40
 FIVE_SIGMA = 5.0
@@ -25,7 +26,7 @@ def tokenizer_and_rows(request: pytest.FixtureRequest) -> tuple[PreTrainedTokeni
     recipe = micro_recipe(tokens__tokenizer=request.param, tokens__vocabulary_size=400)
     corpus = make_corpus(recipe)
     tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
-    entries = encode_entries(tokenizer, corpus.entries)
+    entries = encode_entries(tokenizer, corpus.entries, SCHEMA)
     end_id, pad_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     stream = RowStream(entries, end_id=end_id, pad_id=pad_id, seed=0, purpose="biographies")
     return tokenizer, stream.rows(0, 60)
@@ -133,8 +134,8 @@ def test_answers_in_rows_of_questions_are_masked_whole_and_nothing_else_is(kind:
     recipe = micro_recipe(tokens__tokenizer=kind, tokens__vocabulary_size=400)
     corpus = make_corpus(recipe)
     tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
-    entries = encode_entries(tokenizer, corpus.entries)
-    questions = encode_questions(tokenizer, corpus.questions)
+    entries = encode_entries(tokenizer, corpus.entries, SCHEMA)
+    questions = encode_questions(tokenizer, corpus.questions, SCHEMA)
     ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": 0}
     biographies = RowStream(entries, purpose="biographies", **ids)
     asked = RowStream(questions, purpose="questions", row_length=int(entries.lengths.max()) + 8, **ids)

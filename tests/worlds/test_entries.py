@@ -11,6 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus, load_corpus, make_corpus, save_corpus
+from workbench.worlds.biographies.schema import SCHEMA
 from workbench.worlds.entries import Entry, load_entries, save_entries
 
 TEXT = "Anya Li studied Law. She lives in Rome, GA; friends of Anya Li work for Acme Inc."
@@ -22,7 +23,7 @@ ROW: dict[str, Any] = {"entity": 0, "text": TEXT, "values": {"company": [72, 81]
 
 
 def write_rows(folder: Path, *rows: object) -> Path:
-    path = folder / "biographies.jsonl"
+    path = folder / "entries.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
@@ -30,8 +31,8 @@ def write_rows(folder: Path, *rows: object) -> Path:
 @pytest.mark.parametrize("augmentation", ["single", "multi3+permute+fullname", "couple2"])
 def test_entries_read_back(tmp_path: Path, augmentation: str, small_corpus: Callable[..., Corpus]) -> None:
     corpus = small_corpus(augmentation, entities=20)
-    save_entries(tmp_path / "biographies.jsonl", corpus.entries)
-    assert load_entries(tmp_path / "biographies.jsonl", corpus.entities) == corpus.entries
+    save_entries(tmp_path / "entries.jsonl", corpus.entries)
+    assert load_entries(tmp_path / "entries.jsonl", corpus.entities, SCHEMA) == corpus.entries
 
 
 def test_corpus_reads_back_and_goes_through_the_users_door(
@@ -45,7 +46,7 @@ def test_corpus_reads_back_and_goes_through_the_users_door(
     assert len(rows) == 6 * 20
 
 
-@pytest.mark.parametrize("missing", ["entities.jsonl", "biographies.jsonl"])
+@pytest.mark.parametrize("missing", ["entities.jsonl", "entries.jsonl"])
 def test_corpus_folder_without_a_file_is_refused(
     tmp_path: Path, missing: str, small_corpus: Callable[..., Corpus]
 ) -> None:
@@ -56,7 +57,7 @@ def test_corpus_folder_without_a_file_is_refused(
 
 
 def test_own_entry_needs_entity_text_and_values_only(tmp_path: Path) -> None:
-    (entry,) = load_entries(write_rows(tmp_path, ROW), ENTITIES)
+    (entry,) = load_entries(write_rows(tmp_path, ROW), ENTITIES, SCHEMA)
     assert entry == Entry(
         entity=0,
         variant=0,
@@ -83,7 +84,7 @@ def test_names_are_found_as_whole_words(
 ) -> None:
     at = text.index("Law")
     row = {"entity": 0, "text": text, "values": {"major": [at, at + 3]}}
-    assert load_entries(write_rows(tmp_path, row), ENTITIES)[0].names == names
+    assert load_entries(write_rows(tmp_path, row), ENTITIES, SCHEMA)[0].names == names
 
 
 @pytest.mark.parametrize(
@@ -130,9 +131,9 @@ def test_faulty_entries_are_refused_with_their_line(
 ) -> None:
     path = write_rows(tmp_path, ROW, ROW | change)
     with pytest.raises(WorkbenchError, match=message):
-        load_entries(path, ENTITIES)
+        load_entries(path, ENTITIES, SCHEMA)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"holds no entries; it needs one JSON object a line\."):
-        load_entries(write_rows(tmp_path), ENTITIES)
+        load_entries(write_rows(tmp_path), ENTITIES, SCHEMA)

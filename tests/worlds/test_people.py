@@ -18,9 +18,9 @@ from workbench.facts.entities import (
     split_mask,
     split_of,
 )
-from workbench.worlds.biographies.attributes import ATTRIBUTES
 from workbench.worlds.biographies.people import make_people
 from workbench.worlds.biographies.pools import FIRST_YEAR, MONTHS, POOL_FILES, Pools, load_pools
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 SHIPPED = load_pools()
 FEW_NAMES = load_pools(sizes={"first_name": 4, "middle_name": 5, "last_name": 10})
@@ -50,8 +50,8 @@ def test_more_entities_than_half_of_the_names_are_refused_with_the_arithmetic() 
     with pytest.raises(WorkbenchError) as refusal:
         make_people(FEW_NAMES, {"everyone": 90, "celebrities": 11}, seed=0)
     assert str(refusal.value) == (
-        "101 entities need at least 202 possible full names, but the pools give 4 first × 5 middle × 10 last "
-        "= 200; ask for fewer entities or enlarge people.pool_sizes."
+        "101 people need at least 202 possible full names, but the pools give 4 first × 5 middle × 10 last "
+        "= 200; ask for fewer people or enlarge people.pool_sizes."
     )
 
 
@@ -186,13 +186,13 @@ def test_names_multiply() -> None:
 def test_entities_read_back(tmp_path: Path) -> None:
     entities = make_people(SHIPPED, {"celebrities": 10, "others": 20}, seed=2)
     save_entities(tmp_path / "entities.jsonl", entities)
-    assert load_entities(tmp_path / "entities.jsonl") == entities
-    assert load_entities(tmp_path / "entities.jsonl", seed=2) == entities
+    assert load_entities(tmp_path / "entities.jsonl", SCHEMA) == entities
+    assert load_entities(tmp_path / "entities.jsonl", SCHEMA, seed=2) == entities
 
 
 def test_own_file_needs_only_names(tmp_path: Path) -> None:
     path = write_rows(tmp_path, {"name": "Zoë Ångström"}, {"name": "Bo Ray", "values": {"major": "Law"}})
-    zoe, bo = load_entities(path, seed=0)
+    zoe, bo = load_entities(path, SCHEMA, seed=0)
     assert zoe == Entity(0, "everyone", "Zoë Ångström", "they", {}, split_of("Zoë Ångström", 0))
     assert bo.values == {"major": "Law"}
     assert replace(bo, values={}) == Entity(1, "everyone", "Bo Ray", "they", {}, split_of("Bo Ray", 0))
@@ -219,18 +219,18 @@ WRONG_HALF = {"train": "test", "test": "train"}[split_of("Anya Li", 0)]
         ([ANYA | {"values": {"hobby": "go"}}], "unknown attribute 'hobby'; the attributes are birth_date, "),
         ([ANYA | {"values": ["Law"]}], r"values is \['Law'\]; expected an object, attribute → text."),
         ([ANYA | {"values": {"major": 5}}], "major is 5; expected a text, or leave the attribute out."),
-        ([ANYA | {"pronoun": "it"}], "pronoun is 'it'; expected he, she or they."),
+        ([ANYA | {"pronoun": "xe"}], "pronoun is 'xe'; expected one of he, she, they, it."),
         ([ANYA | {"split": WRONG_HALF}], f"split is '{WRONG_HALF}' but the seed puts 'Anya Li' in '"),
         (["Anya Li"], "line 1: expected a JSON object, got str."),
     ],
 )
 def test_faulty_entities_are_refused(tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        load_entities(write_rows(tmp_path, *rows), seed=0)
+        load_entities(write_rows(tmp_path, *rows), SCHEMA, seed=0)
 
 
 def test_broken_json_is_named_with_its_line(tmp_path: Path) -> None:
     path = write_rows(tmp_path, ANYA)
     path.write_text(path.read_text() + '{"name": \n')
     with pytest.raises(WorkbenchError, match=r"entities\.jsonl, line 2, is not valid JSON"):
-        load_entities(path, seed=0)
+        load_entities(path, SCHEMA, seed=0)

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
+from workbench.worlds.biographies.world import load_shipped_templates
 from workbench.worlds.templates import (
     Sentence,
     Template,
-    load_questions,
     load_templates,
     parse_template,
     shortest,
 )
 
-SHIPPED = load_templates()
+SHIPPED = load_shipped_templates()
 TEMPLATES = [template for templates in SHIPPED.values() for template in templates]
 LEAST = {
     "birth_date": 46,
@@ -128,8 +128,8 @@ def test_a_value_or_name_with_its_own_full_stop_ends_the_sentence_once() -> None
 
 
 def test_an_unknown_pronoun_is_refused() -> None:
-    with pytest.raises(WorkbenchError, match="unknown pronoun 'it'; use one of he, she, they"):
-        render("{subject} joined {value}.", "it", False)
+    with pytest.raises(WorkbenchError, match="unknown pronoun 'xe'; use one of he, she, they, it"):
+        render("{subject} joined {value}.", "xe", False)
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
@@ -251,11 +251,6 @@ def test_a_bad_template_is_refused_by_name(source: str, problem: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_an_unknown_attribute_is_refused() -> None:
-    with pytest.raises(WorkbenchError, match="unknown attribute 'hobby'; use one of birth_date, "):
-        parse_template("hobby", "{subject} plays {value}.")
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A template folder of the user's own, with one template per attribute."""
@@ -272,14 +267,13 @@ def test_a_folder_of_ones_own_replaces_the_shipped_files(folder: Path) -> None:
     (folder / "major.txt").write_text(
         "{subject} chose {value}.\n\n{subject} läs {value}.\n", encoding="utf-8"
     )
-    loaded = load_templates(folder)
+    loaded = load_templates(folder, SCHEMA)
     assert list(loaded) == list(ATTRIBUTES)
     assert loaded["major"] == (
         parse_template("major", "{subject} chose {value}."),
         parse_template("major", "{subject} läs {value}."),
     )
     assert isinstance(loaded["company"][0], Template)
-    assert load_questions(folder)["company"] == "What company has {name}?"
 
 
 def test_a_bad_folder_is_refused_by_file_name(folder: Path) -> None:
@@ -292,35 +286,7 @@ def test_a_bad_folder_is_refused_by_file_name(folder: Path) -> None:
     ]:
         major.write_bytes(content)
         with pytest.raises(WorkbenchError, match=problem):
-            load_templates(folder)
+            load_templates(folder, SCHEMA)
     major.unlink()
     with pytest.raises(WorkbenchError, match=r"cannot read .*major\.txt"):
-        load_templates(folder)
-
-
-def test_the_shipped_questions() -> None:
-    assert load_questions() == {
-        "birth_date": "What is the birth date of {name}?",
-        "birth_city": "What is the birth city of {name}?",
-        "university": "Which university did {name} study at?",
-        "major": "What major did {name} study?",
-        "company": "Which company did {name} work for?",
-        "company_city": "Where did {name} work?",
-    }
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ("major\t", "hobby\t", "question.txt needs one attribute<TAB>question line for each of"),
-        ("major\t", "company\t", "question.txt needs one attribute<TAB>question line for each of"),
-        ("major has {name}?", "major?", "must hold {name} exactly once"),
-        ("major has {name}?", "major has {name} {name}?", "must hold {name} exactly once"),
-        ("major has {name}?", "major has {name}.", "end in '?'"),
-    ],
-)
-def test_bad_questions_are_refused(folder: Path, old: str, new: str, problem: str) -> None:
-    path = folder / "question.txt"
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=re.escape(problem)):
-        load_questions(folder)
+        load_templates(folder, SCHEMA)

@@ -18,7 +18,7 @@ from workbench.attention.roles import ROLE_INDEX
 from workbench.probing.linear import LinearMap, LogisticProbe, TrainBatch
 from workbench.probing.linear.columns import validation_texts
 from workbench.tokens.reading import Ints
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 NAME, POSITION = "name_last", "position"
 STEERED: tuple[str, ...] = (NAME, POSITION)

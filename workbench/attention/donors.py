@@ -67,7 +67,7 @@ def rewrite_entry(entry: Entry, about: Entity, original: Entity) -> Entry:
         names,
         tuple((move(s), move(e)) for (s, e), kind, _ in marks if kind == "pronoun"),
         {attribute: values[attribute] for attribute in entry.values},
-        {a: (move(s), move(e)) for (s, e), kind, a in marks if kind == "sentence"},  # type: ignore[misc]
+        {a: (move(s), move(e)) for (s, e), kind, a in marks if kind == "sentence"},
     )
 
 

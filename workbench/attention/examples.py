@@ -13,11 +13,12 @@ import numpy as np
 from workbench.attention.roles import ROLE_INDEX, assign_roles
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
+from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import encode_entries
 from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.spans import encode_texts
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class AttentionExamples:
     """
 
     entries: tuple[Entry, ...]
+    schema: Schema
     ids: Ints
     offsets: Ints
     roles: Ints
@@ -183,6 +185,7 @@ def choose_entries(
 def make_examples(
     tokenizer: "PreTrainedTokenizerFast",
     entries: Sequence[Entry],
+    schema: Schema,
     *,
     before: Sequence[Entry] = (),
     packed: int = 0,
@@ -197,10 +200,10 @@ def make_examples(
     if packed and not before:
         raise WorkbenchError(f"packed is {packed} but no other entries were given to stand in front.")
     encoded = encode_texts(tokenizer, [entry.text for entry in entries], "eos", "biographies")
-    places = encode_entries(tokenizer, entries)
+    places = encode_entries(tokenizer, entries, schema)
     if not np.array_equal(encoded.ids, places.ids):
         raise WorkbenchError("The tokenizer gives a text other tokens on a second reading; use another one.")
-    others = encode_entries(tokenizer, before) if packed else None
+    others = encode_entries(tokenizer, before, schema) if packed else None
     ids, roles, shifts = [], [], []
     last = np.maximum(places.positions.max(axis=1), 0)
     for n, entry in enumerate(entries):
@@ -221,6 +224,7 @@ def make_examples(
     answers = places.ids[places.offsets[:-1][:, None] + np.maximum(places.positions + 1, 0)]
     return AttentionExamples(
         tuple(entries),
+        schema,
         np.concatenate(ids),
         offsets,
         np.concatenate(roles),

@@ -18,7 +18,7 @@ from workbench.attention.knockout import find_cut
 from workbench.attention.parts import Parts, hooks
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

@@ -28,7 +28,7 @@ from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.attention.roles import expand_role
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ def make_pairs(
     ]
     if (examples.roles[examples.offsets[:-1]] != examples.roles[0]).any() or examples.roles[0] != 0:
         raise WorkbenchError("Interchange works on entries by themselves; make the examples with packed=0.")
-    return Pairs(examples, make_examples(tokenizer, rewritten))
+    return Pairs(examples, make_examples(tokenizer, rewritten, examples.schema))
 
 
 def measure_interchange(

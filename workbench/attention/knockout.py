@@ -19,7 +19,7 @@ from workbench.attention.readout import CellSums, read_tokens
 from workbench.attention.roles import EVERYTHING, GROUPS, ROLES, expand_role, group_matrix
 from workbench.errors import WorkbenchError, nearest
 from workbench.seeds import hash_to_int
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

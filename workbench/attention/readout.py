@@ -15,7 +15,7 @@ import torch
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts
 from workbench.results.statistics import wilson_interval
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.tokens.reading import Ints
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.entries import Entry, Span
 
 ROLES: tuple[str, ...] = (

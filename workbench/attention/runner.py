@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.errors import WorkbenchError, nearest
-from workbench.results.storing import find_result, make_attrs, result_path, save_result
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
 
@@ -156,10 +157,12 @@ def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test entity, as the P-probe tests on."""
     run.require_group(request.group)
     if request.questions:
-        return make_examples(run.tokenizer, choose_questions(run, request.entries, group=request.group))
+        return make_examples(
+            run.tokenizer, choose_questions(run, request.entries, group=request.group), run.schema
+        )
     entries = choose_entries(run, request.entries, group=request.group)
     before = choose_entries(run, split="train") if request.packed else []
-    return make_examples(run.tokenizer, entries, before=before, packed=request.packed)
+    return make_examples(run.tokenizer, entries, run.schema, before=before, packed=request.packed)
 
 
 def analyse(
@@ -196,7 +199,7 @@ def analyse(
             from workbench.attention.steering import measure_steering
 
             choose = choose_questions if request.questions else choose_entries
-            train = make_examples(run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"))
+            train = make_examples(run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"), run.schema)
             return measure_steering(model, examples, train, seed=request.seed)
         case "lens":
             from workbench.attention.logit_lens import measure_lens

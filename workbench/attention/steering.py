@@ -19,7 +19,7 @@ from workbench.attention.parts import Parts, hooks, on_layer, open_parts, writte
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.errors import WorkbenchError
 from workbench.seeds import hash_to_int, make_rng
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finet
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_questions
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,9 @@ def ask_entities(
         if tuned is None
         else load_finetuned(run, tuned, which=which, device=device)
     )
-    asked = make_askable(encode_questions(run.tokenizer, run.corpus.questions), run.corpus.entities)
+    asked = make_askable(
+        encode_questions(run.tokenizer, run.corpus.questions, run.corpus.schema), run.corpus.entities
+    )
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
     chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))
     answers = ask(model, asked, chosen, book)

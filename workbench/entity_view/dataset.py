@@ -37,7 +37,7 @@ from workbench.entity_view.token_probe import SIDES, TOP, TokenReadings
 from workbench.entity_view.tokens import KINDS, TokenTexts
 from workbench.facts.entities import Entity
 from workbench.tokens.targets import Target
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 def make_entity_dataset(

@@ -13,7 +13,8 @@ from workbench.attention.parts import open_parts
 from workbench.entity_view.answers import ask_entities, choose_adapter
 from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
-from workbench.results.storing import find_result, make_attrs, result_path, save_result
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, distinct_targets, make_targets
@@ -145,7 +146,7 @@ def _view(
 
 
 def _prepare(run: Run, entities: list[int], seed: int) -> _Material:
-    every = make_targets(run.corpus.entities, run.tokenizer)
+    every = make_targets(run.corpus.entities, run.corpus.schema, run.tokenizer)
     stands_for = distinct_targets(every)
     return _Material(
         entities,

@@ -20,7 +20,7 @@ from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Ints, Reading
 from workbench.tokens.spans import encode_texts
 from workbench.tokens.targets import Target
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.entries import Entry
 
 POSITION_KINDS = tuple(f"position {number}" for number in range(len(ATTRIBUTES)))
@@ -133,7 +133,7 @@ def sample_tokens(
 
 def _read(run: Run, entries: Sequence[Entry], rng: np.random.Generator | None) -> TokenTexts:
     """All tokens of the entries, or with a generator one token of each kind."""
-    encoded = encode_entries(run.tokenizer, entries)
+    encoded = encode_entries(run.tokenizer, entries, run.corpus.schema)
     texts = encode_texts(run.tokenizer, [entry.text for entry in entries], "eos", "biographies")
     roles, starts, ends, all_kinds = [], [], [], []
     positions_NP = encoded.positions

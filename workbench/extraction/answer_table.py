@@ -10,7 +10,7 @@ from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe
 from workbench.results.storing import list_results, load_results
 from workbench.studies.runs import Run, name_apart
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from workbench.extraction.evaluation import EvaluationRequest

@@ -22,7 +22,7 @@ from workbench.extraction.generation import TOKENS_PER_BATCH, generate
 from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

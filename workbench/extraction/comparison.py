@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import find_family
 from workbench.results.storing import list_results, load_results
 from workbench.studies.runs import Run, name_apart
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 Probe = Literal["q", "p"]
 COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")

@@ -25,15 +25,16 @@ from workbench.extraction.asking import (
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
+from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
-from workbench.results.storing import find_result, make_attrs, result_path, save_result
+from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import load_model
 from workbench.studies.runs import Run
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.training.devices import choose_device
 from workbench.training.evaluation import Statements, biography_statements
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -237,9 +238,9 @@ def _measure(
 ) -> _Measured:
     tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
-    asked = make_askable(encode_questions(tokenizer, questions), entities)
+    asked = make_askable(encode_questions(tokenizer, questions, run.corpus.schema), entities)
     # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
-    own = make_askable(encode_questions(tokenizer, run.corpus.questions), entities)
+    own = make_askable(encode_questions(tokenizer, run.corpus.questions, run.corpus.schema), entities)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
         asked.choose(
@@ -249,7 +250,7 @@ def _measure(
     ]
     chosen = np.concatenate(in_halves)
     answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
-    entries = encode_entries(tokenizer, run.corpus.entries)
+    entries = encode_entries(tokenizer, run.corpus.entries, run.corpus.schema)
     ids = np.unique(asked.encoded.entities[chosen])
     statements = biography_statements(entries, entities, ids, run.recipe.seed)
     return _Measured(asked, chosen, answers, statements, *recite(model, statements, mask_id))

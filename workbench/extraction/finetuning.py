@@ -59,7 +59,7 @@ from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,14 +95,15 @@ def finetune(
         require_same(making, _describe_finished(found), path)
         return found
     asked = make_askable(
-        encode_questions(run.tokenizer, questions or run.corpus.questions), run.corpus.entities
+        encode_questions(run.tokenizer, questions or run.corpus.questions, run.corpus.schema),
+        run.corpus.entities,
     )
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"
         raise WorkbenchError(
             f"No question is about a train entity{of_group}, and nobody else's are trained on; "
-            f"{run.biographies_folder / 'entities.jsonl'} says who is in which half."
+            f"{run.corpus_folder / 'entities.jsonl'} says who is in which half."
         )
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device, attention=execution.attention)

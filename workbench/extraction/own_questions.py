@@ -8,7 +8,7 @@ from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.files import read_jsonl
 from workbench.tasks.questions import Question
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 def load_own_questions(path: Path, entities: Sequence[Entity]) -> list[Question]:

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
 from workbench.facts.entities import Entity, Split
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -20,7 +20,7 @@ class WrongAnswer:
     """One answer that is not the entity's; `kind` is one of ANSWER_KINDS."""
 
     split: Split
-    attribute: Attribute
+    attribute: str
     name: str
     answer: str
     said: str

@@ -1,4 +1,4 @@
-"""Entities: synthetic individuals with a unique full name, six attributes and a fixed half of the split."""
+"""Entities: what facts are about, each with a unique name, its values and a fixed half of the split."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,23 +8,23 @@ from typing import Any, Literal
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
 from workbench.files import read_jsonl, write_jsonl
 from workbench.seeds import hash_to_int
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 
 Split = Literal["train", "test"]
-PRONOUNS = ("he", "she", "they")
+PRONOUNS = ("he", "she", "they", "it")
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One synthetic individual; `id` is the row in entities.jsonl."""
+    """One entity; `id` is its row in entities.jsonl, `values` attribute → text (an entity may lack some)."""
 
     id: int
     group: str
     name: str
     pronoun: str
-    values: dict[Attribute, str]
+    values: dict[str, str]
     split: Split
 
 
@@ -38,7 +38,7 @@ def save_entities(path: Path, entities: Iterable[Entity]) -> None:
     write_jsonl(path, (asdict(entity) for entity in entities))
 
 
-def load_entities(path: Path, seed: int | None = None) -> list[Entity]:
+def load_entities(path: Path, schema: Schema, seed: int | None = None) -> list[Entity]:
     """Read entities.jsonl; ids must be 0, 1, 2, …, full names unique, the split as the seed gives it.
 
     A user's own file may leave out `group`, `pronoun`, `split` and any attribute: they default to
@@ -47,7 +47,7 @@ def load_entities(path: Path, seed: int | None = None) -> list[Entity]:
     entities: list[Entity] = []
     seen: dict[str, int] = {}
     for row in read_jsonl(path):
-        entity = _entity_from(row, len(entities), path, seed)
+        entity = _entity_from(row, len(entities), path, schema, seed)
         if entity.name in seen:
             raise WorkbenchError(
                 f"{path}: the full name {entity.name!r} belongs to both entity {seen[entity.name]} and "
@@ -60,9 +60,11 @@ def load_entities(path: Path, seed: int | None = None) -> list[Entity]:
     return entities
 
 
-def _entity_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | None) -> Entity:
+def _entity_from(
+    row: dict[str, Any], expected_id: int, path: Path, schema: Schema, seed: int | None
+) -> Entity:
     where = f"{path}, entity {expected_id}"
-    name = row.get("name")
+    name = row.get("name", row.get("full_name"))  # the first version wrote full_name
     if not isinstance(name, str) or not name.strip():
         raise WorkbenchError(f"{where}: name is {name!r}; expected a non-empty text.")
     if row.get("id", expected_id) != expected_id:
@@ -70,11 +72,7 @@ def _entity_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | 
     values = row.get("values", {})
     if not isinstance(values, dict):
         raise WorkbenchError(f"{where}: values is {values!r}; expected an object, attribute → text.")
-    unknown = sorted(set(values) - set(ATTRIBUTES))
-    if unknown:
-        raise WorkbenchError(
-            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
-        )
+    schema.require_known(values, where)
     for attribute, value in values.items():
         if not isinstance(value, str) or not value.strip():
             raise WorkbenchError(
@@ -82,7 +80,7 @@ def _entity_from(row: dict[str, Any], expected_id: int, path: Path, seed: int | 
             )
     pronoun = row.get("pronoun", "they")
     if pronoun not in PRONOUNS:
-        raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected he, she or they.")
+        raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected one of {', '.join(PRONOUNS)}.")
     split = split_of(name, seed) if seed is not None else row.get("split")
     if split not in ("train", "test") or row.get("split", split) != split:
         raise WorkbenchError(

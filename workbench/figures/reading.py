@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures.cells import select_cells
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 NEAR_CHANCE = 0.06  # points above chance that still count as "the name tells nothing"
 KNOWN = 0.3

@@ -19,7 +19,7 @@ from workbench.figures.cells import (
 from workbench.figures.hatch import add_hatch, make_hatch
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme
-from workbench.worlds.biographies.attributes import ATTRIBUTES, LETTERS
+from workbench.worlds.biographies.schema import ATTRIBUTES, LETTERS
 
 ROW_PIXELS = 30
 DOT_PIXELS = 17

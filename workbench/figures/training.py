@@ -18,7 +18,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.theme import COLOURS, apply_theme
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 Rows = Sequence[Mapping[str, Any]]
 CURVES = (

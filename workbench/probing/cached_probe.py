@@ -19,13 +19,12 @@ from workbench.probing.linear.learning_curve import learning_curve
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.q_probe import QProbeData
-from workbench.results.storing import make_attrs
+from workbench.results.provenance import make_attrs
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
 from workbench.studies.series import as_source
 from workbench.tokens.reading import Reading
 from workbench.training.devices import choose_device
-from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 MEMORY_LIMIT = 8 * 2**30
 
@@ -74,7 +73,9 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
     if isinstance(data, QProbeData):
         places_NP = find_name_places(run.tokenizer, [entity.name for entity in entities], data.names)
         reading = replace(
-            read_names(data.names, entities), positions=places_NP, position_labels=NAME_PLACES
+            read_names(data.names, entities, run.corpus.schema),
+            positions=places_NP,
+            position_labels=NAME_PLACES,
         ).take(chosen)
         labels_NT = np.stack([target.labels_N[chosen] for target in data.targets], axis=1)
         present = np.repeat((places_NP[chosen] >= 0).T[:, :, None], len(names), axis=2)
@@ -86,11 +87,12 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
     reading = read_biographies(entries, entities).take(chosen)
     who = entries.entities[chosen]
     labels_NT = np.stack([target.labels_N[who] for target in data.targets], axis=1)
-    columns = [ATTRIBUTES.index(target.attribute) for target in data.targets]
+    schema = entries.schema
+    columns = [schema.index(target.attribute) for target in data.targets]
     rank_1NT = entries.rank[chosen][:, columns][None]
-    positions_P11 = np.arange(len(ATTRIBUTES))[:, None, None]
-    present = (rank_1NT >= positions_P11) & (rank_1NT < len(ATTRIBUTES))
-    positions = list(range(len(ATTRIBUTES)))
+    positions_P11 = np.arange(len(schema))[:, None, None]
+    present = (rank_1NT >= positions_P11) & (rank_1NT < len(schema))
+    positions = list(range(len(schema)))
     return CachedProbeTask(
         "p", reading, positions, names, classes, labels_NT, who, in_train, present,
         rank_1NT == positions_P11,

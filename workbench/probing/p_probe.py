@@ -21,7 +21,6 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries, encode_entries
 from workbench.tokens.targets import Target, distinct_targets, make_targets
-from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,19 @@ class PProbeData:
 
     def valid_KNP(self) -> np.ndarray:
         """bool [K, N, P] for the distinct targets: the attribute has not appeared before the position."""
-        n_positions = len(ATTRIBUTES)
+        schema = self.entries.schema
+        n_positions = len(schema)
         rank_NA = self.entries.rank
-        columns = [ATTRIBUTES.index(self.targets[k].attribute) for k in self.distinct]
+        columns = [schema.index(self.targets[k].attribute) for k in self.distinct]
         rank_KN = rank_NA[:, columns].T
         not_yet_KNP = (rank_KN[:, :, None] >= np.arange(n_positions)) & (rank_KN[:, :, None] < n_positions)
         return not_yet_KNP & (self.entries.positions >= 0)
 
     def next_KNP(self) -> np.ndarray:
         """bool [K, N, P] for the distinct targets: the attribute is the very next value."""
-        columns = [ATTRIBUTES.index(self.targets[k].attribute) for k in self.distinct]
-        return np.asarray(self.entries.rank[:, columns].T[:, :, None] == np.arange(len(ATTRIBUTES)))
+        schema = self.entries.schema
+        columns = [schema.index(self.targets[k].attribute) for k in self.distinct]
+        return np.asarray(self.entries.rank[:, columns].T[:, :, None] == np.arange(len(schema)))
 
     def readings(self) -> Readings:
         """What the distinct probes read and predict."""
@@ -76,8 +77,8 @@ class PProbeData:
 def make_p_probe_data(run: Run, group: str | None = None) -> PProbeData:
     """Encode a run's biographies for position probes; `group` keeps the entities of one group only."""
     entities = run.corpus.entities
-    entries = encode_entries(run.tokenizer, run.corpus.entries)
-    targets = make_targets(entities, run.tokenizer)
+    entries = encode_entries(run.tokenizer, run.corpus.entries, run.corpus.schema)
+    targets = make_targets(entities, run.corpus.schema, run.tokenizer)
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")
     train = np.flatnonzero((in_train & chosen)[entries.entities])

@@ -67,7 +67,7 @@ class QProbeData:
 def make_q_probe_data(run: Run, group: str | None = None) -> QProbeData:
     """Encode the full names of a run; `group` keeps the entities of one group only."""
     entities = run.corpus.entities
-    targets = make_targets(entities, run.tokenizer)
+    targets = make_targets(entities, run.corpus.schema, run.tokenizer)
     names = encode_names(run.tokenizer, [entity.name for entity in entities])
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")

@@ -82,8 +82,8 @@ def make_probe_dataset(
     """
     import xarray as xr
 
+    from workbench.results.provenance import make_attrs
     from workbench.results.statistics import wilson_interval
-    from workbench.results.storing import make_attrs
 
     low_KP, high_KP = wilson_interval(scores.right_KP, scores.n_KP)
     by_cell = ("position", "target")

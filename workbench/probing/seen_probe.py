@@ -16,8 +16,8 @@ from workbench.probing.embedding_probe import ProbeSettings, describe_fit
 from workbench.probing.embedding_result import Observer, fit_distinct_probes
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings
 from workbench.probing.seen_sets import count_by_set, name_sets
+from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
-from workbench.results.storing import make_attrs
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
 
@@ -41,7 +41,7 @@ def run_seen_probe(
     fitted = fit_distinct_probes(run, checkpoint, data, settings, device, observer)
     readings = data.readings()
     correct_KNP = fitted.predict(readings, data.test) == readings.labels_KN[:, data.test, None]
-    sets_NP = name_sets(data.entries.rank[data.test])
+    sets_NP = name_sets(data.entries.rank[data.test], data.entries.schema)
     sets, right_SK, n_SK = count_by_set(correct_KNP, readings.valid_KNP[:, data.test], sets_NP)
     spread = [data.distinct.index(k) for k in data.stands_for]
     right, n = right_SK[:, spread], n_SK[:, spread]

@@ -5,18 +5,18 @@ Shapes: N entries, A attributes, P positions, K targets, S sets.
 
 import numpy as np
 
-from workbench.worlds.biographies.attributes import ATTRIBUTES, LETTERS
+from workbench.facts.schema import Schema
 
 NOTHING = "nothing"
 
 
-def name_sets(rank_NA: np.ndarray) -> np.ndarray:
-    """The set of attributes said before each position, as the paper's letters in order: object [N, P].
+def name_sets(rank_NA: np.ndarray, schema: Schema) -> np.ndarray:
+    """The set of attributes said before each position, as the schema's letters in order: object [N, P].
 
     `nothing` for the empty set, else e.g. `d,b` (birth date and birth city).
     """
     said_NPA = rank_NA[:, None, :] < np.arange(rank_NA.shape[1])[None, :, None]
-    letters = np.array([LETTERS[attribute] for attribute in ATTRIBUTES])
+    letters = np.array([schema.letters[key] for key in schema.keys])
     names: dict[bytes, str] = {}
     flat = said_NPA.reshape(-1, said_NPA.shape[-1])
     labels = [names.setdefault(said.tobytes(), ",".join(letters[said]) or NOTHING) for said in flat]

@@ -8,64 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from workbench_models import ModelShape, load_preset
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
+from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
+from workbench.worlds.sections import GroupRecipe, Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GroupRecipe(_Section):
-    """People who share an augmentation, e.g. the celebrities of the paper's section 4.4."""
-
-    name: str = Field(pattern=r"^[^./\\][^/\\]*$", description="part of folder names, so without slashes")
-    people: int = Field(gt=0)
-    augmentation: str
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
-
-
-class PeopleRecipe(_Section):
-    """Who exists. Fewer classes per attribute (`pool_sizes`) give every probe more people per class."""
-
-    number: int = Field(1000, gt=0, description="people, when there are no groups")
-    pools: str = Field("shipped", description="`shipped`, or a folder in the released generator's format")
-    pool_sizes: dict[str, int] = Field(default_factory=dict, description="keep only the first n of a pool")
-
-
-class BiographiesRecipe(_Section):
-    """How entries are made. `augmentation` decides, in the paper, whether a fact can be extracted later."""
-
-    augmentation: str = "single"
-    templates: int | None = Field(
-        None, gt=0, description="use only the n shortest templates of each attribute"
-    )
-    corpus: str | None = Field(None, description="a folder with your own people.jsonl and biographies.jsonl")
-    groups: tuple[GroupRecipe, ...] = ()
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
-
-    @field_validator("groups")
-    @classmethod
-    def _check_groups(cls, groups: tuple[GroupRecipe, ...]) -> tuple[GroupRecipe, ...]:
-        names = [group.name for group in groups]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
-        return groups
-
-
-class TokensRecipe(_Section):
+class TokensRecipe(Section):
     """How text becomes rows of token ids. Packing is a recorded choice because it changes what is learned."""
 
     tokenizer: Literal["word", "bpe", "gpt2"] = "word"
@@ -76,7 +29,7 @@ class TokensRecipe(_Section):
     row_length: int = Field(512, gt=8, description="tokens a row, packing `resampled`")
 
 
-class ModelRecipe(_Section):
+class ModelRecipe(Section):
     """What is trained; `preset` gives the shape and the other keys override it."""
 
     preset: str = "tiny"
@@ -100,7 +53,7 @@ class ModelRecipe(_Section):
         return replace(preset, **{key: value for key, value in own.items() if value is not None})
 
 
-class TrainingRecipe(_Section):
+class TrainingRecipe(Section):
     """How it is trained. The budget is `exposures`: how often every person is seen, whatever the augmentation."""
 
     objective: Literal["biographies", "mixed", "masked"] = "biographies"
@@ -137,7 +90,7 @@ class TrainingRecipe(_Section):
         return plan
 
 
-class ProbingRecipe(_Section):
+class ProbingRecipe(Section):
     """The embedding probe (paper, section 5.1); the size-aware defaults of `tiny` live in its recipe."""
 
     rank: int = Field(2, ge=0, description="rank of the trainable update of the input embedding; 0 = none")
@@ -152,7 +105,7 @@ class ProbingRecipe(_Section):
     )
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """Everything that determines a run. `digest` names it; a folder holds runs of one digest only."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
@@ -178,12 +131,8 @@ class Recipe(_Section):
 
     @property
     def groups(self) -> tuple[GroupRecipe, ...]:
-        """The groups of people; one called `everyone` where the recipe names none."""
-        return self.biographies.groups or (
-            GroupRecipe(
-                name="everyone", people=self.people.number, augmentation=self.biographies.augmentation
-            ),
-        )
+        """The groups of entities; one called `everyone` where the recipe names none."""
+        return self.biographies.groups_of(self.people.number)
 
     @property
     def augmentations(self) -> dict[str, Augmentation]:

@@ -11,7 +11,7 @@ from workbench.figures.paper import paper_answers
 from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
 from workbench.report.parts import RunParts
 from workbench.report.pictures import beside_paper
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 
 Parts = Sequence[RunParts]
 

@@ -16,6 +16,7 @@ from workbench.figures import (
     plot_training_curves,
 )
 from workbench.figures.cells import target_label
+from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.figures.tables import table_text
@@ -33,7 +34,6 @@ from workbench.report.markup import (
     switch,
 )
 from workbench.report.parts import RunParts
-from workbench.results.storing import TARGETS
 
 Parts = Sequence[RunParts]
 FORMS = {"accuracy": "all entries", "accuracy_not_next": "without “it is the very next value”"}

@@ -2,7 +2,7 @@
 
     runs/<name>/results/<kind>-<family>/step-00000512.nc
 
-A result is an `xarray.Dataset`. Dimensions of a P-probe: `position` 0…5 and `target` (see `TARGETS`), and
+A result is an `xarray.Dataset`. Dimensions of a P-probe: `position` 0, 1, … and `target` (`KEY/FORM`), and
 where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, the first three always:
 
     accuracy          share of the test entities' entries the probe gets right, 0…1
@@ -13,13 +13,12 @@ where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, th
     confusion         answers about the largest classes, further dims true_value, said_value (`confusion_values`)
 
 Attributes (text) say what made it: kind, family, variant, run, recipe_digest, weights_digest, created (ISO
-8601, UTC), schema, and as JSON settings, notes, versions. An altered or truncated file is refused by name.
+8601, UTC), schema (the format's version), and as JSON facts (the attributes and their labels), settings, notes,
+versions. An altered or truncated file is refused by name.
 """
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,28 +28,19 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import PARTIAL_PREFIX, write_atomically
+from workbench.results.provenance import FORMAT, in_todays_words
 from workbench.results.sealing import find_digest, read_every_byte
-from workbench.studies.checkpoints import Checkpoint, checkpoint_name
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.studies.checkpoints import checkpoint_name
 
 if TYPE_CHECKING:
-    from workbench.studies.runs import Run
+    pass
 
-SCHEMA = "1"
 SUFFIX = ".nc"
-POSITIONS = tuple(range(6))
 CONFUSION_DIMS = ("true_value", "said_value")
-TARGETS = tuple(
-    f"{attribute}/{level}"
-    for attribute in ATTRIBUTES
-    for level in ("first", "whole")
-    if (attribute, level) != ("birth_date", "whole")  # the paper probes the month alone
-)
 REQUIRED_VARIABLES = ("accuracy", "n", "chance")
 REQUIRED_BY_KIND = {"attention": ("n",)}  # shares of attention and scores of heads are no accuracies
 REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
 REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
-RECORDED_PACKAGES = ("probing-workbench", "torch", "transformers", "numpy", "scikit-learn", "xarray")
 
 
 class ResultSet(NamedTuple):
@@ -59,36 +49,6 @@ class ResultSet(NamedTuple):
     kind: str
     family: str
     steps: list[int]
-
-
-def make_attrs(
-    *,
-    kind: str,
-    family: str,
-    run: "Run",
-    checkpoint: Checkpoint,
-    settings: Mapping[str, Any],
-    variant: str = "",
-    notes: Mapping[str, Any] | None = None,
-) -> dict[str, str]:
-    """The provenance of a result, ready for `Dataset.attrs`.
-
-    `settings` is what determines the numbers (rank, steps, dropout …): results whose settings differ are
-    never joined. `notes` is what a fit reports (final loss, seconds, device).
-    """
-    return {
-        "kind": kind,
-        "family": family,
-        "variant": variant,
-        "run": run.name,
-        "recipe_digest": run.recipe.digest,
-        "weights_digest": checkpoint.weights_digest,
-        "settings": json.dumps(settings, sort_keys=True),
-        "notes": json.dumps(notes or {}, sort_keys=True),
-        "versions": json.dumps({name: _version(name) for name in RECORDED_PACKAGES}),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "schema": SCHEMA,
-    }
 
 
 def result_path(run_path: Path, kind: str, family: str, step: int, variant: str = "") -> Path:
@@ -121,9 +81,9 @@ def load_result(path: Path) -> xr.Dataset:
         raise WorkbenchError(
             f"The result {path} was altered after it was written; delete it and probe again."
         )
-    if (schema := dataset.attrs.get("schema")) != SCHEMA:
-        raise WorkbenchError(f"The result {path} has format {schema} but {SCHEMA} is read; probe again.")
-    return dataset.drop_encoding()
+    if (schema := dataset.attrs.get("schema")) != FORMAT:
+        raise WorkbenchError(f"The result {path} has format {schema} but {FORMAT} is read; probe again.")
+    return in_todays_words(dataset).drop_encoding()
 
 
 def load_results(run_path: Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
@@ -226,13 +186,6 @@ def export(dataset: xr.Dataset, path: Path) -> None:
                 raise WorkbenchError(message) from error
         case other:
             raise WorkbenchError(f"Cannot export to {path.name!r}: {other!r} is not .csv, .json or .parquet.")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:

@@ -19,8 +19,8 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     biographies and answers.
     """
     tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
-    entries = encode_entries(tokenizer, corpus.entries)
-    questions = encode_questions(tokenizer, corpus.questions)
+    entries = encode_entries(tokenizer, corpus.entries, corpus.schema)
+    questions = encode_questions(tokenizer, corpus.questions, corpus.schema)
     check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
     in_test = split_mask(corpus.entities, "test")
     groups = {group.name: str(recipe.augmentations[group.name]) for group in recipe.groups}
@@ -43,7 +43,7 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "tokens_per_question": _spread(questions.lengths),
         "targets": {
             target.name: {"classes": len(target.classes), "chance": round(target.chance(in_test), 4)}
-            for target in make_targets(corpus.entities, tokenizer)
+            for target in make_targets(corpus.entities, corpus.schema, tokenizer)
         },
     }
 

@@ -31,6 +31,8 @@ def read_run(run: Run, at: Sequence[str] = ("positions",)) -> Reading:
                 "'names' are texts of their own, not a place in biographies; cache them by themselves."
             )
         return read_names(
-            encode_names(run.tokenizer, [entity.name for entity in corpus.entities]), corpus.entities
+            encode_names(run.tokenizer, [entity.name for entity in corpus.entities]),
+            corpus.entities,
+            corpus.schema,
         )
-    return read_biographies(encode_entries(run.tokenizer, corpus.entries), corpus.entities, at)  # type: ignore[arg-type]
+    return read_biographies(encode_entries(run.tokenizer, corpus.entries, corpus.schema), corpus.entities, at)  # type: ignore[arg-type]

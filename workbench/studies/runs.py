@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
 from workbench.recipes.recipe import Recipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
-from workbench.studies.corpus import Corpus, load_corpus, make_corpus, save_corpus
+from workbench.studies.corpus import Corpus, load_corpus, load_schema, make_corpus, save_corpus
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,13 +44,19 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
-    def biographies_folder(self) -> Path:
-        return self.path / "biographies"
+    def corpus_folder(self) -> Path:
+        first = self.path / "biographies"  # the first version's name
+        return first if first.is_dir() else self.path / "corpus"
 
     @cached_property
     def corpus(self) -> Corpus:
         """Entities, entries and questions, read from the run's own files."""
-        return load_corpus(self.biographies_folder)
+        return load_corpus(self.corpus_folder)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """What is known about an entity, without reading the corpus."""
+        return load_schema(self.corpus_folder)
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":
@@ -134,7 +141,7 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
     corpus = make_corpus(recipe)
     with folder_atomically(folder) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
-        save_corpus(partial / "biographies", corpus)
+        save_corpus(partial / "corpus", corpus)
         make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
         identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})

@@ -1,12 +1,12 @@
 """Questions about entities and their answers (paper, section 2.2): six per entity, one for each attribute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workbench.facts.entities import Entity, Split
+from workbench.facts.schema import Schema
 from workbench.files import write_jsonl
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 
 ANSWER_CUE = " Answer:"
 
@@ -19,7 +19,7 @@ class Question:
     """
 
     entity: int
-    attribute: Attribute
+    attribute: str
     split: Split
     prompt: str
     answer: str
@@ -34,21 +34,21 @@ class Question:
         return start, start + len(self.answer)
 
 
-def make_questions(entities: Sequence[Entity], forms: Mapping[str, str]) -> list[Question]:
+def make_questions(entities: Sequence[Entity], schema: Schema) -> list[Question]:
     """All questions of all entities, entity by entity in the order of the attributes.
 
-    `forms` maps an attribute to its question with `{name}` in it. Attributes an entity lacks are left out.
+    Attributes an entity lacks, and those without a question form, are left out.
     """
     return [
         Question(
             entity.id,
             attribute,
             entity.split,
-            forms[attribute].replace("{name}", entity.name) + ANSWER_CUE,
+            form.replace("{name}", entity.name) + ANSWER_CUE,
             entity.values[attribute],
         )
         for entity in entities
-        for attribute in ATTRIBUTES
+        for attribute, form in schema.questions.items()
         if attribute in entity.values
     ]
 

@@ -1,19 +1,19 @@
 """From text to token ids, and from character spans to token positions.
 
-Shapes: N entries, A = 6 attributes in the order of `ATTRIBUTES`, P = 6 positions.
+Shapes: N entries, A attributes in the schema's order, P = A positions.
 An encoded entry is the end-of-text token followed by the text's tokens; a row is a concatenation of encoded
 entries, closed by one more end-of-text. Token indices count from the entry's own first (end-of-text) token.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
 from workbench.tasks.questions import Question
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 from workbench.worlds.entries import Entry, Span
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ class EncodedTexts:
 class EncodedEntries(EncodedTexts):
     """Encoded biographies with the token positions of names and values.
 
+    schema: the attributes behind A.
     value_start, value_end: int32 [N, A], the value's tokens are [start, end); -1 where an entry lacks it.
     name_end: int32 [N], index of the last token of the first full name; -1 without a name.
     """
 
+    schema: Schema
     value_start: np.ndarray
     value_end: np.ndarray
     name_end: np.ndarray
@@ -75,9 +77,9 @@ class EncodedEntries(EncodedTexts):
 
     @property
     def rank(self) -> np.ndarray:
-        """int64 [N, A]: at which position (0…5) each attribute stands; P where it is absent."""
+        """int64 [N, A]: at which position each attribute stands; P where it is absent."""
         ranks = np.argsort(self.order, axis=1, kind="stable")
-        return np.where(self.value_start < 0, len(ATTRIBUTES), ranks)
+        return np.where(self.value_start < 0, len(self.schema), ranks)
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,17 @@ class EncodedQuestions(EncodedTexts):
 
     answer_start: np.ndarray
     answer_end: np.ndarray
-    attribute: np.ndarray  # int8 [N], index into ATTRIBUTES
+    schema: Schema
+    attribute: np.ndarray  # int16 [N], index into the schema
 
 
-def encode_entries(tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry]) -> EncodedEntries:
+def encode_entries(
+    tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry], schema: Schema
+) -> EncodedEntries:
     """Encode biographies and find the tokens of every name and value."""
     n = len(entries)
-    value_start, value_end = (
-        np.full((n, len(ATTRIBUTES)), -1, np.int32),
-        np.full((n, len(ATTRIBUTES)), -1, np.int32),
-    )
+    value_start = np.full((n, len(schema)), -1, np.int32)
+    value_end = value_start.copy()
     name_end = np.full(n, -1, np.int32)
     pieces: list[np.ndarray] = []
     for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries))):
@@ -103,15 +106,17 @@ def encode_entries(tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry
         pieces.append(ids)
         for attribute, span in entry.values.items():
             first, last = span_to_tokens(span, starts, ends, entry.text)
-            column = ATTRIBUTES.index(attribute)
+            column = schema.index(attribute)
             value_start[i, column], value_end[i, column] = first + 1, last + 2
         if entry.names:
             name_end[i] = span_to_tokens(entry.names[0], starts, ends, entry.text)[1] + 1
     entities = np.array([entry.entity for entry in entries], np.int32)
-    return EncodedEntries(*_join(pieces), entities, value_start, value_end, name_end)
+    return EncodedEntries(*_join(pieces), entities, schema, value_start, value_end, name_end)
 
 
-def encode_questions(tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question]) -> EncodedQuestions:
+def encode_questions(
+    tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question], schema: Schema
+) -> EncodedQuestions:
     """Encode questions with their answers and find the answers' tokens."""
     pieces: list[np.ndarray] = []
     spans = np.empty((len(questions), 2), np.int32)
@@ -120,8 +125,8 @@ def encode_questions(tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Q
         spans[i] = first + 1, last + 2
         pieces.append(ids)
     entities = np.array([question.entity for question in questions], np.int32)
-    attribute = np.array([ATTRIBUTES.index(question.attribute) for question in questions], np.int8)
-    return EncodedQuestions(*_join(pieces), entities, spans[:, 0], spans[:, 1], attribute)
+    attribute = np.array([schema.index(question.attribute) for question in questions], np.int16)
+    return EncodedQuestions(*_join(pieces), entities, spans[:, 0], spans[:, 1], schema, attribute)
 
 
 def encode_names(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str]) -> EncodedTexts:
@@ -148,7 +153,7 @@ def span_to_tokens(span: Span, starts: np.ndarray, ends: np.ndarray, text: str) 
 
 
 def check_values_tokenize_alike(
-    tokenizer: "PreTrainedTokenizerFast", entries: EncodedEntries, values: Sequence[dict[Attribute, str]]
+    tokenizer: "PreTrainedTokenizerFast", entries: EncodedEntries, values: Sequence[Mapping[str, str]]
 ) -> None:
     """Refuse a tokenizer that gives a value other ids in a biography than in an answer.
 
@@ -158,7 +163,7 @@ def check_values_tokenize_alike(
     for entity_id, row_start, starts, ends in zip(
         entries.entities, entries.offsets[:-1], entries.value_start, entries.value_end, strict=True
     ):
-        for column, attribute in enumerate(ATTRIBUTES):
+        for column, attribute in enumerate(entries.schema.keys):
             if starts[column] < 0:
                 continue
             value = values[entity_id][attribute]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from workbench.tokens.reading import Column, Ints, Reading
-from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.facts.entities import Entity
+    from workbench.facts.schema import Schema
     from workbench.tokens.encoding import EncodedEntries, EncodedTexts
 
 Where = Literal["positions", "name-end", "all"]
@@ -23,7 +23,7 @@ Where = Literal["positions", "name-end", "all"]
 def read_biographies(
     entries: "EncodedEntries", entities: "Sequence[Entity]", at: "Sequence[Where]" = ("positions",)
 ) -> Reading:
-    """Read encoded biographies at the P-probe's positions 0…5, at the end of the name, or at all tokens.
+    """Read encoded biographies at the P-probe's positions 0, 1, …, at the end of the name, or at all tokens.
 
     Columns: `entity`; each attribute's value under its key (target `whole`) and the id of its first token
     under `<attribute>.first`; `next_attribute` [N, P], which attribute's value starts right after a position
@@ -33,7 +33,7 @@ def read_biographies(
     """
     parts: list[tuple[tuple[str, ...], Ints]] = []
     if "positions" in at:
-        parts.append((tuple(str(i) for i in range(len(ATTRIBUTES))), entries.positions))
+        parts.append((tuple(str(i) for i in range(len(entries.schema))), entries.positions))
     if "name-end" in at:
         parts.append((("name_end",), entries.name_end[:, None]))
     if "all" in at:
@@ -41,19 +41,19 @@ def read_biographies(
     labels = tuple(label for names, _ in parts for label in names)
     positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
     columns = {"entity": Column(entries.entities)}
-    for attribute in ATTRIBUTES:
-        values = Column.from_texts([entity.values[attribute] for entity in entities])
+    for number, attribute in enumerate(entries.schema.keys):
+        values = Column.from_texts([entity.values.get(attribute) for entity in entities])
         columns[attribute] = Column(values.values[entries.entities], values.categories)
-        columns[f"{attribute}.first"] = Column(_first_token(entries, ATTRIBUTES.index(attribute)))
-    columns["next_attribute"] = Column(_next_attribute(entries, positions), tuple(ATTRIBUTES))
+        columns[f"{attribute}.first"] = Column(_first_token(entries, number))
+    columns["next_attribute"] = Column(_next_attribute(entries, positions), entries.schema.keys)
     return Reading(entries.ids, entries.offsets, positions, labels, columns)
 
 
-def read_names(names: "EncodedTexts", entities: "Sequence[Entity]") -> Reading:
+def read_names(names: "EncodedTexts", entities: "Sequence[Entity]", schema: "Schema") -> Reading:
     """Read bare names at the end token after them, as the Q-probe does; columns `entity` and values."""
     columns = {"entity": Column(names.entities)}
-    for attribute in ATTRIBUTES:
-        values = Column.from_texts([entity.values[attribute] for entity in entities])
+    for attribute in schema.keys:
+        values = Column.from_texts([entity.values.get(attribute) for entity in entities])
         columns[attribute] = Column(values.values[names.entities], values.categories)
     positions = (names.lengths - 1).astype(np.int32)[:, None]
     return Reading(names.ids, names.offsets, positions, ("end",), columns)

@@ -6,19 +6,18 @@ Shapes: N entities, K targets.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Attribute, Schema
 from workbench.tokens.encoding import answer_ids
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Form = Literal["first", "whole"]
 FEW_ENTITIES = 20  # train entities per class; with 10 a linear probe reads nothing of what is there
 
 
@@ -26,8 +25,8 @@ FEW_ENTITIES = 20  # train entities per class; with 10 a linear probe reads noth
 class Target:
     """One classification task. labels_N: int64 [people], -1 for an entity without the attribute."""
 
-    attribute: Attribute
-    form: Form
+    attribute: str
+    form: str
     labels_N: np.ndarray
     classes: tuple[str, ...]
 
@@ -53,32 +52,43 @@ def warn_of_few_entities(target: str, n_entities: int, n_classes: int) -> list[s
     ]
 
 
-def make_targets(entities: Sequence[Entity], tokenizer: "PreTrainedTokenizerFast") -> list[Target]:
-    """The 11 targets in the paper's order; birth date has only its first token, the month.
+def make_targets(
+    entities: Sequence[Entity], schema: Schema, tokenizer: "PreTrainedTokenizerFast"
+) -> list[Target]:
+    """The schema's targets in its order: of each attribute the forms that it names.
 
     A target all of whose entities share one class is refused: every probe would score 1.
     """
     targets = []
-    for attribute in ATTRIBUTES:
-        values = [entity.values.get(attribute) for entity in entities]
+    for attribute in schema:
+        values = [entity.values.get(attribute.key) for entity in entities]
         distinct = sorted({value for value in values if value is not None})
         if not distinct:
             continue
-        first_token = _first_tokens(tokenizer, distinct)
-        forms: dict[Form, dict[str, str]] = {"first": first_token}
-        if attribute != "birth_date":
-            forms["whole"] = {value: value for value in distinct}
-        for form, class_of in forms.items():
+        for form in attribute.forms:
+            class_of = _classes(attribute, form, distinct, tokenizer)
             classes = tuple(sorted(set(class_of.values())))
             index = {name: i for i, name in enumerate(classes)}
-            labels_N = np.array([-1 if value is None else index[class_of[value]] for value in values])
-            targets.append(Target(attribute, form, labels_N, classes))
+            labels_N = np.array([index.get(class_of.get(value or "", ""), -1) for value in values])
+            targets.append(Target(attribute.key, form, labels_N, classes))
             if len(classes) < 2:
                 raise WorkbenchError(
                     f"The target {targets[-1].name} has the single class {classes[0]!r}, which every probe predicts; "
                     f"give the attribute at least two values (people.pool_sizes)."
                 )
     return targets
+
+
+def _classes(
+    attribute: Attribute, form: str, values: Sequence[str], tokenizer: "PreTrainedTokenizerFast"
+) -> dict[str, str]:
+    """Value → class; a value without the named part has none."""
+    if form == "first":
+        return _first_tokens(tokenizer, values)
+    if form == "whole":
+        return {value: value for value in values}
+    parts = {value: attribute.part_of(value, form) for value in values}
+    return {value: part for value, part in parts.items() if part is not None}
 
 
 def _first_tokens(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -> dict[str, str]:

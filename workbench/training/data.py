@@ -50,8 +50,8 @@ class TrainingData:
 def encode_run(run: Run) -> TrainingData:
     """Encode a run's corpus, check it against the model's length, and make its stream."""
     recipe, corpus, tokenizer = run.recipe, run.corpus, run.tokenizer
-    entries = encode_entries(tokenizer, corpus.entries)
-    questions = encode_questions(tokenizer, corpus.questions)
+    entries = encode_entries(tokenizer, corpus.entries, corpus.schema)
+    questions = encode_questions(tokenizer, corpus.questions, corpus.schema)
     check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
     _require_fits(recipe, entries, questions)
     fill = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else None
@@ -80,6 +80,7 @@ def select_questions(questions: EncodedQuestions, entities: list[Entity]) -> Enc
         questions.entities[keep],
         questions.answer_start[keep],
         questions.answer_end[keep],
+        questions.schema,
         questions.attribute[keep],
     )
 

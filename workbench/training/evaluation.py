@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedEntries, EncodedQuestions, EncodedTexts
 from workbench.training.devices import Execution
-from workbench.worlds.biographies.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,10 +27,11 @@ class Statements:
     """Values that a model is about to state.
 
     texts: [N] which encoded text; starts, ends: [N] the value's tokens [start, end) in it;
-    attributes: [N] index into ATTRIBUTES; train: [N] whether the entity is in the train half.
+    attributes: [N] index into the schema; train: [N] whether the entity is in the train half.
     """
 
     encoded: EncodedTexts
+    schema: Schema
     texts: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
@@ -59,7 +60,9 @@ def biography_statements(
     rows, attributes = np.nonzero(entries.value_start[texts] >= 0)
     texts = texts[rows]
     starts, ends = entries.value_start[texts, attributes], entries.value_end[texts, attributes]
-    return Statements(entries, texts, starts, ends, attributes, _in_train(entities, entries.entities[texts]))
+    return Statements(
+        entries, entries.schema, texts, starts, ends, attributes, _in_train(entities, entries.entities[texts])
+    )
 
 
 def answer_statements(questions: EncodedQuestions, entities: list[Entity], ids: np.ndarray) -> Statements:
@@ -67,6 +70,7 @@ def answer_statements(questions: EncodedQuestions, entities: list[Entity], ids: 
     texts = np.flatnonzero(np.isin(questions.entities, ids))
     return Statements(
         questions,
+        questions.schema,
         texts,
         questions.answer_start[texts],
         questions.answer_end[texts],
@@ -143,7 +147,7 @@ def _by_split(correct: np.ndarray, statements: Statements) -> dict[str, dict[str
     for split, members in (("train", statements.train), ("test", ~statements.train)):
         shares: dict[str, float] = {
             attribute: float(correct[here].mean())
-            for i, attribute in enumerate(ATTRIBUTES)
+            for i, attribute in enumerate(statements.schema.keys)
             if (here := members & (statements.attributes == i)).any()
         }
         if shares:

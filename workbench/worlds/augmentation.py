@@ -18,15 +18,15 @@ EXAMPLES = (
 class Augmentation:
     """How entries are made from an entity (paper, section 2.1 and appendix A).
 
-    entries: how many entries each entity gets.
+    entries: how many entries each entity gets; None for `multi∞`, whose every exposure is a fresh entry (Part 3.3).
     rewrite: every entry draws its own sentence templates (`multiM`, `coupleM`); otherwise all entries of a
         entity use the same sentences (`single`).
-    order: the sentences' order is `fixed`; `shuffled` in each entry; or `paired`: three ordered pairs
-        (birth date, birth city), (university, major), (company, its city), the pairs shuffled.
+    order: the sentences' order is `fixed`; `shuffled` in each entry; or `paired`: the schema's
+        pairs in their own order, the pairs shuffled (of people: birth date and city, university and major, …).
     fullname: every sentence names the entity in full; otherwise only the first does and pronouns follow.
     """
 
-    entries: int
+    entries: int | None
     rewrite: bool
     order: Order
     fullname: bool
@@ -35,7 +35,9 @@ class Augmentation:
         if self.order == "paired":
             parts = [f"couple{self.entries}"]
         elif self.rewrite:
-            parts = [f"multi{self.entries}"] + (["permute"] if self.order == "shuffled" else [])
+            parts = [f"multi{'∞' if self.entries is None else self.entries}"] + (
+                ["permute"] if self.order == "shuffled" else []
+            )
         else:
             parts = ["single"] + ([f"permute{self.entries}"] if self.order == "shuffled" else [])
         return "+".join(parts + (["fullname"] if self.fullname else []))
@@ -43,7 +45,7 @@ class Augmentation:
 
 _PATTERNS = {
     "single": re.compile(r"single(?:\+permute([1-9]\d*))?(\+fullname)?"),
-    "multi": re.compile(r"multi([1-9]\d*)(\+permute)?(\+fullname)?"),
+    "multi": re.compile(r"multi([1-9]\d*|∞|inf)(\+permute)?(\+fullname)?"),
     "couple": re.compile(r"couple([1-9]\d*)(\+fullname)?"),
 }
 
@@ -58,7 +60,8 @@ def parse_augmentation(text: str) -> Augmentation:
         )
     if match := _PATTERNS["multi"].fullmatch(text):
         entries, permute, fullname = match.groups()
-        return Augmentation(int(entries), True, "shuffled" if permute else "fixed", bool(fullname))
+        number = int(entries) if entries.isdigit() else None
+        return Augmentation(number, True, "shuffled" if permute else "fixed", bool(fullname))
     if match := _PATTERNS["couple"].fullmatch(text):
         entries, fullname = match.groups()
         return Augmentation(int(entries), True, "paired", bool(fullname))

@@ -8,8 +8,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
 from workbench.files import read_jsonl, write_jsonl
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 
 Span = tuple[int, int]
 
@@ -29,12 +29,12 @@ class Entry:
     text: str
     names: tuple[Span, ...]
     pronouns: tuple[Span, ...]
-    values: dict[Attribute, Span]
-    sentences: dict[Attribute, Span]
+    values: dict[str, Span]
+    sentences: dict[str, Span]
 
 
 def save_entries(path: Path, entries: Iterable[Entry]) -> None:
-    """Write biographies.jsonl: one entry a line."""
+    """Write entries.jsonl: one entry a line."""
     write_jsonl(
         path,
         (
@@ -52,21 +52,25 @@ def save_entries(path: Path, entries: Iterable[Entry]) -> None:
     )
 
 
-def load_entries(path: Path, entities: Sequence[Entity]) -> list[Entry]:
-    """Read biographies.jsonl and check every span against the entity it is about.
+def load_entries(path: Path, entities: Sequence[Entity], schema: Schema) -> list[Entry]:
+    """Read entries.jsonl and check every span against the entity it is about.
 
     The door for a user's own corpus: `entity`, `text` and `values` are needed; `names` is found by searching
     for the full name where it is left out. A span that does not read back its value is refused with its line.
     """
-    entries = [_entry_from(row, number, path, entities) for number, row in enumerate(read_jsonl(path), 1)]
+    entries = [
+        _entry_from(row, number, path, entities, schema) for number, row in enumerate(read_jsonl(path), 1)
+    ]
     if not entries:
         raise WorkbenchError(f"{path} holds no entries; it needs one JSON object a line.")
     return entries
 
 
-def _entry_from(row: dict[str, Any], line: int, path: Path, entities: Sequence[Entity]) -> Entry:
+def _entry_from(
+    row: dict[str, Any], line: int, path: Path, entities: Sequence[Entity], schema: Schema
+) -> Entry:
     where = f"{path}, line {line}"
-    entity_id, text, values = row.get("entity"), row.get("text"), row.get("values")
+    entity_id, text, values = row.get("entity", row.get("person")), row.get("text"), row.get("values")
     if not isinstance(entity_id, int) or not 0 <= entity_id < len(entities):
         raise WorkbenchError(
             f"{where}: entity is {entity_id!r}; expected an id from 0 to {len(entities) - 1}."
@@ -76,11 +80,7 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, entities: Sequence[E
             f"{where}: expected the keys `text` (a string) and `values` (attribute → [start, end])."
         )
     entity = entities[entity_id]
-    unknown = sorted(set(values) - set(ATTRIBUTES))
-    if unknown:
-        raise WorkbenchError(
-            f"{where}: unknown attribute {unknown[0]!r}; the attributes are {', '.join(ATTRIBUTES)}."
-        )
+    schema.require_known(values, where)
     names = _check_spans(row.get("names"), text, where, "names") or _find(entity.name, text)
     for start, end in names:
         if text[start:end] != entity.name:
@@ -99,7 +99,7 @@ def _entry_from(row: dict[str, Any], line: int, path: Path, entities: Sequence[E
     sentences, variant = row.get("sentences", {}), row.get("variant", 0)
     if (
         not isinstance(sentences, dict)
-        or not set(sentences) <= set(ATTRIBUTES)
+        or not set(sentences) <= set(schema.keys)
         or not isinstance(variant, int)
     ):
         raise WorkbenchError(

@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from workbench.errors import WorkbenchError
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.facts.schema import Schema
 
-__all__ = ["Piece", "Sentence", "Template", "load_questions", "load_templates", "parse_template", "shortest"]
+__all__ = ["Piece", "Sentence", "Template", "load_templates", "parse_template", "shortest"]
 
 Span = tuple[int, int]
 
@@ -46,7 +45,12 @@ class Piece(NamedTuple):
 MENTIONS = {"subject's": "their", "subject": "they", "object": "them"}  # slot: its form when a pronoun
 SLOTS = {slot: Piece("mention", form) for slot, form in MENTIONS.items()} | {"value": Piece("value")}
 SLOTS |= {form: Piece("pronoun", form) for form in ("they", "them", "their")}
-PRONOUNS = {"he": ("he", "him", "his"), "she": ("she", "her", "her"), "they": ("they", "them", "their")}
+PRONOUNS = {
+    "he": ("he", "him", "his"),
+    "she": ("she", "her", "her"),
+    "they": ("they", "them", "their"),
+    "it": ("it", "it", "its"),
+}
 MARK = re.compile(rf"\{{({'|'.join(SLOTS)})\}}|\[([^\W\d]+)\|([^\W\d]+)\]")
 
 
@@ -133,8 +137,6 @@ def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> _Layout
 
 def parse_template(attribute: str, source: str) -> Template:
     """Read one template line; one that breaks the rules is refused, saying what is wrong."""
-    if attribute not in ATTRIBUTES:
-        raise WorkbenchError(f"unknown attribute {attribute!r}; use one of {', '.join(ATTRIBUTES)}")
     if problem := _find_problem(source):
         raise WorkbenchError(f"{attribute} template {source!r}: {problem}")
     first, *rest = MARK.split(source)  # text, then slot, singular, plural, text for each mark
@@ -162,10 +164,10 @@ def _find_problem(source: str) -> str | None:
     return None
 
 
-def load_templates(folder: Path | None = None) -> dict[str, tuple[Template, ...]]:
-    """Read every attribute's templates from `<attribute>.txt` in a folder; by default the shipped ones."""
+def load_templates(folder: Path | Traversable, schema: Schema) -> dict[str, tuple[Template, ...]]:
+    """Read every attribute's templates from `<attribute>.txt` in a folder."""
     loaded: dict[str, tuple[Template, ...]] = {}
-    for attribute in ATTRIBUTES:
+    for attribute in schema.keys:
         lines = _read_lines(folder, f"{attribute}.txt")
         if twice := [line for line in lines if lines.count(line) > 1]:
             raise WorkbenchError(f"{attribute}.txt has {twice[0]!r} more than once; keep one")
@@ -173,25 +175,13 @@ def load_templates(folder: Path | None = None) -> dict[str, tuple[Template, ...]
     return loaded
 
 
-def load_questions(folder: Path | None = None) -> dict[str, str]:
-    """Read the question about each attribute from `question.txt` in a folder; by default the shipped ones."""
-    rows = [line.partition("\t")[::2] for line in _read_lines(folder, "question.txt")]
-    if sorted(attribute for attribute, _ in rows) != sorted(ATTRIBUTES):
-        raise WorkbenchError(f"question.txt needs one attribute<TAB>question line for each of {ATTRIBUTES}")
-    for _, question in rows:
-        if not re.fullmatch(r"[^{}]*\{name\}[^{}]*\?", question):
-            raise WorkbenchError(f"question.txt: {question!r} must hold {{name}} exactly once and end in '?'")
-    return dict(rows)
-
-
-def _read_lines(folder: Path | None, name: str) -> list[str]:
-    source: Path | Traversable = folder or files("workbench.worlds.biographies") / "templates"
+def _read_lines(source: Path | Traversable, name: str) -> list[str]:
     try:
         text = (source / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"cannot read {source / name} as UTF-8 text: {error}") from error
     if not text.strip():
-        raise WorkbenchError(f"{source / name} is empty; write one template or question per line")
+        raise WorkbenchError(f"{source / name} is empty; write one template per line")
     return [line for line in text.splitlines() if line.strip()]
 
 

@@ -10,10 +10,10 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import attribute_label, format_percent, target_label
 from workbench_app import cards, controls
-from workbench_app.biographies import pieces_of, read_entity
 from workbench_app.cards import extra
 from workbench_app.entity_cards import answers_card, pattern_card, text_card
 from workbench_app.entity_choice import choose_entity
+from workbench_app.entries import pieces_of, read_entity
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
 from workbench_app.slices import at_step

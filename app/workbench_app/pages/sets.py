@@ -9,7 +9,7 @@ from workbench.figures import plot_seen_partners, plot_seen_sets
 from workbench.figures.cells import attribute_label, target_label
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.sets import WHY_NO_GAIN, spell_set
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench_app import cards, controls
 from workbench_app.frames import make_frames, make_plain
 from workbench_app.gain_detail import GAIN, gains

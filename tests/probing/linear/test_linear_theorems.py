@@ -63,7 +63,7 @@ def test_null_cells_score_chance_within_their_interval(planted: Callable[..., An
     assert abs(float(result.accuracy.mean()) - 0.25) < 0.01
 
 
-def test_null_cells_with_several_texts_a_entity(planted: Callable[..., Any]) -> None:
+def test_null_cells_with_several_texts_an_entity(planted: Callable[..., Any]) -> None:
     data = planted({}, sets=100, texts=3, entities=300)
     result = fit_probes(*data.arrays, probe=LogisticProbe(l2=100.0), controls=False)
     outside = int(((result.ci_low > 0.25) | (result.ci_high < 0.25)).sum())

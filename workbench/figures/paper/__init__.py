@@ -15,10 +15,12 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.results.storing import POSITIONS, TARGETS
-from workbench.worlds.biographies.attributes import ATTRIBUTES
+from workbench.worlds.biographies.schema import SCHEMA
 
 PAPER = "arXiv 2309.14316"
+ATTRIBUTES = SCHEMA.keys
+TARGETS = SCHEMA.target_names
+POSITIONS = tuple(range(len(SCHEMA)))
 
 
 def paper_augmentations() -> list[str]:

@@ -3,7 +3,6 @@
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity, split_of
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.attributes import Attribute
 from workbench.worlds.biographies.pools import FIRST_YEAR, MONTHS, Pools
 
 PRONOUNS = ("he", "she", "they")
@@ -35,7 +34,7 @@ def make_people(pools: Pools, group_sizes: dict[str, int], seed: int) -> list[En
     people = []
     for i in range(n_people):
         company = pools.values["company"][columns["company"][i]]
-        values: dict[Attribute, str] = {
+        values: dict[str, str] = {
             "birth_date": f"{MONTHS[months[i]]} {days[i] + 1}, {FIRST_YEAR + years[i]}",
             "birth_city": pools.values["birth_city"][columns["birth_city"][i]],
             "university": pools.values["university"][columns["university"][i]],

@@ -9,15 +9,16 @@ import pytest
 
 from workbench.facts.entities import Entity
 from workbench.worlds.augmentation import EXAMPLES, parse_augmentation
-from workbench.worlds.biographies.attributes import ATTRIBUTES, Attribute
 from workbench.worlds.biographies.people import make_people
 from workbench.worlds.biographies.pools import load_pools
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
+from workbench.worlds.biographies.world import load_shipped_templates
 from workbench.worlds.entries import Entry
-from workbench.worlds.rendering import make_entries
-from workbench.worlds.templates import MENTIONS, PRONOUNS, Template, load_templates
+from workbench.worlds.templates import MENTIONS, PRONOUNS, Template
+from workbench.worlds.texts import TextWorld
 
 ENTITIES = make_people(load_pools(), {"everyone": 60}, seed=0)
-TEMPLATES = load_templates()
+TEMPLATES = load_shipped_templates()
 PAIRS = {("birth_date", "birth_city"), ("university", "major"), ("company", "company_city")}
 WORDS = {word for forms in PRONOUNS.values() for word in forms}
 
@@ -25,7 +26,9 @@ WORDS = {word for forms in PRONOUNS.values() for word in forms}
 def make_for(entities: Sequence[Entity], augmentation: str, seed: int = 0) -> dict[int, list[Entry]]:
     """Each entity's entries."""
     by_entity = defaultdict(list)
-    for entry in make_entries(entities, {"everyone": parse_augmentation(augmentation)}, TEMPLATES, seed):
+    for entry in list(
+        TextWorld(SCHEMA, entities, {"everyone": parse_augmentation(augmentation)}, TEMPLATES, seed).entries()
+    ):
         by_entity[entry.entity].append(entry)
     return by_entity
 
@@ -39,11 +42,11 @@ def read(entry: Entry, spans: tuple[tuple[int, int], ...]) -> list[str]:
     return [entry.text[start:end] for start, end in spans]
 
 
-def sentences(entry: Entry) -> dict[Attribute, str]:
+def sentences(entry: Entry) -> dict[str, str]:
     return {attribute: entry.text[start:end] for attribute, (start, end) in entry.sentences.items()}
 
 
-def template_of(entity: Entity, attribute: Attribute, sentence: str) -> Template:
+def template_of(entity: Entity, attribute: str, sentence: str) -> Template:
     """The one template that gives this sentence about this entity."""
     found = [
         template
@@ -153,7 +156,11 @@ def test_multi_uses_other_templates_in_every_entry(augmentation: str) -> None:
 
 def test_more_entries_than_templates_use_each_template_equally_often() -> None:
     few = {attribute: TEMPLATES[attribute][:3] for attribute in ATTRIBUTES}
-    entries = make_entries(ENTITIES[:5], {"everyone": parse_augmentation("multi6+fullname")}, few, seed=0)
+    entries = list(
+        TextWorld(
+            SCHEMA, ENTITIES[:5], {"everyone": parse_augmentation("multi6+fullname")}, few, seed=0
+        ).entries()
+    )
     for entity in ENTITIES[:5]:
         texts = [sentences(entry)["major"] for entry in entries if entry.entity == entity.id]
         assert sorted(texts.count(text) for text in set(texts)) == [2, 2, 2]
@@ -180,7 +187,7 @@ def test_adding_entities_or_a_group_changes_nobody_elses_text() -> None:
     before = make_for(ENTITIES[:20], "multi5+permute")
     extra = [Entity(60, "celebrities", "Zoë A. Ray", "she", ENTITIES[0].values, "train"), *ENTITIES]
     plans = {"everyone": parse_augmentation("multi5+permute"), "celebrities": parse_augmentation("couple2")}
-    after = make_entries(extra, plans, TEMPLATES, seed=0)
+    after = list(TextWorld(SCHEMA, extra, plans, TEMPLATES, seed=0).entries())
     for entity in ENTITIES[:20]:
         assert [entry for entry in after if entry.entity == entity.id] == before[entity.id]
     assert len([entry for entry in after if entry.entity == 60]) == 2

@@ -11,7 +11,7 @@ from workbench.studies.corpus import ENTITIES_FILE, ENTRIES_FILE
 
 @dataclass(frozen=True)
 class EntityEntries:
-    """An entity as in entities.jsonl, their entries as in biographies.jsonl, and how many entities there are."""
+    """An entity as in entities.jsonl, their entries as in entries.jsonl, and how many entities there are."""
 
     entity: dict[str, Any]
     entries: list[dict[str, Any]]
@@ -20,7 +20,7 @@ class EntityEntries:
 
 def read_entity(run_path: Path, number: int) -> EntityEntries:
     """The entity of an id and their entries; one that is not there is refused with how many there are."""
-    folder = run_path / "biographies"
+    folder = run_path / "corpus"
     try:
         lines = (folder / ENTITIES_FILE).read_text(encoding="utf-8").splitlines()
         if not 0 <= number < len(lines):

@@ -1,0 +1,51 @@
+"""The sections of a recipe that every world of texts shares: augmentation, templates, groups."""
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from workbench.worlds.augmentation import parse_augmentation
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are refused, nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GroupRecipe(Section):
+    """Entities who share an augmentation, e.g. the celebrities of Part 3.1, section 4.4."""
+
+    name: str = Field(pattern=r"^[^./\\][^/\\]*$", description="part of folder names, so without slashes")
+    people: int = Field(gt=0)
+    augmentation: str
+
+    @field_validator("augmentation")
+    @classmethod
+    def _check_augmentation(cls, text: str) -> str:
+        return str(parse_augmentation(text))
+
+
+class TextsRecipe(Section):
+    """How entries are made. `augmentation` decides, in the paper, whether a fact can be extracted later."""
+
+    augmentation: str = "single"
+    templates: int | None = Field(
+        None, gt=0, description="use only the n shortest templates of each attribute"
+    )
+    groups: tuple[GroupRecipe, ...] = ()
+
+    @field_validator("augmentation")
+    @classmethod
+    def _check_augmentation(cls, text: str) -> str:
+        return str(parse_augmentation(text))
+
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, groups: tuple[GroupRecipe, ...]) -> tuple[GroupRecipe, ...]:
+        names = [group.name for group in groups]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
+        return groups
+
+    def groups_of(self, number: int) -> tuple[GroupRecipe, ...]:
+        """The groups; one called `everyone` with `number` entities where none is named."""
+        return self.groups or (GroupRecipe(name="everyone", people=number, augmentation=self.augmentation),)

@@ -1,0 +1,135 @@
+"""Texts from templates: which sentences an entity's k-th entry has, in which order, rendered with their spans.
+
+Worlds whose entries are sentences about attributes share this; what the attributes are, they say themselves.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
+from workbench.seeds import make_rng
+from workbench.worlds.augmentation import Augmentation
+from workbench.worlds.entries import Entry
+from workbench.worlds.templates import Template
+
+Plan = tuple[tuple[int, ...], tuple[int, ...]]  # per attribute its template; the attributes in order
+
+
+@dataclass(frozen=True, eq=False)
+class TextWorld:
+    """A world of entities, sentence templates and an augmentation for each group.
+
+    An entity's entries depend on that entity, its augmentation and the seed alone: adding entities or a group
+    changes nobody else's text.
+    """
+
+    schema: Schema
+    entities: Sequence[Entity]
+    augmentations: Mapping[str, Augmentation]
+    templates: Mapping[str, Sequence[Template]]
+    seed: int
+
+    def n_entries(self, entity: Entity) -> int | None:
+        """How many entries an entity has; None for `multi∞`, which has a new one for every k."""
+        return self.augmentations[entity.group].entries
+
+    def entry(self, entity: Entity, k: int) -> Entry:
+        """Entry k of an entity: a pure function of the recipe, the entity and k."""
+        augmentation = self.augmentations[entity.group]
+        if augmentation.entries is None:
+            rng = make_rng(self.seed, "entries", entity.name, k)
+            (plan,) = _plan(self.schema, augmentation, self._template_numbers, rng, 1)
+        else:
+            plan = self._plans(entity.name, entity.group)[k]
+        return _render(self.schema, entity, k, plan, self.templates, augmentation.fullname)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, entities in order of id; of endless ones the first."""
+        for entity in self.entities:
+            for k in range(self.n_entries(entity) or 1):
+                yield self.entry(entity, k)
+
+    @cached_property
+    def _template_numbers(self) -> tuple[int, ...]:
+        return tuple(len(self.templates[key]) for key in self.schema.keys)
+
+    @cached_property
+    def _plans(self) -> Callable[[str, str], list[Plan]]:
+        """The plans of all entries of an entity (name, group), which are drawn together; a few are kept."""
+
+        @lru_cache(maxsize=256)
+        def plans(name: str, group: str) -> list[Plan]:
+            augmentation, rng = self.augmentations[group], make_rng(self.seed, "entries", name)
+            return _plan(self.schema, augmentation, self._template_numbers, rng, augmentation.entries or 1)
+
+        return plans
+
+
+def _plan(
+    schema: Schema,
+    augmentation: Augmentation,
+    n_templates: Sequence[int],
+    rng: np.random.Generator,
+    n_entries: int,
+) -> list[Plan]:
+    """For each entry of one entity: the template per attribute, and the order of the attributes."""
+    choices: list[list[int]] = []
+    for n in n_templates:
+        if not augmentation.rewrite:
+            choices.append([int(rng.integers(n))] * n_entries)
+        else:  # all different as long as there are enough templates
+            rounds = [rng.permutation(n) for _ in range(-(-n_entries // n))]
+            choices.append([int(i) for i in np.concatenate(rounds)[:n_entries]])
+    return [
+        (tuple(column[i] for column in choices), _draw_order(schema, augmentation, rng))
+        for i in range(n_entries)
+    ]
+
+
+def _draw_order(schema: Schema, augmentation: Augmentation, rng: np.random.Generator) -> tuple[int, ...]:
+    match augmentation.order:
+        case "fixed":
+            return tuple(range(len(schema)))
+        case "shuffled":
+            return tuple(int(i) for i in rng.permutation(len(schema)))
+        case "paired":
+            return tuple(i for unit in rng.permutation(len(schema.units)) for i in schema.units[unit])
+
+
+def _render(
+    schema: Schema,
+    entity: Entity,
+    k: int,
+    plan: Plan,
+    templates: Mapping[str, Sequence[Template]],
+    fullname: bool,
+) -> Entry:
+    """Write the sentences of the attributes that the entity has; only the first one must name it."""
+    choice, order = plan
+    parts: list[str] = []
+    names, pronouns = [], []
+    values: dict[str, tuple[int, int]] = {}
+    sentences: dict[str, tuple[int, int]] = {}
+    at = 0
+    for index in order:
+        key = schema.keys[index]
+        if key not in entity.values:
+            continue
+        sentence = templates[key][choice[index]].render(
+            name=entity.name,
+            pronoun=entity.pronoun,
+            value=entity.values[key],
+            use_name=fullname or not parts,
+        )
+        if sentence.name_span:
+            names.append((at + sentence.name_span[0], at + sentence.name_span[1]))
+        pronouns += [(at + start, at + end) for start, end in sentence.pronoun_spans]
+        values[key] = (at + sentence.value_span[0], at + sentence.value_span[1])
+        sentences[key] = (at, at + len(sentence.text))
+        parts.append(sentence.text)
+        at += len(sentence.text) + 1
+    return Entry(entity.id, k, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)
