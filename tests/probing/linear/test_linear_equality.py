@@ -158,7 +158,7 @@ def test_rows_read_in_blocks_give_the_same_probe(
     data = planted({(0, 0): 2.0}, entities=1500)
     probe = LogisticProbe(l2=(100.0, 10.0), tolerance=1e-6, precision="fp32")
     whole = fit_probes(*data.arrays, probe=probe)
-    monkeypatch.setattr("workbench.probing.linear.losses.BLOCK_BYTES", 1)
+    monkeypatch.setattr("workbench.probing.linear.batch.BLOCK_BYTES", 1)
     blocks = fit_probes(*data.arrays, probe=probe)
     np.testing.assert_allclose(whole.accuracy, blocks.accuracy, atol=1 / 750)
     np.testing.assert_array_equal(whole.strength, blocks.strength)

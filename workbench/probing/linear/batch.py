@@ -6,39 +6,94 @@ side by side.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 ABSENT = -1
+BLOCK_BYTES = 64 << 20  # what is held at once of long data: they are read in blocks of texts
+
+
+class TextSource(Protocol):
+    """The texts of some feature sets, read when asked for: what lies on the disk need not be in memory."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[M, N, D]."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def read(self, m: int, texts: slice) -> torch.Tensor:
+        """Some texts of the m-th feature set: float32 [n, D] on the device."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldTexts:
+    """Texts that are in memory already, as a `TextSource`."""
+
+    features_MND: torch.Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        m, n, d = self.features_MND.shape
+        return m, n, d
+
+    @property
+    def device(self) -> torch.device:
+        return self.features_MND.device
+
+    def read(self, m: int, texts: slice) -> torch.Tensor:
+        """A view, not a copy."""
+        return self.features_MND[m, texts]
 
 
 @dataclass(frozen=True)
 class TrainBatch:
     """Train texts only: no probe sees a test text while it is fitted.
 
-    features_MND: float32, as captured, not standardised. labels_MNK: int64, -1 where a text is not in that column
-    of that feature set. n_classes: room for each column's classes, at least as many as it has. validation_NK: the
-    texts of the entities a column may choose hyper-parameters and stop by. seeds: of each column.
+    features: float32 [M, N, D], as captured, not standardised; or a source that reads them block by block.
+    labels_MNK: int64, -1 where a text is not in that column of that feature set. n_classes: room for each column's
+    classes, at least as many as it has. validation_NK: the texts of the entities a column may choose
+    hyper-parameters and stop by. seeds: of each column.
     """
 
-    features_MND: torch.Tensor
+    features: torch.Tensor | TextSource
     labels_MNK: torch.Tensor
     n_classes: tuple[int, ...]
     validation_NK: torch.Tensor
     seeds: tuple[int, ...]
 
     @property
+    def texts(self) -> TextSource:
+        """The texts, to be read a block at a time."""
+        return HeldTexts(self.features) if isinstance(self.features, torch.Tensor) else self.features
+
+    @cached_property
+    def features_MND(self) -> torch.Tensor:
+        """All texts at once, for a probe that needs them so."""
+        if isinstance(self.features, torch.Tensor):
+            return self.features
+        return torch.stack([self.features.read(m, slice(None)) for m in range(self.features.shape[0])])
+
+    @property
+    def device(self) -> torch.device:
+        return self.features.device
+
+    @property
     def column_A(self) -> torch.Tensor:
         """int64 [A]: which column each class belongs to."""
         sizes = torch.tensor(self.n_classes)
-        return torch.arange(len(sizes)).repeat_interleave(sizes).to(self.features_MND.device)
+        return torch.arange(len(sizes)).repeat_interleave(sizes).to(self.device)
 
     @property
     def class_A(self) -> torch.Tensor:
         """int64 [A]: which class of its column each one is."""
-        return torch.cat([torch.arange(size) for size in self.n_classes]).to(self.features_MND.device)
+        return torch.cat([torch.arange(size) for size in self.n_classes]).to(self.device)
 
     def without_validation(self) -> torch.Tensor:
         """The labels of the texts to fit while the validation entities are left out [M, N, K]."""
@@ -120,3 +175,9 @@ def equal_runs(n_classes: Sequence[int]) -> tuple[Run, ...]:
             first, start = previous.columns.start, previous.classes.start
         runs.append(Run(slice(first, column + 1), slice(start, where.stop), size))
     return tuple(runs)
+
+
+def text_blocks(m: int, n: int, n_classes: int, element_size: int) -> list[slice]:
+    """Cut N texts so that one number per feature set, class and text of a block fits in BLOCK_BYTES."""
+    block = max(256, BLOCK_BYTES // (m * n_classes * element_size))
+    return [slice(start, start + block) for start in range(0, n, block)]

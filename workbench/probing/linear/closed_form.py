@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from workbench.probing.linear.batch import FittedBatch, LinearMap, TrainBatch
+from workbench.probing.linear.batch import FittedBatch, LinearMap, TrainBatch, text_blocks
 from workbench.probing.linear.gram import ColumnSums, GramAccumulator
 
 RIDGE_STRENGTHS = tuple(10.0**exponent for exponent in range(-1, 7))
@@ -77,15 +77,15 @@ class ClosedFormProbe:
 
     def fit_batched(self, batch: TrainBatch) -> FittedBatch:
         """Fit all columns of all feature sets of the batch, from one pass over the texts."""
-        everything = _accumulate(batch, batch.labels_MNK)
+        labels = [batch.labels_MNK]
+        if self.depends_on_seed:
+            labels += [batch.without_validation(), batch.only_validation()]
+        everything, *halves = _accumulate(batch, labels)
         pairs: list[list[tuple[ColumnSums, ColumnSums] | None]] = [
             [None] * len(batch.n_classes) for _ in everything
         ]
-        if self.depends_on_seed:
-            kept, rest = (
-                _accumulate(batch, labels) for labels in (batch.without_validation(), batch.only_validation())
-            )
-            pairs = [list(zip(*pair, strict=True)) for pair in zip(kept, rest, strict=True)]
+        if halves:
+            pairs = [list(zip(*pair, strict=True)) for pair in zip(*halves, strict=True)]
         weights, biases, strengths = [], [], []
         for columns, held_out in zip(everything, pairs, strict=True):
             fits = [self._fit(sums, pair) for sums, pair in zip(columns, held_out, strict=True)]
@@ -190,10 +190,16 @@ def _unstandardise(
     return ColumnFit(weights_CD, bias_C - weights_CD @ sums.texts.mean_D, strength)
 
 
-def _accumulate(batch: TrainBatch, labels_MNK: torch.Tensor) -> list[list[ColumnSums]]:
-    found = []
-    for features_ND, labels_NK in zip(batch.features_MND, labels_MNK, strict=True):
-        sums = GramAccumulator(features_ND.shape[1], batch.n_classes, features_ND.device)
-        sums.update(features_ND, labels_NK)
-        found.append(sums.columns())
+def _accumulate(batch: TrainBatch, labels: Sequence[torch.Tensor]) -> list[list[list[ColumnSums]]]:
+    """For each labelling [M, N, K] the sums of every feature set and column, from one pass over the texts."""
+    m, n, d = batch.texts.shape
+    found: list[list[list[ColumnSums]]] = [[] for _ in labels]
+    for i in range(m):
+        sums = [GramAccumulator(d, batch.n_classes, batch.device) for _ in labels]
+        for block in text_blocks(1, n, d + sum(batch.n_classes), 8):
+            features_nD = batch.texts.read(i, block)
+            for accumulator, labels_MNK in zip(sums, labels, strict=True):
+                accumulator.update(features_nD, labels_MNK[i, block])
+        for of_labels, accumulator in zip(found, sums, strict=True):
+            of_labels.append(accumulator.columns())
     return found

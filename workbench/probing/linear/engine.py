@@ -48,9 +48,7 @@ class LogisticProbe:
 
     def fit_batched(self, batch: TrainBatch) -> FittedBatch:
         """Fit all columns of all feature sets of the batch."""
-        rotated = rotate_features(
-            batch.features_MND, choose_precision(self.precision, batch.features_MND.device)
-        )
+        rotated = rotate_features(batch.texts, choose_precision(self.precision, batch.device))
 
         def losses_of(labels_MNK: torch.Tensor, texts: slice | torch.Tensor = slice(None)) -> StackedLosses:
             inputs_MNE, labels_MNK = rotated.inputs_MNE[:, texts], labels_MNK[:, texts]

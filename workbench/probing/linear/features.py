@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.probing.linear.batch import TextSource, text_blocks
 
 FLAT = 1e-6  # a standard deviation below this share of the feature's size is rounding, not signal
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -27,31 +28,38 @@ class RotatedFeatures:
     variance_ME: torch.Tensor
 
 
-def rotate_features(features_MND: torch.Tensor, dtype: torch.dtype) -> RotatedFeatures:
+def rotate_features(texts: TextSource, dtype: torch.dtype) -> RotatedFeatures:
     """Standardise features and turn them to their principal axes; a constant feature becomes zero.
+
+    Texts are read three times, a block at a time; only what comes out is held whole.
 
     The eigenvectors of the correlation matrix make the Hessian of every probe nearly diagonal, whatever its
     labels, which is what lets all of them converge in a few steps.
     """
-    m, n, d = features_MND.shape
-    mean_MD, scale_MD = features_MND.mean(1), features_MND.new_empty(m, d)
-    standard_MND = torch.empty(features_MND.shape, dtype=dtype, device=features_MND.device)
-    for features_ND, mean_D, scale_D, standard_ND in zip(
-        features_MND, mean_MD, scale_MD, standard_MND, strict=True
-    ):
-        centred_ND = features_ND - mean_D  # set by set, which stays in the cache
-        scale_D.copy_(_scale(centred_ND.square().mean(0), mean_D))
-        standard_ND.copy_(centred_ND.mul_(scale_D))
-    correlation_MDD = (standard_MND.transpose(1, 2) @ standard_MND).float() / n
+    (m, n, d), device = texts.shape, texts.device
+    mean_MD, scale_MD = torch.empty(m, d, device=device), torch.empty(m, d, device=device)
+    correlation_MDD = torch.zeros(m, d, d, device=device)
+    inputs_MNE = torch.ones(m, n, d + 1, dtype=dtype, device=device)
+    blocks = text_blocks(1, n, d, 4)
+    for i in range(m):  # set by set, which stays in the cache
+        mean_MD[i] = sum(texts.read(i, block).sum(0, dtype=torch.float64) for block in blocks) / n
+        squares = [
+            (texts.read(i, block) - mean_MD[i]).square_().sum(0, dtype=torch.float64) for block in blocks
+        ]
+        scale_MD[i] = _scale((sum(squares) / n).float(), mean_MD[i])
+        for block in blocks:
+            standard_nD = ((texts.read(i, block) - mean_MD[i]).mul_(scale_MD[i])).to(dtype)
+            correlation_MDD[i] += (standard_nD.T @ standard_nD).float() / n
+            inputs_MNE[i, block, :-1] = standard_nD
     axes_MDD = torch.linalg.eigh(correlation_MDD).eigenvectors
-    inputs_MNE = standard_MND.new_ones(m, n, d + 1)
-    variance_ME = features_MND.new_ones(m, d + 1)
-    for standard_ND, axes_DD, inputs_NE, variance_E in zip(
-        standard_MND, axes_MDD.to(dtype), inputs_MNE, variance_ME, strict=True
-    ):
-        turned_ND = standard_ND @ axes_DD
-        inputs_NE[:, :-1] = turned_ND
-        variance_E[:-1] = turned_ND.float().square_().mean(0)
+    variance_ME = torch.ones(m, d + 1, device=device)
+    for axes_DD, inputs_NE, variance_E in zip(axes_MDD.to(dtype), inputs_MNE, variance_ME, strict=True):
+        squares_D = torch.zeros(d, device=device)
+        for block in blocks:
+            turned_nD = inputs_NE[block, :-1] @ axes_DD
+            inputs_NE[block, :-1] = turned_nD
+            squares_D += turned_nD.float().square_().sum(0)
+        variance_E[:-1] = squares_D / n
     return RotatedFeatures(inputs_MNE, mean_MD, scale_MD[:, :, None] * axes_MDD, variance_ME)
 
 

@@ -14,20 +14,13 @@ import torch
 import xarray as xr
 
 from workbench.probing.confusion import LargestClasses, find_largest
-from workbench.probing.linear.batch import ABSENT, BatchedProbe, FittedBatch, TrainBatch
+from workbench.probing.linear.answering import answer_in_blocks, answer_one_by_one
+from workbench.probing.linear.batch import ABSENT, BatchedProbe, TrainBatch
 from workbench.probing.linear.columns import Columns, make_columns
-from workbench.probing.linear.custom import CellProbe, find_probe, fit_and_predict
+from workbench.probing.linear.custom import CellProbe, find_probe
 from workbench.probing.linear.dataset import Scores, add_confusion, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
-from workbench.probing.linear.losses import text_blocks
-from workbench.probing.linear.scores import (
-    Answers,
-    count_right,
-    interval_by_entity,
-    join_answers,
-    read_answers,
-    score_answers,
-)
+from workbench.probing.linear.scores import interval_by_entity, score_answers
 from workbench.results.statistics import wilson_interval
 
 CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
@@ -138,7 +131,7 @@ def _score_sets(
     train, test = np.flatnonzero(inputs.train_N), np.flatnonzero(inputs.test_N)
     present_MNK = inputs.mask(inputs.present, sets)[..., columns.target_K] & (columns.labels_NK >= 0)
     labels_MNK = torch.from_numpy(np.where(present_MNK, columns.labels_NK, ABSENT)).to(device)
-    train_MND, test_MND = inputs.load(sets, device)
+    train_texts, test_texts = inputs.halves(sets, device)
     train_labels_MNK = labels_MNK[:, torch.from_numpy(train).to(device)]
     test_labels_MKN = labels_MNK[:, torch.from_numpy(test).to(device)].transpose(1, 2)
     counted_MKN = (test_labels_MKN >= 0) & (train_labels_MNK >= 0).any(1)[..., None]
@@ -147,8 +140,8 @@ def _score_sets(
         is_next_MNK = inputs.mask(inputs.next_value, sets)[:, test][..., columns.target_K]
         is_next_MKN = torch.from_numpy(is_next_MNK).to(device).transpose(1, 2)
     if isinstance(probe, CellProbe):
-        answers, train_right_MK = _answer_one_by_one(
-            inputs, columns, probe, sets, train_MND, test_MND, train_labels_MNK, counted_MKN
+        answers, train_right_MK = answer_one_by_one(
+            inputs, columns, probe, sets, train_texts, test_texts, train_labels_MNK, counted_MKN
         )
         extra = {
             "converged": np.ones(train_right_MK.shape),
@@ -156,11 +149,16 @@ def _score_sets(
         }
     else:
         validation_NK = torch.from_numpy(columns.validation_NK[train]).to(device)
-        batch = TrainBatch(train_MND, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
+        batch = TrainBatch(train_texts, train_labels_MNK, columns.n_classes, validation_NK, columns.seeds)
         with torch.enable_grad():  # a probe of the user's may train by gradients
             fitted = probe.fit_batched(batch)
-        answers, train_right_MK = _answer_in_blocks(
-            fitted, columns.n_classes, train_MND, test_MND, train_labels_MNK.transpose(1, 2), test_labels_MKN
+        answers, train_right_MK = answer_in_blocks(
+            fitted,
+            columns.n_classes,
+            train_texts,
+            test_texts,
+            train_labels_MNK.transpose(1, 2),
+            test_labels_MKN,
         )
         strength = torch.nan if fitted.strength_MK is None else fitted.strength_MK
         extra = {
@@ -186,73 +184,6 @@ def _score_sets(
         said, true, counted = (t.cpu().numpy() for t in (answers.predicted_MKN, test_labels_MKN, counted_MKN))
         scores["confusion"] = largest.count(said, true, counted)
     return scores
-
-
-def _answer_in_blocks(
-    fitted: FittedBatch,
-    n_classes: tuple[int, ...],
-    train_MND: torch.Tensor,
-    test_MND: torch.Tensor,
-    train_labels_MKN: torch.Tensor,
-    test_labels_MKN: torch.Tensor,
-) -> tuple[Answers, torch.Tensor]:
-    """A batched probe's answers, and how many train texts it gets right [M, K]; logits of a block at a time."""
-    m, n_classes_all = len(train_MND), sum(n_classes)
-    parts = [
-        read_answers(
-            fitted.logits(test_MND[:, texts]),
-            test_labels_MKN[..., texts],
-            n_classes,
-            probabilities=fitted.probabilities,
-        )
-        for texts in text_blocks(m, test_MND.shape[1], n_classes_all, 4)
-    ]
-    right = [
-        count_right(fitted.logits(train_MND[:, texts]), train_labels_MKN[..., texts], n_classes)
-        for texts in text_blocks(m, train_MND.shape[1], n_classes_all, 4)
-    ]
-    return join_answers(parts), torch.stack(right).sum(0)
-
-
-def _answer_one_by_one(
-    inputs: ProbeInputs,
-    columns: Columns,
-    probe: CellProbe,
-    sets: Sequence[int],
-    train_MND: torch.Tensor,
-    test_MND: torch.Tensor,
-    train_labels_MNK: torch.Tensor,
-    counted_MKN: torch.Tensor,
-) -> tuple[Answers, torch.Tensor]:
-    """A custom probe's answers, and how many train texts it gets right [M, K]; empty cells are not fitted."""
-    train_right_MK = torch.zeros(counted_MKN.shape[:2])
-    predicted_MKN = torch.full(counted_MKN.shape, ABSENT)
-    confidence_MKN = torch.full(counted_MKN.shape, torch.nan)
-    in_top_MKN = torch.zeros(counted_MKN.shape, dtype=torch.bool)
-    gives_probabilities = True
-    test_labels_NK = columns.labels_NK[inputs.test_N]
-    for i, m in enumerate(sets):
-        train_ND, test_ND = train_MND[i].cpu().numpy(), test_MND[i].cpu().numpy()
-        for k, target in enumerate(columns.target_K):
-            counted_N = counted_MKN[i, k].cpu().numpy()
-            if not counted_N.any():
-                continue
-            labels_N = train_labels_MNK[i, :, k].cpu().numpy()
-            kept = labels_N >= 0
-            where = f"{inputs.name(m)}, target {inputs.targets[target]!r}"
-            train_answers, test_answers, more = fit_and_predict(
-                probe, columns.seeds[k], where, train_ND[kept], labels_N[kept], test_ND[counted_N]
-            )
-            train_right_MK[i, k] = int((train_answers == labels_N[kept]).sum())
-            counted = torch.from_numpy(counted_N)
-            predicted_MKN[i, k, counted] = torch.from_numpy(test_answers)
-            gives_probabilities &= bool(more)
-            if more:
-                in_top = (more["top"] == test_labels_NK[counted_N, k][:, None]).any(1)
-                in_top_MKN[i, k, counted] = torch.from_numpy(in_top)
-                confidence_MKN[i, k, counted] = torch.from_numpy(more["confidence"]).float()
-    more_scores = (in_top_MKN, confidence_MKN.nan_to_num()) if gives_probabilities else (None, None)
-    return Answers(predicted_MKN, *more_scores), train_right_MK
 
 
 def _presence_keys(inputs: ProbeInputs) -> list[object]:

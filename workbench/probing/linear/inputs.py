@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.probing.linear.batch import BLOCK_BYTES, HeldTexts, TextSource
 from workbench.probing.linear.columns import name_by_first_text
 from workbench.tokens.targets import warn_of_few_entities
 
@@ -61,25 +62,16 @@ class ProbeInputs:
         pairs = zip(self.cells.items(), self.index(m), strict=True)
         return ", ".join(f"{dim}={values[i]}" for (dim, values), i in pairs) or "the only feature set"
 
-    def load(self, sets: Sequence[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Train and test features of some feature sets, float32 [M, N, D] each.
+    def halves(self, sets: Sequence[int], device: torch.device) -> tuple[TextSource, TextSource]:
+        """Train and test texts of some feature sets; few ones are read at once, many block by block.
 
-        A value that is not finite is refused with its feature set and row.
+        A value that is not finite is refused with its feature set and row when it is read.
         """
-        halves = []
-        for texts in (np.flatnonzero(self.train_N), np.flatnonzero(self.test_N)):
-            halves.append(torch.empty(len(sets), len(texts), self.features.shape[-1], device=device))
-            for m, rows_ND in zip(sets, halves[-1], strict=True):
-                _read_rows(self.features[self.index(m)], texts, rows_ND)
-                if bool(torch.isfinite(rows_ND.sum())):
-                    continue
-                bad = (~torch.isfinite(rows_ND)).any(1).nonzero()
-                if len(bad):  # else only the sum was too large
-                    raise WorkbenchError(
-                        f"The features of {self.name(m)} hold a value that is not finite in row "
-                        f"{int(texts[int(bad[0])])}; capture them again, or leave that text out."
-                    )
-        return halves[0], halves[1]
+        train, test = (
+            HalfTexts(self, tuple(sets), np.flatnonzero(half_N), device)
+            for half_N in (self.train_N, self.test_N)
+        )
+        return train.hold_if_small(), test.hold_if_small()
 
     def mask(self, mask: np.ndarray, sets: Sequence[int]) -> np.ndarray:
         """bool [M, N, T]: some feature sets of one of the masks."""
@@ -147,6 +139,43 @@ def check_inputs(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class HalfTexts:
+    """The texts of one half of the split in some feature sets, as a `TextSource` that reads the features anew."""
+
+    inputs: ProbeInputs
+    sets: tuple[int, ...]
+    texts: np.ndarray
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.sets), len(self.texts), int(self.inputs.features.shape[-1])
+
+    def read(self, m: int, texts: slice) -> torch.Tensor:
+        """Some texts of the m-th feature set: float32 [n, D]."""
+        inputs, rows = self.inputs, self.texts[texts]
+        rows_nD = torch.empty(len(rows), self.shape[-1], device=self.device)
+        _read_rows(inputs.features[inputs.index(self.sets[m])], rows, rows_nD)
+        if not bool(torch.isfinite(rows_nD.sum())):
+            bad = (~torch.isfinite(rows_nD)).any(1).nonzero()
+            if len(bad):  # else only the sum was too large
+                raise WorkbenchError(
+                    f"The features of {inputs.name(self.sets[m])} hold a value that is not finite in row "
+                    f"{int(rows[int(bad[0])])}; capture them again, or leave that text out."
+                )
+        return rows_nD
+
+    def hold_if_small(self) -> TextSource:
+        """All texts in memory, where they are no more than a block or lie on another device than the features."""
+        if 4 * prod(self.shape) > BLOCK_BYTES and self.device.type == "cpu":
+            return self
+        held_MND = torch.empty(*self.shape, device=self.device)
+        for m in range(len(held_MND)):
+            held_MND[m] = self.read(m, slice(None))
+        return HeldTexts(held_MND)
+
+
 class _CellList:
     """A list with one [N, D] array per feature set, read like one array."""
 
@@ -166,12 +195,16 @@ def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> No
     """Copy some rows of an array or a tensor into a float32 tensor [n, D]."""
     if isinstance(features_ND, torch.Tensor):
         rows_nD.copy_(features_ND[torch.from_numpy(texts).to(features_ND.device)])
-    elif features_ND.dtype == np.float32 and rows_nD.device.type == "cpu":
+    elif (
+        isinstance(features_ND, np.ndarray)
+        and features_ND.dtype == np.float32
+        and rows_nD.device.type == "cpu"
+    ):
         np.take(
             features_ND, texts, axis=0, out=rows_nD.numpy(), mode="clip"
         )  # any other mode copies once more
     else:
-        rows_nD.copy_(torch.from_numpy(np.asarray(features_ND)[texts]))
+        rows_nD.copy_(torch.from_numpy(np.asarray(features_ND[texts])))
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:

@@ -10,11 +10,10 @@ from typing import Self
 
 import torch
 
-from workbench.probing.linear.batch import Run, equal_runs
+from workbench.probing.linear.batch import Run, equal_runs, text_blocks
 
 OFF = -1e4  # the intercept of a class without a train text: its probability is exactly zero
 LEAST_LOSS = 0.05  # nats a text: of a loss below this no share is worth a step
-BLOCK_BYTES = 64 << 20  # probabilities held at once; longer data are read in blocks of texts
 
 
 @dataclass(frozen=True)
@@ -194,9 +193,3 @@ def stack_losses(
         target_sums_MAE=torch.cat(sums, 1),
         l2_MK=torch.zeros(present.shape[:2], device=present.device),
     )
-
-
-def text_blocks(m: int, n: int, n_classes: int, element_size: int) -> list[slice]:
-    """Cut N texts so that one number per feature set, class and text of a block fits in BLOCK_BYTES."""
-    block = max(256, BLOCK_BYTES // (m * n_classes * element_size))
-    return [slice(start, start + block) for start in range(0, n, block)]
