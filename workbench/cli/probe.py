@@ -67,6 +67,19 @@ def probe(
             help="Probes on activations (default: logistic) on growing numbers of entities.",
         ),
     ] = False,
+    entries_per_entity: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Entries of each train entity that a P-probe reads, drawn at random; default: all."
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="What probes on activations may take, e.g. `4GiB`; default: half of what is free. Activations that "
+            "need more are kept in the run's folder and read from there."
+        ),
+    ] = None,
     figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
@@ -83,6 +96,7 @@ def probe(
     import json
 
     from workbench.figures.tables import print_result
+    from workbench.memory import read_bytes
     from workbench.probing.runner import ProbeRequest, run_probes
     from workbench.results.storing import to_rows
     from workbench.studies.runs import open_run, select_checkpoints
@@ -98,6 +112,8 @@ def probe(
         seeds=read_seeds(seeds),
         learning_curve=learning_curve,
         again=again,
+        entries_per_entity=entries_per_entity,
+        memory=None if memory is None else read_bytes(memory),
     )
     opened = [open_run(run) for run in runs]
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]

@@ -123,7 +123,7 @@ def _view(
     from workbench.entity_view.dataset import make_entity_dataset
     from workbench.entity_view.looks import read_looks
     from workbench.entity_view.token_probe import probe_layer
-    from workbench.probing.cached_probe import capture_layers
+    from workbench.probing.layer_features import capture_layers
     from workbench.training.devices import choose_device
 
     device = choose_device(device)

@@ -13,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from workbench.activations import iterate_activations, read_biographies, read_names
+from workbench.activations import read_biographies, read_names
+from workbench.probing.layer_features import find_features
 from workbench.probing.linear.fit import fit_probes
+from workbench.probing.linear.inputs import Features
 from workbench.probing.linear.learning_curve import learning_curve
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
@@ -22,11 +24,8 @@ from workbench.probing.q_probe import QProbeData
 from workbench.results.provenance import make_attrs
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
-from workbench.studies.series import as_source
 from workbench.tokens.reading import Reading
 from workbench.training.devices import choose_device
-
-MEMORY_LIMIT = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class CachedProbeTask:
     present: np.ndarray
     next_value: np.ndarray
 
-    def problem(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
+    def problem(self, features: Features) -> tuple[Any, ...]:
         """Features, labels, entities and train texts, as `fit_probes` takes them."""
         return features, self.labels_NT, self.entities_N, self.train_N
 
@@ -109,26 +108,29 @@ def run_cached_probe(
     layers: Sequence[int | str] | None = None,
     seeds: Sequence[int] = (0,),
     device: str | None = None,
+    memory: int | None = None,
 ) -> xr.Dataset:
     """Probe a checkpoint's activations; dims (layer, position, target[, seed]).
 
     probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), anything with `fit` and
     `predict`, or `package.module:factory`. family: its name in results; default: the probe's own.
-    layers: 0, 1, …, `final`; default: all. For the variables see docs/probing-linear.md.
+    layers: 0, 1, …, `final`; default: all. memory: bytes this may take, by default half of what is free; activations
+    that need more go to the run's store of activations once and are read from it cell by cell. For the variables see
+    docs/probing-linear.md.
     """
     device = choose_device(device)
-    features, names = capture_layers(checkpoint, task.reading, layers, device)
+    found = find_features(run, checkpoint, task.reading, layers, device, memory)
     result = fit_probes(
-        *task.problem(features),
-        **task.cells(names),
+        *task.problem(found.features),
+        **task.cells(found.layers),
         probe=probe,
         seeds=list(seeds),
         class_names=task.class_names,
         device=device,
+        memory=found.left,
     )
-    return _seal(
-        result, task.kind, run, checkpoint, task, probe, family, {"seeds": list(seeds), "layers": names}
-    )
+    settings = {"seeds": list(seeds), "layers": found.layers}
+    return _seal(result, task.kind, run, checkpoint, task, probe, family, settings, found.read_from)
 
 
 def run_cached_curve(
@@ -142,6 +144,7 @@ def run_cached_curve(
     numbers: Sequence[int] | None = None,
     seeds: Sequence[int] = (0,),
     device: str | None = None,
+    memory: int | None = None,
 ) -> xr.Dataset:
     """The probes of `run_cached_probe` on growing numbers of train entities; dims (train_entities, layer, position, …).
 
@@ -149,18 +152,25 @@ def run_cached_curve(
     in results is `p_curve` or `q_curve`.
     """
     device = choose_device(device)
-    features, names = capture_layers(checkpoint, task.reading, layers, device)
+    found = find_features(run, checkpoint, task.reading, layers, device, memory)
     result = learning_curve(
-        *task.problem(features),
-        **task.cells(names),
+        *task.problem(found.features),
+        **task.cells(found.layers),
         numbers=numbers,
         probe=probe,
         seeds=list(seeds),
         controls=True,
         device=device,
+        memory=found.left,
     )
-    settings = {"seeds": list(seeds), "layers": names, "numbers": result["train_entities"].values.tolist()}
-    return _seal(result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings)
+    settings = {
+        "seeds": list(seeds),
+        "layers": found.layers,
+        "numbers": result["train_entities"].values.tolist(),
+    }
+    return _seal(
+        result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings, found.read_from
+    )
 
 
 def _seal(
@@ -172,6 +182,7 @@ def _seal(
     probe: Any,
     family: str | None,
     settings: dict[str, Any],
+    read_from: str,
 ) -> xr.Dataset:
     """The result with its provenance."""
     attrs = make_attrs(
@@ -180,56 +191,12 @@ def _seal(
         run=run,
         checkpoint=checkpoint,
         settings={"probe": str(probe), **settings},
-        notes={"train_texts": int(task.train_N.sum()), "test_texts": int((~task.train_N).sum())},
+        notes={
+            "train_texts": int(task.train_N.sum()),
+            "test_texts": int((~task.train_N).sum()),
+            "read_from": read_from,
+        },
     )
     result = result.assign_coords(checkpoint=checkpoint.step)
     result.attrs = {**attrs, "warnings": result.attrs.get("warnings", "[]")}
     return result
-
-
-def capture_layers(
-    checkpoint: Checkpoint, reading: Reading, layers: Sequence[int | str] | None, device: str
-) -> tuple[np.ndarray, list[str]]:
-    """Activations [L, P, N, D], float32, and the names of their layers; states a text lacks are 0.
-
-    Raises WorkbenchError where they would not fit into memory.
-    """
-    sites, names = _layer_sites(layers)
-    features: np.ndarray | None = None
-    found: list[str] = []
-    for batch in iterate_activations(as_source(checkpoint), reading, sites, device=device):
-        if features is None:
-            found = list(batch.vectors)
-            width = next(iter(batch.vectors.values())).shape[-1]
-            shape = (len(found), reading.positions.shape[1], len(reading), width)
-            _require_memory(shape)
-            features = np.zeros(shape, np.float32)
-        for layer, vectors_BPD in enumerate(batch.vectors.values()):
-            features[layer][:, batch.rows] = vectors_BPD.transpose(0, 1).float().cpu().numpy()
-    assert features is not None  # a reading holds at least one text
-    return features, names or [*(str(layer) for layer in range(len(found) - 1)), "final"]
-
-
-def _layer_sites(layers: Sequence[int | str] | None) -> tuple[list[str] | str, list[str]]:
-    """Site names in short form for chosen layers, and the layers' names (empty: all of them)."""
-    if layers is None:
-        return "layers", []
-    sites = ["ln_final" if str(layer) == "final" else _residual(int(layer)) for layer in layers]
-    return sites, [str(layer) for layer in layers]
-
-
-def _residual(layer: int) -> str:
-    return "resid_pre.0" if layer == 0 else f"resid_post.{layer - 1}"
-
-
-def _require_memory(shape: tuple[int, ...]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.files import format_bytes
-
-    needed = 4 * int(np.prod(shape))
-    if needed > MEMORY_LIMIT:
-        raise WorkbenchError(
-            f"The activations [layers, positions, texts, width] = {list(shape)} need {format_bytes(needed)} of memory, "
-            f"more than {format_bytes(MEMORY_LIMIT)}; choose fewer layers (--layers final), or cache them with "
-            "`workbench cache-acts` and probe the store from Python."
-        )

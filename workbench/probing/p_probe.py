@@ -74,19 +74,40 @@ class PProbeData:
         return np.sort(make_rng(seed, "train sample").permutation(self.train)[: len(self.test)])
 
 
-def make_p_probe_data(run: Run, group: str | None = None) -> PProbeData:
-    """Encode a run's biographies for position probes; `group` keeps the entities of one group only."""
-    entities = run.corpus.entities
-    entries = encode_entries(run.tokenizer, run.corpus.entries, run.corpus.schema)
+def make_p_probe_data(
+    run: Run, group: str | None = None, entries_per_entity: int | None = None
+) -> PProbeData:
+    """Encode the entries of a run that position probes read: all of the train entities', one of each test entity.
+
+    group: only the entities of this group. entries_per_entity: at most so many of each train entity, drawn at
+    random; fewer cost less time and memory, and a probe sees each entity in fewer of its texts.
+    """
+    entities, everything = run.corpus.entities, run.corpus.entries
+    owner_N = np.array([entry.entity for entry in everything], np.int32)
     targets = make_targets(entities, run.corpus.schema, run.tokenizer)
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")
-    train = np.flatnonzero((in_train & chosen)[entries.entities])
-    candidates = np.flatnonzero((~in_train & chosen)[entries.entities])
-    shuffled = make_rng(run.recipe.seed, "test entries").permutation(candidates)
-    _, first = np.unique(entries.entities[shuffled], return_index=True)
-    test = shuffled[first]
+    train = np.flatnonzero((in_train & chosen)[owner_N])
+    if entries_per_entity is not None:
+        train = _draw_entries(train, owner_N, entries_per_entity, make_rng(run.recipe.seed, "train entries"))
+    candidates = np.flatnonzero((~in_train & chosen)[owner_N])
+    test = _draw_entries(candidates, owner_N, 1, make_rng(run.recipe.seed, "test entries"))
+    test = test[np.argsort(owner_N[test], kind="stable")]
+    read = np.sort(np.concatenate([train, test]))
+    entries = encode_entries(run.tokenizer, [everything[n] for n in read], run.corpus.schema)
+    train, test = np.searchsorted(read, train), np.searchsorted(read, test)
     return PProbeData(entries, targets, distinct_targets(targets), train, test, ~in_train & chosen)
+
+
+def _draw_entries(
+    candidates: np.ndarray, owner_N: np.ndarray, number: int, rng: np.random.Generator
+) -> np.ndarray:
+    """At most `number` of each entity's entries among the candidates, in the order of the corpus."""
+    shuffled = rng.permutation(candidates)
+    by_owner = shuffled[np.argsort(owner_N[shuffled], kind="stable")]
+    _, start, count = np.unique(owner_N[by_owner], return_index=True, return_counts=True)
+    nth = np.arange(len(by_owner)) - np.repeat(start, count)
+    return np.sort(by_owner[nth < number])
 
 
 def p_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:

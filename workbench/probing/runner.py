@@ -34,7 +34,9 @@ class ProbeRequest:
     kind: `p`, `q`, or `seen` (P-probes scored by the set of attributes already said).
     family: `embedding` (the paper's, through the frozen network), or a probe on activations: a built-in name or
     `package.module:factory`. rank and steps belong to the first, layers and learning_curve to the second.
-    seeds: of the probe; several make a result with the dimension `seed`.
+    seeds: of the probe; several make a result with the dimension `seed`. entries_per_entity: how many entries of each
+    train entity a P-probe reads (None: all). memory: bytes that probes on activations may take (None: half of what
+    is free).
     """
 
     kind: str = "p"
@@ -46,6 +48,8 @@ class ProbeRequest:
     seeds: tuple[int, ...] = (0,)
     learning_curve: bool = False
     again: bool = False
+    entries_per_entity: int | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "seen" and self.family != EMBEDDING:
@@ -59,6 +63,10 @@ class ProbeRequest:
                     f"--{name.replace('_', '-')} does not go with the family {self.family!r}; the embedding probe "
                     "reads the last layer and has rank and steps, one on activations has layers and a learning curve."
                 )
+        if self.kind == "q" and self.entries_per_entity is not None:
+            raise WorkbenchError(
+                "--entries-per-entity belongs to probes of biographies; a Q-probe reads bare names."
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise WorkbenchError(
                 f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
@@ -86,6 +94,7 @@ class ProbeRequest:
         parts = [f"group-{self.group}"] if self.group else []
         parts += [f"rank{self.rank}"] if self.rank is not None else []
         parts += [f"steps{self.steps}"] if self.steps is not None else []
+        parts += [f"entries{self.entries_per_entity}"] if self.entries_per_entity is not None else []
         parts += [f"layers-{'-'.join(self.layers)}"] if self.layers is not None else []
         if self.seeds != (0,):
             parts.append(f"seed{'s' if len(self.seeds) > 1 else ''}{'-'.join(map(str, self.seeds))}")
@@ -124,6 +133,9 @@ def run_probes(
         if found is None:
             found = prober.probe(checkpoint, number)
             found.attrs["variant"] = request.variant
+            if request.entries_per_entity is not None:
+                notes = json.loads(found.attrs["notes"]) | {"entries_per_entity": request.entries_per_entity}
+                found.attrs["notes"] = json.dumps(notes, sort_keys=True)
             save_result(path, found)
         datasets.append(found)
     return datasets
@@ -183,8 +195,9 @@ class _Prober:
 
     @cached_property
     def data(self) -> PProbeData | QProbeData:
-        make = make_q_probe_data if self.request.kind == "q" else make_p_probe_data
-        return make(self.run, self.request.group)
+        if self.request.kind == "q":
+            return make_q_probe_data(self.run, self.request.group)
+        return make_p_probe_data(self.run, self.request.group, self.request.entries_per_entity)
 
     @cached_property
     def task(self) -> "CachedProbeTask":
@@ -219,6 +232,7 @@ class _Prober:
             self.show(what, number, self.n_checkpoints, float("nan"))
         probe = request.family if self.own is None else self.own
         options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
+        options["memory"] = request.memory
         run_it = run_cached_curve if request.learning_curve else run_cached_probe
         found = run_it(self.run, checkpoint, self.task, layers=request.layers, seeds=request.seeds, **options)
         if self.show:

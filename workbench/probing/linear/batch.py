@@ -181,3 +181,8 @@ def text_blocks(m: int, n: int, n_classes: int, element_size: int) -> list[slice
     """Cut N texts so that one number per feature set, class and text of a block fits in BLOCK_BYTES."""
     block = max(256, BLOCK_BYTES // (m * n_classes * element_size))
     return [slice(start, start + block) for start in range(0, n, block)]
+
+
+def fits_in_a_block(n_bytes: int) -> bool:
+    """Whether something is small enough to be held whole."""
+    return n_bytes <= BLOCK_BYTES

@@ -42,11 +42,10 @@ def rotate_features(texts: TextSource, dtype: torch.dtype) -> RotatedFeatures:
     inputs_MNE = torch.ones(m, n, d + 1, dtype=dtype, device=device)
     blocks = text_blocks(1, n, d, 4)
     for i in range(m):  # set by set, which stays in the cache
-        mean_MD[i] = sum(texts.read(i, block).sum(0, dtype=torch.float64) for block in blocks) / n
-        squares = [
-            (texts.read(i, block) - mean_MD[i]).square_().sum(0, dtype=torch.float64) for block in blocks
-        ]
-        scale_MD[i] = _scale((sum(squares) / n).float(), mean_MD[i])
+        sums = [texts.read(i, block).sum(0, dtype=torch.float64) for block in blocks]
+        mean_MD[i] = torch.stack(sums).sum(0) / n
+        sums = [(texts.read(i, block) - mean_MD[i]).square_().sum(0, dtype=torch.float64) for block in blocks]
+        scale_MD[i] = _scale((torch.stack(sums).sum(0) / n).float(), mean_MD[i])
         for block in blocks:
             standard_nD = ((texts.read(i, block) - mean_MD[i]).mul_(scale_MD[i])).to(dtype)
             correlation_MDD[i] += (standard_nD.T @ standard_nD).float() / n

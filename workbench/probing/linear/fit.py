@@ -20,6 +20,7 @@ from workbench.probing.linear.columns import Columns, make_columns
 from workbench.probing.linear.custom import CellProbe, find_probe
 from workbench.probing.linear.dataset import Scores, add_confusion, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
+from workbench.probing.linear.room import bytes_of_a_fit, count_fits
 from workbench.probing.linear.scores import interval_by_entity, score_answers
 from workbench.results.statistics import wilson_interval
 
@@ -43,6 +44,7 @@ def fit_probes(
     controls: bool = True,
     class_names: Sequence[Sequence[str]] | None = None,
     device: str = "cpu",
+    memory: int | None = None,
 ) -> xr.Dataset:
     """Fit and score one probe for every feature set, target and seed.
 
@@ -53,7 +55,8 @@ def fit_probes(
     present: bool, broadcastable to [*cells, N, T]: the text is in the cell. next_value: likewise: the attribute is
     the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation entities and
     any random weights. controls: also fit shuffled labels. class_names: what each target's labels 0, 1, … stand
-    for; with it the answers about the largest classes are counted (`confusion`).
+    for; with it the answers about the largest classes are counted (`confusion`). memory: bytes that fitting may
+    take beside the features; fewer feature sets are then fitted at a time.
 
     Returns a Dataset with dims (*cells, target[, seed]) and the variables that docs/probing-linear.md lists.
     `attrs["warnings"]` is a JSON list: targets with too few entities per class, and probes that did not converge.
@@ -84,7 +87,7 @@ def fit_probes(
     largest = None
     if class_names is not None:
         largest = find_largest(columns.labels_NK[inputs.test_N].T, columns.n_labels)
-    scores = _score_all(inputs, columns, chosen, torch.device(device), largest)
+    scores = _score_all(inputs, columns, chosen, torch.device(device), largest, memory)
     dataset = make_dataset(inputs, columns, scores, seeds)
     if largest is None or class_names is None:
         return dataset
@@ -97,16 +100,20 @@ def _score_all(
     probe: BatchedProbe | CellProbe,
     device: torch.device,
     largest: LargestClasses | None,
+    memory: int | None,
 ) -> Scores:
     """Scores of all feature sets, each [M, K], a few sets at a time; `confusion` is [M, K, V, V + 1]."""
-    size = _sets_at_once(inputs, columns, device)
+    size, most = _sets_at_once(inputs, columns, device), inputs.n_sets
+    if memory is not None:
+        most = count_fits(memory, bytes_of_a_fit(inputs, columns, probe))
+        size = min(size, most)
     chunks = [range(m, min(m + size, inputs.n_sets)) for m in range(0, inputs.n_sets, size)]
 
     def score(sets: Sequence[int]) -> Scores:
         with torch.no_grad():
             return _score_sets(inputs, columns, probe, sets, device, largest)
 
-    threads = min(torch.get_num_threads(), len(chunks)) if device.type == "cpu" else 1
+    threads = min(torch.get_num_threads(), len(chunks), max(1, most // size)) if device.type == "cpu" else 1
     if isinstance(probe, CellProbe) or threads == 1:
         parts = [score(sets) for sets in chunks]
     else:

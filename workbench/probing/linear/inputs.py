@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.probing.linear.batch import BLOCK_BYTES, HeldTexts, TextSource
+from workbench.probing.linear.batch import HeldTexts, TextSource, fits_in_a_block
 from workbench.probing.linear.columns import name_by_first_text
 from workbench.tokens.targets import warn_of_few_entities
 
@@ -168,7 +168,7 @@ class HalfTexts:
 
     def hold_if_small(self) -> TextSource:
         """All texts in memory, where they are no more than a block or lie on another device than the features."""
-        if 4 * prod(self.shape) > BLOCK_BYTES and self.device.type == "cpu":
+        if not fits_in_a_block(4 * prod(self.shape)) and self.device.type == "cpu":
             return self
         held_MND = torch.empty(*self.shape, device=self.device)
         for m in range(len(held_MND)):

@@ -30,6 +30,7 @@ def learning_curve(
     seeds: Sequence[int] = (0,),
     controls: bool = False,
     device: str = "cpu",
+    memory: int | None = None,
 ) -> xr.Dataset:
     """Fit the probes of `fit_probes` to growing numbers of train entities; the test entities stay the same.
 
@@ -68,6 +69,7 @@ def learning_curve(
                 seeds=[seed],
                 controls=controls,
                 device=device,
+                memory=memory,
             )
             by_seed.append(result.assign_coords(seed=seed))
         several = by_seed[0].drop_vars("seed")

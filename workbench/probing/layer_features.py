@@ -1,0 +1,87 @@
+"""A checkpoint's activations at every layer, as features of probes: in memory where they fit, else in a store.
+
+Shapes: L layers, P positions, N texts, D width.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from workbench.activations import cache_activations, iterate_activations
+from workbench.files import format_bytes
+from workbench.memory import free_memory
+from workbench.probing.linear.inputs import Features
+from workbench.probing.stored_features import StoredFeatures
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.runs import Run
+from workbench.studies.series import as_source
+from workbench.tokens.reading import Reading
+
+log = logging.getLogger("workbench.probing")
+HELD_SHARE = 0.5  # of the memory, for activations; fitting needs the rest
+
+
+@dataclass(frozen=True)
+class FoundFeatures:
+    """Features [L, P, N, D] and their layers' names. read_from: `memory` or `store`. left: bytes left for fitting."""
+
+    features: Features
+    layers: list[str]
+    read_from: Literal["memory", "store"]
+    left: int
+
+
+def find_features(
+    run: Run,
+    checkpoint: Checkpoint,
+    reading: Reading,
+    layers: Sequence[int | str] | None,
+    device: str,
+    memory: int | None = None,
+) -> FoundFeatures:
+    """A checkpoint's activations in memory where half of what is given holds them, else in the run's store."""
+    memory = free_memory() // 2 if memory is None else memory
+    config = as_source(checkpoint).load_config()
+    sites, names = _layer_sites(layers, int(config.num_hidden_layers))
+    n_positions, width = reading.positions.shape[1], int(config.hidden_size)
+    held = 4 * len(sites) * n_positions * len(reading) * width
+    if held <= HELD_SHARE * memory:
+        features, names = capture_layers(checkpoint, reading, layers, device)
+        return FoundFeatures(features, names, "memory", memory - held)
+    log.info(
+        "The activations need %s, more than %s (--memory): they go to %s.",
+        format_bytes(held),
+        format_bytes(memory),
+        run.path / "activations",
+    )
+    store = cache_activations(checkpoint, reading, sites, folder=run.path / "activations", device=device)
+    return FoundFeatures(StoredFeatures(store, sites), names, "store", memory)
+
+
+def capture_layers(
+    checkpoint: Checkpoint, reading: Reading, layers: Sequence[int | str] | None, device: str
+) -> tuple[np.ndarray, list[str]]:
+    """Activations [L, P, N, D] in memory, float32, and the names of their layers; states a text lacks are 0."""
+    config = as_source(checkpoint).load_config()
+    sites, names = _layer_sites(layers, int(config.num_hidden_layers))
+    shape = (len(sites), reading.positions.shape[1], len(reading), int(config.hidden_size))
+    features = np.zeros(shape, np.float32)
+    for batch in iterate_activations(as_source(checkpoint), reading, sites, device=device):
+        for layer, site in enumerate(sites):
+            vectors_PBD = batch.vectors[site].transpose(0, 1).float().cpu().numpy()
+            features[layer][:, batch.rows] = vectors_PBD
+    return features, names
+
+
+def _layer_sites(layers: Sequence[int | str] | None, n_layers: int) -> tuple[list[str], list[str]]:
+    """Site names in short form for chosen layers (None: all of them), and the layers' names."""
+    names = [*range(n_layers + 1), "final"] if layers is None else layers
+    sites = ["ln_final" if str(layer) == "final" else _residual(int(layer)) for layer in names]
+    return sites, [str(layer) for layer in names]
+
+
+def _residual(layer: int) -> str:
+    return "resid_pre.0" if layer == 0 else f"resid_post.{layer - 1}"
