@@ -97,7 +97,9 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return result
     known = {id(tensor.held): tensor for tensor in simulated}  # an operator in place gives its operand back
     return pytree.tree_map_only(
-        torch.Tensor, lambda tensor: known.get(id(tensor)) if id(tensor) in known else SimulatedTensor(tensor), result
+        torch.Tensor,
+        lambda tensor: known.get(id(tensor)) if id(tensor) in known else SimulatedTensor(tensor),
+        result,
     )
 
 
