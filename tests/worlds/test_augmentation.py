@@ -38,11 +38,27 @@ def test_notation(text: str, entries: int, rewrite: bool, order: str, fullname: 
 
 
 @pytest.mark.parametrize(
+    ("text", "order", "reverse"),
+    [
+        ("multi5+reverse1", "fixed", 1),
+        ("multi5+reverse2", "fixed", 2),
+        ("multi5+reverse6", "fixed", 6),
+        ("multi5+permute+reverse6", "shuffled", 6),
+    ],
+)
+def test_the_name_after_so_many_sentences(text: str, order: str, reverse: int) -> None:
+    augmentation = parse_augmentation(text)
+    assert augmentation == Augmentation(5, True, order, False, reverse)  # type: ignore[arg-type]
+    assert str(augmentation) == text
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "", "Single", "multi", "multi0", "multi5 + permute", "multi5+permute5", "multi5+fullname+permute",
         "single+permute", "single+permute0", "single+fullname+permute2", "single5", "couple",
         "couple2+permute", "multi5+permute+", "multi-5", "multi٣", "single+",
+        "multi5+reverse", "multi5+reverse0", "single+reverse1", "couple2+reverse1",
     ],
 )  # fmt: skip
 def test_other_texts_are_refused_with_examples(text: str) -> None:
@@ -51,7 +67,7 @@ def test_other_texts_are_refused_with_examples(text: str) -> None:
     assert str(refusal.value) == (
         f"Unknown augmentation {text!r}; write it as in the paper, e.g. single, single+fullname, "
         "single+permute5, single+permute5+fullname, multi5, multi5+permute, multi5+fullname, "
-        "multi5+permute+fullname, couple2."
+        "multi5+permute+fullname, couple2, multi5+reverse1."
     )
 
 

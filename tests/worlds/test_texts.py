@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Attribute, Schema
 from workbench.worlds.augmentation import EXAMPLES, parse_augmentation
 from workbench.worlds.biographies.people import make_people
 from workbench.worlds.biographies.pools import load_pools
 from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 from workbench.worlds.biographies.world import load_shipped_templates
 from workbench.worlds.entries import Entry
-from workbench.worlds.templates import MENTIONS, PRONOUNS, Template
+from workbench.worlds.templates import MENTIONS, PRONOUNS, Template, parse_template
 from workbench.worlds.texts import TextWorld
 
 ENTITIES = make_people(load_pools(), {"everyone": 60}, seed=0)
@@ -209,3 +210,35 @@ def test_the_single_entry_is_the_same_under_single_and_single_fullname_but_for_t
                 template_of(entity, attribute, sentences(entry)[attribute]) for entry in (plain, named)
             }
             assert len(templates) == 1
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "before"),
+    [("multi5+reverse1", 1), ("multi5+reverse2", 2), ("multi5+permute+reverse6", 6)],
+)
+def test_reversed_entries_name_the_person_after_so_many_sentences(augmentation: str, before: int) -> None:
+    for entity in ENTITIES:
+        for entry in entries_of(augmentation)[entity.id]:
+            assert set(read(entry, entry.names)) == {entity.name}
+            named = entry.names[0][0]
+            assert sum(end <= named for _, end in entry.sentences.values()) == before
+            for start, end in list(entry.sentences.values())[:before]:
+                assert "the person" in entry.text[start:end].lower()
+            texts = dict(zip(entry.values, read(entry, tuple(entry.values.values())), strict=True))
+            assert texts == entity.values
+            if before == 6:
+                assert entry.text.endswith(f" The full name of the person is {entity.name}.")
+
+
+def test_the_word_for_what_is_not_named_yet_is_the_schemas() -> None:
+    entity = Entity(0, "everyone", "Oslo", "it", {"country": "Norway", "river": "Aker"}, "train")
+    schema = Schema((Attribute("country"), Attribute("river")), "city", "cities")
+    templates = {
+        key: (parse_template(key, f"{{subject's}} {key} is {{value}}."),) for key in ("country", "river")
+    }
+    world = TextWorld(schema, [entity], {"everyone": parse_augmentation("multi1+reverse1")}, templates, 0)
+    assert world.entry(entity, 0).text == "The city's country is Norway. Oslo's river is Aker."
+    closing = TextWorld(schema, [entity], {"everyone": parse_augmentation("multi1+reverse6")}, templates, 0)
+    assert closing.entry(entity, 0).text == (
+        "The city's country is Norway. The city's river is Aker. The full name of the city is Oslo."
+    )

@@ -10,7 +10,7 @@ Order = Literal["fixed", "shuffled", "paired"]
 
 EXAMPLES = (
     "single", "single+fullname", "single+permute5", "single+permute5+fullname",
-    "multi5", "multi5+permute", "multi5+fullname", "multi5+permute+fullname", "couple2",
+    "multi5", "multi5+permute", "multi5+fullname", "multi5+permute+fullname", "couple2", "multi5+reverse1",
 )  # fmt: skip
 
 
@@ -24,12 +24,15 @@ class Augmentation:
     order: the sentences' order is `fixed`; `shuffled` in each entry; or `paired`: the schema's
         pairs in their own order, the pairs shuffled (of people: birth date and city, university and major, …).
     fullname: every sentence names the entity in full; otherwise only the first does and pronouns follow.
+    reverse: so many sentences come before the name (Part 3.2, section 5): their subject is "the person", in the
+        schema's word. As many as there are sentences, or more, and a closing sentence gives the name.
     """
 
     entries: int | None
     rewrite: bool
     order: Order
     fullname: bool
+    reverse: int = 0
 
     def __str__(self) -> str:
         if self.order == "paired":
@@ -40,12 +43,13 @@ class Augmentation:
             )
         else:
             parts = ["single"] + ([f"permute{self.entries}"] if self.order == "shuffled" else [])
-        return "+".join(parts + (["fullname"] if self.fullname else []))
+        parts += ["fullname"] if self.fullname else []
+        return "+".join(parts + ([f"reverse{self.reverse}"] if self.reverse else []))
 
 
 _PATTERNS = {
     "single": re.compile(r"single(?:\+permute([1-9]\d*))?(\+fullname)?"),
-    "multi": re.compile(r"multi([1-9]\d*|∞|inf)(\+permute)?(\+fullname)?"),
+    "multi": re.compile(r"multi([1-9]\d*|∞|inf)(\+permute)?(\+fullname)?(?:\+reverse([1-9]\d*))?"),
     "couple": re.compile(r"couple([1-9]\d*)(\+fullname)?"),
 }
 
@@ -59,9 +63,10 @@ def parse_augmentation(text: str) -> Augmentation:
             int(permutations or 1), False, "shuffled" if permutations else "fixed", bool(fullname)
         )
     if match := _PATTERNS["multi"].fullmatch(text):
-        entries, permute, fullname = match.groups()
+        entries, permute, fullname, reverse = match.groups()
         number = int(entries) if entries.isdigit() else None
-        return Augmentation(number, True, "shuffled" if permute else "fixed", bool(fullname))
+        order: Order = "shuffled" if permute else "fixed"
+        return Augmentation(number, True, order, bool(fullname), int(reverse or 0))
     if match := _PATTERNS["couple"].fullmatch(text):
         entries, fullname = match.groups()
         return Augmentation(int(entries), True, "paired", bool(fullname))

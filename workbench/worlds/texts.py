@@ -45,7 +45,7 @@ class TextWorld:
             (plan,) = _plan(self.schema, augmentation, self._template_numbers, rng, 1)
         else:
             plan = self._plans(entity.name, entity.group)[k]
-        return _render(self.schema, entity, k, plan, self.templates, augmentation.fullname)
+        return _render(self.schema, entity, k, plan, self.templates, augmentation)
 
     def entries(self) -> Iterator[Entry]:
         """All entries, entities in order of id; of endless ones the first."""
@@ -106,10 +106,13 @@ def _render(
     k: int,
     plan: Plan,
     templates: Mapping[str, Sequence[Template]],
-    fullname: bool,
+    augmentation: Augmentation,
 ) -> Entry:
-    """Write the sentences of the attributes that the entity has; only the first one must name it."""
+    """Write the sentences of the attributes that the entity has; one must name it: the first, or after `reverse`
+    sentences about "the person" the next, which closes the text where no attribute is left.
+    """
     choice, order = plan
+    nameless = f"the {schema.noun}"
     parts: list[str] = []
     names, pronouns = [], []
     values: dict[str, tuple[int, int]] = {}
@@ -119,17 +122,22 @@ def _render(
         key = schema.keys[index]
         if key not in entity.values:
             continue
+        before_name = len(parts) < augmentation.reverse
         sentence = templates[key][choice[index]].render(
-            name=entity.name,
+            name=nameless if before_name else entity.name,
             pronoun=entity.pronoun,
             value=entity.values[key],
-            use_name=fullname or not parts,
+            use_name=augmentation.fullname or len(parts) <= augmentation.reverse,
         )
-        if sentence.name_span:
+        if sentence.name_span and not before_name:
             names.append((at + sentence.name_span[0], at + sentence.name_span[1]))
         pronouns += [(at + start, at + end) for start, end in sentence.pronoun_spans]
         values[key] = (at + sentence.value_span[0], at + sentence.value_span[1])
         sentences[key] = (at, at + len(sentence.text))
-        parts.append(sentence.text)
+        parts.append(sentence.text[0].upper() + sentence.text[1:])
         at += len(sentence.text) + 1
+    if augmentation.reverse and not names:
+        closing = f"The full name of {nameless} is "
+        parts.append(f"{closing}{entity.name}.")
+        names.append((at + len(closing), at + len(closing) + len(entity.name)))
     return Entry(entity.id, k, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)
