@@ -92,11 +92,10 @@ def _reduce(bridge, batch):  # type: ignore[no-untyped-def]
     """Sums over a batch of the shares of all heads."""
     import torch
 
-    from workbench.attention.roles import ROLES
     from workbench.attention.shares import _one_hot, reduce_pattern
 
     _, cache = bridge.run_with_cache(batch.ids_BT, names_filter=lambda name: name.endswith("hook_pattern"))
-    one_hot, found = _one_hot(batch.roles_BT, len(ROLES)), []
+    one_hot, found = _one_hot(batch.roles_BT, int(batch.roles_BT.max()) + 1), []
     for block in range(bridge.cfg.n_layers):
         rows = batch.at_positions(cache[f"blocks.{block}.attn.hook_pattern"].transpose(1, 2)).transpose(1, 2)
         shares, measures = reduce_pattern(rows, one_hot, batch.positions_BP)

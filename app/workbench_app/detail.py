@@ -7,6 +7,7 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench.figures.sets import spell_set
+from workbench.results.provenance import facts_of
 from workbench_app import cards
 from workbench_app.attention_detail import render_analysis
 from workbench_app.comparison import compare_cell
@@ -138,7 +139,7 @@ def _place_of(data: xr.Dataset, position: int) -> dict[str, int | str]:
 
 def _spell(data: xr.Dataset, kind: str, position: int) -> str:
     if "seen" in data.dims:
-        return f"after: {spell_set(str(data['seen'].values[position]))}"
+        return f"after: {spell_set(str(data['seen'].values[position]), facts_of(data))}"
     if kind == "q":
         return "from the name alone"
     return f"position {position}"

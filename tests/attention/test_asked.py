@@ -12,7 +12,6 @@ from workbench.attention.asked import choose_questions, question_to_entry
 from workbench.attention.donors import rewrite_entry
 from workbench.attention.examples import make_examples
 from workbench.attention.interchange import make_pairs, measure_interchange
-from workbench.attention.roles import role_names
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.results.storing import load_results
@@ -38,7 +37,7 @@ def test_the_position_is_the_token_before_the_answer() -> None:
         own = examples.ids[examples.offsets[n] : examples.offsets[n + 1]]
         np.testing.assert_array_equal(own, encoded.text_ids(n)[:start])
         assert examples.answers[n, 0] == encoded.text_ids(n)[start]
-        roles = role_names(examples.roles[examples.offsets[n] : examples.offsets[n + 1]].tolist())
+        roles = examples.legend.words(examples.roles[examples.offsets[n] : examples.offsets[n + 1]].tolist())
         assert {"start", "name_first", "name_last"} < set(roles)
         assert f"template:{questions[n].attribute}" in roles
 

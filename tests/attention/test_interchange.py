@@ -8,8 +8,11 @@ from tests.attention.small_models import ARCHITECTURES, planted, random_model, s
 from workbench.attention.donors import align_roles, choose_donors, rewrite_entry
 from workbench.attention.interchange import PLACES, _PairPass, make_pairs, measure_interchange
 from workbench.attention.parts import open_parts, written_out
-from workbench.attention.roles import ROLES, expand_role
+from workbench.attention.roles import RoleLegend
 from workbench.errors import WorkbenchError
+from workbench.worlds.biographies.schema import SCHEMA
+
+LEGEND = RoleLegend(SCHEMA.keys)
 
 
 @pytest.mark.parametrize("augmentation", ["single", "multi2+permute+fullname"])
@@ -39,7 +42,7 @@ def test_an_entity_in_their_own_place_changes_nothing(architecture: str) -> None
     with written_out(model):
         pair = _PairPass(parts, pairs.own.batch(rows), pairs.other.batch(rows))
         for role in PLACES:
-            tokens = None if role == "position" else pair.find(expand_role(role))[0]
+            tokens = None if role == "position" else pair.find(LEGEND.expand(role))[0]
             for layer in range(parts.n_blocks + 1):
                 own, _ = pair.run(layer, tokens)
                 torch.testing.assert_close(
@@ -58,14 +61,14 @@ def test_layer_zero_of_all_roles_at_once_is_reading_the_other_entry() -> None:
     assert cell["own"].item() == 0.0
 
 
-def test_roles_of_other_lengths_are_refused_with_the_reason() -> None:
+def test_roles_of_other_lengths_are_refused_and_named() -> None:
     own = np.array(
-        [ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major", "value:major")]
+        [LEGEND.names.index(r) for r in ("start", "name_first", "name_last", "value:major", "value:major")]
     )
-    other = np.array([ROLES.index(r) for r in ("start", "name_first", "name_last", "value:major")])
+    other = np.array([LEGEND.names.index(r) for r in ("start", "name_first", "name_last", "value:major")])
     found, refused = align_roles(own, other)
     assert found.tolist() == [0, 1, 2, -1, -1]
-    assert refused == ["value:major has 2 tokens here and 1 in the other entry"]
+    assert LEGEND.words(refused) == ["value:major"]
 
 
 def test_refused_pairs_are_counted_and_left_out() -> None:

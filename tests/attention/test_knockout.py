@@ -11,7 +11,9 @@ from workbench.attention.ablation import mean_outputs, measure_ablation
 from workbench.attention.knockout import Window, draw_control, find_cut, make_windows, measure_knockout
 from workbench.attention.parts import hooks, on_input, open_parts, written_out
 from workbench.attention.queries import QueryPass
+from workbench.attention.roles import RoleLegend
 from workbench.errors import WorkbenchError
+from workbench.worlds.biographies.schema import SCHEMA
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
 
@@ -40,7 +42,7 @@ def test_a_cut_equals_a_run_of_the_text_so_far_with_that_row_masked(architecture
     heads, block = [1, 3], 1
     with written_out(model):
         queries = QueryPass(parts, batch)
-        cut_BPK = find_cut(queries, "name")
+        cut_BPK = find_cut(queries, "name", RoleLegend(SCHEMA.keys))
         found = queries.run(cut_BPK, blocks=[block], heads=heads)
         for row, position in ((0, 2), (2, 5)):
             length = int(batch.positions_BP[row, position]) + 1
@@ -63,7 +65,7 @@ def test_cutting_every_role_removes_the_attention(architecture: str) -> None:
     parts, batch = open_parts(model), examples.batch(np.arange(3))
     with written_out(model):
         queries = QueryPass(parts, batch)
-        found = queries.run(find_cut(queries, "everything"), blocks=[0, 1])
+        found = queries.run(find_cut(queries, "everything", RoleLegend(SCHEMA.keys)), blocks=[0, 1])
         for row, position in ((0, 0), (1, 4)):
             length = int(batch.positions_BP[row, position]) + 1
 
@@ -81,7 +83,7 @@ def test_the_control_cuts_as_many_tokens_that_the_position_sees() -> None:
     model, examples = random_model("gpt2"), small_examples()
     with written_out(model):
         queries = QueryPass(open_parts(model), examples.batch(np.arange(3)))
-    cut = find_cut(queries, "name") & queries.visible_BPK
+    cut = find_cut(queries, "name", RoleLegend(SCHEMA.keys)) & queries.visible_BPK
     draws = torch.rand(cut.shape, generator=torch.Generator().manual_seed(0))
     control = draw_control(queries.visible_BPK, cut, draws)
     assert torch.equal(control.sum(-1), cut.sum(-1))

@@ -22,7 +22,7 @@ def one_batch(entities: np.ndarray, answers: np.ndarray) -> CellSums:
         "attribute_BP": torch.arange(positions).expand(n, positions),
     }
     changed = type(batch)(**{**vars(batch), **fields})
-    sums = CellSums(("right",), 1, positions)
+    sums = CellSums(("right",), 1, small_examples())
     sums.add(0, changed, fields["present_BP"], right=torch.from_numpy(answers))
     return sums
 

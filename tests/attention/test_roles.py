@@ -5,16 +5,18 @@ import pytest
 
 from tests.attention.small_models import planted, small_corpus, small_examples
 from workbench.attention.examples import choose_entries, make_examples
-from workbench.attention.roles import GROUPS, ROLES, expand_role, group_matrix, role_names
+from workbench.attention.roles import GROUPS, RoleLegend
 from workbench.errors import WorkbenchError
 from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
+
+LEGEND = RoleLegend(SCHEMA.keys)
 
 
 def test_roles_of_one_entry_word_by_word() -> None:
     case = planted()
     text = slice(0, int(case.examples.offsets[1]))
     tokens = case.tokenizer.convert_ids_to_tokens(case.examples.ids[text].tolist())
-    assert list(zip(tokens, role_names(case.examples.roles[text]), strict=True)) == [
+    assert list(zip(tokens, LEGEND.words(case.examples.roles[text]), strict=True)) == [
         ("<|endoftext|>", "start"),
         ("Ann", "name_first"),
         ("Bo", "name_middle"),
@@ -36,11 +38,11 @@ def test_roles_of_one_entry_word_by_word() -> None:
 def test_roles_are_exhaustive_and_values_read_back(augmentation: str) -> None:
     corpus, tokenizer = small_corpus(augmentation)
     examples = make_examples(tokenizer, corpus.entries, SCHEMA)
-    assert ((examples.roles >= 0) & (examples.roles < len(ROLES))).all()
+    assert ((examples.roles >= 0) & (examples.roles < len(LEGEND))).all()
     assert len(examples.roles) == len(examples.ids) == examples.lengths.sum()
     for n, entry in enumerate(examples.entries):
         text = slice(int(examples.offsets[n]), int(examples.offsets[n + 1]))
-        names = np.array(role_names(examples.roles[text]))
+        names = np.array(LEGEND.words(examples.roles[text]))
         assert names[0] == "start"
         assert (names == "start").sum() == 1
         mentions = (names == "name_last").sum()
@@ -64,7 +66,7 @@ def test_packed_rows_have_the_role_of_other_entries() -> None:
     for n in range(2):
         roles = packed.roles[packed.offsets[n] : packed.offsets[n + 1]]
         shift = int(packed.lengths[n] - alone.lengths[n])
-        assert (roles[:shift] == ROLES.index("other_entry")).all()
+        assert (roles[:shift] == LEGEND.names.index("other_entry")).all()
         assert np.array_equal(roles[shift:], alone.roles[alone.offsets[n] : alone.offsets[n + 1]])
         assert np.array_equal(packed.positions[n] - shift, alone.positions[n])
     assert np.array_equal(packed.answers, alone.answers)
@@ -73,19 +75,19 @@ def test_packed_rows_have_the_role_of_other_entries() -> None:
 
 
 def test_groups_cover_every_role_once() -> None:
-    matrix = group_matrix()
-    assert matrix.shape == (6, len(ROLES), len(GROUPS))
+    matrix = LEGEND.group_matrix()
+    assert matrix.shape == (6, len(LEGEND), len(GROUPS))
     assert (matrix.sum(2) == 1).all()
     own = matrix[ATTRIBUTES.index("major"), :, GROUPS.index("own_template")]
-    assert [ROLES[i] for i in np.flatnonzero(own)] == ["template:major"]
+    assert [LEGEND.names[i] for i in np.flatnonzero(own)] == ["template:major"]
 
 
 def test_names_of_roles() -> None:
-    assert role_names(expand_role("name")) == ["name_first", "name_middle", "name_last"]
-    assert len(expand_role("values")) == 6
-    assert len(expand_role("everything")) == len(ROLES)
+    assert LEGEND.words(LEGEND.expand("name")) == ["name_first", "name_middle", "name_last"]
+    assert len(LEGEND.expand("values")) == 6
+    assert len(LEGEND.expand("everything")) == len(LEGEND)
     with pytest.raises(WorkbenchError, match="no role 'pronouns'; did you mean 'pronoun'"):
-        expand_role("pronouns")
+        LEGEND.expand("pronouns")
 
 
 def test_one_entry_of_each_test_entity() -> None:

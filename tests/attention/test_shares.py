@@ -9,10 +9,12 @@ from tests.attention.small_models import ARCHITECTURES, random_model, small_corp
 from workbench.activations.engines import open_engine
 from workbench.attention.examples import make_examples
 from workbench.attention.parts import open_parts
-from workbench.attention.roles import ROLES
+from workbench.attention.roles import RoleLegend
 from workbench.attention.shares import _one_hot, measure_shares, read_batch, reading_rows, reduce_pattern
 from workbench.errors import WorkbenchError
 from workbench.worlds.biographies.schema import SCHEMA
+
+LEGEND = RoleLegend(SCHEMA.keys)
 
 TOLERANCE = 2e-6  # absolute, of shares in float32: engines sum in different orders
 
@@ -24,14 +26,14 @@ def test_shares_equal_those_from_transformer_lens_and_nnsight(architecture: str)
     batch = examples.batch(np.arange(len(examples)))
     parts = open_parts(model)
     with reading_rows(model):
-        own = read_batch(parts, batch)
+        own = read_batch(parts, batch, LEGEND)
     sites = parse_sites("pattern", parts.n_blocks)
     for engine in ("transformer-lens", "nnsight"):
         with torch.no_grad(), open_engine(engine, model, sites) as opened:
             found = opened.read(batch.ids_BT, batch.inside_BT.long(), batch.positions_BP)
         for block, site in enumerate(sites):
             shares, measures = reduce_pattern(
-                found[site.short].transpose(1, 2), _one_hot(batch.roles_BT, len(ROLES)), batch.positions_BP
+                found[site.short].transpose(1, 2), _one_hot(batch.roles_BT, len(LEGEND)), batch.positions_BP
             )
             torch.testing.assert_close(own.roles_LBHPR[block], shares, rtol=0, atol=TOLERANCE)
             torch.testing.assert_close(own.measures_LBHPM[block], measures, rtol=1e-4, atol=1e-4)
@@ -56,7 +58,7 @@ def test_the_mean_and_error_are_over_entries() -> None:
     model, examples = random_model("gpt2"), small_examples()
     parts = open_parts(model)
     with reading_rows(model):
-        one = read_batch(parts, examples.batch(np.arange(len(examples))))
+        one = read_batch(parts, examples.batch(np.arange(len(examples))), LEGEND)
     share = measure_shares(model, examples)
     values = one.roles_LBHPR[1, :, 3, 2].double().numpy()
     at = {"block": 1, "position": 2, "head": 3}

@@ -12,14 +12,18 @@ from typer.testing import CliRunner
 from tests.entity_view.small_runs import make_small_run
 from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
+from workbench.attention.roles import RoleLegend
 from workbench.cli import app
-from workbench.entity_view.tokens import KINDS
+from workbench.entity_view.tokens import kinds_of
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import ANSWER_KINDS, RIGHT
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.results.storing import list_results, load_result, load_results, result_path
 from workbench.studies.checkpoints import load_model
 from workbench.studies.runs import Run, open_run
+from workbench.worlds.biographies.schema import SCHEMA
+
+KINDS = kinds_of(RoleLegend(SCHEMA.keys))
 
 
 def invoke(*arguments: str) -> Any:
@@ -87,7 +91,7 @@ def test_patterns_and_flow_are_the_models(viewed: Run) -> None:
     ids = np.array([vocabulary.get(text[start:end], viewed.tokenizer.eos_token_id) for start, end in spans])
     pattern, states = read_patterns(parts, ids)
     assert np.allclose(own["pattern"].values[..., :length, :length], pattern, atol=1 / 4096)
-    flow = share_by_role(pattern, own["token_role"].values[:length]).mean(1)
+    flow = share_by_role(pattern, own["token_role"].values[:length], RoleLegend(SCHEMA.keys)).mean(1)
     assert np.allclose(own["flow"].values[:, :length], flow, atol=1 / 4096)
     assert np.allclose(own["flow"].sum("role").values[:, :length], 1, atol=21 / 8192)
     at = int(own["position_token"].sel(position=0))

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from workbench.attention.roles import RoleLegend
 from workbench.entity_view.token_probe import SIDES, label_tokens, probe_layer
-from workbench.entity_view.tokens import KINDS, TokenTexts, choose_entities, read_shown, sample_tokens
+from workbench.entity_view.tokens import TokenTexts, choose_entities, kinds_of, read_shown, sample_tokens
 from workbench.probing.linear.fit import fit_probes
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, make_targets
 from workbench.worlds.biographies.schema import SCHEMA
+
+KINDS = kinds_of(RoleLegend(SCHEMA.keys))
 
 WIDTH = 12
 

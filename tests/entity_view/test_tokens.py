@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from workbench.attention.roles import ROLES
-from workbench.entity_view.tokens import KINDS, choose_entities, read_shown, sample_tokens
+from workbench.attention.roles import RoleLegend
+from workbench.entity_view.tokens import choose_entities, kinds_of, read_shown, sample_tokens
 from workbench.errors import WorkbenchError
 from workbench.studies.runs import Run
+from workbench.worlds.biographies.schema import SCHEMA
+
+LEGEND = RoleLegend(SCHEMA.keys)
+KINDS = kinds_of(LEGEND)
 
 
 def test_every_token_has_the_kind_of_its_role_or_position(small_run: Run) -> None:
@@ -15,7 +19,7 @@ def test_every_token_has_the_kind_of_its_role_or_position(small_run: Run) -> Non
         kinds = [KINDS[kind] for kind in texts.kinds[n, :length]]
         positions = texts.encoded.positions[n].tolist()
         for token, kind in enumerate(kinds):
-            role = ROLES[texts.roles[n][token]].partition(":")[0]
+            role = LEGEND.names[texts.roles[n][token]].partition(":")[0]
             assert kind == (f"position {positions.index(token)}" if token in positions else role)
         assert kinds[0] == "start"
         assert (texts.kinds[n, length:] == -1).all()

@@ -15,6 +15,7 @@ from workbench.extraction.asking import (
     make_answer_book,
 )
 from workbench.tokens.encoding import EncodedQuestions
+from workbench.worlds.biographies.schema import SCHEMA
 
 DATE, CITY = 0, 1
 STOP, END = 9, 0
@@ -26,6 +27,7 @@ BOOK = AnswerBook(
     },
     commonest={CITY: (32, STOP), DATE: (11, 21, STOP), 2: (41, STOP)},
     ends=(END,),
+    composed=frozenset({DATE}),
 )  # fmt: skip
 
 
@@ -65,6 +67,7 @@ def make_asked(answers: list[list[int]]) -> AskableQuestions:
         np.arange(n, dtype=np.int32),
         np.full(n, 2, np.int32),
         np.array([len(text) - 1 for text in texts], np.int32),
+        SCHEMA,
         np.full(n, CITY, np.int8),
     )
     return AskableQuestions(encoded, np.ones(n, bool), np.zeros(n, int), ("everyone",))

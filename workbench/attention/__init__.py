@@ -6,15 +6,15 @@ Nothing here imports torch before a model is analysed.
 """
 
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
-from workbench.attention.roles import GROUPS, ROLES, assign_roles
+from workbench.attention.roles import GROUPS, RoleLegend, assign_roles
 from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
 
 __all__ = [
     "ANALYSES",
     "GROUPS",
-    "ROLES",
     "AttentionExamples",
     "AttentionRequest",
+    "RoleLegend",
     "assign_roles",
     "choose_entries",
     "make_examples",

@@ -12,7 +12,6 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_input, on_output, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +34,7 @@ def measure_ablation(
     parts = open_parts(model)
     labels = part_labels(parts)
     measures = ("right", "probability", "clean_right", "clean", "loss", "loss2")
-    sums = CellSums(measures, len(labels) * len(MODES), examples.positions.shape[1])
+    sums = CellSums(measures, len(labels) * len(MODES), examples)
     device = str(model.device)
     with written_out(model):
         heads_LHW, mlps_LD = mean_outputs(parts, examples, batch_tokens)
@@ -145,6 +144,6 @@ def _to_dataset(sums: CellSums, labels: list[str], examples: AttentionExamples) 
             "part": labels,
             "mode": list(MODES),
             "position": np.arange(sums.shape[1]),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(sums.attributes),
         },
     )

@@ -16,7 +16,7 @@ from workbench_models import locate, parse_site
 from workbench.activations.capture import cut_site
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts, hooks, on_input, on_layer, on_output
-from workbench.attention.roles import expand_role
+from workbench.attention.roles import FIRST_ROLES, NAME_ROLES
 from workbench.tokens.reading import Ints
 
 
@@ -65,7 +65,8 @@ def attribute_batch(
         final_BTD = parts.states(batch.ids_BT)
     direction_BPD = find_direction(parts, batch, candidates, tokens_BP)
     through_BPD, norm_BP = pull_back(parts, seen["state", -1], direction_BPD)
-    named_BT = torch.isin(batch.roles_BT, torch.tensor(expand_role("name"), device=batch.roles_BT.device))
+    names = torch.tensor([FIRST_ROLES.index(role) for role in NAME_ROLES], device=batch.roles_BT.device)
+    named_BT = torch.isin(batch.roles_BT, names)
     heads, from_name, biases, mlps = [], [], [], []
     for block in blocks:
         towards_BPHW = torch.einsum("bpd,hwd->bphw", through_BPD, parts.writer_weights(block))

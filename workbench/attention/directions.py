@@ -14,11 +14,10 @@ import torch
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch
 from workbench.attention.interchange import residuals
 from workbench.attention.parts import Parts
-from workbench.attention.roles import ROLE_INDEX
+from workbench.attention.roles import NAME_LAST
 from workbench.probing.linear import LinearMap, LogisticProbe, TrainBatch
 from workbench.probing.linear.columns import validation_texts
 from workbench.tokens.reading import Ints
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 NAME, POSITION = "name_last", "position"
 STEERED: tuple[str, ...] = (NAME, POSITION)
@@ -62,7 +61,7 @@ def fit_directions(
     """
     named_LND, at_LNPD, has_name_N = _read_states(parts, examples, batch_tokens)
     entities_N, found = examples.entities, {}
-    for number in range(len(ATTRIBUTES)):
+    for number in range(len(examples.schema)):
         rows, columns = np.nonzero(examples.attribute == number)
         if len(np.unique(examples.answers[rows, columns])) < 2:
             continue
@@ -78,7 +77,7 @@ def fit_directions(
 
 def last_of_name(roles_BT: torch.Tensor) -> torch.Tensor:
     """bool [B, T]: the name's last token, at every mention."""
-    named_BT = roles_BT == ROLE_INDEX[NAME]
+    named_BT = roles_BT == NAME_LAST
     after_BT = torch.nn.functional.pad(named_BT[:, 1:], (0, 1))
     return named_BT & ~after_BT
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.attention.roles import ROLES
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
@@ -101,10 +100,10 @@ def choose_donors(entries: Sequence[Entry], entities: Sequence[Entity], seed: in
     return donors
 
 
-def align_roles(roles_T: Ints, donor_roles_T: Ints) -> tuple[Ints, list[str]]:
+def align_roles(roles_T: Ints, donor_roles_T: Ints) -> tuple[Ints, list[int]]:
     """Which token of the donor stands for each token, by role: the k-th of a role for the k-th.
 
-    Returns int64 [T], -1 where the role has another number of tokens in the donor, and those roles' reasons.
+    Returns int64 [T], -1 where the role has another number of tokens in the donor, and those roles.
     """
     found = np.full(len(roles_T), -1, np.int64)
     refused = []
@@ -113,7 +112,7 @@ def align_roles(roles_T: Ints, donor_roles_T: Ints) -> tuple[Ints, list[str]]:
         if len(here) == len(there):
             found[here] = there
         else:
-            refused.append(f"{ROLES[role]} has {len(here)} tokens here and {len(there)} in the other entry")
+            refused.append(int(role))
     return found, refused
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.attention.examples import AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
-from workbench.attention.roles import ROLES, role_names
+from workbench.attention.roles import RoleLegend
 from workbench.errors import WorkbenchError
 from workbench.tokens.reading import Ints
 
@@ -37,9 +37,9 @@ def read_patterns(parts: Parts, ids_T: Ints) -> "tuple[np.ndarray, torch.Tensor]
     return torch.stack(found).float().cpu().numpy(), states_TD
 
 
-def share_by_role(pattern_LHTT: np.ndarray, roles_T: Ints) -> np.ndarray:
+def share_by_role(pattern_LHTT: np.ndarray, roles_T: Ints, legend: RoleLegend) -> np.ndarray:
     """float32 [L, H, T, R]: how much each query looks at the tokens of each role; sums to 1."""
-    member_TR = (np.asarray(roles_T)[:, None] == np.arange(len(ROLES))).astype(np.float32)
+    member_TR = (np.asarray(roles_T)[:, None] == np.arange(len(legend))).astype(np.float32)
     share: np.ndarray = pattern_LHTT @ member_TR
     return share
 
@@ -67,16 +67,19 @@ def make_entity_view(
     return xr.Dataset(
         {
             "pattern": (("block", "head", "query", "key"), pattern_LHTT),
-            "share": (("block", "head", "query", "role"), share_by_role(pattern_LHTT, roles_T)),
+            "share": (
+                ("block", "head", "query", "role"),
+                share_by_role(pattern_LHTT, roles_T, examples.legend),
+            ),
         },
         coords={
             "block": np.arange(parts.n_blocks),
             "head": np.arange(parts.n_heads),
             "query": places,
             "key": places,
-            "role": list(ROLES),
+            "role": list(examples.legend.names),
             "token": ("key", [str(tokenizer.decode([token])).strip() for token in ids_T.tolist()]),
-            "token_role": ("key", role_names(roles_T.tolist())),
+            "token_role": ("key", examples.legend.words(roles_T.tolist())),
         },
         attrs={
             "entity": int(examples.entries[number].entity),

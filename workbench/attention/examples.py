@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.attention.roles import ROLE_INDEX, assign_roles
+from workbench.attention.roles import RoleLegend, assign_roles
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
 from workbench.facts.schema import Schema
@@ -18,7 +18,6 @@ from workbench.seeds import make_rng
 from workbench.tokens.encoding import encode_entries
 from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.spans import encode_texts
-from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ BATCH_TOKENS = 8192
 class AttentionExamples:
     """Entries cut behind their last position (a causal model never looks further).
 
-    ids: int32 [sum of T]; roles: int8 [sum of T]; offsets: int64 [N + 1].
+    schema: the attributes. ids: int32 [sum of T]; roles: int16 [sum of T], numbers of `legend`; offsets: int64 [N + 1].
     positions: int32 [N, P], the token just before each value; -1 where an entry has fewer.
     attribute: int64 [N, P], which attribute's value comes next; -1 without a position.
     answers: int32 [N, P], that value's first token; -1 without a position.
@@ -51,6 +50,11 @@ class AttentionExamples:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @cached_property
+    def legend(self) -> RoleLegend:
+        """What the numbers of `roles` stand for."""
+        return RoleLegend(self.schema.keys)
 
     @property
     def lengths(self) -> Ints:
@@ -95,7 +99,7 @@ class AttentionExamples:
     def chance(self) -> np.ndarray:
         """float [attributes]: share of the commonest first token among the answers; NaN without any."""
         shares = []
-        for number in range(len(ATTRIBUTES)):
+        for number in range(len(self.schema)):
             answers = self.answers[self.attribute == number]
             shares.append(
                 np.unique(answers, return_counts=True)[1].max() / len(answers) if len(answers) else np.nan
@@ -104,7 +108,7 @@ class AttentionExamples:
 
     def candidates(self) -> list[Ints]:
         """Per attribute, the distinct first tokens of its values among these entries."""
-        return [np.unique(self.answers[self.attribute == number]) for number in range(len(ATTRIBUTES))]
+        return [np.unique(self.answers[self.attribute == number]) for number in range(len(self.schema))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +209,7 @@ def make_examples(
         raise WorkbenchError("The tokenizer gives a text other tokens on a second reading; use another one.")
     others = encode_entries(tokenizer, before, schema) if packed else None
     ids, roles, shifts = [], [], []
+    legend = RoleLegend(schema.keys)
     last = np.maximum(places.positions.max(axis=1), 0)
     for n, entry in enumerate(entries):
         own = slice(int(encoded.offsets[n]), int(encoded.offsets[n]) + int(last[n]) + 1)
@@ -214,9 +219,9 @@ def make_examples(
             else np.empty(0, np.int32)
         )
         full = slice(int(encoded.offsets[n]), int(encoded.offsets[n + 1]))
-        own_roles = assign_roles(entry, encoded.starts[full], encoded.ends[full])[: int(last[n]) + 1]
+        own_roles = assign_roles(entry, legend, encoded.starts[full], encoded.ends[full])[: int(last[n]) + 1]
         ids.append(np.concatenate([front, encoded.ids[own]]))
-        roles.append(np.concatenate([np.full(len(front), ROLE_INDEX["other_entry"], np.int8), own_roles]))
+        roles.append(np.concatenate([np.full(len(front), legend.index["other_entry"], np.int16), own_roles]))
         shifts.append(len(front))
     offsets = np.zeros(len(ids) + 1, np.int64)
     np.cumsum([len(text) for text in ids], out=offsets[1:])

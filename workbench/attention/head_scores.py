@@ -15,7 +15,6 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +61,8 @@ def measure_heads(
                 ("difference", right.difference_BP),
                 ("n", batch.present_BP.double()),
             ):
-                totals[name] = totals.get(name, 0) + _sum_by_attribute(values, batch, name)
-        result = _to_dataset(scores_SLH, totals)
+                totals[name] = totals.get(name, 0) + _sum_by_attribute(values, batch, len(examples.schema))
+        result = _to_dataset(scores_SLH, totals, examples.schema.keys)
         by_head = {name: result[name].values for name in SCORES}
         for name in ("direct", "name_mover"):
             by_head[name] = result[name].weighted(result["n"]).mean("attribute").values
@@ -111,19 +110,17 @@ def draw_wrong(batch: Any, candidates: list[Any], rng: np.random.Generator) -> "
     return torch.from_numpy(wrong.astype(np.int64)).to(batch.answers_BP.device)
 
 
-def _sum_by_attribute(values: "torch.Tensor", batch: Any, name: str) -> np.ndarray:
+def _sum_by_attribute(values: "torch.Tensor", batch: Any, n_attributes: int) -> np.ndarray:
     """Sum over the positions at which each attribute comes next: axes B, P become A, at the end."""
     import torch
 
-    member_BPA = (
-        torch.nn.functional.one_hot(batch.attribute_BP, len(ATTRIBUTES)) * batch.present_BP[..., None]
-    )
+    member_BPA = torch.nn.functional.one_hot(batch.attribute_BP, n_attributes) * batch.present_BP[..., None]
     axes = {4: "lbph,bpa->lha", 3: "lbp,bpa->la", 2: "bp,bpa->a"}[values.ndim]
     total: np.ndarray = torch.einsum(axes, values.double(), member_BPA.double()).cpu().numpy()
     return total
 
 
-def _to_dataset(scores_SLH: np.ndarray, totals: dict[str, Any]) -> "xr.Dataset":
+def _to_dataset(scores_SLH: np.ndarray, totals: dict[str, Any], attributes: tuple[str, ...]) -> "xr.Dataset":
     import xarray as xr
 
     n = totals.pop("n")
@@ -139,6 +136,6 @@ def _to_dataset(scores_SLH: np.ndarray, totals: dict[str, Any]) -> "xr.Dataset":
         coords={
             "block": np.arange(scores_SLH.shape[1]),
             "head": np.arange(scores_SLH.shape[2]),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(attributes),
         },
     )

@@ -18,7 +18,6 @@ from workbench.attention.knockout import find_cut
 from workbench.attention.parts import Parts, hooks
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -56,13 +55,12 @@ def measure_head_sets(
 
     from workbench.attention.queries import QueryPass
 
-    n_positions = examples.positions.shape[1]
-    ablated, cut = (CellSums(("loss", "right"), len(sets), n_positions) for _ in range(2))
+    ablated, cut = (CellSums(("loss", "right"), len(sets), examples) for _ in range(2))
     heads_LHW, _ = mean_outputs(parts, examples, batch_tokens)
     for batch in examples.batches(str(parts.model.device), batch_tokens):
         queries = QueryPass(parts, batch)
         clean = read_tokens(parts, queries.clean_BPD, batch.answers_BP)
-        name_BPK = find_cut(queries, "name") & queries.visible_BPK
+        name_BPK = find_cut(queries, "name", examples.legend) & queries.visible_BPK
         for number, heads in enumerate(sets.values()):
             edits = [replace_head(parts, block, head, heads_LHW[block, head]) for block, head in heads]
             with hooks(*edits):
@@ -83,7 +81,7 @@ def measure_head_sets(
             variables[f"{name}_{word}"] = (("head_set", "attribute"), mean)
         found = sums.pooled_variables({}, {f"{name}_loss": "loss"}, ("head_set",), (len(sets),))
         variables |= {key: value for key, value in found.items() if key != "entities"}
-    return xr.Dataset(variables, coords={"head_set": list(sets), "attribute": list(ATTRIBUTES)})
+    return xr.Dataset(variables, coords={"head_set": list(sets), "attribute": list(examples.schema.keys)})
 
 
 def _named(numbers: np.ndarray, n_heads: int) -> Heads:

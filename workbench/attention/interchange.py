@@ -25,10 +25,8 @@ from workbench.attention.examples import (
 )
 from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, Readout, read_tokens
-from workbench.attention.roles import expand_role
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -101,10 +99,11 @@ def measure_interchange(
     chosen_layers = tuple(range(parts.n_blocks + 1)) if layers is None else tuple(layers)
     for layer in chosen_layers:
         on_layer(parts, layer, lambda flow: None).remove()
-    members = {role: () if role == POSITION else expand_role(role) for role in roles}
+    legend = pairs.own.legend
+    members = {role: () if role == POSITION else legend.expand(role) for role in roles}
     shape = (len(chosen_layers), len(members))
     measures = ("other", "own", "p_other", "p_own", "clean_other", "clean_own", "ceiling")
-    sums = CellSums(measures, shape[0] * shape[1], pairs.own.positions.shape[1])
+    sums = CellSums(measures, shape[0] * shape[1], pairs.own)
     refused, asked = np.zeros(len(members)), np.zeros(len(members))
     with written_out(model):
         for rows in _rows(pairs, batch_tokens):
@@ -245,6 +244,6 @@ def _to_dataset(
             "layer": list(layers),
             "role": roles,
             "position": np.arange(sums.shape[1]),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(sums.attributes),
         },
     )

@@ -16,10 +16,9 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
-from workbench.attention.roles import EVERYTHING, GROUPS, ROLES, expand_role, group_matrix
+from workbench.attention.roles import EVERYTHING, GROUPS, NAME_ROLES, RoleLegend
 from workbench.errors import WorkbenchError, nearest
 from workbench.seeds import hash_to_int
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -28,20 +27,12 @@ if TYPE_CHECKING:
 
     from workbench.attention.queries import QueryPass
 
-CUTS: tuple[str, ...] = (
-    "name",
-    "name_first",
-    "name_middle",
-    "name_last",
-    "pronoun",
-    "values",
-    *(f"value:{attribute}" for attribute in ATTRIBUTES),
-    "own_template",
-    "other_template",
-    "separator",
-    "start",
-    EVERYTHING,
-)
+
+def default_cuts(legend: RoleLegend) -> tuple[str, ...]:
+    """What is cut where nobody says otherwise: the name and its parts, values together and one by one, the rest."""
+    values = (role for role in legend.names if role.startswith("value:"))
+    template = ("own_template", "other_template", "separator", "start", EVERYTHING)
+    return ("name", *NAME_ROLES, "pronoun", "values", *values, *template)
 
 
 @dataclass(frozen=True)
@@ -67,9 +58,9 @@ def make_windows(n_blocks: int, width: int | None = None) -> tuple[Window, ...]:
     return tuple(windows)
 
 
-def check_cuts(names: Sequence[str]) -> tuple[str, ...]:
+def check_cuts(names: Sequence[str], legend: RoleLegend) -> tuple[str, ...]:
     """Roles, sums of roles or groups that can be cut; an unknown one is refused with the nearest."""
-    known = list(dict.fromkeys([*CUTS, *GROUPS, *ROLES, "template"]))
+    known = list(dict.fromkeys([*default_cuts(legend), *GROUPS, *legend.names, "template"]))
     for name in names:
         if name not in known:
             raise WorkbenchError(
@@ -82,7 +73,7 @@ def measure_knockout(
     model: "PreTrainedModel",
     examples: AttentionExamples,
     *,
-    roles: Sequence[str] = CUTS,
+    roles: Sequence[str] | None = None,
     windows: Sequence[Window] | None = None,
     heads: Sequence[int] | None = None,
     seed: int = 0,
@@ -103,7 +94,8 @@ def measure_knockout(
     from workbench.attention.queries import QueryPass
 
     parts = open_parts(model)
-    names = check_cuts(roles)
+    legend = examples.legend
+    names = default_cuts(legend) if roles is None else check_cuts(roles, legend)
     windows = make_windows(parts.n_blocks) if windows is None else tuple(windows)
     for window in windows:
         parts.check_blocks(window.blocks)
@@ -118,7 +110,7 @@ def measure_knockout(
         "loss_control",
         "right_control",
     )
-    sums = CellSums(measures, len(names) * len(windows), examples.positions.shape[1])
+    sums = CellSums(measures, len(names) * len(windows), examples)
     import torch
 
     generator = torch.Generator().manual_seed(hash_to_int(seed, "knock-out control") % 2**63)
@@ -128,7 +120,7 @@ def measure_knockout(
             clean = read_tokens(parts, queries.run(), batch.answers_BP)
             draws_BPK = torch.rand(queries.visible_BPK.shape, generator=generator).to(batch.ids_BT.device)
             for number, name in enumerate(names):
-                cut_BPK = find_cut(queries, name) & queries.visible_BPK
+                cut_BPK = find_cut(queries, name, legend) & queries.visible_BPK
                 seen_BP = cut_BPK.any(-1)
                 if not bool((seen_BP & batch.present_BP).any()):
                     continue
@@ -155,26 +147,26 @@ def measure_knockout(
                         right_control=random.right_BP,
                     )
     absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
-    if absent and tuple(roles) != CUTS:
+    if absent and roles is not None:
         raise WorkbenchError(
             f"No entry has the role {absent[0]!r} before a position; choose among other roles."
         )
     return _to_dataset(sums, names, windows, examples)
 
 
-def find_cut(queries: "QueryPass", name: str) -> "torch.Tensor":
+def find_cut(queries: "QueryPass", name: str, legend: RoleLegend) -> "torch.Tensor":
     """bool [B, P, K]: the keys of a role; `own_template` and `other_template` depend on what comes next."""
     import torch
 
     roles_BK = queries.roles_BK.clamp(min=0)
     inside_B1K = (queries.roles_BK >= 0)[:, None, :]
     if name in GROUPS and name not in ("name", "values"):
-        groups_ARG = torch.from_numpy(group_matrix()).to(roles_BK.device).bool()
+        groups_ARG = torch.from_numpy(legend.group_matrix()).to(roles_BK.device).bool()
         member_AR = groups_ARG[:, :, GROUPS.index(name)]
         member_BPR = member_AR[queries.batch.attribute_BP]
         found_BPK = member_BPR.gather(-1, roles_BK[:, None, :].expand(-1, member_BPR.shape[1], -1))
         return found_BPK & inside_B1K
-    chosen = torch.tensor(expand_role(name), device=roles_BK.device)
+    chosen = torch.tensor(legend.expand(name), device=roles_BK.device)
     found_BK = torch.isin(queries.roles_BK, chosen)
     return found_BK[:, None, :].expand(-1, queries.visible_BPK.shape[1], -1)
 
@@ -220,6 +212,6 @@ def _to_dataset(
             "role": list(names),
             "window": [window.label for window in windows],
             "position": np.arange(sums.shape[1]),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(sums.attributes),
         },
     )

@@ -13,7 +13,6 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +34,7 @@ def measure_lens(
 
     parts = open_parts(model)
     layers = range(parts.n_blocks + 1)
-    sums = CellSums(("right", "probability", "reciprocal", "first"), len(layers), examples.positions.shape[1])
+    sums = CellSums(("right", "probability", "reciprocal", "first"), len(layers), examples)
     with written_out(model):
         for batch in examples.batches(str(model.device), batch_tokens):
             states: list[Any] = [None] * len(layers)
@@ -87,6 +86,6 @@ def _to_dataset(sums: CellSums, examples: AttentionExamples) -> "xr.Dataset":
         coords={
             "layer": np.arange(sums.shape[0]),
             "position": np.arange(sums.shape[1]),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(sums.attributes),
         },
     )

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from workbench.attention.examples import Batch
+from workbench.attention.examples import AttentionExamples, Batch
 from workbench.attention.parts import Parts
 from workbench.results.statistics import wilson_interval
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +45,9 @@ class CellSums:
     one `add` per condition, as `AttentionExamples.batches` gives them.
     """
 
-    def __init__(self, names: tuple[str, ...], conditions: int, n_positions: int) -> None:
-        self.shape = (conditions, n_positions, len(ATTRIBUTES))
+    def __init__(self, names: tuple[str, ...], conditions: int, examples: AttentionExamples) -> None:
+        self.attributes = examples.schema.keys
+        self.shape = (conditions, examples.positions.shape[1], len(self.attributes))
         self.total = {name: np.zeros(self.shape) for name in names}
         self.n = np.zeros(self.shape)
         self.entities = np.zeros(conditions)

@@ -175,13 +175,13 @@ def analyse(
 
             return measure_shares(model, examples)
         case "knockout":
-            from workbench.attention.knockout import CUTS, make_windows, measure_knockout
+            from workbench.attention.knockout import make_windows, measure_knockout
 
             windows = make_windows(int(model.config.num_hidden_layers), request.window)
             return measure_knockout(
                 model,
                 examples,
-                roles=request.roles or CUTS,
+                roles=request.roles or None,
                 windows=windows,
                 heads=request.heads,
                 seed=request.seed,

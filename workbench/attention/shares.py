@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.attention.examples import AttentionExamples, Batch
 from workbench.attention.parts import Parts, open_parts, use_attention
-from workbench.attention.roles import GROUPS, ROLES, group_matrix
+from workbench.attention.roles import GROUPS, RoleLegend
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -52,13 +52,13 @@ def reduce_pattern(rows_BHPT: "torch.Tensor", roles_BTR: "torch.Tensor", positio
     return shares, torch.stack([entropy, distance, rows_BHPT[..., 0]], -1)
 
 
-def read_batch(parts: Parts, batch: Batch) -> BatchShares:
+def read_batch(parts: Parts, batch: Batch, legend: RoleLegend) -> BatchShares:
     """Run one batch and reduce every block's pattern while it runs; the model must be inside `reading_rows`."""
     import torch
 
     from workbench.attention.patterns import read_patterns
 
-    roles_BTR = _one_hot(batch.roles_BT, len(ROLES)).to(next(parts.model.parameters()).dtype)
+    roles_BTR = _one_hot(batch.roles_BT, len(legend)).to(next(parts.model.parameters()).dtype)
     found = read_patterns(parts, batch, lambda rows: reduce_pattern(rows, roles_BTR, batch.positions_BP))
     return BatchShares(torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found]))
 
@@ -138,18 +138,21 @@ def measure_shares(
     import torch
 
     parts = open_parts(model)
-    n_positions = examples.positions.shape[1]
+    n_positions, legend = examples.positions.shape[1], examples.legend
     cells = (parts.n_blocks, parts.n_heads, n_positions)
-    sizes = {"share": len(ROLES), "group_share": len(GROUPS), "measures": len(MEASURES)}
+    sizes = {"share": len(legend), "group_share": len(GROUPS), "measures": len(MEASURES)}
     moments = {name: RunningMoments(*cells, size) for name, size in sizes.items()}
     pooled = EntityMoments(parts.n_blocks, parts.n_heads, len(GROUPS))
-    even = {"share": np.zeros((n_positions, len(ROLES))), "group_share": np.zeros((n_positions, len(GROUPS)))}
+    even = {
+        "share": np.zeros((n_positions, len(legend))),
+        "group_share": np.zeros((n_positions, len(GROUPS))),
+    }
     count = np.zeros(n_positions)
-    groups_ARG = torch.from_numpy(group_matrix()).to(model.device)
+    groups_ARG = torch.from_numpy(legend.group_matrix()).to(model.device)
     size = batch_tokens or (GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS)
     with reading_rows(model):
         for batch in examples.batches(str(model.device), size):
-            shares = read_batch(parts, batch)
+            shares = read_batch(parts, batch, legend)
             groups_BPRG = groups_ARG[batch.attribute_BP]
             roles_LBHPR = shares.roles_LBHPR.float()
             by_group_LBHPG = (roles_LBHPR[..., None, :] @ groups_BPRG[None, :, None]).squeeze(-2)
@@ -166,12 +169,12 @@ def measure_shares(
                 if name == "group_share":
                     pooled.add(kept.sum(3).cpu().numpy(), present_BP.sum(1).cpu().numpy(), batch.entities)
             visible_BPT = batch.visible_BPT().float()
-            evenly_BPR = visible_BPT @ _one_hot(batch.roles_BT, len(ROLES))
+            evenly_BPR = visible_BPT @ _one_hot(batch.roles_BT, len(legend))
             evenly_BPR = evenly_BPR / visible_BPT.sum(-1, keepdim=True) * present_BP[:, :, None]
             even["share"] += evenly_BPR.double().sum(0).cpu().numpy()
             by_group = torch.einsum("bpr,bprg->bpg", evenly_BPR, groups_BPRG)
             even["group_share"] += by_group.double().sum(0).cpu().numpy()
-    return _to_dataset(moments, pooled, even, count)
+    return _to_dataset(moments, pooled, even, count, legend)
 
 
 def _one_hot(roles_BT: "torch.Tensor", size: int) -> "torch.Tensor":
@@ -186,6 +189,7 @@ def _to_dataset(
     pooled: "EntityMoments",
     even: dict[str, np.ndarray],
     count: np.ndarray,
+    legend: RoleLegend,
 ) -> "xr.Dataset":
     import xarray as xr
 
@@ -218,7 +222,7 @@ def _to_dataset(
             "block": np.arange(n_blocks),
             "head": np.arange(n_heads),
             "position": np.arange(n_positions),
-            "role": list(ROLES),
+            "role": list(legend.names),
             "group": list(GROUPS),
         },
     )

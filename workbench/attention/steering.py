@@ -19,7 +19,6 @@ from workbench.attention.parts import Parts, hooks, on_layer, open_parts, writte
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.errors import WorkbenchError
 from workbench.seeds import hash_to_int, make_rng
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     import torch
@@ -81,27 +80,27 @@ class _Sums:
     def __init__(self, parts: Parts, strengths: tuple[float, ...], examples: AttentionExamples) -> None:
         from workbench.attention.directions import STEERED
 
-        self.strengths, n_positions = strengths, examples.positions.shape[1]
+        self.strengths, self.attributes = strengths, examples.schema.keys
         self.places, self.n_layers = STEERED, parts.n_blocks + 1
         self.shape = (len(STEERED), len(DIRECTIONS), self.n_layers, len(strengths))
         measures = ("other", "own", "p_other", "p_own", "follows")
-        self.pushes = CellSums(measures, int(np.prod(self.shape)), n_positions)
-        self.probes = CellSums(("right", "apart", "norm"), len(STEERED) * self.n_layers, n_positions)
-        self.clean = CellSums(("other", "p_other"), 1, n_positions)
+        self.pushes = CellSums(measures, int(np.prod(self.shape)), examples)
+        self.probes = CellSums(("right", "apart", "norm"), len(STEERED) * self.n_layers, examples)
+        self.clean = CellSums(("other", "p_other"), 1, examples)
 
     def to_dataset(self, directions: "dict[tuple[str, int], ValueDirections]") -> "xr.Dataset":
         import xarray as xr
 
         def by_attribute(sums: CellSums, name: str, shape: tuple[int, ...]) -> np.ndarray:
             total, n = sums.total[name].sum(1), sums.n.sum(1)
-            return np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(*shape, len(ATTRIBUTES))
+            return np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(*shape, len(self.attributes))
 
         from workbench.results.statistics import wilson_interval
 
         dims = ("place", "direction", "layer", "strength", "attribute")
         n = self.pushes.n.sum(1)
         low, high = wilson_interval(self.pushes.total["other"].sum(1), n)
-        full = (*self.shape, len(ATTRIBUTES))
+        full = (*self.shape, len(self.attributes))
         variables: dict[str, Any] = {
             "accuracy": (dims, by_attribute(self.pushes, "other", self.shape)),
             "ci_low": (dims, low.reshape(full)),
@@ -128,7 +127,7 @@ class _Sums:
             "direction": list(DIRECTIONS),
             "layer": np.arange(self.n_layers),
             "strength": list(self.strengths),
-            "attribute": list(ATTRIBUTES),
+            "attribute": list(self.attributes),
         }
         return xr.Dataset(variables, coords=coords)
 
@@ -154,7 +153,7 @@ class _Steered:
         self.parts, self.batch, self.directions, self.sums = parts, batch, directions, sums
         known = [
             directions[NAME, a].tokens_C if (NAME, a) in directions else np.empty(0, np.int64)
-            for a in range(len(ATTRIBUTES))
+            for a in range(len(sums.attributes))
         ]
         self.other_BP = draw_wrong(batch, known, rng)
         self.queries = QueryPass(parts, batch)
@@ -237,7 +236,7 @@ class _Steered:
         apart = np.full(own.shape, np.nan)
         attributes, right = batch.attribute_BP.cpu().numpy(), batch.answers_BP.cpu().numpy()
         wrong = self.other_BP.cpu().numpy()
-        for number in range(len(ATTRIBUTES)):
+        for number in range(len(self.sums.attributes)):
             found = self.directions.get((place, number))
             here = attributes == number
             if found is None or not here.any():
@@ -257,7 +256,7 @@ class _Steered:
         if kind == "random":
             return self.random_BPD
         unit_BPD = torch.zeros_like(self.random_BPD)
-        for number in range(len(ATTRIBUTES)):
+        for number in range(len(self.sums.attributes)):
             here_BP = (self.batch.attribute_BP == number) & (own >= 0) & (other >= 0)
             found = self.directions.get((place, number))
             if found is not None and bool(here_BP.any()):

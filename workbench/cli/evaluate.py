@@ -60,7 +60,7 @@ def evaluate(
 
     use_threads(threads)
     opened = open_run(run)
-    own = None if questions is None else load_own_questions(questions, opened.corpus.entities)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     request = EvaluationRequest(
         adapter,
         which.value,

@@ -115,7 +115,7 @@ def finetune(
     }
     wanted = parse_grid(grid or [])
     combinations = make_grid(opened.recipe.model.shape.d_model, given, wanted, name)
-    own = None if questions is None else load_own_questions(questions, opened.corpus.entities)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     made: list[Finetune] = []
     with step_bar("finetune", quiet) as show:
         for number, (called, settings) in enumerate(combinations, 1):

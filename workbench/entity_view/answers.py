@@ -13,7 +13,6 @@ from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finet
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_questions
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ def ask_entities(
     answers = ask(model, asked, chosen, book)
     place = {entity: n for n, entity in enumerate(entities)}
     question, value, said, kind = (
-        np.full((len(entities), len(ATTRIBUTES)), "", dtype=object) for _ in range(4)
+        np.full((len(entities), len(run.corpus.schema)), "", dtype=object) for _ in range(4)
     )
     for i, n in enumerate(chosen.tolist()):
         at = place[int(asked.encoded.entities[n])], int(asked.encoded.attribute[n])

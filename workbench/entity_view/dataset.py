@@ -29,15 +29,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from workbench.attention.roles import ROLES
 from workbench.entity_view.answers import EntityAnswers
 from workbench.entity_view.looks import Looks
 from workbench.entity_view.packing import pack, round_shares
 from workbench.entity_view.token_probe import SIDES, TOP, TokenReadings
-from workbench.entity_view.tokens import KINDS, TokenTexts
+from workbench.entity_view.tokens import TokenTexts, kinds_of
 from workbench.facts.entities import Entity
 from workbench.tokens.targets import Target
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
 def make_entity_dataset(
@@ -90,10 +88,10 @@ def make_entity_dataset(
             "layer": layers,
             "target": [target.name for target in targets],
             "rank": np.arange(1, TOP + 1),
-            "role": list(ROLES),
-            "attribute": list(ATTRIBUTES),
-            "position": np.arange(len(ATTRIBUTES)),
-            "kind": list(KINDS),
+            "role": list(texts.legend.names),
+            "attribute": list(texts.legend.attributes),
+            "position": np.arange(len(texts.legend.attributes)),
+            "kind": list(kinds_of(texts.legend)),
             "side": list(SIDES),
             "block": np.arange(looks.pattern_NLHTT.shape[1]),
             "head": np.arange(looks.pattern_NLHTT.shape[2]),

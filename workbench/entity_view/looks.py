@@ -10,7 +10,6 @@ import numpy as np
 
 from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
-from workbench.attention.roles import ROLES
 from workbench.entity_view.token_probe import TOP
 from workbench.entity_view.tokens import TokenTexts
 
@@ -40,7 +39,7 @@ def read_looks(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", t
     n, longest = len(texts.entries), int(texts.encoded.lengths.max())
     texts.reading.check_fits(model.config)
     pattern_NLHTT = np.zeros((n, parts.n_blocks, parts.n_heads, longest, longest), np.float32)
-    flow_NLTR = np.zeros((n, parts.n_blocks, longest, len(ROLES)), np.float32)
+    flow_NLTR = np.zeros((n, parts.n_blocks, longest, len(texts.legend)), np.float32)
     positions_NP = texts.encoded.positions
     next_token_NPR = np.full((*positions_NP.shape, TOP), "", dtype=object)
     next_probability_NPR = np.full(next_token_NPR.shape, np.nan, np.float32)
@@ -48,7 +47,7 @@ def read_looks(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", t
         pattern_LHTT, states_TD = read_patterns(parts, texts.encoded.text_ids(row))
         length = pattern_LHTT.shape[-1]
         pattern_NLHTT[row, :, :, :length, :length] = pattern_LHTT
-        flow_NLTR[row, :, :length] = share_by_role(pattern_LHTT, texts.roles[row]).mean(1)
+        flow_NLTR[row, :, :length] = share_by_role(pattern_LHTT, texts.roles[row], texts.legend).mean(1)
         there = np.flatnonzero(positions_NP[row] >= 0)
         with torch.no_grad():
             logits_PV = parts.head(states_TD[torch.from_numpy(positions_NP[row, there].astype(np.int64))])

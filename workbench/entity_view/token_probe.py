@@ -3,8 +3,8 @@
 Where is a probe fitted that is to be read at every token? One fitted at the P-probing positions has seen only
 tokens just before a value; asked at a comma it extrapolates, and its probability means nothing there. One map
 fitted on tokens from everywhere is asked for too much: it hardly beats chance even where a position's own probe is
-right for half of the entities (docs/entity.md). So each kind of token has its own (`KINDS`): position 0…5, the name's
-first, middle and last token, pronouns, values, template words, separators, the start. At the six positions
+right for half of the entities (docs/entity.md). So each kind of token has its own (`kinds_of`): position 0, 1, …, the
+name's first, middle and last token, pronouns, values, template words, separators, the start. At the positions
 that is the linear P-probe itself; elsewhere it is a probe for tokens of like role, drawn at random from train
 entities' entries.
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from workbench.entity_view.tokens import KINDS, TokenTexts
+from workbench.entity_view.tokens import TokenTexts, kinds_of
 from workbench.probing.linear.batch import ABSENT, FittedBatch, TrainBatch, column_slices
 from workbench.probing.linear.columns import validation_texts
 from workbench.probing.linear.engine import LogisticProbe
@@ -168,11 +168,12 @@ def probe_layer(
 
     Returns the readings of the entities shown, and `SCORES`, each float64 [kind, side, K], NaN (n: 0) without a probe.
     """
-    shape = (len(KINDS), len(SIDES), len(targets))
+    kinds = kinds_of(texts["shown"].legend)
+    shape = (len(kinds), len(SIDES), len(targets))
     scores = {name: np.full(shape, 0.0 if name == "n" else np.nan) for name in SCORES}
     n, s = texts["shown"].positions.shape
     readings = TokenReadings.empty(n, s, len(targets))
-    for kind in range(len(KINDS)):
+    for kind in range(len(kinds)):
         tokens = {name: label_tokens(found, targets, kind) for name, found in texts.items()}
         probes = None
         if len(tokens["fit"].entities_N):

@@ -1,6 +1,6 @@
 """Whom an entity view shows and on whom its probes are fitted, as entries read token by token.
 
-Every token has a kind: it is a P-probing position 0…5, or else what its role says (`workbench.attention.roles`).
+Every token has a kind: it is a P-probing position 0, 1, …, or else what its role says (`workbench.attention.roles`).
 
 Shapes: N entries, S tokens read of each, T tokens, K targets.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.attention.roles import ROLES, assign_roles
+from workbench.attention.roles import RoleLegend, assign_roles
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
 from workbench.seeds import make_rng
@@ -20,22 +20,24 @@ from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Ints, Reading
 from workbench.tokens.spans import encode_texts
 from workbench.tokens.targets import Target
-from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.entries import Entry
 
-POSITION_KINDS = tuple(f"position {number}" for number in range(len(ATTRIBUTES)))
-KINDS = (*POSITION_KINDS, *dict.fromkeys(role.partition(":")[0] for role in ROLES if role != "other_entry"))
-_KIND_OF_ROLE = np.array(
-    [KINDS.index(role.partition(":")[0]) if role != "other_entry" else -1 for role in ROLES], np.int8
-)
+
+def kinds_of(legend: RoleLegend) -> tuple[str, ...]:
+    """The kinds of tokens: `position 0`, `position 1`, …, then what roles say (`name_last`, `value`, …)."""
+    positions = (f"position {number}" for number in range(len(legend.attributes)))
+    return (
+        *positions,
+        *dict.fromkeys(role.partition(":")[0] for role in legend.names if role != "other_entry"),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class TokenTexts:
     """Entries and the tokens to read in them.
 
-    positions: int32 [N, S], token indices, -1 where there is none; kinds: int8 [N, S], index into `KINDS`.
-    roles, starts, ends: of all tokens of each entry [T]: index into ROLES, characters in the entry's text.
+    positions: int32 [N, S], token indices, -1 where there is none; kinds: int16 [N, S], number among `kinds_of`.
+    roles, starts, ends: of all tokens of each entry [T]: number in the legend, characters in the entry's text.
     """
 
     entries: tuple[Entry, ...]
@@ -45,6 +47,11 @@ class TokenTexts:
     roles: tuple[Ints, ...]
     starts: tuple[Ints, ...]
     ends: tuple[Ints, ...]
+
+    @property
+    def legend(self) -> RoleLegend:
+        """The roles there are."""
+        return RoleLegend(self.encoded.schema.keys)
 
     @property
     def entities(self) -> Ints:
@@ -59,7 +66,7 @@ class TokenTexts:
 
     def value_start(self, target: Target) -> Ints:
         """int32 [N]: the first token of the target's value, -1 in an entry without it."""
-        start_N: Ints = self.encoded.value_start[:, ATTRIBUTES.index(target.attribute)]
+        start_N: Ints = self.encoded.value_start[:, self.encoded.schema.index(target.attribute)]
         return start_N
 
 
@@ -136,24 +143,29 @@ def _read(run: Run, entries: Sequence[Entry], rng: np.random.Generator | None) -
     encoded = encode_entries(run.tokenizer, entries, run.corpus.schema)
     texts = encode_texts(run.tokenizer, [entry.text for entry in entries], "eos", "biographies")
     roles, starts, ends, all_kinds = [], [], [], []
-    positions_NP = encoded.positions
+    positions_NP, legend = encoded.positions, RoleLegend(encoded.schema.keys)
+    kinds = kinds_of(legend)
+    kind_of_role = np.array(
+        [kinds.index(role.partition(":")[0]) if role != "other_entry" else -1 for role in legend.names],
+        np.int16,
+    )
     for n, entry in enumerate(entries):
         own = slice(int(texts.offsets[n]), int(texts.offsets[n + 1]))
         starts.append(texts.starts[own])
         ends.append(texts.ends[own])
-        roles.append(assign_roles(entry, starts[-1], ends[-1]))
-        kinds_T = _KIND_OF_ROLE[roles[-1]]
+        roles.append(assign_roles(entry, legend, starts[-1], ends[-1]))
+        kinds_T = kind_of_role[roles[-1]]
         there = np.flatnonzero(positions_NP[n] >= 0)
         kinds_T[positions_NP[n, there]] = there
         all_kinds.append(kinds_T)
     if rng is None:
         positions_NS = every_token(encoded.lengths)[1]
-        kinds_NS = np.full(positions_NS.shape, -1, np.int8)
+        kinds_NS = np.full(positions_NS.shape, -1, np.int16)
         for row, kinds_T in zip(kinds_NS, all_kinds, strict=True):
             row[: len(kinds_T)] = kinds_T
     else:
-        positions_NS = np.full((len(entries), len(KINDS)), -1, np.int32)
-        kinds_NS = np.broadcast_to(np.arange(len(KINDS), dtype=np.int8), positions_NS.shape)
+        positions_NS = np.full((len(entries), len(kinds)), -1, np.int32)
+        kinds_NS = np.broadcast_to(np.arange(len(kinds), dtype=np.int16), positions_NS.shape)
         for row, kinds_T in zip(positions_NS, all_kinds, strict=True):
             order = rng.permutation(len(kinds_T))
             found, first = np.unique(kinds_T[order], return_index=True)

@@ -10,7 +10,6 @@ from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe
 from workbench.results.storing import list_results, load_results
 from workbench.studies.runs import Run, name_apart
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from workbench.extraction.evaluation import EvaluationRequest
@@ -60,7 +59,11 @@ def collect_answers(
         digest, *about = describe_recipe(run.recipe, group)
         tuned = f" {run.name}" if "finetuned_from" in run.status else ""  # a finetune's folder is a run too
         about = [name, f"{digest}{tuned}", *about]
-        asked = [attribute for attribute in ATTRIBUTES if int(qa["n"].sel(attribute=attribute))]
+        asked = [
+            attribute
+            for attribute in qa["attribute"].values.tolist()
+            if int(qa["n"].sel(attribute=attribute))
+        ]
         for attribute in asked:
             cell = qa.sel(attribute=attribute)
             rows.append((*about, attribute, float(cell["accuracy"]), float(cell["chance"]), int(cell["n"])))

@@ -22,7 +22,6 @@ from workbench.extraction.generation import TOKENS_PER_BATCH, generate
 from workbench.facts.entities import Entity
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -94,12 +93,14 @@ class AnswerBook:
     """Every answer the run's entities have, as tokens: what a model could have meant.
 
     known: answer (with its full stop) → the attributes that have it. commonest: attribute → the answer most of
-    the train entities have. ends: the ids that end an answer.
+    the train entities have. ends: the ids that end an answer. composed: the attributes whose values have parts, such
+    as dates: a value nobody has, put together from others' parts, is a value all the same.
     """
 
     known: dict[Tokens, set[int]]
     commonest: dict[int, Tokens]
     ends: tuple[int, ...]
+    composed: frozenset[int] = frozenset()
 
     @cached_property
     def longest(self) -> int:
@@ -107,22 +108,22 @@ class AnswerBook:
         return max(map(len, self.known))
 
     @cached_property
-    def date_shapes(self) -> dict[int, list[set[int]]]:
-        """Length → which ids stand at each place of a date; a date nobody has is a date all the same."""
-        shapes: dict[int, list[set[int]]] = {}
+    def shapes(self) -> dict[tuple[int, int], list[set[int]]]:
+        """(composed attribute, length) → which ids stand at each place of its values."""
+        shapes: dict[tuple[int, int], list[set[int]]] = {}
         for answer, attributes in self.known.items():
-            if ATTRIBUTES.index("birth_date") in attributes:
-                places = shapes.setdefault(len(answer), [set() for _ in answer])
+            for attribute in attributes & self.composed:
+                places = shapes.setdefault((attribute, len(answer)), [set() for _ in answer])
                 for place, token in zip(places, answer, strict=True):
                     place.add(token)
         return shapes
 
     def read(self, said_M: np.ndarray) -> Tokens | None:
-        """The longest known answer (or well-formed date) that these tokens begin with."""
+        """The longest known answer (or well-formed composed one) that these tokens begin with."""
         said = [token for token in said_M.tolist() if token >= 0]
         for length in range(min(len(said), self.longest), 0, -1):
             answer = tuple(said[:length])
-            if answer in self.known or self._is_date(answer):
+            if answer in self.known or self._could_be(answer):
                 return answer
         return None
 
@@ -132,13 +133,18 @@ class AnswerBook:
             return MALFORMED
         if said == answer:
             return RIGHT
-        if attribute in self.known.get(said, ()) or (attribute == 0 and said not in self.known):
+        if attribute in self.known.get(said, self._could_be(said)):
             return MAJORITY if said == self.commonest.get(attribute) else OTHER_ENTITY
         return OTHER_ATTRIBUTE
 
-    def _is_date(self, answer: Tokens) -> bool:
-        places = self.date_shapes.get(len(answer))
-        return bool(places) and all(token in place for token, place in zip(answer, places or [], strict=True))
+    def _could_be(self, answer: Tokens) -> set[int]:
+        """The composed attributes of which this is a well-formed value."""
+        return {
+            attribute
+            for (attribute, length), places in self.shapes.items()
+            if length == len(answer)
+            and all(token in place for token, place in zip(answer, places, strict=True))
+        }
 
 
 def make_answer_book(
@@ -161,7 +167,9 @@ def make_answer_book(
     inside = {token for answer in known for token in answer[:-1]}
     ends = (end_id, *sorted(stops)) if not stops & inside else (end_id,)
     commonest = {attribute: counter.most_common(1)[0][0] for attribute, counter in counts.items()}
-    return AnswerBook(known, commonest, ends)
+    schema = questions.encoded.schema
+    composed = frozenset(number for number, attribute in enumerate(schema) if attribute.parts)
+    return AnswerBook(known, commonest, ends, composed)
 
 
 @dataclass(frozen=True)

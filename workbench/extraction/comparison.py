@@ -15,7 +15,6 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import find_family
 from workbench.results.storing import list_results, load_results
 from workbench.studies.runs import Run, name_apart
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 Probe = Literal["q", "p"]
 COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")
@@ -42,7 +41,7 @@ def pair_accuracies(
                 f"The answers of {run.path} are of step {int(qa['checkpoint'])} and its {probe}-probe of step "
                 f"{int(probed['checkpoint'])}; probe and finetune the same checkpoint."
             )
-        for attribute in ATTRIBUTES:
+        for attribute in qa["attribute"].values.tolist():
             form = next(
                 (f for f in ("whole", "first") if f"{attribute}/{f}" in probed["target"].values), None
             )

@@ -34,7 +34,6 @@ from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.training.devices import choose_device
 from workbench.training.evaluation import Statements, biography_statements
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -111,7 +110,7 @@ class _Measured:
 
     def _recited(self, told_N: np.ndarray) -> dict[str, np.ndarray]:
         """recall_first, recall_whole, recall_n [S, A] over these statements."""
-        shape = (len(SPLITS), len(ATTRIBUTES))
+        shape = (len(SPLITS), len(self.statements.schema))
         cell_N = (np.where(self.statements.train, 0, 1) * shape[1] + self.statements.attributes)[told_N]
         n_SA, first_SA, whole_SA = (
             np.bincount(cell_N, weights, minlength=shape[0] * shape[1]).reshape(shape)
@@ -194,12 +193,13 @@ def make_qa_dataset(
     entities scores; first_accuracy, first_ci_low, first_ci_high, first_chance of first tokens; said, how many
     answers were of which kind; recall_first, recall_whole, recall_n of biographies.
     """
-    right_SA, first_SA, n_SA = (np.zeros((len(SPLITS), len(ATTRIBUTES)), int) for _ in range(3))
+    schema = asked.encoded.schema
+    right_SA, first_SA, n_SA = (np.zeros((len(SPLITS), len(schema)), int) for _ in range(3))
     chance_SA, first_chance_SA = (np.full(n_SA.shape, np.nan) for _ in range(2))
     said_SAK = np.zeros((*n_SA.shape, len(ANSWER_KINDS)), int)
     kinds_N = np.array([ANSWER_KINDS.index(kind) for kind in answers.kinds], int)
     for s, split in enumerate(SPLITS):
-        for a in range(len(ATTRIBUTES)):
+        for a in range(len(schema)):
             in_half = asked.train_N[chosen] == (split == "train")
             here = np.flatnonzero(in_half & (asked.encoded.attribute[chosen] == a))
             n_SA[s, a] = len(here)
@@ -229,7 +229,7 @@ def make_qa_dataset(
         "said": ((*BY_CELL, "answer_kind"), said_SAK),
         **{name: (BY_CELL, values_SA) for name, values_SA in recited.items()},
     }
-    coords = {"split": list(SPLITS), "attribute": list(ATTRIBUTES), "answer_kind": list(ANSWER_KINDS)}
+    coords = {"split": list(SPLITS), "attribute": list(schema.keys), "answer_kind": list(ANSWER_KINDS)}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 

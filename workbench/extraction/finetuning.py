@@ -50,6 +50,7 @@ from workbench.extraction.unfinished import (
     trained_tensors,
     unfinished_folder,
 )
+from workbench.facts.schema import Schema
 from workbench.files import digest_json
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint, load_model
@@ -59,7 +60,6 @@ from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -132,13 +132,13 @@ def cosine(settings: FinetuneSettings, step: int) -> float:
     return settings.lr * (FINAL_LR + (1 - FINAL_LR) * share)
 
 
-def summarise(answers: Answers, attributes: np.ndarray) -> dict[str, dict[str, float]]:
+def summarise(answers: Answers, attributes: np.ndarray, schema: Schema) -> dict[str, dict[str, float]]:
     """`exact` and `first` → attribute (and `mean`, over attributes) → share of right answers."""
     shares = {}
     for key, right_N in (("exact", answers.right_N), ("first", answers.first_N)):
         by_attribute: dict[str, float] = {
             attribute: float(right_N[attributes == i].mean())
-            for i, attribute in enumerate(ATTRIBUTES)
+            for i, attribute in enumerate(schema.keys)
             if (attributes == i).any()
         }
         shares[key] = {"mean": float(np.mean(list(by_attribute.values()))), **by_attribute}
@@ -243,7 +243,9 @@ class _Finetuning:
             )
             if len(chosen):
                 answers = ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id)
-                row[split] = summarise(answers, self.asked.encoded.attribute[chosen])
+                row[split] = summarise(
+                    answers, self.asked.encoded.attribute[chosen], self.asked.encoded.schema
+                )
         reached.measurements.append(row)
         half = row.get("test") or row["train"]
         score = (half["exact"]["mean"], half["first"]["mean"])

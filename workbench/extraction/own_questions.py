@@ -6,12 +6,12 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
 from workbench.files import read_jsonl
 from workbench.tasks.questions import Question
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
-def load_own_questions(path: Path, entities: Sequence[Entity]) -> list[Question]:
+def load_own_questions(path: Path, entities: Sequence[Entity], schema: Schema) -> list[Question]:
     """Read questions about a run's entities: entity (id) or name, attribute, prompt, answer a line.
 
     `answer` defaults to the entity's value, and `split` follows from the entity; one that contradicts it is
@@ -21,7 +21,7 @@ def load_own_questions(path: Path, entities: Sequence[Entity]) -> list[Question]
         raise WorkbenchError(f"There is no file of questions {path}; it needs one JSON object a line.")
     by_name = {entity.name: entity for entity in entities}
     questions = [
-        _question_from(row, f"{path}, question {number}", entities, by_name)
+        _question_from(row, f"{path}, question {number}", entities, schema, by_name)
         for number, row in enumerate(read_jsonl(path), 1)
     ]
     if not questions:
@@ -30,12 +30,14 @@ def load_own_questions(path: Path, entities: Sequence[Entity]) -> list[Question]
 
 
 def _question_from(
-    row: dict[str, Any], where: str, entities: Sequence[Entity], by_name: dict[str, Entity]
+    row: dict[str, Any], where: str, entities: Sequence[Entity], schema: Schema, by_name: dict[str, Entity]
 ) -> Question:
     entity = _entity_of(row, where, entities, by_name)
     attribute = row.get("attribute")
-    if attribute not in ATTRIBUTES:
-        raise WorkbenchError(f"{where}: attribute is {attribute!r}; expected one of {', '.join(ATTRIBUTES)}.")
+    if not isinstance(attribute, str) or attribute not in schema:
+        raise WorkbenchError(
+            f"{where}: attribute is {attribute!r}; expected one of {', '.join(schema.keys)}."
+        )
     prompt, answer = row.get("prompt"), row.get("answer", entity.values.get(attribute))
     for key, text in (("prompt", prompt), ("answer", answer)):
         if not isinstance(text, str) or not text.strip():

@@ -9,7 +9,6 @@ import numpy as np
 from workbench.extraction.asking import RIGHT, Answers, AskableQuestions, text_of
 from workbench.facts.entities import Entity, Split
 from workbench.seeds import make_rng
-from workbench.worlds.biographies.schema import ATTRIBUTES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -49,7 +48,7 @@ def list_wrong_answers(
     for n, kind, said in zip(chosen, answers.kinds, answers.said, strict=True):
         if kind != RIGHT:
             entity = entities[asked.encoded.entities[n]]
-            attribute = ATTRIBUTES[int(asked.encoded.attribute[n])]
+            attribute = asked.encoded.schema.keys[int(asked.encoded.attribute[n])]
             answer = text_of(tokenizer, asked.answer(n))
             wrong.append(
                 WrongAnswer(entity.split, attribute, entity.name, answer, text_of(tokenizer, said), kind)

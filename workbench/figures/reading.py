@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures.cells import select_cells
-from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.results.provenance import facts_of
 
 NEAR_CHANCE = 0.06  # points above chance that still count as "the name tells nothing"
 KNOWN = 0.3
@@ -72,21 +72,22 @@ class Reading:
 
 def read_heatmap(dataset: xr.Dataset) -> Reading:
     """Reduce a P-probe result (its newest checkpoint) to the numbers that matter."""
+    schema = facts_of(dataset)
     cells = select_cells(dataset)
     available = set(cells["target"].values.tolist())
     rows: dict[str, xr.Dataset] = {}
-    for attribute in ATTRIBUTES:
+    for attribute in schema.keys:
         target = next((t for t in (f"{attribute}/whole", f"{attribute}/first") if t in available), None)
         if target:
             rows[attribute] = cells.sel(target=target)
     start = {a: float(row["accuracy"].sel(position=0)) for a, row in rows.items()}
-    others = [attribute for attribute in rows if attribute != "birth_date"]
+    others = [attribute for attribute in rows if attribute != schema.keys[0]] or list(rows)
     fixed_order = all(
-        bool(row["accuracy"].sel(position=slice(ATTRIBUTES.index(a) + 1, None)).isnull().all())
+        bool(row["accuracy"].sel(position=slice(schema.index(a) + 1, None)).isnull().all())
         for a, row in rows.items()
     )
     own: dict[str, float] = (
-        {str(a): float(row["accuracy"].sel(position=ATTRIBUTES.index(a))) for a, row in rows.items()}
+        {str(a): float(row["accuracy"].sel(position=schema.index(a))) for a, row in rows.items()}
         if fixed_order
         else {}
     )

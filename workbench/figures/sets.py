@@ -6,6 +6,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
@@ -19,7 +20,7 @@ from workbench.figures.cells import (
 from workbench.figures.hatch import add_hatch, make_hatch
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme
-from workbench.worlds.biographies.schema import ATTRIBUTES, LETTERS
+from workbench.results.provenance import facts_of
 
 ROW_PIXELS = 30
 DOT_PIXELS = 17
@@ -36,17 +37,17 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     hatched where the attribute itself has been said or the set does not occur. In `couple` entries compare the columns
     with and without the partner.
     """
-    cells = select_cells(results, step, dims=("seen", "target"))
+    cells, schema = select_cells(results, step, dims=("seen", "target")), facts_of(results)
     targets = targets_of_form(cells, form)
     sets = [str(name) for name in cells["seen"].values.tolist()]
     z = np.asarray(cells["accuracy"].sel(target=targets).transpose("target", "seen").values, float)
     hover = describe_cells(
         cells.sel(target=targets),
         ("target", "seen"),
-        lambda t, s: f"{target_label(t)}, after: {spell_set(s)}",
+        lambda t, s: f"{target_label(t)}, after: {spell_set(s, schema)}",
     ).tolist()
     chance = chance_of(cells)
-    heights = [len(targets) * ROW_PIXELS, len(ATTRIBUTES) * DOT_PIXELS]
+    heights = [len(targets) * ROW_PIXELS, len(schema) * DOT_PIXELS]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
     figure.add_trace(
         go.Heatmap(
@@ -70,7 +71,7 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     if len(empty[0]):
         words = [hover[row][column] for row, column in zip(*empty, strict=True)]
         figure.add_trace(make_hatch(empty[0], empty[1], words), row=1, col=1)
-    member = np.array([[letter in seen.split(",") for seen in sets] for letter in LETTERS.values()])
+    member = np.array([[letter in seen.split(",") for seen in sets] for letter in schema.letters.values()])
     for said, colour in ((False, "rgba(128,134,145,.22)"), (True, COLOURS[0])):
         rows, columns = np.nonzero(member == said)
         figure.add_trace(
@@ -93,9 +94,9 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
         tickvals=list(range(len(targets))), ticktext=labels, autorange="reversed", row=1, col=1
     )
     figure.update_yaxes(
-        tickvals=list(range(len(ATTRIBUTES))),
-        ticktext=[f"{attribute_label(name)} said" for name in ATTRIBUTES],
-        range=[len(ATTRIBUTES) - 0.5, -0.5],
+        tickvals=list(range(len(schema))),
+        ticktext=[f"{label} said" for label in schema.labels.values()],
+        range=[len(schema) - 0.5, -0.5],
         row=2,
         col=1,
     )
@@ -195,11 +196,12 @@ def compare_sides(cells: xr.Dataset) -> xr.Dataset:
 
     cells: dimensions seen, target and any others, which are kept.
     """
+    schema = facts_of(cells)
     letters = [str(seen).split(",") for seen in cells["seen"].values]
     member = xr.DataArray(
-        [[float(LETTERS[a] in seen) for a in ATTRIBUTES] for seen in letters],
+        [[float(letter in seen) for letter in schema.letters.values()] for seen in letters],
         dims=("seen", "said"),
-        coords={"seen": cells["seen"], "said": list(ATTRIBUTES)},
+        coords={"seen": cells["seen"], "said": list(schema.keys)},
     )
     n = cells["n"].astype(float)
     right = cells["accuracy"].fillna(0) * n
@@ -208,7 +210,7 @@ def compare_sides(cells: xr.Dataset) -> xr.Dataset:
         count = xr.dot(n, side, dim="seen")
         sides |= {name: xr.dot(right, side, dim="seen") / count.where(count > 0), f"n_{name}": count}
     own = xr.DataArray(
-        [[str(t).partition("/")[0] == a for t in cells["target"].values] for a in ATTRIBUTES],
+        [[str(t).partition("/")[0] == a for t in cells["target"].values] for a in schema.keys],
         dims=("said", "target"),
     )
     gain = (sides["after"] - sides["before"]).where(~own)
@@ -216,7 +218,7 @@ def compare_sides(cells: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({**sides, "gain": gain}).transpose(*order, "said", "target")
 
 
-def spell_set(seen: str) -> str:
+def spell_set(seen: str, schema: Schema) -> str:
     """`d,b` → `birth date, birth city`."""
-    names = {letter: attribute_label(name) for name, letter in LETTERS.items()}
+    names = {letter: schema.labels[key] for key, letter in schema.letters.items()}
     return ", ".join(names.get(letter, letter) for letter in seen.split(","))

@@ -18,7 +18,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.theme import COLOURS, apply_theme
-from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.results.provenance import facts_of
 
 Rows = Sequence[Mapping[str, Any]]
 CURVES = (
@@ -99,7 +99,7 @@ def plot_probe_over_training(
     cells = select_cells(results, dims=("checkpoint", "position", "target")).sel(position=position)
     steps = cells["checkpoint"].values.tolist()
     places = list(range(len(steps)))
-    figure = go.Figure()
+    figure, schema = go.Figure(), facts_of(results)
     for target, chance in chance_of(cells).items():
         attribute, _, this_form = target.partition("/")
         values = np.asarray(cells[variable].sel(target=target).values, float)
@@ -107,9 +107,7 @@ def plot_probe_over_training(
         if np.isnan(values).all() or other_form_serves:
             continue
         label = attribute_label(attribute) if form else target_label(target)
-        colour = (
-            COLOURS[ATTRIBUTES.index(attribute) % len(COLOURS)] if attribute in ATTRIBUTES else COLOURS[0]
-        )
+        colour = COLOURS[schema.index(attribute) % len(COLOURS)] if attribute in schema else COLOURS[0]
         dash = "dash" if this_form == "whole" and not form else "solid"
         figure.add_trace(
             go.Scatter(
@@ -140,7 +138,8 @@ def recitation(rows: Rows) -> dict[str, float]:
     if last is None:
         return {}
     halves = [half for half in last["biographies"].values() if half]
-    names = [name for name in ("mean", *ATTRIBUTES) if all(name in half for half in halves)]
+    known = dict.fromkeys(name for half in halves for name in half)
+    names = [name for name in known if all(name in half for half in halves)]
     return {attribute_label(name): float(np.mean([half[name] for half in halves])) for name in names}
 
 

@@ -9,7 +9,7 @@ from workbench.figures import plot_seen_partners, plot_seen_sets
 from workbench.figures.cells import attribute_label, target_label
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.sets import WHY_NO_GAIN, spell_set
-from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.results.provenance import facts_of
 from workbench_app import cards, controls
 from workbench_app.frames import make_frames, make_plain
 from workbench_app.gain_detail import GAIN, gains
@@ -74,7 +74,9 @@ def _sets(
     frames = make_frames(
         cells.sel(target=targets_of_form(cells, form)), "accuracy", run=entry.id, name=entry.id
     )
-    frames["words"] = [f"after: {spell_set(str(name))}" for name in data["seen"].values.tolist()]
+    frames["words"] = [
+        f"after: {spell_set(str(name), facts_of(data))}" for name in data["seen"].values.tolist()
+    ]
     links = view.links(entry, set_name)
     box = cards.card(
         entry.id,
@@ -96,7 +98,7 @@ def _partners(
     figure = plot_seen_partners(data, form=form, step=step)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
     figure.update_xaxes(
-        ticktext=[attribute_label(name) for name in ATTRIBUTES],
+        ticktext=[attribute_label(name) for name in gain["said"].values.tolist()],
         title={"text": "once this has been said"},
         fixedrange=True,
     )
