@@ -29,7 +29,10 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress ba
 
 
 def use_threads(threads: int | None) -> None:
-    """Limit torch to so many CPU threads."""
+    """Limit torch to so many CPU threads, and let the process keep the memory it works with."""
+    from workbench.training.memory import keep_freed_memory
+
+    keep_freed_memory()
     if threads is not None:
         import torch
 

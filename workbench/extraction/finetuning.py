@@ -106,7 +106,8 @@ def finetune(
             f"{run.corpus_folder / 'entities.jsonl'} says who is in which half."
         )
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
-    model = load_model(checkpoint, device=execution.device, attention=execution.attention)
+    model = load_model(checkpoint, device=execution.device)
+    execution.prepare(model)
     work = _Finetuning(run, model, asked, settings, execution, observer, unfinished_folder(path), making)
     reached, last = work.run_to_end()
     info = {
@@ -117,7 +118,7 @@ def finetune(
         "own_questions": making["own questions"],
         "seconds": round(reached.seconds, 1),
         "device": execution.device,
-        "precision": "bf16" if execution.bf16 else "fp32",
+        "precision": execution.precision,
     }
     made = save_finetune(
         run, checkpoint, path.name, info, {reached.best_step: reached.best, settings.steps: last}, model

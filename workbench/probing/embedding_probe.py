@@ -201,9 +201,7 @@ def describe_fit(
         "test_examples": n_test,
         "final_loss": round(fitted.final_loss, 4),
         "same_task": {targets[k].name: targets[s].name for k, s in enumerate(stands_for) if s != k},
-        "device": fitted.execution.device,
-        "precision": "bf16" if fitted.execution.bf16 else "fp32",
-        "attention": fitted.execution.attention,
+        **fitted.execution.describe(),
     }
 
 

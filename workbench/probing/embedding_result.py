@@ -110,7 +110,8 @@ def fit_distinct_probes(
 ) -> FittedProbes:
     """Train the distinct probes of one checkpoint on the train entities' texts."""
     execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
-    model = load_model(checkpoint, device=execution.device, attention=execution.attention)
+    model = load_model(checkpoint, device=execution.device)
+    execution.prepare(model)
     n_classes = [len(data.targets[k].classes) for k in data.distinct]
     return fit_embedding_probes(model, data.readings(), data.train, n_classes, settings, execution, observer)
 

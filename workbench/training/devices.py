@@ -1,13 +1,18 @@
 """What the device does fastest: precision, attention kernel, compilation, and its peak rate for the MFU."""
 
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TrainingRecipe
+from workbench.training.gelu import use_logistic_gelu
+from workbench.training.processor import bf16_pays, fused_attention_pays, measure_product
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Dense bf16 peaks by the vendors' datasheets, FLOP/s.
 PEAK_FLOPS = {
@@ -23,18 +28,49 @@ COMPILE_PAYS_AFTER_STEPS = 2000  # compilation costs one to two minutes on a GPU
 
 @dataclass(frozen=True)
 class Execution:
-    """How a model runs on a device; recorded with every result, because precision changes figures."""
+    """How a model runs on a device; recorded with every result, because precision changes figures.
+
+    attention: `sdpa` (fused) or `eager` (written out). why: what decided the precision, in words.
+    """
 
     device: str
     bf16: bool
     attention: str
     compile: bool
+    why: str = ""
+
+    @property
+    def precision(self) -> str:
+        """`bf16` or `fp32`: of matrix products; weights and sums are float32 in both."""
+        return "bf16" if self.bf16 else "fp32"
+
+    @property
+    def gelu(self) -> str:
+        """`logistic` on a CPU in float32, where the usual `kernel` of the tanh GELU is slow."""
+        return "logistic" if self.device == "cpu" and not self.bf16 else "kernel"
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that runs matrix products in bf16 where that was chosen."""
         if not self.bf16:
             return nullcontext()
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
+
+    def prepare(self, model: "PreTrainedModel") -> None:
+        """Let a model compute this way: its attention and its GELU; the functions stay what they are."""
+        model.set_attn_implementation(self.attention)
+        if self.gelu == "logistic":
+            use_logistic_gelu(model)
+
+    def describe(self) -> dict[str, Any]:
+        """What is kept with a run and a result."""
+        return {
+            "device": self.device,
+            "attention": self.attention,
+            "precision": self.precision,
+            "gelu": self.gelu,
+            "compiled": self.compile,
+            "why": self.why,
+        }
 
 
 def count_gpus() -> int:
@@ -57,27 +93,25 @@ def choose_device(wanted: str | None) -> str:
 
 
 def choose_execution(recipe: TrainingRecipe, device: str, steps: int) -> Execution:
-    """Resolve `auto` in the recipe to what measured fastest on the kind of device.
+    """Resolve `auto` in the recipe to what is fastest on this device, by rule or by a short measurement.
 
     GPU: bf16, the fused attention kernel, compilation on runs long enough to pay for it. CPU: bf16 where the
-    processor multiplies it in hardware, with attention written out, because the backward pass of the CPU's fused
-    kernel is four times slower in bf16 than in float32 (benchmarks/training.py measures it).
+    processor multiplies it in hardware, with attention written out; float32 with fused attention elsewhere.
     """
-    on_gpu = torch.device(device).type == "cuda"
-    bf16 = {"bf16": True, "fp32": False, "auto": _has_fast_bf16(device)}[recipe.precision]
+    kind = torch.device(device).type
+    fast, why = bf16_pays(kind)
+    bf16 = {"bf16": True, "fp32": False, "auto": fast}[recipe.precision]
+    if recipe.precision != "auto":
+        why = f"the recipe says {recipe.precision}"
     attention = recipe.attention
     if attention == "auto":
-        attention = "eager" if bf16 and not on_gpu else "sdpa"
-    compiled = {"yes": True, "no": False, "auto": on_gpu and steps >= COMPILE_PAYS_AFTER_STEPS}[
-        recipe.compile
-    ]
-    return Execution(device, bf16, attention, compiled)
-
-
-def _has_fast_bf16(device: str) -> bool:
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        attention = "sdpa" if kind != "cpu" or fused_attention_pays(bf16)[0] else "eager"
+    compiled = {
+        "yes": True,
+        "no": False,
+        "auto": kind == "cuda" and steps >= COMPILE_PAYS_AFTER_STEPS,
+    }[recipe.compile]
+    return Execution(device, bf16, attention, compiled, why)
 
 
 def peak_flops(execution: Execution) -> float:
@@ -88,16 +122,7 @@ def peak_flops(execution: Execution) -> float:
             if known in name:
                 return peak
     size = 1024
-    matrix = torch.randn(
-        size, size, device=execution.device, dtype=torch.bfloat16 if execution.bf16 else torch.float32
-    )
-    matrix @ matrix
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        (matrix @ matrix)[0, 0].item()
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+    return 2 * size**3 / measure_product("bfloat16" if execution.bf16 else "float32", execution.device, size)
 
 
 def training_flops_per_token(n_parameters: int, n_layers: int, d_model: int, length: int) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -107,7 +107,7 @@ class _Training:
         self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
         self.execution: Execution = choose_execution(recipe.training, device, self.steps)
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
-        self.model.set_attn_implementation(self.execution.attention)
+        self.execution.prepare(self.model)
         self.model.to(torch.device(device))  # type: ignore[arg-type]
         self.optimizers = make_optimizers(self.model, recipe.training, self.execution)
         self.state = TrainingState(self.model, self.optimizers, MetricsLog(run.metrics_file))
@@ -212,7 +212,7 @@ class _Training:
             "reason": reason,
             "exposures": self._exposures(step),
             "recipe_digest": self.run.recipe.digest,
-            "precision": "bf16" if self.execution.bf16 else "fp32",
+            "precision": self.execution.precision,
             "device": self.device,
         }
         try:
@@ -235,12 +235,7 @@ class _Training:
 
     def _write_state(self, state: str) -> None:
         if self.workers.writes:
-            how: dict[str, Any] = {"device": self.device, "attention": self.execution.attention}
-            how |= {
-                "precision": "bf16" if self.execution.bf16 else "fp32",
-                "compiled": self.execution.compile,
-            }
-            self.run.set_status(state=state, steps=self.steps, execution=how)
+            self.run.set_status(state=state, steps=self.steps, execution=self.execution.describe())
 
 
 def _split_rows(rows: Rows, parts: int) -> Iterator[Rows]:

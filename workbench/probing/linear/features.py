@@ -9,6 +9,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.batch import TextSource, text_blocks
+from workbench.training.processor import bf16_pays
 
 FLAT = 1e-6  # a standard deviation below this share of the feature's size is rounding, not signal
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -82,13 +83,6 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision not in PRECISIONS:
         raise WorkbenchError(f"The precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")
     if precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_bf16()
+        fast = bf16_pays(device.type)[0] and (device.type != "cpu" or torch.backends.mkldnn.is_available())
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

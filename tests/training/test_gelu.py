@@ -1,0 +1,30 @@
+"""The GELU through the logistic function is GPT-2's GELU, and so are its gradients."""
+
+import torch
+from torch.nn import functional
+from workbench_models import load_preset, make_model
+
+from workbench.training.devices import Execution
+from workbench.training.gelu import LogisticGelu
+
+
+def test_values_and_gradients_are_those_of_the_tanh_gelu() -> None:
+    x = torch.cat([torch.linspace(-12, 12, 4001), torch.tensor([-1e4, 0.0, 1e4])]).requires_grad_()
+    weight = torch.linspace(-1, 1, len(x))
+    ours, theirs = LogisticGelu()(x), functional.gelu(x, approximate="tanh")
+    torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=2e-6)
+    (ours_slope,) = torch.autograd.grad((ours * weight).sum(), x)
+    (their_slope,) = torch.autograd.grad((theirs * weight).sum(), x)
+    torch.testing.assert_close(ours_slope, their_slope, atol=2e-6, rtol=2e-6)
+
+
+def test_its_gradient_is_that_of_its_values() -> None:
+    x = torch.randn(40, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(LogisticGelu(), (x,))
+
+
+def test_only_float32_on_a_cpu_takes_it() -> None:
+    for device, bf16, used in (("cpu", False, True), ("cpu", True, False), ("meta", False, False)):
+        model = make_model(load_preset("tiny"), vocab_size=8, seed=0, eos_token_id=0, pad_token_id=0)
+        Execution(device, bf16=bf16, attention="sdpa", compile=False).prepare(model)
+        assert any(isinstance(module, LogisticGelu) for module in model.modules()) == used
