@@ -7,14 +7,19 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments import side_by_side
+from workbench.experiments import estimate, quickstart, side_by_side
 from workbench.experiments.quickstart import run_quickstart
+from workbench.training.devices import Execution
 
 HERE = Path(__file__).parent
+SPEED = estimate.Speed(
+    starting=3.0, sample=0.5, training=0.05, probing=0.1, execution=Execution("cpu", False, "sdpa", False)
+)
 STAND_IN = """
     import json, os, shutil, signal, sys, time
     from pathlib import Path
@@ -52,6 +57,7 @@ def stand_in(made_runs, tmp_path, monkeypatch):
         program.write_text(textwrap.dedent(STAND_IN).format(**values))
         monkeypatch.setattr(side_by_side, "PROGRAM", (sys.executable, str(program)))
         monkeypatch.setattr(side_by_side, "POLL_SECONDS", 0.02)
+        monkeypatch.setattr(estimate, "measure_speed", lambda *_: SPEED)
         return lambda: (
             [__import__("json").loads(line) for line in calls.read_text().splitlines()]
             if calls.exists()
@@ -83,6 +89,9 @@ def test_it_trains_both_probes_both_and_shows_both(stand_in, made_runs, tmp_path
     ):
         assert words in printed.out, words
     assert "staircase" not in printed.err  # stderr is for progress
+    first, early = printed.err.index("This will take about"), printed.err.index("Report so far")
+    assert first < printed.err.index("training single") < early
+    assert "(fp32, 2 × 1 thread): training " in printed.err
 
 
 def test_finished_parts_are_not_made_again(stand_in, made_runs, tmp_path, capsys):
@@ -90,7 +99,11 @@ def test_finished_parts_are_not_made_again(stand_in, made_runs, tmp_path, capsys
     run_quickstart(tmp_path / "out", 0, made_runs / "little.toml", threads=1)
     run_quickstart(tmp_path / "out", 0, made_runs / "little.toml", threads=1)
     assert len(calls()) == 4
-    assert "4 of 4 parts were there already" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "4 of 4 parts were there already" in printed.out
+    assert "Kept of single: training, probing." in printed.err
+    again = printed.err[printed.err.index("Kept of single") :]
+    assert "This will take" not in again  # nothing is left to do
 
 
 def test_a_result_of_other_weights_is_made_again(stand_in, made_runs, tmp_path):
@@ -120,6 +133,40 @@ def test_a_failing_process_is_told_with_its_last_lines(stand_in, made_runs, tmp_
     assert message.endswith("single.log:\n  reading the recipe\n  workbench: The disk is full.")
 
 
+def test_too_little_memory_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(quickstart, "free_memory", lambda: 500 * 2**20)
+    with pytest.raises(WorkbenchError) as caught:
+        run_quickstart(tmp_path / "out")
+    assert str(caught.value) == (
+        "The quickstart needs about 1.2 GiB of memory and 500.0 MiB are free; "
+        "close other programs and run it again."
+    )
+
+
+def test_a_full_disk_is_a_sentence_before_anything_starts(stand_in, made_runs, tmp_path, monkeypatch):
+    calls = stand_in()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10 * 2**20))
+    with pytest.raises(WorkbenchError) as caught:
+        run_quickstart(tmp_path / "out", 0, made_runs / "little.toml")
+    assert str(caught.value) == (
+        f"The quickstart needs about 150.0 MiB but the disk of {tmp_path / 'out'} has 10.0 MiB free; "
+        "free some space or choose another folder."
+    )
+    assert calls() == []
+
+
+@pytest.mark.parametrize(("cores", "free"), [(1, 2**40), (4, 2 * 2**30)])
+def test_one_core_or_little_memory_means_one_model_after_the_other(
+    stand_in, made_runs, tmp_path, monkeypatch, capsys, cores, free
+):
+    stand_in()
+    monkeypatch.setattr(quickstart, "count_cores", lambda: cores)
+    monkeypatch.setattr(quickstart, "free_memory", lambda: free)
+    run_quickstart(tmp_path / "out", 0, made_runs / "little.toml", threads=1)
+    said = capsys.readouterr().err
+    assert "the two models are trained one after the other" in said and "(fp32, 1 × 1 thread)" in said
+
+
 def test_a_file_in_the_way_is_a_sentence(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(WorkbenchError, match="is a file; give --out a folder"):
@@ -133,7 +180,10 @@ def test_an_interrupt_reaches_the_processes_once_and_they_save(stand_in, made_ru
     code = f"""
 import signal, sys
 from pathlib import Path
-from workbench.experiments import quickstart, side_by_side
+from types import SimpleNamespace
+from workbench.experiments import estimate, quickstart, side_by_side
+speed = SimpleNamespace(starting=1, sample=1, training=1, probing=1, execution=SimpleNamespace(precision="fp32"))
+estimate.measure_speed = lambda *_: speed
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with it ignored
 side_by_side.PROGRAM = {side_by_side.PROGRAM!r}
 try:

@@ -11,6 +11,7 @@ from workbench.cli import (
     cache_acts,
     compare,
     data,
+    doctor,
     entity,
     evaluate,
     finetune,
@@ -50,12 +51,25 @@ for command in (
     ui.ui,
     sites.sites,
     verify.verify,
+    doctor.doctor,
 ):
     app.command()(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"workbench {version('probing-workbench')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     if debug:

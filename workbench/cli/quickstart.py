@@ -11,7 +11,7 @@ def quickstart(
         "runs/quickstart"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of entities, texts, weights and probes.")] = 0,
-    recipe: Annotated[str, typer.Option(help="A recipe to use in place of `tiny`.")] = "tiny",
+    recipe: Annotated[str, typer.Option(help="A recipe to use in place of `quick`.")] = "quick",
 ) -> None:
     """Train `single` and `multi5+permute` side by side, probe both, and show where the facts are stored.
 

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
-from workbench.experiments.side_by_side import make_slots
-from workbench.experiments.stages import Passed, probe_stage, run_stages, train_stage
-from workbench.files import format_bytes
+from workbench.experiments.memory import free_memory
+from workbench.experiments.side_by_side import Whole, count_cores, describe_seconds, make_slots
+from workbench.experiments.stages import Passed, Stage, probe_stage, run_stages, train_stage
+from workbench.files import format_bytes, require_free_space
 from workbench.report import write_report
 from workbench.report.markup import line_of
 from workbench.results.storing import load_result, result_path
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 AUGMENTATIONS = ("single", "multi5+permute")
+MEMORY_OF_A_PROCESS = 1.2 * 2**30  # training or probing, with its libraries
+DISK_NEEDED = 150 * 2**20
 
 
 def run_quickstart(
-    out: Path, seed: int = 0, recipe: str | Path = "tiny", *, threads: int | None = None
+    out: Path, seed: int = 0, recipe: str | Path = "quick", *, threads: int | None = None
 ) -> Path:
     """Train both arms, probe both, print both heatmaps, write `out`/report.html and return its path.
 
-    threads: per process; by default half of the cores each.
+    Says first how long it will take here. The report is written once the models are trained, and again at the end.
+    threads: per process; by default an equal share of the cores.
     """
     from rich.console import Console
 
@@ -40,12 +45,99 @@ def run_quickstart(
         make_arm(recipe, [f"biographies.augmentation={name}", f"seed={seed}"], out / name)
         for name in AUGMENTATIONS
     ]
-    slots = make_slots(len(arms), at_once=len(arms), threads=threads)
-    passed = run_stages(arms, [train_stage(), probe_stage("p")], messages, slots)
+    stages = [train_stage(), probe_stage("p")]
+    at_once = _how_many_at_once(len(arms), messages)
+    if not all(stage.is_done(arm) for arm in arms for stage in stages):
+        require_free_space(out, DISK_NEEDED, "The quickstart")
+    for line in describe_kept(arms, stages):
+        messages.print(line, style="dim")
+    slots = make_slots(len(arms), at_once=at_once, threads=threads)
+    whole = _foresee(arms, stages, slots, messages)
+    report = out / "report.html"
+
+    def show_early(stage: Stage) -> None:
+        if stage is not stages[-1]:
+            write_report([arm.path for arm in arms], report)
+            messages.print(
+                f"Report so far: {report} (learning curves; the heatmaps follow)", style="dim", soft_wrap=True
+            )
+
+    passed = run_stages(arms, stages, messages, slots, whole=whole, after=show_early)
     _print_results(arms, results)
-    report = write_report([arm.path for arm in arms], out / "report.html")
+    write_report([arm.path for arm in arms], report)
     _print_end(report, time.monotonic() - started, passed, arms, results)
     return report
+
+
+def describe_kept(arms: Sequence[Arm], stages: Sequence[Stage]) -> list[str]:
+    """A line for each arm of which something is there already: what is kept, and where it goes on."""
+    lines = []
+    for arm in arms:
+        done = [stage.name for stage in stages if stage.is_done(arm)]
+        if done:
+            lines.append(f"Kept of {arm.name}: {', '.join(done)}.")
+        elif (run := arm.run) is not None and run.checkpoints and run.checkpoints[-1].step:
+            step, steps = run.checkpoints[-1].step, run.status.get("steps")
+            lines.append(
+                f"Kept of {arm.name}: training up to step {step:,} of {steps:,}; it goes on from there."
+            )
+    return lines
+
+
+def _how_many_at_once(n_arms: int, console: "Console") -> int:
+    """One process for each arm where cores and memory allow, else one after the other; too little is refused."""
+    free = free_memory()
+    if free is not None and free < MEMORY_OF_A_PROCESS:
+        raise WorkbenchError(
+            f"The quickstart needs about {format_bytes(MEMORY_OF_A_PROCESS)} of memory and {format_bytes(free)} "
+            "are free; close other programs and run it again."
+        )
+    if count_cores() < n_arms:
+        console.print("One core: the two models are trained one after the other.", style="dim")
+        return 1
+    if free is not None and free < n_arms * MEMORY_OF_A_PROCESS:
+        console.print(
+            f"{format_bytes(free)} of memory free: the two models are trained one after the other.",
+            style="dim",
+        )
+        return 1
+    return n_arms
+
+
+def _foresee(
+    arms: Sequence[Arm], stages: Sequence[Stage], slots: Sequence[Sequence[str]], console: "Console"
+) -> Whole | None:
+    """Measure for a few seconds, and say how long all that is missing will take; None where nothing is."""
+    missing = {stage.name: [arm for arm in arms if not stage.is_done(arm)] for stage in stages}
+    if not any(missing.values()):
+        return None
+    from workbench.experiments.estimate import foresee, measure_speed
+
+    threads = int(slots[0][slots[0].index("--threads") + 1])
+    speed = measure_speed(arms[-1].recipe, len(slots), threads)
+    alone = foresee(arms[-1].recipe, speed)
+    seconds = {}
+    for name, left in missing.items():
+        rounds = -(-len(left) // len(slots))
+        share = max((1 - _share_trained(arm) for arm in left), default=0.0) if name == "training" else 1.0
+        seconds[name] = alone[name] * rounds * share
+    total = sum(seconds.values())
+    parts = ", ".join(f"{name} {describe_seconds(part)}" for name, part in seconds.items() if part)
+    console.print(
+        f"This will take about {total / 60:.1f} minutes here, as measured just now "
+        f"({speed.execution.precision}, {len(slots)} × {threads} {'threads' if threads > 1 else 'thread'}): "
+        f"{parts}; then both heatmaps and the report.",
+        style="bold",
+        soft_wrap=True,
+    )
+    return Whole("all", seconds)
+
+
+def _share_trained(arm: Arm) -> float:
+    run = arm.run
+    if run is None or not run.checkpoints or not run.status.get("steps"):
+        return 0.0
+    return float(run.checkpoints[-1].step / run.status["steps"])
 
 
 def _print_results(arms: Sequence[Arm], console: "Console") -> None:
@@ -69,15 +161,9 @@ def _print_end(report: Path, seconds: float, passed: Passed, arms: Sequence[Arm]
     console.print(f"Report   {report}", style="bold")
     note = f" ({passed.kept} of {passed.parts} parts were there already)" if passed.kept else ""
     memory = f", at most {format_bytes(passed.peak)} of memory" if passed.peak else ""
-    console.print(f"Took     {_clock(seconds)}{note}{memory}")
+    console.print(f"Took     {describe_seconds(seconds)}{note}{memory}")
     richest = arms[-1].path
     console.print("Next     " + line_of("workbench", "ui", report.parent))
     console.print("         " + line_of("workbench", "probe", richest, "--checkpoints", "all"))
     console.print("         " + line_of("workbench", "probe", richest, "--kind", "q"))
     console.print("         " + line_of("workbench", "report", *(arm.path for arm in arms), "--out", report))
-
-
-def _clock(seconds: float) -> str:
-    """`83.2` → `1:23`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

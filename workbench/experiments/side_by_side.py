@@ -21,7 +21,7 @@ from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
 PROGRAM = (sys.executable, "-m", "workbench")
 POLL_SECONDS = 0.5
@@ -46,6 +46,30 @@ class Job:
         return self.run.parent / f"{self.run.name}.log"
 
 
+@dataclass
+class Whole:
+    """How far an experiment of several stages is, in seconds of work as they were foreseen; shown above each stage.
+
+    seconds: of each stage's work; a stage that is not named in it is not shown. begun: of the stages passed.
+    """
+
+    name: str
+    seconds: dict[str, float]
+    begun: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+    def passed(self, stage: str, share: float) -> float:
+        """Seconds of work behind us when `share` of a stage is done."""
+        return self.begun + share * self.seconds.get(stage, 0.0)
+
+    def end(self, stage: str) -> None:
+        """The stage is through."""
+        self.begun += self.seconds.get(stage, 0.0)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """peak: the greatest memory of all processes together, in bytes. failures: a sentence for each job that failed."""
@@ -61,6 +85,7 @@ def run_side_by_side(
     *,
     slots: Sequence[Sequence[str]] = (),
     keep_going: bool = False,
+    whole: Whole | None = None,
 ) -> Outcome:
     """Run each job in a process, as many at once as there are slots (all at once without), until all have ended.
 
@@ -74,6 +99,7 @@ def run_side_by_side(
     failures: dict[Job, str] = {}
     peak = 0
     with _stop_signals_as_interrupt(), _progress(console) as bars:
+        above = bars.add_task(whole.name, total=whole.total, note="", started=True) if whole else None
         tasks = {job: bars.add_task(f"{what} {job.name}", total=None, note="waiting") for job in jobs}
         since = time.time()
         try:
@@ -90,6 +116,8 @@ def run_side_by_side(
                     _settle(what, job, process, failures, bars, tasks[job])
                 if failures and not keep_going:
                     raise WorkbenchError(next(iter(failures.values())))
+                if whole and above is not None:
+                    bars.update(above, **_how_far(whole, what, [bars.tasks[task] for task in tasks.values()]))
                 peak = max(peak, sum(_resident_bytes(process.pid) for process, _ in running.values()))
                 time.sleep(POLL_SECONDS if running else 0)
         except KeyboardInterrupt:
@@ -213,6 +241,20 @@ def _where(job: Job, since: float) -> dict[str, Any]:
     except (OSError, ValueError):
         return {"note": "preparing"}
     return {"completed": now["step"], "total": now["steps"], "note": describe_progress(now)}
+
+
+def _how_far(whole: Whole, stage: str, tasks: "Sequence[Task]") -> dict[str, Any]:
+    """The uppermost bar's state: seconds of work passed, and what is left of those foreseen."""
+    shares = [task.completed / task.total if task.total else 0.0 for task in tasks]
+    passed = whole.passed(stage, sum(shares) / len(shares))
+    left = describe_seconds(whole.total - passed)
+    return {"completed": passed, "note": f"{passed / whole.total:.0%}, about {left} of work left"}
+
+
+def describe_seconds(seconds: float) -> str:
+    """`83.2` → `1:23`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def _resident_bytes(pid: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
-from workbench.experiments.side_by_side import Job, run_side_by_side
+from workbench.experiments.side_by_side import Job, Whole, run_side_by_side
 from workbench.extraction.finetunes import Finetune, base_checkpoint, list_finetunes, open_finetune
 from workbench.results.storing import find_result, result_path
 
@@ -40,17 +40,31 @@ class Passed:
 
 
 def run_stages(
-    arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", slots: Sequence[Sequence[str]]
+    arms: Sequence[Arm],
+    stages: Sequence[Stage],
+    console: "Console",
+    slots: Sequence[Sequence[str]],
+    *,
+    whole: Whole | None = None,
+    after: Callable[[Stage], None] | None = None,
 ) -> Passed:
-    """Bring all arms through all stages, one stage after the other; the first failure stops the stage."""
+    """Bring all arms through all stages, one stage after the other; the first failure stops the stage.
+
+    whole: shows how far all stages together are. after: called behind each stage.
+    """
     kept = peak = 0
     for stage in stages:
         jobs = [stage.job(arm) for arm in arms if not stage.is_done(arm)]
         kept += len(arms) - len(jobs)
         if jobs:
-            peak = max(peak, run_side_by_side(stage.name, jobs, console, slots=slots).peak)
+            outcome = run_side_by_side(stage.name, jobs, console, slots=slots, whole=whole)
+            peak = max(peak, outcome.peak)
         else:
             console.print(f"{stage.name}: already done, kept", style="dim")
+        if whole:
+            whole.end(stage.name)
+        if after:
+            after(stage)
     return Passed(len(arms) * len(stages), kept, peak)
 
 

@@ -121,6 +121,8 @@ class ProgressMeter:
         speed = self._tokens / elapsed
         self._speed = speed if self._speed == 0 else 0.7 * self._speed + 0.3 * speed
         steps_per_second = (step - self._step) / elapsed * (self._speed / speed)
+        # A machine that was busy while its peak was measured has a higher one: at least what was just reached.
+        self.peak = max(self.peak, speed * self.flops_per_token)
         progress = Progress(
             step=step,
             steps=self.steps,
