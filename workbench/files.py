@@ -22,12 +22,16 @@ PARTIAL_PREFIX = ".partial-"
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing; an existing one is replaced in one step."""
-    data = content.encode() if isinstance(content, str) else content
+    write_parts_atomically(path, [content.encode() if isinstance(content, str) else content])
+
+
+def write_parts_atomically(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a whole file piece by piece, never held in one; whole or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -94,7 +98,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line, atomically."""
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_parts_atomically(path, ((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows))
 
 
 def read_json(path: Path) -> Any:
@@ -107,9 +111,10 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file; a broken line is refused with its number."""
+def read_jsonl(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSONL file, from the byte `start` on; a broken line is refused with its number."""
     with path.open(encoding="utf-8") as file:
+        file.seek(start)
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

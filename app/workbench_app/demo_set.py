@@ -12,6 +12,8 @@ from pathlib import Path
 
 from workbench.entity_view.packing import pack, round_shares
 from workbench.results.storing import load_result, save_result
+from workbench.studies.corpus import load_entity
+from workbench.worlds.entries import save_entries
 from workbench_app.server import DEMO_FOLDER
 
 ENTITIES = 40
@@ -68,10 +70,8 @@ def _copy_entities(source: Path, target: Path) -> None:
     target.mkdir()
     entities = (source / "entities.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:ENTITIES]
     (target / "entities.jsonl").write_text("".join(entities), encoding="utf-8")
-    starts = tuple(f'{{"entity": {number},' for number in range(ENTITIES))
-    with (source / "entries.jsonl").open(encoding="utf-8") as file:
-        entries = [line for line in file if line.startswith(starts)]
-    (target / "entries.jsonl").write_text("".join(entries), encoding="utf-8")
+    shown = [entry for number in range(ENTITIES) for entry in load_entity(source, number)[1]]
+    save_entries(target / "entries.jsonl", shown)
 
 
 if __name__ == "__main__":

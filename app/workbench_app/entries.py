@@ -1,12 +1,11 @@
 """One entity's entries, read from a run's files without loading the rest of the corpus."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.studies.corpus import ENTITIES_FILE, ENTRIES_FILE
+from workbench.studies.corpus import load_entity
 
 
 @dataclass(frozen=True)
@@ -20,22 +19,9 @@ class EntityEntries:
 
 def read_entity(run_path: Path, number: int) -> EntityEntries:
     """The entity of an id and their entries; one that is not there is refused with how many there are."""
-    folder = run_path / "corpus"
     try:
-        lines = (folder / ENTITIES_FILE).read_text(encoding="utf-8").splitlines()
-        if not 0 <= number < len(lines):
-            raise WorkbenchError(f"There is no entity {number}; ids run from 0 to {len(lines) - 1}.")
-        start = f'{{"entity": {number},'
-        with (folder / ENTRIES_FILE).open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file if line.startswith(start)]
-            if not rows:  # a user's own corpus may order its keys in another way
-                file.seek(0)
-                rows = [
-                    row
-                    for line in file
-                    if f"{number}" in line and (row := json.loads(line))["entity"] == number
-                ]
-        return EntityEntries(json.loads(lines[number]), rows, len(lines))
+        entity, entries, entities = load_entity(run_path / "corpus", number)
+        return EntityEntries(asdict(entity), [asdict(entry) for entry in entries], entities)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkbenchError(f"The biographies of {run_path.name} cannot be read ({error}).") from error
 

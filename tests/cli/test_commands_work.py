@@ -79,7 +79,7 @@ def test_train_makes_a_run_and_says_what_is_next(
     run = open_run(tmp_path / "runs" / "micro")
     assert run.status["state"] == "finished"
     assert {path.name for path in run.path.iterdir()} >= {
-        "recipe.toml", "run.json", "biographies", "tokenizer", "metrics.jsonl", "checkpoints",
+        "recipe.toml", "run.json", "corpus", "tokenizer", "metrics.jsonl", "checkpoints",
     }  # fmt: skip
     before = files_of(run.path / "checkpoints")
     again = workbench("train", micro_toml, "--quiet")

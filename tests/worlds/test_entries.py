@@ -91,7 +91,7 @@ def test_names_are_found_as_whole_words(
     ("change", "message"),
     [
         ({"entity": 2}, "line 2: entity is 2; expected an id from 0 to 1."),
-        ({"entity": "Anya Li"}, "line 2: entity is 'Anya Li'; expected an id from 0 to 1."),
+        ({"entity": "Nobody"}, "line 2: entity is 'Nobody'; expected an id from 0 to 1, or a name."),
         ({"text": None}, r"line 2: expected the keys `text` \(a string\) and `values` \(attribute → \[start"),
         (
             {"values": None},

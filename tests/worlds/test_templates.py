@@ -221,7 +221,10 @@ def test_shortest_counts_words_before_the_value_then_words_then_keeps_file_order
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("He joined {value}.", "expected exactly one of {subject}, {subject's} and {object}, found 0"),
+        (
+            "He joined {value}.",
+            "expected exactly one of {entity}, {subject}, {subject's} and {object}, found 0",
+        ),
         ("{subject} and {object} joined {value}.", "expected exactly one of"),
         ("{subject} joined.", "expected {value} exactly once, found 0"),
         ("{subject} left {value} for {value}.", "expected {value} exactly once, found 2"),

@@ -1,18 +1,24 @@
-"""`workbench data`: make a recipe's corpus and look at it before training."""
+"""`workbench data`: make a recipe's corpus and look at it before training; start a folder of facts of one's own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import JsonOption, RecipeArgument, SetOption
+from workbench.cli.options import JsonOption, SetOption
 
 if TYPE_CHECKING:
+    from workbench.recipes.recipe import Recipe
     from workbench.studies.corpus import Corpus
 
 
 def data(
-    recipe: RecipeArgument,
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe, a shipped one's name, or a folder of your own facts.")
+    ],
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a folder of facts by this name, to start from.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write entities, biographies and questions to.")
     ] = None,
@@ -20,14 +26,19 @@ def data(
     samples: Annotated[int, typer.Option(min=0, help="How many entities to print.")] = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Make entities, biographies and questions; print samples, tokens per entry and chance per target."""
+    """Make entities, entries and questions; print samples, tokens per entry and chance per target.
+
+    `workbench data NEW --init` writes a folder of invented towns; put your own facts in their place.
+    """
     import json
 
-    from workbench.recipes.recipe import load_recipe
     from workbench.studies.corpus import make_corpus, save_corpus
     from workbench.studies.corpus_statistics import describe_corpus
 
-    loaded = load_recipe(recipe, overrides)
+    if init:
+        _start_folder(Path(recipe))
+        return
+    loaded = _load(recipe, overrides)
     corpus = make_corpus(loaded)
     description = describe_corpus(loaded, corpus)
     if out is not None:
@@ -41,15 +52,42 @@ def data(
         typer.echo(f"\nWritten to {out}.")
 
 
+def _load(source: str, overrides: list[str]) -> "Recipe":
+    """The recipe, or for a folder of facts the shipped recipe `own` on it."""
+    from workbench.recipes.recipe import load_recipe
+
+    if Path(source).is_dir():
+        return load_recipe("own", [f"own.folder={_quote(source)}", *overrides])
+    return load_recipe(source, overrides)
+
+
+def _quote(text: str) -> str:
+    """A text as TOML and JSON write it alike, so that no path is read as a number."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _start_folder(folder: Path) -> None:
+    from workbench.worlds.own.example import write_example
+
+    write_example(folder)
+    typer.echo(f"Written to {folder}: facts.toml, entities.csv and templates/ of invented towns.")
+    typer.echo(f"next: workbench data {folder}, workbench train own --set own.folder={folder}")
+
+
 def _print_samples(corpus: "Corpus", number: int) -> None:
     from itertools import islice
 
+    import numpy as np
+
+    from workbench.worlds.entry_sequence import entry_entities
+
     for entity in islice(corpus.entities, number):
         typer.echo(f"Entity {entity.id} ({entity.group}, {entity.split}): {entity.name}")
-        for entry in corpus.entries:
-            if entry.entity == entity.id:
-                typer.echo(f"  {entry.text}")
-        for question in corpus.questions[:6] if entity.id == 0 else []:
+        for row in np.flatnonzero(entry_entities(corpus.entries) == entity.id):
+            typer.echo(f"  {corpus.entries[int(row)].text}")
+        for question in corpus.questions[: len(corpus.schema)] if entity.id == 0 else []:
             typer.echo(f"  {question.text}")
         typer.echo("")
 

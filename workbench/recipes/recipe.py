@@ -15,6 +15,7 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
+from workbench.worlds.own.sections import OwnRecipe
 from workbench.worlds.sections import GroupRecipe, Section
 
 
@@ -110,12 +111,29 @@ class Recipe(Section):
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     seed: int = Field(0, ge=0)
+    world: Literal["biographies", "own"] = "biographies"
     people: PeopleRecipe = PeopleRecipe()  # type: ignore[call-arg]
     biographies: BiographiesRecipe = BiographiesRecipe()  # type: ignore[call-arg]
+    own: OwnRecipe | None = Field(None, description="world `own`: the folder of your facts")
     tokens: TokensRecipe = TokensRecipe()  # type: ignore[call-arg]
     model: ModelRecipe = ModelRecipe()  # type: ignore[call-arg]
     training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
     probing: ProbingRecipe = ProbingRecipe()  # type: ignore[call-arg]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_world(cls, content: Any) -> Any:
+        if isinstance(content, dict):
+            world = content.get("world", "biographies")
+            sections = {"own": ("own",), "biographies": ("people", "biographies")}
+            for other, names in sections.items():
+                if other != world and (strange := [name for name in names if name in content]):
+                    raise ValueError(
+                        f"the section [{strange[0]}] belongs to world = {other!r}, but the world is {world!r}"
+                    )
+            if world == "own":
+                content = {**content, "own": content.get("own", {})}
+        return content
 
     @model_validator(mode="after")
     def _check_objective(self) -> "Recipe":
@@ -132,7 +150,7 @@ class Recipe(Section):
     @property
     def groups(self) -> tuple[GroupRecipe, ...]:
         """The groups of entities; one called `everyone` where the recipe names none."""
-        return self.biographies.groups_of(self.people.number)
+        return self.own.all_groups if self.own else self.biographies.groups_of(self.people.number)
 
     @property
     def augmentations(self) -> dict[str, Augmentation]:
@@ -142,7 +160,19 @@ class Recipe(Section):
     @property
     def digest(self) -> str:
         """Hex sha256 of what determines the checkpoints: everything but the name and the probes' settings."""
-        return digest_json(self.model_dump(mode="json", exclude={"name", "probing"}, exclude_none=True))
+        content = self.to_json()
+        for key in ("name", "probing"):
+            del content[key]
+        if self.world == "biographies":
+            del content["world"]  # the first version's recipes named none
+        elif self.own and self.own.digest:
+            del content["own"]["folder"]  # its content counts, not where it lies
+        return digest_json(content)
+
+    def to_json(self) -> dict[str, Any]:
+        """The resolved recipe, without the sections of other worlds and without what is not set."""
+        other = {"people", "biographies"} if self.world == "own" else {"own"}
+        return self.model_dump(mode="json", exclude=other, exclude_none=True)
 
 
 def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None = None) -> Recipe:
@@ -181,7 +211,7 @@ def recipe_to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, every default written out; loading it gives an equal recipe."""
     import tomli_w
 
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(recipe.to_json())
 
 
 def _recipe_text(source: str | Path) -> tuple[str, str]:

@@ -1,23 +1,33 @@
-"""The corpus of a recipe: its facts, its entries and its questions, made by a world or read from a folder."""
+"""The corpus of a recipe: its facts, its entries and its questions, made by a world or read from a folder.
 
+Nothing here holds a text: entries and questions are functions of entity and number (`worlds/entry_sequence.py`).
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity, load_entities, save_entities
 from workbench.facts.schema import Schema, schema_from_json, schema_to_json
-from workbench.files import read_json, write_json
+from workbench.files import read_json, read_jsonl, write_json
 from workbench.recipes.recipe import Recipe
 from workbench.tasks.questions import Question, make_questions, save_questions
 from workbench.worlds.biographies.schema import SCHEMA as BIOGRAPHIES
 from workbench.worlds.biographies.world import make_biographies
-from workbench.worlds.entries import Entry, load_entries, save_entries
+from workbench.worlds.entries import Entry, save_entries
+from workbench.worlds.entry_sequence import Entries, FileEntries, WorldEntries
+from workbench.worlds.own.entities import load_table
+from workbench.worlds.own.facts import FACTS_FILE, load_facts
+from workbench.worlds.own.world import make_own, require_folder, resolve_own
+from workbench.worlds.texts import TextWorld, text_world_from_json, text_world_to_json
 from workbench.worlds.world import World
 
 SCHEMA_FILE = "schema.json"
 ENTITIES_FILE = "entities.jsonl"
 ENTRIES_FILE = "entries.jsonl"
+TEXTS_FILE = "texts.json"
 QUESTIONS_FILE = "questions.jsonl"
 # What the first version called them; its runs still open.
 FIRST_NAMES = {ENTITIES_FILE: "people.jsonl", ENTRIES_FILE: "biographies.jsonl"}
@@ -29,52 +39,139 @@ class Corpus:
 
     schema: Schema
     entities: list[Entity]
-    entries: list[Entry]
-    questions: list[Question]
+    entries: Sequence[Entry]
+    questions: Sequence[Question]
 
-    @cached_property
-    def texts(self) -> list[str]:
+    @property
+    def texts(self) -> "Texts":
         """Every text a tokenizer must cover: entries, then questions with answers."""
-        return [entry.text for entry in self.entries] + [question.text for question in self.questions]
+        return Texts(self.entries, self.questions)
+
+
+@dataclass(frozen=True)
+class Texts(Sequence[str]):
+    """The texts of entries, then of questions, each written when it is asked for."""
+
+    entries: Sequence[Entry]
+    questions: Sequence[Question]
+
+    def __len__(self) -> int:
+        return len(self.entries) + len(self.questions)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (entry.text for entry in self.entries)
+        yield from (question.text for question in self.questions)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        row = range(len(self))[index]
+        n_entries = len(self.entries)
+        return self.entries[row].text if row < n_entries else self.questions[row - n_entries].text
 
 
 def make_corpus(recipe: Recipe) -> Corpus:
-    """Make the recipe's corpus, or read the user's own where the recipe names a folder."""
+    """Make the recipe's corpus, or open the user's own where the recipe names a folder of texts."""
     if recipe.biographies.corpus is not None:
         return load_corpus(Path(recipe.biographies.corpus), recipe.seed)
-    world = make_world(recipe)
+    if recipe.own is not None and (require_folder(recipe.own.folder) / ENTRIES_FILE).is_file():
+        return load_corpus(Path(recipe.own.folder), recipe.seed)
+    return corpus_of(make_world(recipe))
+
+
+def corpus_of(world: World) -> Corpus:
+    """The corpus of a world."""
     entities = list(world.entities)
-    return Corpus(world.schema, entities, list(world.entries()), make_questions(entities, world.schema))
+    return Corpus(world.schema, entities, WorldEntries(world), make_questions(entities, world.schema))
 
 
 def make_world(recipe: Recipe) -> World:
     """The world that the recipe chooses."""
+    if recipe.own is not None:
+        return make_own(recipe.own, recipe.seed)
     return make_biographies(recipe.people, recipe.biographies, recipe.seed)
 
 
+def resolve_recipe(recipe: Recipe, corpus: Corpus) -> Recipe:
+    """The recipe with what a folder of own facts decides filled in, so that its digest names that content."""
+    if recipe.own is None:
+        return recipe
+    return recipe.model_copy(update={"own": resolve_own(recipe.own, corpus.entities)})
+
+
 def save_corpus(folder: Path, corpus: Corpus) -> None:
-    """Write schema.json, entities.jsonl, entries.jsonl and questions.jsonl into a folder."""
+    """Write schema.json, entities.jsonl, entries.jsonl and questions.jsonl: every text, to look at or to change."""
     write_json(folder / SCHEMA_FILE, schema_to_json(corpus.schema))
     save_entities(folder / ENTITIES_FILE, corpus.entities)
     save_entries(folder / ENTRIES_FILE, corpus.entries)
     save_questions(folder / QUESTIONS_FILE, corpus.questions)
 
 
-def load_corpus(folder: Path, seed: int | None = None) -> Corpus:
-    """Read a corpus, a run's (without a seed) or a user's own; the questions follow from the entities.
+def save_corpus_recipe(folder: Path, corpus: Corpus) -> None:
+    """Write what a run needs to make its corpus again: schema, entities, and templates instead of their texts.
 
-    Without a schema.json the facts are the biographies'. Raises WorkbenchError for a missing file.
+    Ready texts, and those of a world that is no function of templates, are written whole.
     """
-    schema = load_schema(folder)
-    entities = load_entities(_find(folder, ENTITIES_FILE), schema, seed)
-    entries = load_entries(_find(folder, ENTRIES_FILE), entities, schema)
-    return Corpus(schema, entities, entries, make_questions(entities, schema))
+    if not (isinstance(corpus.entries, WorldEntries) and isinstance(corpus.entries.world, TextWorld)):
+        save_corpus(folder, corpus)
+        return
+    write_json(folder / SCHEMA_FILE, schema_to_json(corpus.schema))
+    save_entities(folder / ENTITIES_FILE, corpus.entities)
+    write_json(folder / TEXTS_FILE, text_world_to_json(corpus.entries.world))
+
+
+def load_corpus(folder: Path, seed: int | None = None) -> Corpus:
+    """Open a corpus, a run's (without a seed) or a user's own; the questions follow from the entities.
+
+    A folder with facts.toml has its entities in a table, as in the world `own`; without one and without a schema.json
+    the facts are the biographies'. Raises WorkbenchError for a missing file.
+    """
+    if seed is not None and (folder / FACTS_FILE).is_file():
+        facts = load_facts(folder)
+        schema, entities = facts.schema, load_table(folder, facts, seed)
+    else:
+        schema = load_schema(folder)
+        entities = load_entities(_find(folder, ENTITIES_FILE), schema, seed)
+    return Corpus(schema, entities, _open_entries(folder, entities, schema), make_questions(entities, schema))
 
 
 def load_schema(folder: Path) -> Schema:
     """The schema of a corpus folder: its schema.json, or the biographies' where there is none."""
     file = folder / SCHEMA_FILE
     return schema_from_json(read_json(file)) if file.is_file() else BIOGRAPHIES
+
+
+def load_entity(folder: Path, number: int) -> tuple[Entity, list[Entry], int]:
+    """One entity of a run, its entries, and how many entities there are, without making the rest."""
+    schema, path = load_schema(folder), _find(folder, ENTITIES_FILE)
+    if not (folder / TEXTS_FILE).is_file():
+        entities = load_entities(path, schema)
+        _require_entity(number, len(entities))
+        return (
+            entities[number],
+            FileEntries(_find(folder, ENTRIES_FILE), entities, schema).of(number),
+            len(entities),
+        )
+    rows = list(read_jsonl(path))
+    _require_entity(number, len(rows))
+    entity = Entity(**rows[number])
+    world = text_world_from_json(read_json(folder / TEXTS_FILE), schema, [entity])
+    return entity, list(world.entries()), len(rows)
+
+
+def _require_entity(number: int, n_entities: int) -> None:
+    if not 0 <= number < n_entities:
+        raise WorkbenchError(f"There is no entity {number}; ids run from 0 to {n_entities - 1}.")
+
+
+def _open_entries(folder: Path, entities: list[Entity], schema: Schema) -> Entries:
+    if (folder / TEXTS_FILE).is_file():
+        return WorldEntries(text_world_from_json(read_json(folder / TEXTS_FILE), schema, entities))
+    return FileEntries(_find(folder, ENTRIES_FILE), entities, schema)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -12,7 +12,14 @@ from workbench.facts.schema import Schema
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
 from workbench.recipes.recipe import Recipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
-from workbench.studies.corpus import Corpus, load_corpus, load_schema, make_corpus, save_corpus
+from workbench.studies.corpus import (
+    Corpus,
+    load_corpus,
+    load_schema,
+    make_corpus,
+    resolve_recipe,
+    save_corpus_recipe,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -126,6 +133,8 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
     """
     if (folder / RUN_FILE).is_file():
         run = open_run(folder)
+        if recipe.own is not None and recipe.own.digest is None:
+            recipe = resolve_recipe(recipe, make_corpus(recipe))
         if run.recipe.digest != recipe.digest:
             raise WorkbenchError(
                 f"{folder} holds a run of another recipe ({_first_difference(run.recipe, recipe)}); "
@@ -139,9 +148,10 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
     from workbench.tokens.tokenizers import make_tokenizer
 
     corpus = make_corpus(recipe)
+    recipe = resolve_recipe(recipe, corpus)
     with folder_atomically(folder) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
-        save_corpus(partial / "corpus", corpus)
+        save_corpus_recipe(partial / "corpus", corpus)
         make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
         identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
@@ -191,8 +201,8 @@ def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -
 
 def _first_difference(old: Recipe, new: Recipe) -> str:
     before, after = (
-        flatten_sections(old.model_dump(mode="json")),
-        flatten_sections(new.model_dump(mode="json")),
+        flatten_sections(old.to_json()),
+        flatten_sections(new.to_json()),
     )
     key = next(
         key

@@ -15,7 +15,7 @@ import numpy as np
 from workbench_models.errors import nearest_names
 
 from workbench.errors import WorkbenchError
-from workbench.files import read_jsonl
+from workbench.facts.rows import load_rows
 from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Column, Ints, Reading
 from workbench.tokens.spans import Encoded, encode_texts, token_of
@@ -71,43 +71,6 @@ def read_table(
     positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
     columns = _columns(rows, text if template is None else None, targets, where)
     return Reading(encoded.ids, encoded.offsets, positions, labels, columns)
-
-
-def load_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV (all values text), JSONL or Parquet file; anything else is refused."""
-    if not path.is_file():
-        raise WorkbenchError(f"{path} is not a file; expected a table ending in .csv, .jsonl or .parquet.")
-    if path.suffix == ".jsonl":
-        return list(read_jsonl(path))
-    if path.suffix == ".csv":
-        import csv
-
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                read = [dict(row) for row in csv.DictReader(file)]
-        except UnicodeDecodeError as error:
-            raise WorkbenchError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
-        for number, row in enumerate(read, 1):
-            if None in row:
-                raise WorkbenchError(
-                    f"{path}, row {number} has more cells than the header; quote texts with commas."
-                )
-        return read
-    if path.suffix == ".parquet":
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise WorkbenchError(
-                f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
-            ) from error
-        try:
-            rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-        except (OSError, ValueError) as error:
-            raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
-        return rows
-    raise WorkbenchError(
-        f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."
-    )
 
 
 def _make_texts(

@@ -1,8 +1,10 @@
 """Biography entries: a text about one entity with the character spans of the name and of every value."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,22 +60,47 @@ def load_entries(path: Path, entities: Sequence[Entity], schema: Schema) -> list
     The door for a user's own corpus: `entity`, `text` and `values` are needed; `names` is found by searching
     for the full name where it is left out. A span that does not read back its value is refused with its line.
     """
-    entries = [
-        _entry_from(row, number, path, entities, schema) for number, row in enumerate(read_jsonl(path), 1)
-    ]
+    entries = list(parse_entries(path, entities, schema))
     if not entries:
         raise WorkbenchError(f"{path} holds no entries; it needs one JSON object a line.")
     return entries
 
 
+def parse_entries(
+    path: Path, entities: Sequence[Entity], schema: Schema, *, start: int = 0, number: int | None = None
+) -> Iterator[Entry]:
+    """Yield the checked entries of a file; from the byte `start` on, at most `number`."""
+    ids = LazyIds(entities)
+    for line, row in enumerate(islice(read_jsonl(path, start), number), 1):
+        yield _entry_from(row, line, path, entities, schema, ids)
+
+
+class LazyIds:
+    """Name → id of entities, made at the first question."""
+
+    def __init__(self, entities: Sequence[Entity]) -> None:
+        self._entities = entities
+
+    @cached_property
+    def by_name(self) -> dict[str, int]:
+        return {entity.name: entity.id for entity in self._entities}
+
+
 def _entry_from(
-    row: dict[str, Any], line: int, path: Path, entities: Sequence[Entity], schema: Schema
+    row: dict[str, Any],
+    line: int,
+    path: Path,
+    entities: Sequence[Entity],
+    schema: Schema,
+    ids: LazyIds,
 ) -> Entry:
     where = f"{path}, line {line}"
     entity_id, text, values = row.get("entity", row.get("person")), row.get("text"), row.get("values")
+    if isinstance(entity_id, str):
+        entity_id = ids.by_name.get(entity_id, entity_id)
     if not isinstance(entity_id, int) or not 0 <= entity_id < len(entities):
         raise WorkbenchError(
-            f"{where}: entity is {entity_id!r}; expected an id from 0 to {len(entities) - 1}."
+            f"{where}: entity is {entity_id!r}; expected an id from 0 to {len(entities) - 1}, or a name."
         )
     if not isinstance(text, str) or not isinstance(values, dict):
         raise WorkbenchError(

@@ -2,6 +2,7 @@
 
 - `{subject}` `{subject's}` `{object}`: the one mention that may be the full name or a pronoun (he, his, him)
 - `{they}` `{their}` `{them}`: further mentions, always pronouns
+- `{entity}` `{entity}'s`: other names of `{subject}` and `{subject's}`, for worlds that are not about people
 - `{value}`: the attribute's value, always after a space
 - `[was|were]`: a verb, singular|plural; plural after the pronoun "they", singular after a name
 """
@@ -137,8 +138,9 @@ def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> _Layout
 
 def parse_template(attribute: str, source: str) -> Template:
     """Read one template line; one that breaks the rules is refused, saying what is wrong."""
+    written, source = source, source.replace("{entity}'s", "{subject's}").replace("{entity}", "{subject}")
     if problem := _find_problem(source):
-        raise WorkbenchError(f"{attribute} template {source!r}: {problem}")
+        raise WorkbenchError(f"{attribute} template {written!r}: {problem}")
     first, *rest = MARK.split(source)  # text, then slot, singular, plural, text for each mark
     pieces = [Piece("text", first)]
     for slot, singular, plural, text in zip(*[iter(rest)] * 4, strict=True):
@@ -150,7 +152,7 @@ def _find_problem(source: str) -> str | None:
     if stray := re.search(r"[][{}]\S*", MARK.sub("", source)):
         return f"{stray[0]!r} is neither a slot ({', '.join(SLOTS)}) nor a verb pair such as [was|were]"
     if (n := len(re.findall(r"\{(?:subject's|subject|object)\}", source))) != 1:
-        return f"expected exactly one of {{subject}}, {{subject's}} and {{object}}, found {n}"
+        return f"expected exactly one of {{entity}}, {{subject}}, {{subject's}} and {{object}}, found {n}"
     if (n := source.count("{value}")) != 1:
         return f"expected {{value}} exactly once, found {n}"
     if " {value}" not in source:

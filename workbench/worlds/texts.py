@@ -6,15 +6,16 @@ Worlds whose entries are sentences about attributes share this; what the attribu
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
-from workbench.worlds.augmentation import Augmentation
+from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.entries import Entry
-from workbench.worlds.templates import Template
+from workbench.worlds.templates import Template, parse_template
 
 Plan = tuple[tuple[int, ...], tuple[int, ...]]  # per attribute its template; the attributes in order
 
@@ -134,10 +135,28 @@ def _render(
         pronouns += [(at + start, at + end) for start, end in sentence.pronoun_spans]
         values[key] = (at + sentence.value_span[0], at + sentence.value_span[1])
         sentences[key] = (at, at + len(sentence.text))
-        parts.append(sentence.text[0].upper() + sentence.text[1:])
+        parts.append(sentence.text[0].upper() + sentence.text[1:] if before_name else sentence.text)
         at += len(sentence.text) + 1
     if augmentation.reverse and not names:
         closing = f"The full name of {nameless} is "
         parts.append(f"{closing}{entity.name}.")
         names.append((at + len(closing), at + len(closing) + len(entity.name)))
     return Entry(entity.id, k, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)
+
+
+def text_world_to_json(world: TextWorld) -> dict[str, Any]:
+    """What beside entities and schema makes the texts: seed, augmentations, templates; as plain JSON."""
+    return {
+        "seed": world.seed,
+        "augmentations": {group: str(one) for group, one in world.augmentations.items()},
+        "templates": {key: [line.source for line in lines] for key, lines in world.templates.items()},
+    }
+
+
+def text_world_from_json(content: Mapping[str, Any], schema: Schema, entities: Sequence[Entity]) -> TextWorld:
+    """Read back what `text_world_to_json` made: a world that writes the same texts."""
+    templates = {
+        key: tuple(parse_template(key, line) for line in lines) for key, lines in content["templates"].items()
+    }
+    plans = {group: parse_augmentation(text) for group, text in content["augmentations"].items()}
+    return TextWorld(schema, entities, plans, templates, int(content["seed"]))
