@@ -9,86 +9,193 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.text_files import iterate_lines, parse_json
 
 PARTIAL_PREFIX = ".partial-"
+MOVING_FILE = ".moving.json"
+UNWRITTEN_BY_US = {"lost+found", ".locks"}
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing; an existing one is replaced in one step."""
+    """Write a whole file or nothing; an existing one is replaced in one step and keeps its mode.
+
+    A link is followed: the file it points to is replaced. A new file is as readable as the umask says.
+    """
     write_parts_atomically(path, [content.encode() if isinstance(content, str) else content])
 
 
 def write_parts_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Write a whole file piece by piece, never held in one; whole or nothing."""
+    path = follow_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
+    temporary = _partial_path(path)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        _keep_mode(path, temporary)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
     sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def folder_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling folder to fill; it takes the name `path` only when the block ends well.
+def folder_atomically(path: Path, *, last: str | None = None, replace: bool = True) -> Iterator[Path]:
+    """Yield a temporary folder to fill; it takes the name `path` only when the block ends well.
 
-    An older folder of that name is replaced. After an error nothing is left behind.
+    An older folder of that name is replaced and its mode kept; without `replace` the older one stays, and what was made
+    is dropped. One that is there and empty is filled in place, since
+    a mounted volume cannot be replaced and others may rely on the folder itself: what was made moves into it, and the
+    file named `last`, by which readers know that all of it is there, moves last. A link is followed. After an error
+    nothing is left behind.
     """
+    path = follow_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
+    in_place = path.is_dir() and is_vacant(path)
+    temporary = _partial_path(path / path.name if in_place else path)
     try:
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
-        for folder in [*(p for p in temporary.rglob("*") if p.is_dir()), temporary]:
-            sync_folder(folder)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
+        _settle(temporary)
+        if in_place:
+            _move_into(temporary, path, last)
         else:
-            temporary.replace(path)
+            _put(temporary, path, replace)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(path if in_place else path.parent)
+
+
+def follow_link(path: Path) -> Path:
+    """The path a link points to, or the path itself; a link that leads nowhere is refused."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink() or not (target.exists() or target.parent.is_dir()):
+        raise WorkbenchError(
+            f"{path} is a link to {target}, which is not there; mount its disk, or remove the link."
+        )
+    return target
+
+
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing of anybody's: what a killed writer had begun to move into it is taken away."""
+    for moving in folder.glob(f"{PARTIAL_PREFIX}*/{MOVING_FILE}"):
+        for name in json.loads(moving.read_text(encoding="utf-8")):
+            _remove(folder / name)
+        _remove(moving.parent)
+    names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(PARTIAL_PREFIX)}
+    return names <= UNWRITTEN_BY_US
+
+
+def _settle(folder: Path) -> None:
+    """Bring all bytes to the disk, every file as readable as the umask (by the folder's own mode) says."""
+    readable = stat.S_IMODE(folder.stat().st_mode) & 0o666
+    inner = list(folder.rglob("*"))
+    for file in inner:
+        if file.is_file() and not file.is_symlink():
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode | readable != mode:  # safetensors makes files that only their owner may read
+                file.chmod(mode | readable)
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+    for made in [*(entry for entry in inner if entry.is_dir() and not entry.is_symlink()), folder]:
+        sync_folder(made)
+
+
+def _move_into(temporary: Path, path: Path, last: str | None) -> None:
+    """Move what `temporary` holds into the folder `path`, so that a kill in between can be told and undone."""
+    entries = sorted(temporary.iterdir(), key=lambda entry: (entry.name == last, entry.name))
+    write_atomically(temporary / MOVING_FILE, json.dumps([entry.name for entry in entries]))
+    moved: list[Path] = []
+    try:
+        for entry in entries:
+            if entry.name == last:
+                sync_folder(path)
+            entry.replace(path / entry.name)
+            moved.append(path / entry.name)
+    except BaseException:
+        for entry in moved:
+            _remove(entry)
+        raise
+    shutil.rmtree(temporary)
+
+
+def _put(temporary: Path, path: Path, replace: bool) -> None:
+    """Give a folder its name; one that is there goes, or comes back where that fails, or stays where it must."""
+    if not path.exists():
+        try:
+            temporary.replace(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # else another process has just made it
+    if not replace:
+        shutil.rmtree(temporary)
+        return
+    _keep_mode(path, temporary)
+    old = _partial_path(path)
+    path.replace(old)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        old.replace(path)
+        raise
+    shutil.rmtree(old)
+
+
+def _partial_path(path: Path) -> Path:
+    """A name beside `path` that nothing has and that says what it is to become."""
+    return path.with_name(f"{PARTIAL_PREFIX}{path.name}-{secrets.token_hex(4)}")
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    if old.exists():
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
+    """Make a rename inside `folder` survive a power cut, where the file system can promise that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
     finally:
         os.close(descriptor)
 
 
-def remove_partials(folder: Path) -> None:
-    """Delete what killed writers left in `folder` (call it only where no other writer is at work)."""
+def remove_partials(folder: Path, name: str | None = None) -> None:
+    """Delete what killed writers left in `folder`, of what was to be called `name` (default: of everything).
+
+    Call it only where no other writer of it is at work.
+    """
     for leftover in folder.glob(PARTIAL_PREFIX + "*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        if name is None or re.fullmatch(re.escape(PARTIAL_PREFIX + name) + "-[0-9a-f]{8}", leftover.name):
+            _remove(leftover)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -104,8 +211,8 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; a broken one is refused with its name and the place."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WorkbenchError(
             f"{path} is not valid JSON ({error}); restore it or delete it and run again."
         ) from error
@@ -113,20 +220,13 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSONL file, from the byte `start` on; a broken line is refused with its number."""
-    with path.open(encoding="utf-8") as file:
-        file.seek(start)
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise WorkbenchError(f"{path}, line {number}, is not valid JSON ({error.msg}).") from error
-            if not isinstance(row, dict):
-                raise WorkbenchError(
-                    f"{path}, line {number}: expected a JSON object, got {type(row).__name__}."
-                )
-            yield row
+    for number, line in enumerate(iterate_lines(path, start=start), 1):
+        if not line.strip():
+            continue
+        row = parse_json(line, f"{path}, line {number},")
+        if not isinstance(row, dict):
+            raise WorkbenchError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}.")
+        yield row
 
 
 def sha256_file(path: Path) -> str:

@@ -16,9 +16,10 @@ from workbench.activations.engines import Engine, open_engine
 from workbench.activations.planning import Job, make_job, make_plan
 from workbench.activations.store import ActivationStore, open_store
 from workbench.activations.streaming import batch_size, check_dtype, read_rows, set_training
-from workbench.activations.writing import StoreWriter, hold_lock
+from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
 from workbench.files import require_free_space
+from workbench.locks import hold
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.studies.runs import RUN_FILE
@@ -76,7 +77,7 @@ def cache_activations(
     folder = _default_folder(model) if folder is None else Path(folder)
     job = make_job(model, reading, sites, layers, engine, dtype)
     path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
-    with hold_lock(path):
+    with hold(path.parent, path.name, "cached", wait=True):
         if not _is_sound(path):
             if isinstance(model, ModelSource):
                 loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)

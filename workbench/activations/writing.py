@@ -9,7 +9,6 @@ Shapes: P positions, n texts of one shard.
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class StoreWriter:
-    """Completes one store; used by one process at a time, under `hold_lock`.
+    """Completes one store; used by one process at a time, under a lock.
 
     plan: the manifest without its list of shards.
 
@@ -164,24 +163,6 @@ class StoreWriter:
                 journal.flush()
                 os.fsync(journal.fileno())
         self._done[str(entry["file"])] = entry
-
-
-@contextlib.contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
-    """Be the only process that writes the store `path`; waits while another one does.
-
-    The lock is the operating system's and ends with its process, however that dies.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = (path.parent / f".{path.name}.lock").open("a")
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise WorkbenchError(
-            f"{path.parent} cannot be written ({error.strerror}); choose another folder."
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _read_shards(path: Path, plan_digest: str) -> Sequence[dict[str, Any]]:

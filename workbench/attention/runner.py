@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.errors import WorkbenchError, nearest
+from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint, load_model
@@ -124,31 +125,32 @@ def run_attention(
         if found is not None:
             datasets.append(found)
             continue
-        examples = examples or load_examples(run, request)
-        started = time.perf_counter()
-        on = choose_device(device)
-        if tuned is None:
-            model = load_model(checkpoint, device=on, attention="eager")
-        else:
-            step = str(checkpoint.step)
-            model = load_finetuned(run, tuned, which=request.which, base=step, device=on)
-        dataset = analyse(model, examples, request, run)
-        notes = {
-            "seconds": round(time.perf_counter() - started, 2),
-            "entries": len(examples),
-            "attention": "eager",
-        }
-        attrs = make_attrs(
-            kind=KIND,
-            family=request.what,
-            run=run,
-            checkpoint=checkpoint,
-            settings=settings,
-            variant=request.variant,
-            notes=notes,
-        )
-        dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
-        save_result(path, dataset)
+        with making(path, "analysed"):
+            examples = examples or load_examples(run, request)
+            started = time.perf_counter()
+            on = choose_device(device)
+            if tuned is None:
+                model = load_model(checkpoint, device=on, attention="eager")
+            else:
+                step = str(checkpoint.step)
+                model = load_finetuned(run, tuned, which=request.which, base=step, device=on)
+            dataset = analyse(model, examples, request, run)
+            notes = {
+                "seconds": round(time.perf_counter() - started, 2),
+                "entries": len(examples),
+                "attention": "eager",
+            }
+            attrs = make_attrs(
+                kind=KIND,
+                family=request.what,
+                run=run,
+                checkpoint=checkpoint,
+                settings=settings,
+                variant=request.variant,
+                notes=notes,
+            )
+            dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
+            save_result(path, dataset)
         datasets.append(dataset)
     return datasets
 

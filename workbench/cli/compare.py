@@ -47,9 +47,9 @@ def compare(
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.text_tables import make_comparison_table, make_pair_table, make_ratio_table
-    from workbench.studies.runs import open_run
+    from workbench.studies.runs import open_runs
 
-    opened = [open_run(run) for run in {run.resolve(): run for run in runs}.values()]
+    opened = open_runs(runs)
     named = None if adapter == "none" else adapter
     pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)))
     pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value, group=group)

@@ -78,6 +78,12 @@ def finetune(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Replace a finetune of this name.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Replace one of this name only if it is of other weights or settings."
+        ),
+    ] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
@@ -134,6 +140,7 @@ def finetune(
                     questions=own,
                     device=device,
                     again=again,
+                    replace=replace,
                     observer=observer,
                 )
             except Interrupted as stopped:

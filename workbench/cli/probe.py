@@ -99,7 +99,7 @@ def probe(
     from workbench.memory import read_bytes
     from workbench.probing.runner import ProbeRequest, run_probes
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run, select_checkpoints
+    from workbench.studies.runs import open_runs, select_checkpoints
 
     use_threads(threads)
     request = ProbeRequest(
@@ -115,7 +115,7 @@ def probe(
         entries_per_entity=entries_per_entity,
         memory=None if memory is None else read_bytes(memory),
     )
-    opened = [open_run(run) for run in runs]
+    opened = open_runs(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
     made: list[list[xr.Dataset]] = []
     with step_bar(f"{kind.value}-probe", quiet) as bar:

@@ -13,6 +13,7 @@ from workbench.attention.parts import open_parts
 from workbench.entity_view.answers import ask_entities, choose_adapter
 from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
+from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint, load_model
@@ -92,22 +93,23 @@ def run_entity_view(
         if found is not None:
             datasets.append(found)
             continue
-        started = time.perf_counter()
-        if material is None:
-            open_parts(load_model(checkpoint))  # a bidirectional model is refused before the work begins
-            material = _prepare(run, entities, request.seed)
-        dataset = _view(run, checkpoint, request, material, tuned, device)
-        attrs = make_attrs(
-            kind=KIND,
-            family=FAMILY,
-            run=run,
-            checkpoint=checkpoint,
-            settings=settings,
-            variant=request.variant,
-            notes={"seconds": round(time.perf_counter() - started, 2)},
-        )
-        dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
-        save_result(path, dataset)
+        with making(path, "viewed"):
+            started = time.perf_counter()
+            if material is None:
+                open_parts(load_model(checkpoint))  # a bidirectional model is refused before the work begins
+                material = _prepare(run, entities, request.seed)
+            dataset = _view(run, checkpoint, request, material, tuned, device)
+            attrs = make_attrs(
+                kind=KIND,
+                family=FAMILY,
+                run=run,
+                checkpoint=checkpoint,
+                settings=settings,
+                variant=request.variant,
+                notes={"seconds": round(time.perf_counter() - started, 2)},
+            )
+            dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
+            save_result(path, dataset)
         datasets.append(dataset.drop_encoding())
     return datasets
 

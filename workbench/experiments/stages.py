@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
 from workbench.experiments.side_by_side import Job, Whole, run_side_by_side
-from workbench.extraction.finetunes import Finetune, base_checkpoint, list_finetunes, open_finetune
+from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def finetune_stage(steps: int | None = None) -> Stage:
     return Stage(
         "finetuning",
         lambda arm: _finetune(arm) is not None,
-        lambda arm: arm.job(
-            "finetune", str(arm.path), "--method", ADAPTER, *options, *_afresh(arm), "--quiet"
-        ),
+        lambda arm: arm.job("finetune", str(arm.path), "--method", ADAPTER, *options, "--replace", "--quiet"),
     )
 
 
@@ -126,11 +124,6 @@ def _finetune(arm: Arm) -> Finetune | None:
     except WorkbenchError:
         return None
     return finetune
-
-
-def _afresh(arm: Arm) -> list[str]:
-    """The option that replaces a finetune of other weights; one that was interrupted goes on without it."""
-    return ["--again"] if arm.run and any(one.name == ADAPTER for one in list_finetunes(arm.run)) else []
 
 
 def _is_asked(arm: Arm) -> bool:

@@ -5,6 +5,7 @@ Shapes: S halves (train, test), A attributes, N questions.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from workbench.extraction.asking import (
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
+from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
@@ -157,27 +159,28 @@ def evaluate(
         if len(complete) == len(parts):
             whole = complete.pop(request.group)
             return Evaluation(whole, [], {str(group): dataset for group, dataset in complete.items()})
-    chosen_device = choose_device(device)
-    if tuned is None:
-        model = load_model(checkpoint, device=chosen_device)
-    else:
-        model = load_finetuned(run, tuned, which=request.which, device=chosen_device)
-    measured = _measure(run, model, request, questions or run.corpus.questions)
-    datasets = {}
-    for group, part in parts.items():
-        settings, variant = _describe(part, tuned), part.variant
-        attrs = make_attrs(
-            kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=variant
+    with nullcontext() if questions is not None else making(paths[request.group], "asked"):
+        chosen_device = choose_device(device)
+        if tuned is None:
+            model = load_model(checkpoint, device=chosen_device)
+        else:
+            model = load_finetuned(run, tuned, which=request.which, device=chosen_device)
+        measured = _measure(run, model, request, questions or run.corpus.questions)
+        datasets = {}
+        for group, part in parts.items():
+            settings, variant = _describe(part, tuned), part.variant
+            attrs = make_attrs(
+                kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=variant
+            )
+            dataset = measured.make_dataset(None if part is request else group, attrs)
+            datasets[group] = dataset.assign_coords(checkpoint=checkpoint.step)
+            if questions is None:
+                save_result(paths[group], datasets[group])
+        whole = datasets.pop(request.group)
+        wrong = list_wrong_answers(
+            run.tokenizer, run.corpus.entities, measured.asked, measured.chosen, measured.answers
         )
-        dataset = measured.make_dataset(None if part is request else group, attrs)
-        datasets[group] = dataset.assign_coords(checkpoint=checkpoint.step)
-        if questions is None:
-            save_result(paths[group], datasets[group])
-    whole = datasets.pop(request.group)
-    wrong = list_wrong_answers(
-        run.tokenizer, run.corpus.entities, measured.asked, measured.chosen, measured.answers
-    )
-    return Evaluation(whole, wrong, {str(group): dataset for group, dataset in datasets.items()})
+        return Evaluation(whole, wrong, {str(group): dataset for group, dataset in datasets.items()})
 
 
 def make_qa_dataset(

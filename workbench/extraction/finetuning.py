@@ -31,10 +31,8 @@ from workbench.extraction.asking import (
 )
 from workbench.extraction.batches import QuestionBatches
 from workbench.extraction.finetunes import (
-    INFO_FILE,
     Finetune,
     finetunes_folder,
-    open_finetune,
     require_name,
     save_finetune,
 )
@@ -43,15 +41,17 @@ from workbench.extraction.settings import FinetuneSettings
 from workbench.extraction.unfinished import (
     Reached,
     Tensors,
+    drop_other,
     drop_unfinished,
+    find_finished,
     load_reached,
-    require_same,
     save_reached,
     trained_tensors,
     unfinished_folder,
 )
 from workbench.facts.schema import Schema
 from workbench.files import digest_json
+from workbench.locks import hold
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
@@ -78,22 +78,41 @@ def finetune(
     questions: list[Question] | None = None,
     device: str | None = None,
     again: bool = False,
+    replace: bool = False,
     observer: Observer | None = None,
 ) -> Finetune:
     """Finetune a checkpoint and save the result under `finetunes/<name>`; a finished one is not made twice.
 
-    questions: in place of the run's own; those of test entities are never trained on. observer(step, steps, loss)
-    is called after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same
-    call continues.
+    questions: in place of the run's own; those of test entities are never trained on. again: make it anew whatever is
+    there; replace: only where what is there is of other weights or settings. observer(step, steps, loss) is called
+    after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same call
+    continues. Raises Busy while another process makes this very finetune.
     """
     path = finetunes_folder(run) / require_name(settings.name if name is None else name)
     making = _describe(checkpoint, settings, questions)
-    if again:
-        drop_unfinished(unfinished_folder(path))
-    elif (path / INFO_FILE).is_file():
-        found = open_finetune(run, path)
-        require_same(making, _describe_finished(found), path)
+    if not again and (found := find_finished(run, path, making, replace)):
         return found
+    with hold(run.path, f"finetune-{path.name}", f"finetuned ({path.name})"):
+        if again:
+            drop_unfinished(unfinished_folder(path))
+        elif found := find_finished(run, path, making, replace):  # made by another process a moment ago
+            return found
+        if replace:
+            drop_other(unfinished_folder(path), making)
+        return _make(run, checkpoint, settings, path, questions, making, device, observer)
+
+
+def _make(
+    run: Run,
+    checkpoint: Checkpoint,
+    settings: FinetuneSettings,
+    path: Path,
+    questions: list[Question] | None,
+    making: dict[str, Any],
+    device: str | None,
+    observer: Observer | None,
+) -> Finetune:
+    """The finetuning itself, by the one process that holds the lock."""
     asked = make_askable(
         encode_questions(run.tokenizer, questions or run.corpus.questions, run.corpus.schema),
         run.corpus.entities,
@@ -263,12 +282,4 @@ def _describe(
         **json.loads(json.dumps(settings.as_dict())),
         "base weights": checkpoint.weights_digest,
         "own questions": None if questions is None else digest_json([asdict(one) for one in questions]),
-    }
-
-
-def _describe_finished(found: Finetune) -> dict[str, Any]:
-    return {
-        **found.settings,
-        "base weights": found.base_digest,
-        "own questions": found.info["own_questions"] or None,
     }

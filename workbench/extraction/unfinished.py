@@ -15,8 +15,11 @@ import torch
 from torch import nn
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.finetunes import INFO_FILE as FINISHED_FILE
+from workbench.extraction.finetunes import Finetune, open_finetune
 from workbench.extraction.lora import Adapter
 from workbench.files import folder_atomically, read_json, remove_partials, sha256_file, write_json
+from workbench.studies.runs import Run
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
 
 STATE_FILE, INFO_FILE = "state.safetensors", "unfinished.json"
@@ -91,7 +94,7 @@ def load_reached(
     """
     from safetensors.torch import load_file
 
-    remove_partials(folder.parent)
+    remove_partials(folder.parent, folder.name)
     if not (folder / INFO_FILE).is_file():
         return Reached()
     info = read_json(folder / INFO_FILE)
@@ -121,6 +124,31 @@ def load_reached(
 def drop_unfinished(folder: Path) -> None:
     """Delete it: it is finished, or not wanted any more."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_finished(run: Run, path: Path, making: Mapping[str, Any], replace: bool) -> Finetune | None:
+    """What is there already, if it is what is being asked for; another one is refused, or about to be replaced."""
+    if not (path / FINISHED_FILE).is_file():
+        return None
+    found = open_finetune(run, path)
+    if replace and _describe_finished(found) != making:
+        return None
+    require_same(making, _describe_finished(found), path)
+    return found
+
+
+def _describe_finished(found: Finetune) -> dict[str, Any]:
+    return {
+        **found.settings,
+        "base weights": found.base_digest,
+        "own questions": found.info["own_questions"] or None,
+    }
+
+
+def drop_other(folder: Path, making: Mapping[str, Any]) -> None:
+    """Delete it where something else was being made."""
+    if (folder / INFO_FILE).is_file() and read_json(folder / INFO_FILE)["making"] != making:
+        drop_unfinished(folder)
 
 
 def require_same(here: Mapping[str, Any], there: Mapping[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import read_jsonl
+from workbench.text_files import iterate_lines
 
 
 def load_rows(path: Path) -> list[dict[str, Any]]:
@@ -16,11 +17,7 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".csv":
         import csv
 
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                read = [dict(row) for row in csv.DictReader(file)]
-        except UnicodeDecodeError as error:
-            raise WorkbenchError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
+        read = [dict(row) for row in csv.DictReader(iterate_lines(path, newline=""))]
         for number, row in enumerate(read, 1):
             if None in row:
                 raise WorkbenchError(

@@ -13,6 +13,7 @@ from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_set
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
 from workbench.probing.seen_probe import run_seen_probe
+from workbench.results.making import making
 from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run, select_checkpoints
@@ -131,12 +132,13 @@ def run_probes(
             None if request.again else find_result(path, checkpoint.weights_digest, prober.recorded_settings)
         )
         if found is None:
-            found = prober.probe(checkpoint, number)
-            found.attrs["variant"] = request.variant
-            if request.entries_per_entity is not None:
-                notes = json.loads(found.attrs["notes"]) | {"entries_per_entity": request.entries_per_entity}
-                found.attrs["notes"] = json.dumps(notes, sort_keys=True)
-            save_result(path, found)
+            with making(path, "probed"):
+                found = prober.probe(checkpoint, number)
+                found.attrs["variant"] = request.variant
+                if request.entries_per_entity is not None:
+                    notes = json.loads(found.attrs["notes"]) | {"entries_per_entity": request.entries_per_entity}
+                    found.attrs["notes"] = json.dumps(notes, sort_keys=True)
+                save_result(path, found)
         datasets.append(found)
     return datasets
 

@@ -13,6 +13,7 @@ from workbench_models import ModelShape, load_preset
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
+from workbench.text_files import read_text
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
 from workbench.worlds.own.sections import OwnRecipe
@@ -217,7 +218,7 @@ def recipe_to_toml(recipe: Recipe) -> str:
 def _recipe_text(source: str | Path) -> tuple[str, str]:
     path = Path(source)
     if path.is_file():
-        return path.read_text(encoding="utf-8"), str(path)
+        return read_text(path), str(path)
     if str(source) in shipped_recipes():
         resource = importlib.resources.files("workbench").joinpath("recipes", f"{source}.toml")
         return resource.read_text(encoding="utf-8"), str(source)

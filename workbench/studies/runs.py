@@ -1,7 +1,7 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
-from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.files import folder_atomically, follow_link, is_vacant, read_json, sha256_file, write_json
+from workbench.locks import hold
 from workbench.recipes.recipe import Recipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
 from workbench.studies.corpus import (
@@ -119,48 +120,81 @@ def name_apart(runs: Sequence[Run]) -> list[str]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The complete rows of metrics.jsonl; a last line cut short by a kill is left out."""
+    """The complete rows of metrics.jsonl.
+
+    A last line cut short by a kill is left out, and so is what a power cut leaves of a write: NUL bytes. Any other line
+    that is no row is refused with its number.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        hurt, text = b"\0" in line, line.rpartition(b"\0")[2]
+        try:
+            row = json.loads(text) if text.strip() else None
+        except ValueError as error:
+            if hurt:
+                continue
+            raise WorkbenchError(
+                f"{path}, line {number}, is not valid JSON ({error}); restore the file or delete that line."
+            ) from error
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
 
 
 def create_run(recipe: Recipe, folder: Path) -> Run:
     """Make a run's folder with its recipe, corpus and tokenizer, or open it where it exists already.
 
-    A folder that holds a run of another recipe is refused: results of two recipes never mix.
+    A folder that holds a run of another recipe is refused: results of two recipes never mix. An empty folder is filled
+    in place, by one process at a time.
     """
+    folder = follow_link(folder) if not folder.exists() else folder
     if (folder / RUN_FILE).is_file():
-        run = open_run(folder)
-        if recipe.own is not None and recipe.own.digest is None:
-            recipe = resolve_recipe(recipe, make_corpus(recipe))
-        if run.recipe.digest != recipe.digest:
-            raise WorkbenchError(
-                f"{folder} holds a run of another recipe ({_first_difference(run.recipe, recipe)}); "
-                "give --out another folder, or delete this one."
-            )
-        return run
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        return _open_same(recipe, folder)
+    if not folder.exists():
+        _fill(recipe, folder)
+        return _open_same(recipe, folder)
+    if not folder.is_dir() or not is_vacant(folder):
         raise WorkbenchError(
             f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder."
         )
+    with hold(folder, "train", "made"):
+        if not (folder / RUN_FILE).is_file():
+            _fill(recipe, folder)
+    return _open_same(recipe, folder)
+
+
+def _fill(recipe: Recipe, folder: Path) -> None:
     from workbench.tokens.tokenizers import make_tokenizer
 
     corpus = make_corpus(recipe)
     recipe = resolve_recipe(recipe, corpus)
-    with folder_atomically(folder) as partial:
+    with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
         save_corpus_recipe(partial / "corpus", corpus)
         make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
         identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
-    return open_run(folder)
+
+
+def _open_same(recipe: Recipe, folder: Path) -> Run:
+    run = open_run(folder)
+    if recipe.own is not None and recipe.own.digest is None:
+        recipe = resolve_recipe(recipe, make_corpus(recipe))
+    if run.recipe.digest != recipe.digest:
+        raise WorkbenchError(
+            f"{folder} holds a run of another recipe ({_first_difference(run.recipe, recipe)}); "
+            "give --out another folder, or delete this one."
+        )
+    return run
 
 
 def open_run(folder: Path | str) -> Run:
     """Open an existing run; a folder that is none is refused with what would make one."""
     folder = Path(folder)
+    if folder.name in ("", ".."):  # `.` has no name of its own
+        folder = folder.resolve()
     if not (folder / RUN_FILE).is_file():
         raise WorkbenchError(
             f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`."
@@ -172,6 +206,11 @@ def open_run(folder: Path | str) -> Run:
             "restore it, or train the changed recipe into a folder of its own."
         )
     return Run(folder, load_recipe(recipe_file))
+
+
+def open_runs(folders: Iterable[Path | str]) -> list[Run]:
+    """Open several runs; one that is reached twice (by a link, by two spellings) is there once."""
+    return [open_run(folder) for folder in {Path(folder).resolve(): folder for folder in folders}.values()]
 
 
 def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -> list[Checkpoint]:

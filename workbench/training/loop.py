@@ -9,7 +9,7 @@ threads).
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.locks import Lock, hold
 from workbench.recipes.recipe import Recipe
 from workbench.seeds import seed_torch
 from workbench.studies.runs import Run, create_run
@@ -53,7 +54,8 @@ def train(
     """Train a recipe into a run folder and return the run.
 
     A finished run is returned as it is. An unfinished one is continued with `resume`, and refused without it.
-    Raises Interrupted after SIGINT or SIGTERM, when a checkpoint has been saved.
+    Raises Interrupted after SIGINT or SIGTERM, when a checkpoint has been saved, and Busy while another process trains
+    this run.
     """
     device = local_device(choose_device(device))
     workers = join_workers(device)
@@ -62,12 +64,15 @@ def train(
         run = _open_or_create(recipe, folder, workers)
         if run.status["state"] == "finished":
             return run
-        if run.checkpoints and not resume:
-            raise WorkbenchError(
-                f"{folder} holds an unfinished run (step {run.checkpoints[-1].step}); "
-                "add --resume to continue it, or give --out another folder."
-            )
-        _Training(run, device, workers, observer).run_to_end()
+        with hold(run.path, "train", "trained") if workers.writes else nullcontext() as lock:
+            if run.status["state"] == "finished":
+                return run  # by another process, a moment ago
+            if run.checkpoints and not resume:
+                raise WorkbenchError(
+                    f"{folder} holds an unfinished run (step {run.checkpoints[-1].step}); "
+                    "add --resume to continue it, or give --out another folder."
+                )
+            _Training(run, device, workers, observer, lock).run_to_end()
         return run
     finally:
         leave_workers(workers)
@@ -99,8 +104,11 @@ def _open_or_create(recipe: Recipe, folder: Path, workers: Workers) -> Run:
 class _Training:
     """One process's part in training one run."""
 
-    def __init__(self, run: Run, device: str, workers: Workers, observer: Observer | None) -> None:
+    def __init__(
+        self, run: Run, device: str, workers: Workers, observer: Observer | None, lock: Lock | None
+    ) -> None:
         recipe, tokenizer = run.recipe, run.tokenizer
+        self.lock = lock  # of the process that writes
         self.run, self.device, self.workers, self.observer = run, device, workers, observer
         self.data: TrainingData = encode_run(run)
         self.steps = count_steps(recipe, self.data.entries, len(self.data.entities))
@@ -190,6 +198,7 @@ class _Training:
             kind: first_token_accuracy(self.model, statements, self.execution, mask_id)
             for kind, statements in self.data.statements(final).items()
         }
+        self._require_lock()
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
         self.state.metrics.append(row)
 
@@ -215,12 +224,18 @@ class _Training:
             "precision": self.execution.precision,
             "device": self.device,
         }
+        self._require_lock()
         try:
             save_state(self.run, self.state, step, info, last=step == self.steps or reason == "interrupt")
         except WorkbenchError:
             with suppress(OSError):  # the disk is full
                 self._write_state("interrupted")
             raise
+
+    def _require_lock(self) -> None:
+        """End here where another process has taken over, since this one stood still for minutes."""
+        if self.lock:
+            self.lock.require()
 
     def _make_meter(self) -> ProgressMeter:
         config = self.model.config
@@ -235,6 +250,7 @@ class _Training:
 
     def _write_state(self, state: str) -> None:
         if self.workers.writes:
+            self._require_lock()
             self.run.set_status(state=state, steps=self.steps, execution=self.execution.describe())
 
 

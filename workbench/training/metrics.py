@@ -35,7 +35,9 @@ Observer = Callable[[Progress], None]
 
 def write_progress(folder: Path, progress: Mapping[str, Any]) -> None:
     """Replace a run's progress.json; a full disk is no reason to stop."""
-    temporary = folder / f"{PARTIAL_PREFIX}progress"  # replaced every second, so not worth an fsync
+    temporary = (
+        folder / f"{PARTIAL_PREFIX}progress-{os.getpid():08x}"
+    )  # replaced every second, so not worth an fsync
     try:
         temporary.write_text(json.dumps(progress))
         temporary.replace(folder / PROGRESS_FILE)

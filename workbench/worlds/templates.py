@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
+from workbench.text_files import read_text
 
 __all__ = ["Piece", "Sentence", "Template", "load_templates", "parse_template", "shortest"]
 
@@ -179,9 +180,9 @@ def load_templates(folder: Path | Traversable, schema: Schema) -> dict[str, tupl
 
 def _read_lines(source: Path | Traversable, name: str) -> list[str]:
     try:
-        text = (source / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"cannot read {source / name} as UTF-8 text: {error}") from error
+        text = (source / name).read_text(encoding="utf-8") if folder is None else read_text(folder / name)
+    except OSError as error:
+        raise WorkbenchError(f"{source / name} cannot be read ({error.strerror}).") from error
     if not text.strip():
         raise WorkbenchError(f"{source / name} is empty; write one template per line")
     return [line for line in text.splitlines() if line.strip()]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from workbench.errors import WorkbenchError
+from workbench.text_files import read_text
 
 POOL_FILES: dict[str, str] = {
     "first_name": "first_name.txt",
@@ -96,10 +97,7 @@ def _read_lines(folder: Path | None, file: str) -> list[str]:
             raise WorkbenchError(
                 f"The pool folder {folder} has no file {file}; it needs {', '.join(POOL_FILES.values())}."
             )
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise WorkbenchError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+        text = read_text(path)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise WorkbenchError(f"The pool file {file} is empty; it needs one value a line.")

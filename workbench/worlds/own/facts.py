@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.text_files import read_text
 from workbench.facts.entities import PRONOUNS
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
 from workbench.worlds.sections import Section
@@ -64,8 +65,8 @@ def load_facts(folder: Path) -> Facts:
             f"The folder {folder} has no {FACTS_FILE}; `workbench data {folder} --init` writes one to start from."
         )
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise WorkbenchError(f"{path} is not valid TOML: {error}.") from error
     try:
         file = FactsFile.model_validate(content)

@@ -1,0 +1,180 @@
+"""Files and folders are whole or absent, and lie where, and as readable as, their owner wants them."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.files import PARTIAL_PREFIX, folder_atomically, is_vacant, remove_partials, write_atomically
+
+
+@pytest.fixture
+def umask():
+    """Set the process's umask for a test."""
+    before = os.umask(0)
+    os.umask(before)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def fill(path: Path, content: str = "new", **options: object) -> None:
+    with folder_atomically(path, **options) as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "a.txt").write_text(content)
+        (partial / "last.txt").write_text(content)
+
+
+def test_new_files_and_folders_are_as_readable_as_the_umask_says(tmp_path, umask):
+    for mask, of_files, of_folders in ((0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)):
+        umask(mask)
+        where = tmp_path / f"{mask:o}"
+        fill(where / "made")
+        write_atomically(where / "file.txt", "x")
+        with folder_atomically(where / "private") as partial:
+            descriptor = os.open(partial / "weights", os.O_CREAT, 0o600)  # as safetensors makes its files
+            os.close(descriptor)
+        assert [mode(where / name) for name in ("file.txt", "made/inner/a.txt", "private/weights")] == [
+            of_files
+        ] * 3
+        assert [mode(where / name) for name in ("made", "made/inner")] == [of_folders] * 2
+
+
+def test_what_is_replaced_keeps_its_mode(tmp_path):
+    write_atomically(tmp_path / "file.txt", "old")
+    (tmp_path / "file.txt").chmod(0o640)
+    write_atomically(tmp_path / "file.txt", "new")
+    assert mode(tmp_path / "file.txt") == 0o640 and (tmp_path / "file.txt").read_text() == "new"
+    fill(tmp_path / "folder", "old")
+    (tmp_path / "folder").chmod(0o2770)
+    fill(tmp_path / "folder")
+    assert mode(tmp_path / "folder") == 0o2770 and (tmp_path / "folder/last.txt").read_text() == "new"
+
+
+def test_links_are_followed(tmp_path):
+    disk, here = tmp_path / "disk", tmp_path / "here"
+    for folder in (disk / "empty", disk / "full", here):
+        folder.mkdir(parents=True)
+    (disk / "full/old.txt").write_text("old")
+    for name in ("empty", "full", "absent", "file.json"):
+        (here / name).symlink_to(disk / name)
+    write_atomically(here / "file.json", "{}")
+    for name in ("empty", "full", "absent"):
+        fill(here / name)
+        assert sorted(entry.name for entry in (disk / name).iterdir()) == ["inner", "last.txt"]
+    assert (disk / "file.json").read_text() == "{}"
+    assert all(entry.is_symlink() for entry in here.iterdir())
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "unmounted/run")
+    with pytest.raises(WorkbenchError) as told:
+        fill(tmp_path / "run")
+    assert str(told.value) == (
+        f"{tmp_path}/run is a link to {tmp_path}/unmounted/run, which is not there; mount its disk, or remove the link."
+    )
+
+
+def test_an_empty_folder_is_filled_in_place_and_nothing_else_appears(tmp_path):
+    (tmp_path / "volume/lost+found").mkdir(parents=True)
+    inode = (tmp_path / "volume").stat().st_ino
+    fill(tmp_path / "volume", last="last.txt")
+    assert (tmp_path / "volume").stat().st_ino == inode
+    assert sorted(e.name for e in (tmp_path / "volume").iterdir()) == ["inner", "last.txt", "lost+found"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["volume"]
+
+
+@pytest.mark.parametrize("existing", ["absent", "empty", "full"])
+def test_after_an_error_nothing_is_left_behind(existing, tmp_path):
+    if existing != "absent":
+        (tmp_path / "run").mkdir()
+    if existing == "full":
+        (tmp_path / "run/mine").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RuntimeError), folder_atomically(tmp_path / "run") as partial:
+        (partial / "half").write_text("half")
+        raise RuntimeError
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_of_two_that_make_the_same_folder_the_first_stays(tmp_path):
+    with folder_atomically(tmp_path / "run", replace=False) as partial:
+        (partial / "of").write_text("the second")
+        fill(tmp_path / "run", "of the first")
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["inner", "last.txt"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from workbench.files import folder_atomically
+moves, real = int(sys.argv[2]), Path.replace
+def replace(self, target):
+    global moves
+    if self.name != ".moving.json" and not self.name.startswith(".partial-.moving"):
+        moves -= 1
+        if moves < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, target)
+Path.replace = replace
+with folder_atomically(Path(sys.argv[1]), last="run.json") as partial:
+    for name in ("a", "b", "run.json"):
+        (partial / name).write_text(name)
+"""
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2, 3])
+def test_a_kill_while_it_is_filled_in_place_leaves_a_folder_that_can_be_filled_again(moves, tmp_path):
+    root = Path(__file__).parents[2]
+    (tmp_path / "run").mkdir()
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(moves)]
+    subprocess.run(words, env=os.environ | {"PYTHONPATH": str(root)}, check=False)
+    assert (tmp_path / "run/run.json").exists() == (moves == 3)
+    if moves < 3:
+        assert is_vacant(tmp_path / "run")
+        fill(tmp_path / "run")
+        assert {"inner", "last.txt"} == {
+            e.name for e in (tmp_path / "run").iterdir() if PARTIAL_PREFIX not in e.name
+        }
+
+
+def test_only_the_leavings_of_one_name_are_taken_away(tmp_path):
+    for name in ("lora-0123abcd", "lora-8-0123abcd", "other-0123abcd"):
+        (tmp_path / f"{PARTIAL_PREFIX}{name}").mkdir()
+    remove_partials(tmp_path, "lora")
+    assert sorted(e.name for e in tmp_path.iterdir()) == [
+        f"{PARTIAL_PREFIX}lora-8-0123abcd",
+        f"{PARTIAL_PREFIX}other-0123abcd",
+    ]
+    remove_partials(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode != 0
+    if sys.platform == "linux"
+    else True,
+    reason="mounting a volume needs Linux's user namespaces",
+)
+def test_a_mounted_volume_is_filled_in_place(tmp_path):
+    (tmp_path / "volume").mkdir()
+    script = (
+        f"mount -t tmpfs none '{tmp_path}/volume' && '{sys.executable}' -c \"from pathlib import Path\n"
+        f"from workbench.files import folder_atomically\n"
+        f"with folder_atomically(Path('{tmp_path}/volume')) as p: (p / 'run.json').write_text('x')\" "
+        f"&& ls '{tmp_path}/volume'"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "run.json\n"), done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["volume"]

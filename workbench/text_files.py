@@ -1,0 +1,89 @@
+"""The one reader of text files that people bring: what is no whole UTF-8 text is refused by file, line and byte.
+
+A byte order mark at the start is left out, as editors on Windows write one. Recipes, pools, templates, tables,
+questions and corpora all come through here.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+
+OTHER_ENCODINGS = {
+    b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}  # fmt: skip
+
+
+def read_text(path: Path) -> str:
+    """A file's whole text, its line ends as `\\n`."""
+    return "".join(iterate_lines(path))
+
+
+def iterate_lines(path: Path, *, newline: str | None = None, start: int = 0) -> Iterator[str]:
+    """Yield a file's lines with their ends; newline: as `open` takes it (a reader of CSV needs `""`); start: from that
+    byte on.
+
+    Raises WorkbenchError for bytes that are no UTF-8, for a file that ends in half a character, and for NUL bytes
+    (what a power cut leaves of a write).
+    """
+    try:
+        with path.open(encoding="utf-8" if start else "utf-8-sig", newline=newline) as file:
+            file.seek(start)
+            for number, line in enumerate(file, 1):
+                if "\0" in line:
+                    raise _refusal_of_nul(path, number)
+                yield line
+    except UnicodeDecodeError:
+        raise _refusal_of_bytes(path) from None
+
+
+def parse_json(text: str, where: str) -> Any:
+    """JSON as Python values; half a character (`"\\ud83d"`, which no file can hold) is refused too."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WorkbenchError(f"{where} is not valid JSON ({error.msg}).") from error
+    except RecursionError as error:
+        raise WorkbenchError(f"{where} is not valid JSON (nested too deeply).") from error
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            raise WorkbenchError(
+                f"{where} holds half a character (\\u{ord(half):04x} without its other half); write the whole one."
+            ) from error
+    return value
+
+
+def _refusal_of_nul(path: Path, number: int) -> WorkbenchError:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if name := _other_encoding(start):
+        return WorkbenchError(f"{path} is {name}, not UTF-8; save it as UTF-8.")
+    return WorkbenchError(
+        f"{path}, line {number}, holds NUL bytes, which no text has (a power cut leaves them); restore the file."
+    )
+
+
+def _refusal_of_bytes(path: Path) -> WorkbenchError:
+    """The sentence for a file that does not decode, with the first byte at fault and its line."""
+    content = path.read_bytes()
+    if name := _other_encoding(content[:4]):
+        return WorkbenchError(f"{path} is {name}, not UTF-8; save it as UTF-8.")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start}, line {content[: error.start].count(10) + 1}"
+        if error.reason == "unexpected end of data":
+            return WorkbenchError(
+                f"{path} ends in half a character ({where}): it was cut short; save or fetch it again."
+            )
+        return WorkbenchError(f"{path} is not UTF-8 ({where}); save it as UTF-8.")
+    return WorkbenchError(f"{path} was written while it was read; run the command again.")
+
+
+def _other_encoding(start: bytes) -> str | None:
+    return next((name for mark, name in OTHER_ENCODINGS.items() if start.startswith(mark)), None)
