@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.lora import Adapter, merge
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.locks import hold
 from workbench.studies.checkpoints import (
     Checkpoint,
     checkpoint_name,
@@ -215,15 +216,16 @@ def merge_finetune(run: Run, finetune: Finetune) -> list[Checkpoint]:
 
     Afterwards the finetune's folder is a run: it can be cached, probed and looked at like any other.
     """
-    present = {checkpoint.step for checkpoint in finetune.checkpoints}
-    for which in ("best", "last"):
-        step = finetune.step(which)
-        if step not in present:
-            model = load_finetuned(run, finetune, which=which)
-            _save_model(run, base_checkpoint(run, finetune), finetune.path, model, step, finetune.name)
-            present.add(step)
-    if not (finetune.path / RUN_FILE).is_file():
-        _make_run(run, finetune.path)
+    with hold(run.path, f"finetune-{finetune.name}", f"finetuned ({finetune.name})"):
+        present = {checkpoint.step for checkpoint in finetune.checkpoints}
+        for which in ("best", "last"):
+            step = finetune.step(which)
+            if step not in present:
+                model = load_finetuned(run, finetune, which=which)
+                _save_model(run, base_checkpoint(run, finetune), finetune.path, model, step, finetune.name)
+                present.add(step)
+        if not (finetune.path / RUN_FILE).is_file():
+            _make_run(run, finetune.path)
     return finetune.checkpoints
 
 

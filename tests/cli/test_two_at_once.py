@@ -1,0 +1,167 @@
+"""Two of everything, at random moments: one works, the other says who works, and all there is is whole."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.training.micro_runs import PLANNED, micro_recipe, weights_of
+from workbench.files import PARTIAL_PREFIX
+from workbench.recipes.recipe import recipe_to_toml
+from workbench.results.storing import load_result
+from workbench.studies.runs import Run, open_run
+from workbench.training.loop import train
+
+# One process imports everything and forks: a pair of commands each time, the second a moment after the first.
+PAIRS = """
+import json, os, sys, time
+import torch, transformers.models.gpt_neox.modeling_gpt_neox, sklearn.linear_model
+import workbench.probing.runner, workbench.extraction.finetuning, workbench.figures.tables
+from workbench.cli import main
+
+torch.set_num_threads(1)
+def start(words, log):
+    if pid := os.fork():
+        return pid
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.argv = ["workbench", *words]
+    code = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+for line in sys.stdin:
+    words, wait, logs = json.loads(line)
+    pids = [start(words, logs[0])]
+    time.sleep(wait)
+    pids.append(start(words, logs[1]))
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]), flush=True)
+"""
+
+
+class Pairs:
+    """Runs a command twice at once; tells both exit statuses and what each said."""
+
+    def __init__(self, folder: Path) -> None:
+        root = Path(__file__).parents[2]
+        environment = os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}:{root / 'app'}"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
+        self.process = subprocess.Popen([sys.executable, "-c", PAIRS], env=environment, **pipes)
+        self.folder = folder
+
+    def run(self, words: Sequence[object], wait: float) -> list[tuple[int, str]]:
+        logs = [str(self.folder / f"{i}.log") for i in range(2)]
+        print(json.dumps([[str(word) for word in words], wait, logs]), file=self.process.stdin, flush=True)
+        codes = json.loads(self.process.stdout.readline())
+        return [(code, Path(log).read_text()) for code, log in zip(codes, logs, strict=True)]
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    made = Pairs(tmp_path)
+    yield made
+    made.close()
+
+
+def times(few: int, many: int):
+    """So many times in the normal tests, and so many among the slow ones."""
+    return pytest.mark.parametrize("number", [few, pytest.param(many, marks=pytest.mark.slow)])
+
+
+def check(told: list[tuple[int, str]], doing: str) -> bool:
+    """One has worked at least; one that has not said who does. Returns whether they met."""
+    assert 0 in [code for code, _ in told], told
+    for code, said in told:
+        assert "Traceback" not in said, said
+        if code:
+            assert code == 1 and f"is being {doing}" in said and "by process" in said, said
+    return any(code for code, _ in told)
+
+
+def is_tidy(folder: Path) -> bool:
+    return not [path for path in folder.rglob(".*") if path.name.startswith((PARTIAL_PREFIX, ".locks"))]
+
+
+@times(4, 50)
+def test_two_trainers_of_one_run(number, tmp_path, pairs):
+    (tmp_path / "micro.toml").write_text(recipe_to_toml(micro_recipe()))
+    whole = train(micro_recipe(), tmp_path / "whole", device="cpu")
+    rng, met = random.Random(0), 0
+    for i in range(number):
+        run = tmp_path / f"run{i}"
+        if i % 3 == 1:
+            run.mkdir()
+        told = pairs.run(
+            ["train", "micro.toml", "--out", run, "--resume", "--quiet"], rng.uniform(0, 0.4) * (i % 4 > 0)
+        )
+        met += check(told, "trained") if i % 3 != 1 else check(told, "")
+        made = open_run(run)
+        assert made.status["state"] == "finished" and is_tidy(run)
+        assert weights_of(made) == weights_of(whole) and [c.step for c in made.checkpoints] == PLANNED
+        assert made.metrics() == whole.metrics()
+    assert met >= number // 3
+
+
+@times(2, 50)
+def test_two_finetunes_of_one_name(number, tmp_path, pairs):
+    run = train(micro_recipe(), tmp_path / "run", device="cpu")
+    rng, met, digests = random.Random(1), 0, set()
+    for i in range(number):
+        words = ["finetune", run.path, "--steps", 12, "--name", f"tuned{i}", "--quiet", "--evaluate-every", 3]
+        met += check(pairs.run(words, rng.uniform(0, 0.3) * (i % 4 > 0)), f"finetuned (tuned{i})")
+        info = json.loads((run.path / f"finetunes/tuned{i}/finetune.json").read_text())
+        assert [row["step"] for row in info["measurements"]] == [3, 6, 9, 12] and is_tidy(run.path)
+        digests.add(json.dumps(info["sha256"]))
+    assert len(digests) == 1 and met >= number // 3
+
+
+@times(2, 50)
+def test_two_probes_of_one_run(number, tmp_path, pairs):
+    run: Run = train(micro_recipe(), tmp_path / "run", device="cpu")
+    rng, met, results = random.Random(2), 0, set()
+    for i in range(number):
+        for file in run.results_folder.rglob("*.nc") if run.results_folder.is_dir() else ():
+            file.unlink()
+        words = ["probe", run.path, "--checkpoints", "all", "--steps", 8, "--quiet"]
+        met += check(pairs.run(words, rng.uniform(0, 0.4) * (i % 4 > 0)), "probed (p-embedding")
+        # the one that was told ends; whoever worked has made all from where it worked on
+        assert check(pairs.run(words, 3), "probed") is False
+        files = sorted(run.results_folder.rglob("*.nc"))
+        assert [file.stem for file in files] == [f"step-{step:08d}" for step in PLANNED] and is_tidy(run.path)
+        results.add(tuple(load_result(file)["accuracy"].values.tobytes() for file in files))
+    assert len(results) == 1 and met >= number // 3
+
+
+def test_finetunes_of_different_names_do_not_touch_one_another(tmp_path, pairs):
+    run = train(micro_recipe(), tmp_path / "run", device="cpu")
+    second = Pairs(tmp_path)
+    try:
+        words = ["finetune", run.path, "--steps", 12, "--quiet", "--evaluate-every", 1]
+        started = time.monotonic()
+        print(
+            json.dumps([[*map(str, words), "--name", "a"], 0, ["a0", "a1"]]),
+            file=second.process.stdin,
+            flush=True,
+        )
+        told = pairs.run([*words, "--name", "b"], 0)
+        assert check(told, "finetuned (b)"), time.monotonic() - started
+        assert 0 in json.loads(second.process.stdout.readline())
+    finally:
+        second.close()
+    assert sorted(path.name for path in (run.path / "finetunes").iterdir()) == ["a", "b"]
