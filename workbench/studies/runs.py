@@ -155,12 +155,13 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
     if not folder.exists():
         _fill(recipe, folder)
         return _open_same(recipe, folder)
-    if not folder.is_dir() or not is_vacant(folder):
-        raise WorkbenchError(
-            f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder."
-        )
+    taken = f"{folder} exists and is not a run (it has no {RUN_FILE}); give --out another folder."
+    if not folder.is_dir():
+        raise WorkbenchError(taken)
     with hold(folder, "train", "made"):
         if not (folder / RUN_FILE).is_file():
+            if not is_vacant(folder):
+                raise WorkbenchError(taken)
             _fill(recipe, folder)
     return _open_same(recipe, folder)
 

@@ -180,7 +180,9 @@ def load_templates(folder: Path | Traversable, schema: Schema) -> dict[str, tupl
 
 def _read_lines(source: Path | Traversable, name: str) -> list[str]:
     try:
-        text = (source / name).read_text(encoding="utf-8") if folder is None else read_text(folder / name)
+        text = (
+            read_text(Path(source) / name) if isinstance(source, Path) else (source / name).read_text("utf-8")
+        )
     except OSError as error:
         raise WorkbenchError(f"{source / name} cannot be read ({error.strerror}).") from error
     if not text.strip():
