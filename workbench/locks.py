@@ -92,8 +92,7 @@ def hold(folder: Path, name: str, doing: str, *, wait: bool = False) -> Iterator
             pause = min(2 * pause, 10 * ASK_SECONDS)
     except OSError as error:
         raise WorkbenchError(
-            f"{folder} cannot be written ({error.strerror}); free space, change its permissions, "
-            "or choose another folder."
+            f"{folder} cannot be written ({error.strerror}); choose another folder."
         ) from error
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(file, ended), name="lock-beat", daemon=True)
@@ -108,7 +107,7 @@ def hold(folder: Path, name: str, doing: str, *, wait: bool = False) -> Iterator
 
 def _claim(file: Path) -> Owner | None:
     """Make the lock file ours, after taking away one whose owner is gone; None while another one holds it."""
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     owner = _this_process()
     draft = file.with_name(f".{owner.token}")
     try:

@@ -153,7 +153,7 @@ def spoil(file: str, text: str | bytes | None) -> Callable[[Path], object]:
             spoil("company.txt", "Acme; Boston, MA\nAcme; Ames, IA\n"),
             "lists 'Acme' twice; a company has one city.",
         ),
-        (spoil("city.txt", b"Z\xfcrich\n"), r"city.txt is not UTF-8 \(byte 1\); save it as UTF-8."),
+        (spoil("city.txt", b"Z\xfcrich\n"), r"city.txt is not UTF-8 \(byte 1, line 1\); save it as UTF-8."),
     ],
 )
 def test_faulty_pools_are_refused(pool_folder: Path, change: Callable[[Path], object], message: str) -> None:

@@ -283,7 +283,7 @@ def test_a_bad_folder_is_refused_by_file_name(folder: Path) -> None:
     major = folder / "major.txt"
     for content, problem in [
         (b"\n \n", "major.txt is empty"),
-        (b"\xff\xfe", "cannot read .*major.txt as UTF-8 text"),
+        (b"\xff\xfe", "major.txt is UTF-16, not UTF-8; save it as UTF-8"),
         (b"{subject} chose {value}.\n" * 2, "major.txt has '{subject} chose {value}.' more than once"),
         (b"{subject} chose.\n", "major template '{subject} chose.': expected {value} exactly once"),
     ]:
