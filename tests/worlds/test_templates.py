@@ -291,5 +291,5 @@ def test_a_bad_folder_is_refused_by_file_name(folder: Path) -> None:
         with pytest.raises(WorkbenchError, match=problem):
             load_templates(folder, SCHEMA)
     major.unlink()
-    with pytest.raises(WorkbenchError, match=r"cannot read .*major\.txt"):
+    with pytest.raises(WorkbenchError, match=r"major\.txt cannot be read \(No such file"):
         load_templates(folder, SCHEMA)

@@ -136,7 +136,9 @@ def run_probes(
                 found = prober.probe(checkpoint, number)
                 found.attrs["variant"] = request.variant
                 if request.entries_per_entity is not None:
-                    notes = json.loads(found.attrs["notes"]) | {"entries_per_entity": request.entries_per_entity}
+                    notes = json.loads(found.attrs["notes"]) | {
+                        "entries_per_entity": request.entries_per_entity
+                    }
                     found.attrs["notes"] = json.dumps(notes, sort_keys=True)
                 save_result(path, found)
         datasets.append(found)
