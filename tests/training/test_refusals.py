@@ -105,7 +105,7 @@ def test_an_unfinished_run_wants_resume(tmp_path: Path) -> None:
         ),
         (
             {"people__number": 200_000},
-            r"200000 entities need at least 400000 possible full names, but the pools give",
+            r"200000 people need at least 400000 possible full names, but the pools give",
         ),
     ],
 )

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.text_files import read_text
 from workbench.facts.entities import PRONOUNS
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
+from workbench.text_files import read_text
 from workbench.worlds.sections import Section
 
 FACTS_FILE = "facts.toml"
