@@ -19,7 +19,7 @@ import torch
 from workbench.extraction.asking import make_answer_book, make_askable
 from workbench.extraction.finetunes import load_finetuned, open_finetune
 from workbench.extraction.generation import generate
-from workbench.studies.checkpoints import load_model
+from workbench.studies.loading import load_model
 from workbench.studies.runs import open_run
 from workbench.tokens.encoding import encode_questions
 

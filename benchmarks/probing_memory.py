@@ -57,7 +57,7 @@ def run_step(step: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]
     from workbench.probing.cached_probe import make_cached_task, run_cached_probe
     from workbench.probing.layer_features import find_features
     from workbench.probing.p_probe import make_p_probe_data
-    from workbench.studies.checkpoints import load_model
+    from workbench.studies.loading import load_model
     from workbench.studies.runs import open_run
 
     torch.set_num_threads(options["threads"])

@@ -5,7 +5,7 @@ entities.
 
 The first half plays the stranger: with nothing but transformers it trains a small GPT-NeoX (Pythia's
 architecture) on sentences about towns and saves it every now and then. The second half is what you would
-write for a series of your own, or with `find_sources("EleutherAI/pythia-70m", revisions=["step0", "step1000",
+write for a series of your own, or with `find_series("EleutherAI/pythia-70m", revisions=["step0", "step1000",
 "step143000"])` for a public one.
 """
 
@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from workbench.activations import cache_series, find_series_faults, find_sources, read_table
-from workbench.studies.loading import load_source_tokenizer
+from workbench.activations import cache_series, find_series, find_series_faults, read_table
+from workbench.tokens.opening import load_tokenizer
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 series = folder / "series"
@@ -71,12 +71,12 @@ for step in range(201):
 # --- your part: sources, texts with places to read, activations, probes
 # -----------------------------------------------
 
-sources = find_sources(series, "all")
+sources = find_series(series, "all")
 print("faults of the series:", find_series_faults(sources) or "none")
 
 reading = read_table(
     towns,
-    load_source_tokenizer(sources[0]),
+    load_tokenizer(sources[0].path),
     template="Entities from {town} are citizens of {country} .",
     at=["before:town", "end:town", "before:country"],
 )

@@ -21,7 +21,8 @@ from workbench.attention import choose_entries, make_examples
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.roles import expand_role
 from workbench.attention.shares import measure_shares
-from workbench.studies.checkpoints import load_model, save_checkpoint
+from workbench.studies.checkpoints import save_checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import create_run
 
 # An untrained model, so that this takes seconds; larger weights, or every head would look everywhere alike. For your

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from workbench.recipes.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
     from workbench.report import write_report
     from workbench.results.storing import export, list_results, load_results, save_result, to_dataframe
-    from workbench.studies.checkpoints import Checkpoint, load_model
+    from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.corpus import Corpus, load_corpus, make_corpus
+    from workbench.studies.loading import load_model
     from workbench.studies.runs import Run, create_run, open_run
     from workbench.training.loop import train
 
@@ -44,7 +45,7 @@ _PLACES = {
     "iterate_activations": "activations",
     "list_results": "results.storing",
     "load_corpus": "studies.corpus",
-    "load_model": "studies.checkpoints",
+    "load_model": "studies.loading",
     "load_recipe": "recipes.recipe",
     "load_results": "results.storing",
     "make_corpus": "studies.corpus",

@@ -14,3 +14,10 @@ def nearest(word: str, choices: list[str] | tuple[str, ...]) -> str:
 
     matches = get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message without its full stop, with the next where it only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    return said.rstrip(".")

@@ -23,6 +23,7 @@ from workbench.text_files import iterate_lines, parse_json
 PARTIAL_PREFIX = ".partial-"
 MOVING_FILE = ".moving.json"
 UNWRITTEN_BY_US = {"lost+found", ".locks"}
+LFS_POINTER = b"version https://git-lfs"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -227,6 +228,16 @@ def read_jsonl(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise WorkbenchError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}.")
         yield row
+
+
+def refuse_pointer(path: Path) -> Path:
+    """The file itself; a git LFS pointer that stands in its place is refused."""
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise WorkbenchError(
+                f"{path} is a git LFS pointer, not the file itself; fetch it with `git lfs pull`."
+            )
+    return path
 
 
 def sha256_file(path: Path) -> str:

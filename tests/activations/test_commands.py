@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 import typer
-from tests.activations.test_table import CAPITALS, TEMPLATE, make_bpe
 from typer.testing import CliRunner
 from workbench_models import ModelShape, make_model
 
 from tests.activations.tiny_models import CONFIGS
+from tests.tokens.test_table import CAPITALS, TEMPLATE, make_bpe
 from workbench.activations import open_store, read_run
 from workbench.cli.cache_acts import cache_acts
 from workbench.cli.sites import sites

@@ -17,8 +17,9 @@ from workbench.activations.store import ActivationStore, open_store
 from workbench.activations.streaming import iterate_activations
 from workbench.activations.verify import find_store_faults
 from workbench.errors import WorkbenchError
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
-from workbench.studies.series import ModelSource, find_sources
+from workbench.studies.series import find_series
 from workbench.tokens.reading import Column, Reading
 
 SITES = ["resid_post", "ln_final", "q.0", "pattern.1"]
@@ -62,7 +63,7 @@ def test_the_iterator_gives_the_same_vectors_as_the_store(tmp_path: Path) -> Non
     store = cache_activations(model, reading, SITES, folder=tmp_path)
     seen = []
     for batch in iterate_activations(model, reading, SITES, batch_tokens=64):
-        assert batch.source is None
+        assert batch.checkpoint is None
         for site in ("resid_post.2", "q.0"):
             stored = store[site][batch.rows]
             assert np.array_equal(np.isnan(stored).any(axis=tuple(range(2, stored.ndim))), ~batch.present)
@@ -153,7 +154,7 @@ def test_what_exists_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.M
     reading = make_reading()
     first = cache_activations(tmp_path / "model", reading, "resid_post.1,q.0", folder=tmp_path)
     stamp = (first.path / "manifest.json").stat().st_mtime_ns
-    monkeypatch.setattr("workbench.studies.loading.load_source", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("workbench.studies.loading.load_model", lambda *_, **__: pytest.fail("loaded"))
     again = cache_activations(str(tmp_path / "model"), reading, ["q.0", "resid_post.1"], folder=tmp_path)
     assert again.path == first.path
     assert (first.path / "manifest.json").stat().st_mtime_ns == stamp
@@ -186,21 +187,21 @@ def test_anything_that_changes_the_vectors_changes_the_store(tmp_path: Path) -> 
 
 
 def test_a_series_is_read_with_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from workbench.activations import loading
+    from workbench.studies import loading
 
     loads: list[str] = []
-    original = loading.load_source
+    original = loading.load_model
 
-    def load_source(source: ModelSource, **options: Any) -> AnyModel:
+    def load_model(source: Checkpoint, **options: Any) -> AnyModel:
         loads.append(source.label)
         return original(source, **options)
 
-    monkeypatch.setattr(loading, "load_source", load_source)
+    monkeypatch.setattr(loading, "load_model", load_model)
     models = {step: make_tiny("gpt_neox-parallel", seed=step) for step in (0, 100, 20)}
     for step, model in models.items():
         model.save_pretrained(tmp_path / "series" / f"step{step}")
     make_tiny("gpt2").save_pretrained(tmp_path / "series" / "step300")
-    sources = find_sources(tmp_path / "series", "all")
+    sources = find_series(tmp_path / "series", "all")
     assert [source.step for source in sources] == [0, 20, 100, 300]
     reading = make_reading()
     stores = cache_series(sources, reading, "ln_final", folder=tmp_path)
@@ -214,7 +215,7 @@ def test_a_series_is_read_with_one_module(tmp_path: Path, monkeypatch: pytest.Mo
             store["ln_final"].to_numpy(), one_by_one(models[step], reading, "ln_final"), rtol=1e-4, atol=1e-4
         )
     batches = list(iterate_activations(sources[:3], reading, "ln_final"))
-    assert [batch.source.step for batch in batches if batch.source] == [0, 20, 100]
+    assert [batch.checkpoint.step for batch in batches if batch.checkpoint] == [0, 20, 100]
     np.testing.assert_allclose(
         batches[1].vectors["ln_final"].numpy()[batches[1].present],
         stores[1]["ln_final"][batches[1].rows][batches[1].present], rtol=1e-4, atol=1e-4,

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.activations.tiny_models import CONFIGS, make_tiny
 from workbench.activations.verify import find_model_faults, find_series_faults
-from workbench.studies.series import find_sources
+from workbench.studies.series import find_series
 
 
 def save(folder: Path, step: int, name: str = "llama") -> Path:
@@ -28,7 +28,7 @@ def change(path: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> None:
 
 
 def faults_of(path: Path) -> list[str]:
-    return find_model_faults(find_sources(path)[0])
+    return find_model_faults(find_series(path)[0])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -52,8 +52,8 @@ def test_tensors_missing_unknown_misshapen_or_not_numbers(tmp_path: Path) -> Non
     faults = faults_of(path)
     assert [fault.split(": ", 1)[-1].replace(str(path), "").strip() for fault in faults] == [
         "lacks tensor model.layers.1.mlp.up_proj.weight",
-        "tensor model.norm.weight has the shape [31], the config asks for [32]",
-        "tensor model.layers.9.mlp.up_proj.weight belongs to no part of the model",
+        "has tensor model.norm.weight in the shape [31] where the config asks for [32]",
+        "has tensor model.layers.9.mlp.up_proj.weight, which belongs to no part of the model",
         "tensor model.embed_tokens.weight holds NaN or infinity",
     ]
 
@@ -102,14 +102,15 @@ def test_a_step_that_is_not_what_the_name_says(tmp_path: Path) -> None:
 def test_a_series_with_weights_twice_a_step_twice_and_another_config(tmp_path: Path) -> None:
     for step in (0, 10, 20, 30):
         save(tmp_path, step)
-    assert find_series_faults(find_sources(tmp_path, "all")) == []
+    assert find_series_faults(find_series(tmp_path, "all")) == []
     shutil.copy(tmp_path / "step10" / "model.safetensors", tmp_path / "step20" / "model.safetensors")
     shutil.copytree(tmp_path / "step30", tmp_path / "step-0030-again")
     change(tmp_path / "step-0030-again", lambda tensors: tensors["model.norm.weight"].mul_(2))
     config = json.loads((tmp_path / "step0" / "config.json").read_text())
     (tmp_path / "step0" / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.5}))
-    assert find_series_faults(find_sources(tmp_path, "all")) == [
+    assert find_series_faults(find_series(tmp_path, "all")) == [
         "step10, step20 hold the very same weights",
+        "step-0030-again, step30 hold the same matrices: one is of another step",
         "step-0030-again, step30 are all of step 30",
         "step0: config.json differs from that of step10",
     ]
@@ -118,7 +119,7 @@ def test_a_series_with_weights_twice_a_step_twice_and_another_config(tmp_path: P
 def test_a_missing_config_or_weights_are_faults_not_failures(tmp_path: Path) -> None:
     for step in (0, 1, 2):
         save(tmp_path, step)
-    sources = find_sources(tmp_path, "all")
+    sources = find_series(tmp_path, "all")
     (tmp_path / "step1" / "config.json").unlink()
     (tmp_path / "step2" / "model.safetensors").unlink()
     faults = find_series_faults(sources)

@@ -21,7 +21,7 @@ KINDS = (
 
 
 def attrs_of(run: Run, kind: str, family: str, step: int, variant: str = "", settings=None) -> dict[str, str]:
-    checkpoint = Checkpoint(run.path, step, {"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
     return make_attrs(
         kind=kind, family=family, run=run, checkpoint=checkpoint, settings=settings or {}, variant=variant
     )

@@ -124,7 +124,7 @@ def make_result(
     coords = {"position": list(range(shape[-2])), "target": list(TARGETS), "checkpoint": step}
     if layers:
         coords["layer"] = list(range(layers))
-    checkpoint = Checkpoint(run.path, step, {"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
     settings = {"rank": 2, "steps": 150, "seed": 0} if settings is None else settings
     attrs = make_attrs(kind=kind, family=family, run=run, checkpoint=checkpoint, settings=settings)
     return xr.Dataset(variables, coords=coords, attrs=attrs)

@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.asking import ANSWER_KINDS, RIGHT
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.results.storing import list_results, load_result, load_results, result_path
-from workbench.studies.checkpoints import load_model
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run, open_run
 from workbench.worlds.biographies.schema import SCHEMA
 

@@ -16,7 +16,8 @@ from workbench.extraction.finetunes import list_finetunes, load_finetuned, merge
 from workbench.extraction.finetuning import cosine, finetune
 from workbench.extraction.settings import FinetuneSettings, choose_settings
 from workbench.results.storing import list_results, load_results
-from workbench.studies.checkpoints import load_model, without_progress_bars
+from workbench.studies.checkpoints import without_progress_bars
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run, open_run
 
 SETTINGS = FinetuneSettings(

@@ -19,7 +19,7 @@ from workbench.extraction.finetunes import merge_finetune
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import FinetuneSettings
 from workbench.probing.runner import ProbeRequest, run_probes
-from workbench.studies.checkpoints import load_model
+from workbench.studies.loading import load_model
 from workbench.studies.runs import open_run
 from workbench.training.loop import train
 from workbench.worlds.biographies.schema import ATTRIBUTES

@@ -41,7 +41,9 @@ def make_result(step=512, run="single", **attrs):
         "kind": "p",
         "family": "embedding",
         "run": Run(Path("runs") / run, load_recipe("tiny")),
-        "checkpoint": Checkpoint(Path("unused"), step, {"sha256": {WEIGHTS_FILE: f"{step:064x}"}}),
+        "checkpoint": Checkpoint(
+            Path("unused"), "unused", step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}}
+        ),
         "settings": {"rank": 2, "steps": 150},
     }
     return xr.Dataset(

@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from tests.activations.tiny_models import CONFIGS, make_tiny, random_ids
 from workbench.errors import WorkbenchError
-from workbench.studies import loading
-from workbench.studies.loading import ModelLoader, load_source_tokenizer, match_names
-from workbench.studies.series import ModelSource, as_source, find_sources, step_of
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import ModelLoader, load_config, load_model
+from workbench.studies.series import as_checkpoint, find_series
+from workbench.studies.steps import step_of
+from workbench.tokens.opening import load_tokenizer
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def series(tmp_path: Path) -> Path:
 
 
 def labels(*arguments: Any) -> list[str]:
-    return [source.label for source in find_sources(*arguments)]
+    return [checkpoint.label for checkpoint in find_series(*arguments)]
 
 
 def test_a_series_is_ordered_by_step_and_chosen_from(series: Path) -> None:
@@ -33,13 +35,13 @@ def test_a_series_is_ordered_by_step_and_chosen_from(series: Path) -> None:
     assert labels(series, "every:2") == ["step0", "step200"]
     assert labels(series, "0,200") == ["step0", "step200"]
     assert labels(series, "step10") == ["step10"]
-    assert [source.step for source in find_sources(series / "step10")] == [10]
+    assert [checkpoint.step for checkpoint in find_series(series / "step10")] == [10]
     with pytest.raises(
-        WorkbenchError, match="has no model '7'; choose all, last, every:n, or from 0, 10, 200"
+        WorkbenchError, match="has no checkpoint '7'; choose all, last, every:n, or from 0, 10, 200"
     ):
-        find_sources(series, "7")
-    assert as_source(series).label == "step200"
-    assert as_source(ModelSource(series, "x")).label == "x"
+        find_series(series, "7")
+    assert as_checkpoint(series).label == "step200"
+    assert as_checkpoint(Checkpoint(series, "x")).label == "x"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_sharded_weights_have_one_digest_of_their_own(tmp_path: Path) -> None:
     model = make_tiny("gpt2")
     model.save_pretrained(tmp_path / "whole")
     model.save_pretrained(tmp_path / "parts", max_shard_size="20KB")
-    whole, parts = find_sources(tmp_path / "whole")[0], find_sources(tmp_path / "parts")[0]
+    whole, parts = find_series(tmp_path / "whole")[0], find_series(tmp_path / "parts")[0]
     assert len(parts.weight_files) > 2
     assert len({whole.weights_digest, parts.weights_digest}) == 2
     assert whole.config_digest == parts.config_digest
@@ -62,16 +64,16 @@ def test_sharded_weights_have_one_digest_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(
         WorkbenchError, match=r"lacks model-00002-of-.* weight files in its index; fetch it again"
     ):
-        assert find_sources(tmp_path / "parts")[0].weights_digest
+        assert find_series(tmp_path / "parts")[0].weights_digest
 
 
 def test_the_digest_is_of_the_bytes_as_they_are(series: Path) -> None:
-    before = find_sources(series)[0].weights_digest
+    before = find_series(series)[0].weights_digest
     file = series / "step200" / "model.safetensors"
     tensors = load_file(file)
     tensors["model.norm.weight"][0] += 1
     save_file(tensors, file, metadata={"format": "pt"})
-    assert find_sources(series)[0].weights_digest != before
+    assert find_series(series)[0].weights_digest != before
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -81,24 +83,11 @@ def test_weights_go_into_the_same_module(name: str, tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / f"step{step}", max_shard_size="30KB" if step else "1GB")
     loader = ModelLoader()
     loaded = []
-    for source in find_sources(tmp_path, "0,1,0"):
-        loaded.append(loader.load(source))
+    for checkpoint in find_series(tmp_path, "0,1,0"):
+        loaded.append(loader.load(checkpoint))
         with torch.no_grad():
-            assert torch.equal(loaded[-1](random_ids()).logits, models[source.step or 0](random_ids()).logits)
+            assert torch.equal(loaded[-1](random_ids()).logits, models[checkpoint.step](random_ids()).logits)
     assert loaded[0] is loaded[1] is loaded[2]
-
-
-def test_renamed_tensors_are_known_by_their_values(tmp_path: Path) -> None:
-    """As in Pythia's files: the head is `embed_out` there, and tables nobody reads are stored too."""
-    model = make_tiny("gpt_neox-parallel")
-    model.save_pretrained(tmp_path / "step0")
-    stored = load_file(tmp_path / "step0" / "model.safetensors")
-    stored["gpt_neox.layers.0.attention.masked_bias"] = torch.tensor(-1e9)
-    save_file(stored, tmp_path / "step0" / "model.safetensors", metadata={"format": "pt"})
-    (source,) = find_sources(tmp_path / "step0")
-    names = match_names(ModelLoader().load(source), source)
-    assert names["lm_head.weight"] in stored
-    assert names.keys() == {name for name, _ in model.named_parameters()}
 
 
 def test_another_config_makes_another_module(tmp_path: Path) -> None:
@@ -108,7 +97,7 @@ def test_another_config_makes_another_module(tmp_path: Path) -> None:
     config["rms_norm_eps"] = 0.1
     (tmp_path / "step1" / "config.json").write_text(json.dumps(config))
     loader = ModelLoader()
-    first, second = (loader.load(source) for source in find_sources(tmp_path, "all"))
+    first, second = (loader.load(one) for one in find_series(tmp_path, "all"))
     assert first is not second
     assert second.config.rms_norm_eps == 0.1
 
@@ -122,7 +111,7 @@ def test_weights_that_do_not_fit_are_loaded_the_long_way(
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     save_file(tensors, tmp_path / "step1" / "model.safetensors", metadata={"format": "pt"})
     loader = ModelLoader()
-    models = [loader.load(source) for source in find_sources(tmp_path, "all")]
+    models = [loader.load(one) for one in find_series(tmp_path, "all")]
     assert models[0] is not models[1]
     expected = make_tiny("gpt2", seed=1)
     with torch.no_grad():
@@ -131,30 +120,30 @@ def test_weights_that_do_not_fit_are_loaded_the_long_way(
 
 def test_folders_that_are_no_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"is no run .* no model .* and holds no model folders"):
-        find_sources(tmp_path)
+        find_series(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkbenchError, match="is a file; expected the folder of a run"):
-        find_sources(tmp_path / "file")
+        find_series(tmp_path / "file")
     with pytest.raises(WorkbenchError, match=r"--revision goes with a hub name, but .* is a local folder"):
-        find_sources(tmp_path, "last", ["step1000"])
+        find_series(tmp_path, "last", ["step1000"])
     with pytest.raises(WorkbenchError, match="does not exist; expected a run"):
-        find_sources(tmp_path / "missing")
+        find_series(tmp_path / "missing")
 
 
 def test_an_unreadable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may read everything
     with pytest.raises(WorkbenchError, match="may not be read by this user; change its permissions"):
-        find_sources(tmp_path)
+        find_series(tmp_path)
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     make_tiny("gpt2").save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(WorkbenchError, match="weights as pickle files, which this project never reads"):
-        ModelLoader().load(find_sources(tmp_path)[0])
+        ModelLoader().load(find_series(tmp_path)[0])
     (tmp_path / "pytorch_model.bin").unlink()
     with pytest.raises(WorkbenchError, match=r"has no model\.safetensors; expected a complete"):
-        ModelLoader().load(find_sources(tmp_path)[0])
+        ModelLoader().load(find_series(tmp_path)[0])
 
 
 def test_a_model_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
@@ -164,10 +153,10 @@ def test_a_model_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         WorkbenchError, match=r"cannot be opened as a causal language model .* run `workbench verify`"
     ):
-        loading.load_source(find_sources(tmp_path)[0])
+        load_model(find_series(tmp_path)[0])
     (tmp_path / "config.json").write_text('{"model_type": "unheard_of"}')
     with pytest.raises(WorkbenchError, match="cannot be read as a Hugging Face config"):
-        find_sources(tmp_path)[0].load_config()
+        load_config(find_series(tmp_path)[0])
 
 
 def test_a_checkpoint_without_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -175,7 +164,7 @@ def test_a_checkpoint_without_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         WorkbenchError, match=r"has no tokenizer \(no tokenizer\.json\); copy the tokenizer files"
     ):
-        load_source_tokenizer(find_sources(tmp_path)[0])
+        load_tokenizer(tmp_path)
 
 
 def test_hub_names_are_fetched_by_revision_without_pickles(
@@ -195,13 +184,13 @@ def test_hub_names_are_fetched_by_revision_without_pickles(
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    sources = find_sources("EleutherAI/pythia-14m", "last", ["step1", "step1000"])
+    found = find_series("EleutherAI/pythia-14m", "last", ["step1", "step1000"])
     assert asked == [("EleutherAI/pythia-14m", "step1"), ("EleutherAI/pythia-14m", "step1000")]
-    assert [(source.label, source.step) for source in sources] == [
+    assert [(one.label, one.step) for one in found] == [
         ("EleutherAI/pythia-14m@step1", 1),
         ("EleutherAI/pythia-14m@step1000", 1000),
     ]
     with pytest.raises(
         WorkbenchError, match=r"'EleutherAI/pythia-14m' \(revision 'step9'\) .* \(no such revision\)"
     ):
-        find_sources("EleutherAI/pythia-14m", "last", ["step9"])
+        find_series("EleutherAI/pythia-14m", "last", ["step9"])

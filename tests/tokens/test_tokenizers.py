@@ -9,7 +9,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TokensRecipe
 from workbench.studies.corpus import Corpus
-from workbench.tokens.tokenizers import END, MASK, PAD, load_tokenizer, make_tokenizer, restrict_bpe
+from workbench.tokens.opening import load_tokenizer
+from workbench.tokens.tokenizers import END, MASK, PAD, make_tokenizer, restrict_bpe
 
 
 def test_saved_folder_opens_in_auto_tokenizer_with_the_same_ids(
@@ -101,6 +102,6 @@ def test_missing_tokenizer_files_are_named(tmp_path: Path) -> None:
     ):
         make_tokenizer(TokensRecipe(tokenizer="gpt2", source="no/such/tokenizer"), ["a"])
     with pytest.raises(
-        WorkbenchError, match=r"has no tokenizer\.json; a checkpoint folder holds its tokenizer's"
+        WorkbenchError, match=r"has no tokenizer \(no tokenizer\.json\); copy the tokenizer files"
     ):
         load_tokenizer(tmp_path)

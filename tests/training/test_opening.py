@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.training.micro_runs import micro_recipe
-from workbench.studies.checkpoints import load_model, save_checkpoint
+from workbench.studies.checkpoints import save_checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run, create_run
 from workbench.training.data import encode_run
 from workbench.training.loop import make_fresh_model

@@ -11,8 +11,9 @@ from workbench.activations.streaming import ActivationBatch, iterate_activations
 from workbench.activations.toolkits import bridge, trace
 from workbench.activations.verify import find_model_faults, find_series_faults, find_store_faults
 from workbench.activations.views import SiteView
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.run_readings import read_run
-from workbench.studies.series import ModelSource, find_sources
+from workbench.studies.series import find_series
 from workbench.tokens.positions import read_biographies, read_names
 from workbench.tokens.reading import Column, Reading
 from workbench.tokens.table import read_table
@@ -23,8 +24,8 @@ __all__ = [
     "ActivationBatch",
     "ActivationStore",
     "Capture",
+    "Checkpoint",
     "Column",
-    "ModelSource",
     "Reading",
     "SiteView",
     "bridge",
@@ -32,8 +33,8 @@ __all__ = [
     "cache_series",
     "capture",
     "find_model_faults",
+    "find_series",
     "find_series_faults",
-    "find_sources",
     "find_store_faults",
     "iterate_activations",
     "open_store",

@@ -23,7 +23,7 @@ from workbench.locks import hold
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.studies.runs import RUN_FILE
-from workbench.studies.series import ModelSource, as_source
+from workbench.studies.series import as_checkpoint
 from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def cache_activations(
-    model: "ModelSource | Checkpoint | Path | str | PreTrainedModel",
+    model: "Checkpoint | Path | str | PreTrainedModel",
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
     *,
@@ -51,7 +51,7 @@ def cache_activations(
 ) -> ActivationStore:
     """The store with a model's activations, computed where it does not exist yet.
 
-    model:        a run (its last checkpoint), a model folder, a hub name, a source found by `find_sources`;
+    model:        a run (its last checkpoint), a model folder, a hub name, a checkpoint found by `find_series`;
                   or a model in memory, keyed by its weights as they are now and read in their own precision.
     reading:      the texts and positions, see `read_biographies`, `read_names`, `read_table`.
     sites:        names; a bare kind such as `resid_post` means all blocks, `layers` all residual states.
@@ -72,14 +72,14 @@ def cache_activations(
         raise WorkbenchError(
             f"The loader makes {loader.dtype} models on {loader.device}, but {dtype} on {device} was asked for."
         )
-    if isinstance(model, ModelSource | Checkpoint | Path | str):
-        model = as_source(model)
+    if isinstance(model, Checkpoint | Path | str):
+        model = as_checkpoint(model)
     folder = _default_folder(model) if folder is None else Path(folder)
     job = make_job(model, reading, sites, layers, engine, dtype)
     path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
     with hold(path.parent, path.name, "cached", wait=True):
         if not _is_sound(path):
-            if isinstance(model, ModelSource):
+            if isinstance(model, Checkpoint):
                 loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
             else:
                 loaded = model
@@ -88,28 +88,28 @@ def cache_activations(
 
 
 def cache_series(
-    sources: Sequence[ModelSource],
+    series: Sequence[Checkpoint],
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
     **options: Any,
 ) -> list[ActivationStore]:
-    """`cache_activations` for one source after another, all in the memory of one model."""
+    """`cache_activations` for one checkpoint after another, all in the memory of one model."""
     loader = ModelLoader(device=options.get("device", "cpu"), dtype=options.get("dtype", "float32"))
     sites = sites if isinstance(sites, str) else list(sites)
     if options.get("layers") is not None:
         options["layers"] = list(options["layers"])
-    return [cache_activations(source, reading, sites, loader=loader, **options) for source in sources]
+    return [cache_activations(checkpoint, reading, sites, loader=loader, **options) for checkpoint in series]
 
 
-def _default_folder(model: "ModelSource | PreTrainedModel") -> Path:
+def _default_folder(model: "Checkpoint | PreTrainedModel") -> Path:
     """`<run>/activations` for a run's checkpoint; anything else needs a folder of its own."""
     if (
-        isinstance(model, ModelSource)
+        isinstance(model, Checkpoint)
         and (run := model.path.absolute().parents[1])
         and (run / RUN_FILE).is_file()
     ):
         return run / "activations"
-    label = model.label if isinstance(model, ModelSource) else "a model in memory"
+    label = model.label if isinstance(model, Checkpoint) else "a model in memory"
     raise WorkbenchError(
         f"{label} belongs to no run, so its activations have no folder; name one (--out, folder=)."
     )

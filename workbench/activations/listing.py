@@ -6,8 +6,9 @@ from typing import Any
 
 from workbench_models import ModelError, list_sites, site_axes
 
-from workbench.errors import WorkbenchError
-from workbench.studies.series import as_source, first_line
+from workbench.errors import WorkbenchError, first_line
+from workbench.studies.loading import load_config
+from workbench.studies.series import as_checkpoint
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def list_model_sites(model: str | Path, revision: str = "main") -> list[ListedSi
 
     Raises WorkbenchError where there is no readable config.
     """
-    config = as_source(model).load_config() if Path(model).exists() else _hub_config(str(model), revision)
+    config = load_config(as_checkpoint(model)) if Path(model).exists() else _hub_config(str(model), revision)
     try:
         sites = list_sites(config)
     except ModelError:

@@ -16,7 +16,8 @@ from workbench.activations.engines import Engine
 from workbench.activations.store import FORMAT, VERSION
 from workbench.activations.streaming import check_dtype, read_rows, resolve_sites
 from workbench.files import digest_json
-from workbench.studies.series import ModelSource, config_digest_of
+from workbench.studies.checkpoints import Checkpoint, config_digest_of, require_sound
+from workbench.studies.loading import load_config
 from workbench.tokens.reading import Reading
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Job:
 
 
 def make_job(
-    model: "ModelSource | PreTrainedModel",
+    model: "Checkpoint | PreTrainedModel",
     reading: Reading,
     sites: str | Iterable[str | Site],
     layers: Iterable[int] | None,
@@ -53,11 +54,13 @@ def make_job(
     dtype: str,
 ) -> Job:
     """Check a request against the model's config, before any weight is loaded."""
-    config = model.load_config() if isinstance(model, ModelSource) else model.config
+    config = load_config(model) if isinstance(model, Checkpoint) else model.config
     chosen = tuple(sorted(resolve_sites(sites, config, layers), key=_in_order))
     reading.check_fits(config)
-    if isinstance(model, ModelSource):
-        return Job(model.label, model.step, model.weights_digest, model.config_digest, chosen, engine, dtype)
+    if isinstance(model, Checkpoint):
+        step = None if model.counted else model.step
+        digest = require_sound(model).weights_digest
+        return Job(model.label, step, digest, model.config_digest, chosen, engine, dtype)
     own = str(model.dtype).removeprefix("torch.")
     check_dtype(own)
     return Job(

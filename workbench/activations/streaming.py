@@ -12,8 +12,8 @@ from workbench_models import ModelError, Site, is_bidirectional, parse_sites
 
 from workbench.activations.engines import Engine, open_engine
 from workbench.errors import WorkbenchError
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
-from workbench.studies.series import ModelSource
 from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ BATCH_TOKENS = {"cpu": 2048, "other": 32768}
 class ActivationBatch:
     """The vectors of one batch of texts.
 
-    source:  which model, or None for one handed over in memory.
-    rows:    int64 [B], which texts of the reading.
-    present: bool [B, P], False where a text has no such position (its vectors there mean nothing).
-    vectors: short form of a site → [B, P, …] on the model's device; a `pattern` is [B, P, H, T].
+    checkpoint: which model, or None for one handed over in memory.
+    rows:       int64 [B], which texts of the reading.
+    present:    bool [B, P], False where a text has no such position (its vectors there mean nothing).
+    vectors:    short form of a site → [B, P, …] on the model's device; a `pattern` is [B, P, H, T].
     """
 
-    source: ModelSource | None
+    checkpoint: Checkpoint | None
     rows: Ints
     present: "np.ndarray[Any, np.dtype[np.bool_]]"
     vectors: "dict[str, torch.Tensor]"
 
 
 def iterate_activations(
-    models: "ModelSource | PreTrainedModel | Sequence[ModelSource]",
+    models: "Checkpoint | PreTrainedModel | Sequence[Checkpoint]",
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
     *,
@@ -67,22 +67,22 @@ def iterate_activations(
     check_dtype(dtype)
     sites = sites if isinstance(sites, str) else list(sites)
     layers = None if layers is None else list(layers)
-    for source, model in iterate_models(models, device=device, dtype=dtype):
+    for checkpoint, model in iterate_models(models, device=device, dtype=dtype):
         chosen = resolve_sites(sites, model.config, layers)
         reading.check_fits(model.config)
         with open_engine(engine, model, chosen) as opened:
             lengths = reading.read_lengths(is_bidirectional(model.config))
             for rows in plan_batches(lengths, batch_size(batch_tokens, model)):
                 yield ActivationBatch(
-                    source, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
+                    checkpoint, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
                 )
 
 
 def iterate_models(
-    models: "ModelSource | PreTrainedModel | Sequence[ModelSource]", *, device: str, dtype: str
-) -> "Iterator[tuple[ModelSource | None, PreTrainedModel]]":
-    """Load sources one after another, into the same module where their configs agree."""
-    if not isinstance(models, ModelSource | Sequence):
+    models: "Checkpoint | PreTrainedModel | Sequence[Checkpoint]", *, device: str, dtype: str
+) -> "Iterator[tuple[Checkpoint | None, PreTrainedModel]]":
+    """Load checkpoints one after another, into the same module where that is proven to be the same."""
+    if not isinstance(models, Checkpoint | Sequence):
         was_training = models.training
         set_training(models, False)
         try:
@@ -91,8 +91,8 @@ def iterate_models(
             set_training(models, was_training)
         return
     loader = ModelLoader(device=device, dtype=dtype)
-    for source in [models] if isinstance(models, ModelSource) else models:
-        yield source, loader.load(source)
+    for checkpoint in [models] if isinstance(models, Checkpoint) else models:
+        yield checkpoint, loader.load(checkpoint)
 
 
 def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | None) -> list[Site]:

@@ -12,46 +12,43 @@ from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.loading import has_tokenizer, load_source, load_source_tokenizer
-from workbench.studies.series import ModelSource, as_source
+from workbench.studies.loading import load_config, load_model
+from workbench.studies.series import as_checkpoint
+from workbench.tokens.opening import has_tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
 
-def bridge(
-    checkpoint: "ModelSource | Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32"
-) -> Any:
+def bridge(checkpoint: "Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32") -> Any:
     """A checkpoint as a ready TransformerBridge, for everything TransformerLens does.
 
-    checkpoint: a run (its last checkpoint), a model folder, a hub name, or what `find_sources` found. Its
+    checkpoint: a run (its last checkpoint), a model folder, a hub name, or what `find_series` found. Its
                 tokenizer is handed over where it has one.
 
     Its activations equal the Hugging Face model's own, unless `enable_compatibility_mode()` is called, which changes
     residuals: never probe in it. Raises WorkbenchError for a bidirectional model, which the bridge would silently
     run as a causal one.
     """
-    source = as_source(checkpoint)
-    if is_bidirectional(source.load_config()):
+    found = as_checkpoint(checkpoint)
+    if is_bidirectional(load_config(found)):
         raise WorkbenchError(
-            f"{source.label} is bidirectional, and a TransformerBridge reads it as causal unless every "
+            f"{found.label} is bidirectional, and a TransformerBridge reads it as causal unless every "
             "call passes a 4-D mask; use `workbench.trace`, or cache it with engine='transformer-lens'."
         )
-    tokenizer = load_source_tokenizer(source) if has_tokenizer(source) else None
-    return make_bridge(load_source(source, device=device, dtype=dtype), tokenizer)
+    tokenizer = load_tokenizer(found.path) if has_tokenizer(found.path) else None
+    return make_bridge(load_model(found, device=device, dtype=dtype), tokenizer)
 
 
-def trace(
-    checkpoint: "ModelSource | Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32"
-) -> Any:
+def trace(checkpoint: "Checkpoint | Path | str", *, device: str = "cpu", dtype: str = "float32") -> Any:
     """A checkpoint as a ready NNsight, for everything nnsight does: `with traced.trace(input_ids=ids): …`.
 
     checkpoint: as for `bridge`. Module names are Hugging Face's.
 
     Importing nnsight changes Python's `object` for the whole process, so keep it out of a server's.
     """
-    return make_trace(load_source(as_source(checkpoint), device=device, dtype=dtype))
+    return make_trace(load_model(as_checkpoint(checkpoint), device=device, dtype=dtype))
 
 
 def copy_sharing_weights(model: "PreTrainedModel") -> "PreTrainedModel":

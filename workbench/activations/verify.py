@@ -4,31 +4,28 @@ Public checkpoint series have shipped with missing or duplicated weights, wrong 
 probe over training would show these as discoveries.
 """
 
-import json
-import struct
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.activations.shared_weights import find_shared_weights
 from workbench.activations.store import JOURNAL_FILE, MANIFEST_FILE, find_file_fault, open_store
 from workbench.errors import WorkbenchError
 from workbench.files import read_json
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint, find_faults
-from workbench.studies.loading import quiet_transformers
-from workbench.studies.series import (
+from workbench.studies.loading import load_with_report
+from workbench.studies.series import find_series
+from workbench.studies.steps import read_step
+from workbench.studies.weight_files import (
     CONFIG_FILE,
     INDEX_FILE,
-    ModelSource,
-    find_sources,
-    find_weight_files,
-    first_line,
-    step_of,
+    SINGLE_FILE,
+    read_header,
+    read_weight_map,
 )
-
-# Tables that old versions of the library saved and no version reads.
-OLD_BUFFERS = ("inv_freq", "attention.bias", "attn.bias", "masked_bias")
 
 
 @dataclass(frozen=True)
@@ -52,13 +49,13 @@ def verify(path: Path) -> Verdict:
     checked = [f"store {store}" for store in stores]
     faults = [fault for store in stores for fault in find_store_faults(store)]
     try:
-        sources = find_sources(path, "all")
+        series = find_series(path, "all")
     except WorkbenchError:
         if not stores:
             raise
-        sources = []
-    checked += [f"model {source.path}" for source in sources]
-    return Verdict(tuple(checked), tuple(faults + find_series_faults(sources)))
+        series = []
+    checked += [f"model {checkpoint.path}" for checkpoint in series]
+    return Verdict(tuple(checked), tuple(faults + find_series_faults(series)))
 
 
 def find_store_faults(path: Path) -> list[str]:
@@ -88,18 +85,17 @@ def find_store_faults(path: Path) -> list[str]:
     return faults
 
 
-def find_model_faults(source: ModelSource) -> list[str]:
+def find_model_faults(checkpoint: Checkpoint) -> list[str]:
     """Faults of one model folder: files, tensors against config and index, step against name, NaN weights."""
-    if not (source.path / CONFIG_FILE).is_file():
-        return [f"{source.path} has no {CONFIG_FILE}"]
+    if not (checkpoint.path / CONFIG_FILE).is_file():
+        return [f"{checkpoint.path} has no {CONFIG_FILE}"]
     try:
-        files = find_weight_files(source.path)
+        files = checkpoint.weight_files
+        table = read_weight_map(checkpoint.path)
+        recorded = _recorded_steps(checkpoint.path)
     except WorkbenchError as error:
         return [str(error).rstrip(".")]
-    faults = _step_faults(source)
-    if (source.path / INFO_FILE).is_file():
-        info = read_json(source.path / INFO_FILE)
-        faults += find_faults(Checkpoint(source.path, int(info["step"]), info))
+    faults = _step_faults(checkpoint, recorded) + find_faults(checkpoint)
     headers: dict[str, dict[str, Any]] = {}
     for file in files:
         header = read_header(file)
@@ -109,27 +105,26 @@ def find_model_faults(source: ModelSource) -> list[str]:
             headers[file.name] = header
     if len(headers) < len(files):
         return faults
-    faults += _index_faults(source.path, headers)
-    return faults + _config_faults(source) + _nan_faults(files)
+    faults += _index_faults(checkpoint.path, headers, table)
+    return faults + _config_faults(checkpoint) + _nan_faults(files)
 
 
-def find_series_faults(sources: Sequence[ModelSource]) -> list[str]:
-    """Faults of every member, and of the series: equal weights at two steps, a step twice, other configs."""
-    faults = [fault for source in sources for fault in find_model_faults(source)]
-    by_weights: dict[str, list[ModelSource]] = defaultdict(list)
-    by_step: dict[int, list[ModelSource]] = defaultdict(list)
-    by_config: dict[str, list[ModelSource]] = defaultdict(list)
-    for source in sources:
-        try:
-            by_weights[source.weights_digest].append(source)
-            by_config[source.config_digest].append(source)
-        except (WorkbenchError, OSError):
-            continue  # reported above
-        if source.step is not None:
-            by_step[source.step].append(source)
-    for same in by_weights.values():
-        if len(same) > 1:
-            faults.append(f"{', '.join(member.label for member in same)} hold the very same weights")
+def find_series_faults(series: Sequence[Checkpoint]) -> list[str]:
+    """Faults of every member, and of the series: weights of one step in two, a step twice, other configs."""
+    faults, sound = [], []
+    for checkpoint in series:
+        found = find_model_faults(checkpoint)
+        faults += found
+        if not found:
+            sound.append(checkpoint)
+    by_step: dict[int, list[Checkpoint]] = defaultdict(list)
+    by_config: dict[str, list[Checkpoint]] = defaultdict(list)
+    for checkpoint in series:
+        with contextlib.suppress(WorkbenchError, OSError):  # reported above
+            by_config[checkpoint.config_digest].append(checkpoint)
+        if not checkpoint.counted:
+            by_step[checkpoint.step].append(checkpoint)
+    faults += find_shared_weights(sound)
     for step, same in by_step.items():
         if len(same) > 1:
             faults.append(f"{', '.join(member.label for member in same)} are all of step {step}")
@@ -140,87 +135,59 @@ def find_series_faults(sources: Sequence[ModelSource]) -> list[str]:
     return faults
 
 
-def read_header(file: Path) -> dict[str, Any] | str:
-    """A safetensors file's table of tensors, or what is wrong with the file."""
-    size = file.stat().st_size
-    with file.open("rb") as handle:
-        start = handle.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if 8 + length > size:
-            return f"{file} is truncated: it ends within its header"
-        try:
-            header = json.loads(handle.read(length))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            return f"{file} is no safetensors file: its header is not JSON"
-    header.pop("__metadata__", None)
-    end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    if end != size:
-        return f"{file} has {size} bytes where its header says {end}: it is truncated or has grown"
-    return dict(header)
-
-
-def _step_faults(source: ModelSource) -> list[str]:
-    """The step in the folder's name against those recorded inside."""
-    named = step_of(source.path.name)
-    named = source.step if named is None else named
-    faults = []
+def _recorded_steps(path: Path) -> dict[str, Any]:
+    """File → the step it says a folder is of."""
+    recorded = {}
     for file, key in ((INFO_FILE, "step"), ("trainer_state.json", "global_step")):
-        if (source.path / file).is_file():
-            recorded = read_json(source.path / file).get(key)
-            if named is not None and recorded is not None and recorded != named:
-                faults.append(f"{source.path} is named step {named} but its {file} says {recorded}")
-    return faults
+        if (path / file).is_file():
+            content = read_json(path / file)
+            recorded[file] = content.get(key) if isinstance(content, dict) else None
+    return recorded
 
 
-def _index_faults(folder: Path, headers: dict[str, dict[str, Any]]) -> list[str]:
+def _step_faults(checkpoint: Checkpoint, recorded: dict[str, Any]) -> list[str]:
+    """The step in the folder's name against those recorded inside; an epoch and a rounded `50k` are no such steps."""
+    for name in (checkpoint.path.name, checkpoint.label.rpartition("@")[2]):
+        found = read_step(name)
+        if found is not None and found[1] != "epoch" and str(found[0]) in name:
+            return [
+                f"{checkpoint.path} is named step {found[0]} but its {file} says {step}"
+                for file, step in recorded.items()
+                if step is not None and step != found[0]
+            ]
+    return []
+
+
+def _index_faults(folder: Path, headers: dict[str, dict[str, Any]], table: dict[str, str]) -> list[str]:
     """The index of sharded weights against what the shards hold, and tensors that stand in two shards."""
-    faults = []
+    if table and list(headers) == [SINGLE_FILE] and set(table.values()) != {SINGLE_FILE}:
+        return [
+            f"{folder} holds {SINGLE_FILE} and also {INDEX_FILE} of {len(set(table.values()))} shards: "
+            f"here and by the library {SINGLE_FILE} is loaded, by other tools perhaps the shards"
+        ]
     holders: dict[str, list[str]] = defaultdict(list)
     for file, header in headers.items():
         for name in header:
             holders[name].append(file)
-    faults += [
+    twice = [
         f"{folder}: tensor {name} stands in {' and '.join(files)}"
         for name, files in holders.items()
         if files[1:]
     ]
-    if (folder / INDEX_FILE).is_file():
-        for name, file in read_json(folder / INDEX_FILE)["weight_map"].items():
-            if file not in holders.get(name, []):
-                faults.append(f"{folder}: the index puts tensor {name} into {file}, which does not hold it")
-    return faults
-
-
-def _config_faults(source: ModelSource) -> list[str]:
-    """Tensors missing from, unknown to or shaped otherwise than the model the config describes."""
-    from transformers import AutoModelForCausalLM
-
-    loader: Any = AutoModelForCausalLM
-    try:
-        with quiet_transformers():
-            _, report = loader.from_pretrained(
-                source.path,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                use_safetensors=True,
-                local_files_only=True,
-            )
-    except Exception as error:
-        return [f"{source.path} cannot be opened as a causal language model ({first_line(error)})"]
-    mismatched = {name: (list(found), list(asked)) for name, found, asked in report["mismatched_keys"]}
-    missing = sorted(set(report["missing_keys"]) - mismatched.keys())
-    return [
-        *(f"{source.path} lacks tensor {name}" for name in missing),
-        *(
-            f"{source.path}: tensor {name} has the shape {found}, the config asks for {asked}"
-            for name, (found, asked) in sorted(mismatched.items())
-        ),
-        *(
-            f"{source.path}: tensor {name} belongs to no part of the model"
-            for name in sorted(report["unexpected_keys"])
-            if not name.endswith(OLD_BUFFERS)
-        ),
+    return twice + [
+        f"{folder}: the index puts tensor {name} into {file}, which does not hold it"
+        for name, file in table.items()
+        if file not in holders.get(name, [])
     ]
+
+
+def _config_faults(checkpoint: Checkpoint) -> list[str]:
+    """Tensors missing from, unknown to or shaped otherwise than the model the config describes."""
+    try:
+        _, report = load_with_report(checkpoint)
+    except WorkbenchError as error:
+        return [str(error).removesuffix("; run `workbench verify` on it.").rstrip(".")]
+    return [f"{checkpoint.path} {clause}" for clause in (*report.unfilled, *report.unused)]
 
 
 def _nan_faults(files: Sequence[Path]) -> list[str]:

@@ -88,7 +88,8 @@ def attention(
     from workbench.attention.runner import AttentionRequest, run_attention
     from workbench.extraction.finetunes import base_checkpoint, open_finetune
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run, select_checkpoints
+    from workbench.studies.runs import open_run
+    from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     opened = open_run(run)

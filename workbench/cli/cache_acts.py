@@ -17,7 +17,7 @@ from workbench.cli.options import (
 from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
-    from workbench.activations import ActivationStore, ModelSource, Reading
+    from workbench.activations import ActivationStore, Checkpoint, Reading
 
 
 class EngineChoice(StrEnum):
@@ -82,22 +82,22 @@ def cache_acts(
     """
     from workbench.activations.caching import cache_activations
     from workbench.studies.loading import ModelLoader
-    from workbench.studies.series import find_sources
+    from workbench.studies.series import find_series
     from workbench.training.devices import choose_device
 
     use_threads(threads)
     chosen = choose_device(device)
-    sources = find_sources(model, checkpoints, revision)
-    reading = _make_reading(Path(model), sources[0], table, template, text, at, targets, tokenizer)
+    series = find_series(model, checkpoints, revision)
+    reading = _make_reading(Path(model), series[0], table, template, text, at, targets, tokenizer)
     # A run's stores lie in the run.
     folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
     loader = ModelLoader(device=chosen, dtype=dtype.value)
     stores = []
     with step_bar("cache-acts", quiet) as show:
-        for source in sources:
+        for checkpoint in series:
             stores.append(
                 cache_activations(
-                    source,
+                    checkpoint,
                     reading,
                     sites,
                     folder=folder,
@@ -115,7 +115,7 @@ def cache_acts(
 
 def _make_reading(
     model: Path,
-    source: "ModelSource",
+    checkpoint: "Checkpoint",
     table: Path | None,
     template: str | None,
     text: str,
@@ -126,10 +126,9 @@ def _make_reading(
     """The run's own texts, or the user's table with the model's tokenizer."""
     from workbench.errors import WorkbenchError
     from workbench.studies.checkpoints import INFO_FILE
-    from workbench.studies.loading import load_source_tokenizer
     from workbench.studies.run_readings import read_run
     from workbench.studies.runs import open_run
-    from workbench.studies.series import ModelSource
+    from workbench.tokens.opening import load_tokenizer
     from workbench.tokens.table import read_table
 
     if table is None:
@@ -138,16 +137,15 @@ def _make_reading(
                 f"{model} is no run, so it has no texts of its own; name yours with --table."
             )
         return read_run(open_run(model), at or ["positions"])
-    own = ModelSource(tokenizer, str(tokenizer)) if tokenizer is not None else source
     return read_table(
         table,
-        load_source_tokenizer(own),
+        load_tokenizer(tokenizer or checkpoint.path),
         template=template,
         text=text,
         at=at or ["last"],
         targets=None if targets is None else [name.strip() for name in targets.split(",")],
         # A model this project trained has never seen a text without end-of-text before it.
-        start="eos" if (source.path / INFO_FILE).is_file() else "tokenizer",
+        start="eos" if (checkpoint.path / INFO_FILE).is_file() else "tokenizer",
     )
 
 

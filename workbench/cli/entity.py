@@ -56,7 +56,8 @@ def entity(
     from workbench.entity_view.runner import EntityRequest, run_entity_view
     from workbench.entity_view.tables import make_entity_tables, read_tokens
     from workbench.extraction.finetunes import open_finetune
-    from workbench.studies.runs import open_run, select_checkpoints
+    from workbench.studies.runs import open_run
+    from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     opened = open_run(run)

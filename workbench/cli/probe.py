@@ -99,7 +99,8 @@ def probe(
     from workbench.memory import read_bytes
     from workbench.probing.runner import ProbeRequest, run_probes
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_runs, select_checkpoints
+    from workbench.studies.runs import open_runs
+    from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     request = ProbeRequest(

@@ -10,7 +10,8 @@ import numpy as np
 
 from workbench.extraction.asking import ask, make_answer_book, make_askable, text_of
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
-from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import encode_questions
 

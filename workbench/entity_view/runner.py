@@ -16,7 +16,8 @@ from workbench.extraction.finetunes import Finetune
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
-from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 

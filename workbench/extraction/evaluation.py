@@ -30,7 +30,7 @@ from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
-from workbench.studies.checkpoints import load_model
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries, encode_questions

@@ -17,13 +17,8 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.extraction.lora import Adapter, merge
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
 from workbench.locks import hold
-from workbench.studies.checkpoints import (
-    Checkpoint,
-    checkpoint_name,
-    list_checkpoints,
-    load_model,
-    save_checkpoint,
-)
+from workbench.studies.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, save_checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import RUN_FILE, Run
 
 if TYPE_CHECKING:

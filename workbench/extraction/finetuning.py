@@ -53,7 +53,8 @@ from workbench.facts.schema import Schema
 from workbench.files import digest_json
 from workbench.locks import hold
 from workbench.seeds import seed_torch
-from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_questions

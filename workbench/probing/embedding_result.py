@@ -20,7 +20,8 @@ from workbench.probing.embedding_probe import (
     fit_embedding_probes,
 )
 from workbench.probing.scoring import make_probe_dataset, score_cells
-from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.tokens.targets import Target, warn_of_few_entities
 from workbench.training.devices import choose_device, choose_execution

@@ -16,8 +16,8 @@ from workbench.memory import free_memory
 from workbench.probing.linear.inputs import Features
 from workbench.probing.stored_features import StoredFeatures
 from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_config
 from workbench.studies.runs import Run
-from workbench.studies.series import as_source
 from workbench.tokens.reading import Reading
 
 log = logging.getLogger("workbench.probing")
@@ -44,7 +44,7 @@ def find_features(
 ) -> FoundFeatures:
     """A checkpoint's activations in memory where half of what is given holds them, else in the run's store."""
     memory = free_memory() // 2 if memory is None else memory
-    config = as_source(checkpoint).load_config()
+    config = load_config(checkpoint)
     sites, names = _layer_sites(layers, int(config.num_hidden_layers))
     n_positions, width = reading.positions.shape[1], int(config.hidden_size)
     held = 4 * len(sites) * n_positions * len(reading) * width
@@ -65,11 +65,11 @@ def capture_layers(
     checkpoint: Checkpoint, reading: Reading, layers: Sequence[int | str] | None, device: str
 ) -> tuple[np.ndarray, list[str]]:
     """Activations [L, P, N, D] in memory, float32, and the names of their layers; states a text lacks are 0."""
-    config = as_source(checkpoint).load_config()
+    config = load_config(checkpoint)
     sites, names = _layer_sites(layers, int(config.num_hidden_layers))
     shape = (len(sites), reading.positions.shape[1], len(reading), int(config.hidden_size))
     features = np.zeros(shape, np.float32)
-    for batch in iterate_activations(as_source(checkpoint), reading, sites, device=device):
+    for batch in iterate_activations(checkpoint, reading, sites, device=device):
         for layer, site in enumerate(sites):
             vectors_PBD = batch.vectors[site].transpose(0, 1).float().cpu().numpy()
             features[layer][:, batch.rows] = vectors_PBD

@@ -1,19 +1,21 @@
-"""Checkpoints: ordinary Hugging Face model folders, saved whole or not at all, and checked by digest.
+"""A checkpoint: one model of a series, trained here or anywhere else, as a folder in Hugging Face format.
 
 checkpoints/step-00000512/
     config.json  model.safetensors  generation_config.json  tokenizer.json  tokenizer_config.json
-    checkpoint.json            what it is: step, exposures, how it was trained, sha256 of every file
+    checkpoint.json            written here alone: step, exposures, how it was trained, sha256 of every file
     trainer.safetensors        optimizer state, in the newest two only, for --resume
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import folder_atomically, format_bytes, read_json, sha256_file, write_json
+from workbench.files import digest_json, folder_atomically, format_bytes, read_json, sha256_file, write_json
+from workbench.studies.weight_files import CONFIG_FILE, find_weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -22,20 +24,62 @@ if TYPE_CHECKING:
 INFO_FILE = "checkpoint.json"
 WEIGHTS_FILE = "model.safetensors"
 TRAINER_FILE = "trainer.safetensors"
+# Parts of a config that change no activation.
+_VOLATILE_KEYS = (
+    "transformers_version",
+    "_name_or_path",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete checkpoint folder. `info` is the content of checkpoint.json."""
+    """One model: a local folder in Hugging Face format with safetensors weights.
+
+    label:   how results name it (`step-00000512`, `EleutherAI/pythia-70m@step1000`).
+    step:    its optimizer step; where nothing names one, its place in the list it was found in, from 0.
+    counted: whether `step` is such a place, so that it says nothing about an order in time.
+    info:    the content of checkpoint.json where this project saved it, else empty.
+    """
 
     path: Path
-    step: int
-    info: Mapping[str, Any]
+    label: str
+    step: int = 0
+    counted: bool = False
+    info: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def weight_files(self) -> list[Path]:
+        """The safetensors files that hold the weights, sorted; a folder without any is refused."""
+        return find_weight_files(self.path)
+
+    @cached_property
     def weights_digest(self) -> str:
-        """Hex sha256 of the weight file's bytes: what results and activation caches are keyed by."""
-        return str(self.info["sha256"][WEIGHTS_FILE])
+        """Hex sha256 of the weight file's bytes; of the table of file digests where there are several.
+
+        What results and activation caches are keyed by. Of a checkpoint saved here it is the one recorded
+        (`require_sound` compares it with the bytes), of any other it is read from the bytes.
+        """
+        recorded = self.info.get("sha256", {})
+        digests = {
+            name: str(digest)
+            for name, digest in recorded.items()
+            if name.endswith(".safetensors") and name != TRAINER_FILE
+        } or {file.name: sha256_file(file) for file in self.weight_files}
+        return next(iter(digests.values())) if len(digests) == 1 else digest_json(digests)
+
+    @cached_property
+    def config_digest(self) -> str:
+        """Hex sha256 of what in config.json decides activations."""
+        return config_digest_of(read_json(self.path / CONFIG_FILE))
+
+
+def config_digest_of(config: Mapping[str, Any]) -> str:
+    """Hex sha256 of what in a config's content decides activations."""
+    return digest_json({key: value for key, value in config.items() if key not in _VOLATILE_KEYS})
 
 
 @contextmanager
@@ -82,27 +126,29 @@ def save_checkpoint(
         digests = {file.name: sha256_file(file) for file in sorted(partial.iterdir())}
         content = {"step": step, **info, "trainer": plain, "sha256": digests}
         write_json(partial / INFO_FILE, content)
-    return Checkpoint(path, step, content)
+    return Checkpoint(path, path.name, step, info=content)
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """The complete checkpoints of a `checkpoints/` folder by step; unfinished ones do not exist."""
-    found = []
-    for path in folder.glob("step-*"):
-        if (path / INFO_FILE).is_file():
-            info = read_json(path / INFO_FILE)
-            if not isinstance(info, dict) or not {"step", "sha256"} <= info.keys():
-                raise WorkbenchError(
-                    f"{path / INFO_FILE} does not say its step and digests; restore it, or delete {path} and resume."
-                )
-            found.append(Checkpoint(path, int(info["step"]), info))
+    """The complete checkpoints of a run's `checkpoints/` folder by step; unfinished ones do not exist."""
+    found = [read_checkpoint(path) for path in folder.glob("step-*") if (path / INFO_FILE).is_file()]
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
+def read_checkpoint(path: Path) -> Checkpoint:
+    """A folder this project saved; one whose checkpoint.json does not say its step and digests is refused."""
+    info = read_json(path / INFO_FILE)
+    if not isinstance(info, dict) or not {"step", "sha256"} <= info.keys():
+        raise WorkbenchError(
+            f"{path / INFO_FILE} does not say its step and digests; restore it, or delete {path} and resume."
+        )
+    return Checkpoint(path, path.name, int(info["step"]), info=info)
+
+
 def find_faults(checkpoint: Checkpoint) -> list[str]:
-    """What is wrong with a checkpoint's files, one sentence each; empty when every byte is as it was written."""
+    """What is wrong with a checkpoint's files by their recorded digests; empty when every byte is as it was written."""
     faults = []
-    for name, digest in checkpoint.info["sha256"].items():
+    for name, digest in checkpoint.info.get("sha256", {}).items():
         file = checkpoint.path / name
         if name == TRAINER_FILE and not file.exists():
             continue  # dropped on purpose once newer checkpoints exist
@@ -140,17 +186,3 @@ def load_trainer_state(checkpoint: Checkpoint) -> "tuple[dict[str, torch.Tensor]
     from safetensors.torch import load_file
 
     return load_file(checkpoint.path / TRAINER_FILE), dict(checkpoint.info["trainer"])
-
-
-def load_model(checkpoint: Checkpoint, *, device: str = "cpu", attention: str = "sdpa") -> "PreTrainedModel":
-    """The checkpoint's model in float32 and evaluation mode, its files checked against their digests first."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    require_sound(checkpoint)
-    with without_progress_bars():
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(checkpoint.path), dtype=torch.float32, attn_implementation=attention
-        )
-    loaded: PreTrainedModel = model.to(device).eval()
-    return loaded

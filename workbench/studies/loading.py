@@ -1,25 +1,145 @@
-"""Load a source's weights into a model: a new one, or the module that held the checkpoint before."""
+"""Load a checkpoint's weights into a model: a new one, or the module that held the checkpoint before."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError
-from workbench.studies.series import ModelSource, first_line
+from workbench.errors import WorkbenchError, first_line
+from workbench.studies.checkpoints import Checkpoint, require_sound
+from workbench.studies.weight_files import CONFIG_FILE, read_header
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+# Tables that old versions of the library saved and no version reads.
+OLD_BUFFERS = (".inv_freq", ".attention.bias", ".attn.bias", ".masked_bias")
+FLOATS = ("F64", "F32", "F16", "BF16")
+# Types that mean a number only together with a scale, which a config that says how to read them brings along.
+SCALED = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "I8", "U8")
+# A config's switches that change what a forward pass hands out, not what it computes.
+_SWITCHED_OFF = ("output_attentions", "output_hidden_states", "use_cache")
+
+
+def load_config(checkpoint: Checkpoint) -> Any:
+    """The Hugging Face config; a folder without a readable one is refused, and no code of its own is run."""
+    from transformers import AutoConfig
+
+    loader: Any = AutoConfig
+    try:
+        with quiet_transformers():
+            return loader.from_pretrained(checkpoint.path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise WorkbenchError(
+            f"{checkpoint.path / CONFIG_FILE} cannot be read as a Hugging Face config ({first_line(error)})."
+        ) from error
+
+
+def load_model(
+    checkpoint: Checkpoint, *, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
+) -> "PreTrainedModel":
+    """The checkpoint's model in evaluation mode, filled completely from its files.
+
+    dtype:     `float32`, `bfloat16` or `float16`, of weights and computation.
+    attention: the kernel; where an architecture has no `sdpa` the library's own choice.
+
+    Files saved here are checked against their digests first. Raises WorkbenchError for what cannot be opened as a
+    causal language model and for tensors that are missing, of another shape or of no meaning without a scale.
+    """
+    _ = require_sound(checkpoint).weight_files  # refuses pickles and missing shards
+    model, report = load_with_report(checkpoint, dtype=dtype, attention=attention)
+    if faults := report.unfilled:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise WorkbenchError(
+            f"{checkpoint.path} does not fill its network, so its vectors would be random: it "
+            f"{'; it '.join(faults[:3])}{more}; run `workbench verify` on it."
+        )
+    ready: PreTrainedModel = model.to(device).eval()
+    return ready
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What the library says of the tensors of a folder; each one clause that follows the folder's name.
+
+    unfilled: parameters that were not filled, or not with numbers. unused: tensors that belong to no parameter.
+    """
+
+    unfilled: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def load_with_report(
+    checkpoint: Checkpoint, *, dtype: str = "float32", attention: str = "sdpa"
+) -> tuple[Any, LoadReport]:
+    """The model as the library loads it, filled or not, and its report. Raises WorkbenchError where there is none."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loader: Any = AutoModelForCausalLM
+    config = load_config(checkpoint)
+    for part in (config, config.get_text_config()):
+        for switch in _SWITCHED_OFF:
+            if getattr(part, switch, False):
+                setattr(part, switch, False)
+    try:
+        with quiet_transformers():
+            model, told = loader.from_pretrained(
+                checkpoint.path,
+                config=config,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                # Without a word the library takes SDPA where the architecture has it.
+                **({} if attention == "sdpa" else {"attn_implementation": attention}),
+            )
+    except Exception as error:
+        raise WorkbenchError(
+            f"{checkpoint.path} cannot be opened as a causal language model ({first_line(error)}); "
+            "run `workbench verify` on it."
+        ) from error
+    shapes = {name: (list(found), list(asked)) for name, found, asked in told["mismatched_keys"]}
+    unfilled = [f"lacks tensor {name}" for name in sorted(set(told["missing_keys"]) - shapes.keys())]
+    unfilled += [
+        f"has tensor {name} in the shape {found} where the config asks for {asked}"
+        for name, (found, asked) in sorted(shapes.items())
+    ]
+    unfilled += [
+        f"cannot be converted ({first_line(ValueError(said))})" for said in told.get("error_msgs") or ()
+    ]
+    unused = [
+        f"has tensor {name}, which belongs to no part of the model"
+        for name in sorted(told["unexpected_keys"])
+        if not name.endswith(OLD_BUFFERS)
+    ]
+    return model, LoadReport((*unfilled, *_scale_faults(checkpoint, model)), tuple(unused))
+
+
+def _scale_faults(checkpoint: Checkpoint, model: Any) -> list[str]:
+    """Parameters stored in a type that needs a scale, in a folder whose config tells none."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        return []
+    own = {name for name, _ in model.named_parameters()}
+    return [
+        f"has tensor {name} as {stored}, which is no number without its scale, and {CONFIG_FILE} has no "
+        "quantization_config"
+        for name, (stored, _) in joint_header(checkpoint).items()
+        if stored in SCALED and (name in own or f"{model.base_model_prefix}.{name}" in own)
+    ]
 
 
 class ModelLoader:
-    """Loads one source after another, into the same module where their configs agree.
+    """Loads one checkpoint after another, into the same module where that is known to be the same.
 
-    A series of checkpoints then needs one model's memory, and no start-up each. The model handed out before
-    changes its weights with the next `load`.
+    A series then needs one model's memory, and no start-up each. The model handed out before changes its weights with
+    the next `load`. Every checkpoint is what the library itself would load: the weights are copied into the module
+    only where this architecture's first checkpoint showed that its parameters are the tensors of the same names, and
+    where the next has the same names, shapes and plain types; any other is loaded afresh.
 
     dtype: `float32`, `bfloat16` or `float16`: of weights, computation and activations alike.
     """
@@ -27,57 +147,121 @@ class ModelLoader:
     def __init__(self, *, device: str = "cpu", dtype: str = "float32") -> None:
         self.device, self.dtype = device, dtype
         self._model: PreTrainedModel | None = None
-        self._source: ModelSource | None = None
-        self._names: dict[str, str] | None = None
+        self._held: Checkpoint | None = None
+        self._names: dict[str, str] | None = None  # tensor of the files → parameter
+        self._header: dict[str, Any] = {}
 
-    def load(self, source: ModelSource) -> "PreTrainedModel":
-        """A source's model in evaluation mode, on SDPA attention.
+    def load(self, checkpoint: Checkpoint) -> "PreTrainedModel":
+        """A checkpoint's model in evaluation mode, on SDPA attention where the architecture has it.
 
         Raises WorkbenchError for a folder that cannot be opened as a causal language model.
         """
-        model, before = self._model, self._source
-        if model is not None and before is not None and source.config_digest == before.config_digest:
-            if source.weights_digest == before.weights_digest:
+        model, before = self._model, self._held
+        if model is not None and before is not None and checkpoint.config_digest == before.config_digest:
+            if checkpoint.weights_digest == before.weights_digest:
                 return model
             if self._names is None:
-                self._names = match_names(model, before)
-            self._source = None  # while weights are exchanged the module is neither
-            if overwrite_weights(model, source, self._names):
-                self._source = source
+                self._header = joint_header(before)
+                self._names = match_names(model, before, self._header)
+            if self._names and joint_header(checkpoint) == self._header:
+                require_sound(checkpoint)
+                self._held = None  # while weights are exchanged the module is neither
+                overwrite_weights(model, checkpoint, self._names)
+                self._held = checkpoint
                 return model
-        self._model = load_source(source, device=self.device, dtype=self.dtype)
-        self._source, self._names = source, None
+        self._model = self._held = self._names = model = None  # one model's memory
+        self._model = load_model(checkpoint, device=self.device, dtype=self.dtype)
+        self._held = checkpoint
         return self._model
 
 
-def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float32") -> "PreTrainedModel":
-    """A source's model in evaluation mode, on SDPA attention; `dtype` as in `ModelLoader`.
+def joint_header(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Tensor → (type, shape) over all weight files of a checkpoint, without tables no version reads.
 
-    Raises WorkbenchError for an unreadable folder or a config Hugging Face cannot make a causal model of.
+    Raises WorkbenchError for a file that is no safetensors file.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    found: dict[str, Any] = {}
+    for file in checkpoint.weight_files:
+        header = read_header(file)
+        if isinstance(header, str):
+            raise WorkbenchError(f"{header}; run `workbench verify` on {checkpoint.path}.")
+        found |= {
+            name: (entry["dtype"], entry["shape"])
+            for name, entry in header.items()
+            if not name.endswith(OLD_BUFFERS)
+        }
+    return found
 
-    loader: Any = AutoModelForCausalLM
-    _ = source.weight_files  # refuses pickles and missing shards
+
+def match_names(
+    model: "PreTrainedModel", checkpoint: Checkpoint, header: Mapping[str, Any]
+) -> dict[str, str]:
+    """Tensor of the files → parameter of the freshly loaded model, if the parameters *are* the tensors; else empty.
+
+    They are where names, shapes and values agree one to one, in plain floating-point types and without quantisation:
+    then copying tensors of these names is what the library does for this architecture. One name may differ
+    (GPT-NeoX's `embed_out` is now `lm_head`), since what is left over on both sides belongs together.
+    """
+    own = saved_tensors(model)
+    names = {name: name for name in header.keys() & own.keys()}
+    renamed, left = header.keys() - names.keys(), own.keys() - names.keys()
+    if len(renamed) == len(left) == 1:
+        names[min(renamed)] = min(left)
+    if (
+        len(names) != len(own)
+        or len(names) != len(header)
+        or getattr(model.config, "quantization_config", None) is not None
+        or any(dtype not in FLOATS for dtype, _ in header.values())
+        or any(list(own[names[name]].shape) != shape for name, (_, shape) in header.items())
+    ):
+        return {}
+    for name, stored in iterate_tensors(checkpoint, names):
+        held = own[names[name]]
+        if not _equal(stored.to(held.device, held.dtype), held):
+            return {}
+    return names
+
+
+def overwrite_weights(model: "PreTrainedModel", checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
+    """Copy a checkpoint's tensors into the model's parameters, `names` as `match_names` found them."""
+    import torch
+
+    own = saved_tensors(model)
+    with torch.no_grad():
+        for name, stored in iterate_tensors(checkpoint, names):
+            own[names[name]].copy_(stored)
+
+
+def iterate_tensors(
+    checkpoint: Checkpoint, wanted: Mapping[str, Any]
+) -> "Iterator[tuple[str, torch.Tensor]]":
+    """The stored tensors of these names, file by file."""
+    from safetensors import SafetensorError, safe_open
+
+    file: Path
     try:
-        with quiet_transformers():
-            model: Any = loader.from_pretrained(
-                source.path,
-                dtype=getattr(torch, dtype),
-                attn_implementation="sdpa",
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        for file in checkpoint.weight_files:
+            with safe_open(file, framework="pt") as stored:
+                for name in stored.keys():  # noqa: SIM118
+                    if name in wanted:
+                        yield name, stored.get_tensor(name)
+    except (SafetensorError, OSError) as error:
         raise WorkbenchError(
-            f"{source.path} cannot be opened as a causal language model ({first_line(error)}); "
-            "run `workbench verify` on it."
+            f"{checkpoint.path} cannot be read ({first_line(error)}); run `workbench verify` on it."
         ) from error
-    ready: PreTrainedModel = model.to(device).eval()
-    return ready
+
+
+def saved_tensors(model: "PreTrainedModel") -> "dict[str, torch.Tensor]":
+    """Parameters, each once, and the buffers that belong to a checkpoint (not tables such as rotary frequencies)."""
+    saved = model.state_dict()
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in saved}
+    return {**dict(model.named_parameters()), **buffers}
+
+
+def _equal(one: "torch.Tensor", two: "torch.Tensor") -> bool:
+    import torch
+
+    return bool(torch.equal(one, two)) or bool(torch.allclose(one, two, rtol=0, atol=0, equal_nan=True))
 
 
 @contextlib.contextmanager
@@ -95,98 +279,3 @@ def quiet_transformers() -> Iterator[None]:
         untyped.set_verbosity(level)
         if bars:
             untyped.enable_progress_bar()
-
-
-def has_tokenizer(source: ModelSource) -> bool:
-    """Whether tokenizer files lie beside a model."""
-    return any((source.path / name).is_file() for name in TOKENIZER_FILES)
-
-
-def load_source_tokenizer(source: ModelSource) -> "PreTrainedTokenizerFast":
-    """The tokenizer saved beside a model; a folder without one is refused."""
-    from transformers import AutoTokenizer
-
-    if not has_tokenizer(source):
-        raise WorkbenchError(
-            f"{source.path} has no tokenizer (no {TOKENIZER_FILES[0]}); copy the tokenizer files the model "
-            "was trained with into it, or name a tokenizer folder with --tokenizer."
-        )
-    loader: Any = AutoTokenizer
-    try:
-        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
-            source.path, local_files_only=True, use_fast=True
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise WorkbenchError(
-            f"The tokenizer in {source.path} cannot be opened ({first_line(error)})."
-        ) from error
-    return tokenizer
-
-
-def match_names(model: "PreTrainedModel", source: ModelSource) -> dict[str, str]:
-    """Which tensor of its files each parameter of a freshly loaded model came from: parameter → tensor.
-
-    Mostly the names are equal; where a library renames (GPT-NeoX's `embed_out` is now `lm_head`) the values
-    tell. A parameter found nowhere (made of several tensors) is left out.
-    """
-    import torch
-    from safetensors import safe_open
-
-    state: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **_saved_buffers(model)}
-    names: dict[str, str] = {}
-    unnamed: dict[str, torch.Tensor] = {}
-    for file in source.weight_files:
-        with safe_open(file, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118
-                if name in state:
-                    names[name] = name
-                else:
-                    unnamed[name] = stored.get_tensor(name)
-    for parameter, own in state.items():
-        if parameter in names:
-            continue
-        for name, tensor in unnamed.items():
-            if tensor.shape == own.shape and torch.equal(tensor.to(own.device, own.dtype), own):
-                names[parameter] = name
-                break
-    return names
-
-
-def overwrite_weights(model: "PreTrainedModel", source: ModelSource, names: dict[str, str]) -> bool:
-    """Copy a source's weights into a model in place; False, with nothing changed, where they do not fit.
-
-    names: parameter → tensor of the files, as `match_names` found them for an earlier source.
-    """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    state = {**dict(model.named_parameters()), **_saved_buffers(model)}
-    if state.keys() - names.keys():
-        return False
-    files: dict[str, Path] = {}
-    try:
-        for file in source.weight_files:
-            with safe_open(file, framework="pt") as stored:
-                shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-            files |= dict.fromkeys(shapes, file)
-            if any(shapes.get(name, state[own].shape) != state[own].shape for own, name in names.items()):
-                return False
-        if set(names.values()) - files.keys():
-            return False
-        with torch.no_grad():
-            for file in source.weight_files:
-                with safe_open(file, framework="pt") as stored:
-                    for own, name in names.items():
-                        if files[name] == file:
-                            state[own].copy_(stored.get_tensor(name))
-    except SafetensorError as error:
-        raise WorkbenchError(
-            f"{source.path} cannot be read ({first_line(error)}); run `workbench verify` on it."
-        ) from error
-    return True
-
-
-def _saved_buffers(model: "PreTrainedModel") -> "dict[str, torch.Tensor]":
-    """The buffers that belong to a checkpoint (not tables such as rotary frequencies)."""
-    saved = model.state_dict()
-    return {name: buffer for name, buffer in model.named_buffers() if name in saved}

@@ -21,6 +21,7 @@ from workbench.studies.corpus import (
     resolve_recipe,
     save_corpus_recipe,
 )
+from workbench.studies.steps import select_checkpoints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -68,7 +69,7 @@ class Run:
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":
-        from workbench.tokens.tokenizers import load_tokenizer
+        from workbench.tokens.opening import load_tokenizer
 
         return load_tokenizer(self.path / "tokenizer")
 
@@ -212,31 +213,6 @@ def open_run(folder: Path | str) -> Run:
 def open_runs(folders: Iterable[Path | str]) -> list[Run]:
     """Open several runs; one that is reached twice (by a link, by two spellings) is there once."""
     return [open_run(folder) for folder in {Path(folder).resolve(): folder for folder in folders}.values()]
-
-
-def select_checkpoints(checkpoints: list[Checkpoint], which: str, where: Path) -> list[Checkpoint]:
-    """Choose checkpoints: `all`, `last`, `every:4` (always with first and last), or steps `0,512`."""
-    if not checkpoints:
-        raise WorkbenchError(
-            f"{where} has no complete checkpoint yet; run `workbench train` on its recipe first."
-        )
-    if which == "all":
-        return checkpoints
-    if which == "last":
-        return checkpoints[-1:]
-    kind, _, number = which.partition(":")
-    if kind == "every" and number.isdigit() and int(number) > 0:
-        return checkpoints[: -1 : int(number)] + checkpoints[-1:]
-    by_step = {checkpoint.step: checkpoint for checkpoint in checkpoints}
-    chosen = []
-    for part in which.split(","):
-        if not part.strip().isdigit() or int(part) not in by_step:
-            steps = ", ".join(str(step) for step in by_step)
-            raise WorkbenchError(
-                f"{where} has no checkpoint {part.strip()!r}; choose all, last, every:n, or from the steps {steps}."
-            )
-        chosen.append(by_step[int(part)])
-    return chosen
 
 
 def _first_difference(old: Recipe, new: Recipe) -> str:

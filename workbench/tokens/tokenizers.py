@@ -37,19 +37,6 @@ def make_tokenizer(recipe: TokensRecipe, texts: Sequence[str]) -> "PreTrainedTok
     return _wrap(restrict_bpe(tokenizer, texts) if recipe.restrict else tokenizer)
 
 
-def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
-    """Open the tokenizer of a checkpoint folder."""
-    from transformers import AutoTokenizer
-
-    if not (Path(folder) / "tokenizer.json").is_file():
-        raise WorkbenchError(
-            f"{folder} has no tokenizer.json; a checkpoint folder holds its tokenizer's files."
-        )
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
-    loaded: PreTrainedTokenizerFast = tokenizer
-    return loaded
-
-
 def train_word_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """A closed vocabulary: words and punctuation marks, most frequent first; anything else is an error later."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=None))
