@@ -37,7 +37,7 @@ def test_a_series_is_ordered_by_step_and_chosen_from(series: Path) -> None:
     assert labels(series, "step10") == ["step10"]
     assert [checkpoint.step for checkpoint in find_series(series / "step10")] == [10]
     with pytest.raises(
-        WorkbenchError, match="has no checkpoint '7'; choose all, last, every:n, or from 0, 10, 200"
+        WorkbenchError, match="has no checkpoint '7'; choose all, last, every:n, or from the steps 0, 10, 200"
     ):
         find_series(series, "7")
     assert as_checkpoint(series).label == "step200"

@@ -71,13 +71,15 @@ def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | 
         )
     if which == "all":
         return list(members)
-    known = [member.label if member.counted else str(member.step) for member in members]
+    known = ", ".join(member.label if member.counted else str(member.step) for member in members)
+    if not any(member.counted for member in members):
+        known = f"the steps {known}"
     if which == "last":
         unordered = [member.label for member in members if member.counted]
         if unordered and len(members) > 1:
             raise WorkbenchError(
                 f"{where}: the name {unordered[0]!r} tells no step, so no checkpoint is the last; "
-                f"choose from {', '.join(known)}, or all."
+                f"choose from {known}, or all."
             )
         return list(members[-1:])
     kind, _, number = which.partition(":")
@@ -92,7 +94,7 @@ def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | 
         ]
         if not found:
             raise WorkbenchError(
-                f"{where} has no checkpoint {part!r}; choose all, last, every:n, or from {', '.join(known)}."
+                f"{where} has no checkpoint {part!r}; choose all, last, every:n, or from {known}."
             )
         if len(found) > 1:
             raise WorkbenchError(
