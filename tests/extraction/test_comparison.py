@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import COLUMNS as ANSWER_COLUMNS
-from workbench.extraction.answer_table import collect_answers, describe_recipe, pool_seeds
+from workbench.extraction.answer_table import collect_answers, describe_study, pool_seeds
 from workbench.extraction.comparison import COLUMNS, correlate, pair_accuracies
 from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.text_tables import make_ratio_table
@@ -106,7 +106,7 @@ def test_seeds_of_one_recipe_are_pooled_and_others_are_not() -> None:
     recipe = load_recipe("mixed")
     shorter = load_recipe("mixed", ["training.qa_ratio=0.2", "seed=5"])
     rows = [
-        (name, *describe_recipe(made), "mean", accuracy, 0.1, 100)
+        (name, *describe_study(Run(Path(name), made)), "mean", accuracy, 0.1, 100)
         for name, made, accuracy in (
             ("a", recipe, 0.5), ("b", load_recipe("mixed", ["seed=7"]), 0.7), ("c", shorter, 0.3),
         )

@@ -1,5 +1,7 @@
 """Which cells of a heatmap hold an example, by hand: two entities, one of them permuted and without a major."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,9 @@ def data() -> PProbeData:
     read = [[tokens[n][place] if place >= 0 else None for place in encoded.positions[n]] for n in range(2)]
     assert read == READ_AT
     every = list(range(len(targets)))
-    return PProbeData(encoded, targets, every, np.array([0]), np.array([1]), np.array([False, True, True]))
+    places, labels = encoded.positions, tuple("012345")
+    half = np.array([False, True, True])
+    return PProbeData(encoded, targets, every, np.array([0]), np.array([1]), half, places, labels)
 
 
 def as_marks(valid_P: np.ndarray, next_P: np.ndarray) -> str:
@@ -97,7 +101,7 @@ def test_only_distinct_targets_are_read(data: PProbeData) -> None:
     names = [target.name for target in data.targets]
     first, whole = names.index("university/first"), names.index("university/whole")
     stands_for = [first if k == whole else k for k in range(len(names))]
-    fewer = PProbeData(data.entries, data.targets, stands_for, data.train, data.test, data.test_entities)
+    fewer = replace(data, stands_for=stands_for)
     assert fewer.distinct == [k for k in range(len(names)) if k != whole]
     readings = fewer.readings()
     assert len(readings.labels_KN) == len(readings.valid_KNP) == len(fewer.next_KNP()) == len(names) - 1

@@ -88,7 +88,7 @@ def test_figures_leave_their_colours_to_the_page(page):
 
 def test_it_says_what_is_seen_how_to_read_it_and_what_to_run(page, tmp_path):
     for words in (
-        "Two language models, started from nothing, each learned by heart the biographies of 40 made-up entities",
+        "Two language models, started from nothing, each learned by heart the biographies of 40 made-up people",
         "How the biographies were written is all that differs: single · multi5+permute",
         "A staircase: each attribute becomes readable only in its own sentence (90 % on the diagonal)",
         "Flat rows: the attributes are known as soon as the name has been read",

@@ -17,7 +17,7 @@ from workbench.training.evaluation import (
     first_token_accuracy,
     sample_entities,
 )
-from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
 VOCABULARY = 50
 MASK = 49
@@ -57,7 +57,8 @@ def make_entries() -> EncodedEntries:
     start[:, 1], start[:, 4] = 3, 6  # birth_city, company
     end = np.where(start < 0, -1, start + 2).astype(np.int32)
     entities = np.arange(4, dtype=np.int32)
-    return EncodedEntries(ids.astype(np.int32), offsets, entities, start, end, np.ones(4, np.int32))
+    names = np.ones(4, np.int32)
+    return EncodedEntries(ids.astype(np.int32), offsets, entities, SCHEMA, start, end, names, names)
 
 
 @pytest.mark.parametrize(("ahead", "share"), [(1, 1.0), (0, 0.0), (2, 0.0)])
@@ -122,6 +123,7 @@ def test_answers_are_read_where_they_begin() -> None:
         answer_start=np.array([3, 4], np.int32),
         answer_end=np.array([5, 5], np.int32),
         attribute=np.array([ATTRIBUTES.index("major"), ATTRIBUTES.index("birth_date")], np.int8),
+            schema=SCHEMA,
     )
     statements = answer_statements(questions, make_people(), np.arange(4))
     assert first_token_accuracy(Oracle(1), statements, CPU) == {  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from workbench.studies.runs import Run
 from workbench.tokens.encoding import EncodedEntries
 from workbench.training.optimizers import learning_rate
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
+from workbench.worlds.biographies.schema import SCHEMA
 
 
 def entries_of(lengths: list[int]) -> EncodedEntries:
@@ -20,7 +21,9 @@ def entries_of(lengths: list[int]) -> EncodedEntries:
     absent = np.full((n, 6), -1, np.int32)
     offsets = np.r_[0, np.cumsum(lengths)]
     ids = np.zeros(offsets[-1], np.int32)
-    return EncodedEntries(ids, offsets, np.arange(n, dtype=np.int32), absent, absent, absent[:, 0])
+    return EncodedEntries(
+        ids, offsets, np.arange(n, dtype=np.int32), SCHEMA, absent, absent, absent[:, 0], absent[:, 0]
+    )
 
 
 # entities, exposures, rows a step, entries' lengths, further keys → steps

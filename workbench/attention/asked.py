@@ -11,7 +11,7 @@ from workbench.tasks.questions import Question
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 
 def question_to_entry(question: Question, entity: Entity) -> Entry:
@@ -34,7 +34,7 @@ def question_to_entry(question: Question, entity: Entity) -> Entry:
 
 
 def choose_questions(
-    run: "Run", number: int | None = None, *, split: str = "test", group: str | None = None
+    run: "Study", number: int | None = None, *, split: str = "test", group: str | None = None
 ) -> list[Entry]:
     """All questions about `number` test entities drawn at random (all of them for None), as entries.
 
@@ -50,5 +50,5 @@ def choose_questions(
             f"{run.path} has no question about a {split} entity{f' in group {group!r}' if group else ''}; "
             "choose another group."
         )
-    drawn = set(make_rng(run.recipe.seed, "entities asked").permutation(asked)[:number].tolist())
+    drawn = set(make_rng(run.seed, "entities asked").permutation(asked)[:number].tolist())
     return [question_to_entry(q, entities[q.entity]) for q in run.corpus.questions if q.entity in drawn]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 BATCH_TOKENS = 8192
 
@@ -164,7 +164,7 @@ def plan_batches_by_entity(lengths: Ints, entities: Ints, batch_tokens: int) -> 
 
 
 def choose_entries(
-    run: "Run", number: int | None = None, *, split: str = "test", group: str | None = None
+    run: "Study", number: int | None = None, *, split: str = "test", group: str | None = None
 ) -> list[Entry]:
     """One entry, drawn at random, of each test entity, as the P-probe tests on; at most `number` of them.
 
@@ -175,7 +175,7 @@ def choose_entries(
     if group is not None:
         chosen &= np.array([entity.group == group for entity in entities])
     owner = np.array([entry.entity for entry in run.corpus.entries])
-    shuffled = make_rng(run.recipe.seed, "test entries").permutation(np.flatnonzero(chosen[owner]))
+    shuffled = make_rng(run.seed, "test entries").permutation(np.flatnonzero(chosen[owner]))
     _, first = np.unique(owner[shuffled], return_index=True)
     picked = shuffled[np.sort(first)]
     if not len(picked):

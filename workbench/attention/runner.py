@@ -15,7 +15,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -97,7 +97,7 @@ class AttentionRequest:
 
 
 def run_attention(
-    run: Run,
+    run: Study,
     checkpoints: Sequence[Checkpoint],
     request: AttentionRequest,
     *,
@@ -156,7 +156,7 @@ def run_attention(
     return datasets
 
 
-def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
+def load_examples(run: Study, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test entity, as the P-probe tests on."""
     run.require_group(request.group)
     if request.questions:
@@ -169,7 +169,7 @@ def load_examples(run: Run, request: AttentionRequest) -> AttentionExamples:
 
 
 def analyse(
-    model: "PreTrainedModel", examples: AttentionExamples, request: AttentionRequest, run: Run
+    model: "PreTrainedModel", examples: AttentionExamples, request: AttentionRequest, run: Study
 ) -> "xr.Dataset":
     """One analysis of one model in memory; the labelled result without its provenance."""
     match request.what:

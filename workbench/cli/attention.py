@@ -88,11 +88,11 @@ def attention(
     from workbench.attention.runner import AttentionRequest, run_attention
     from workbench.extraction.finetunes import base_checkpoint, open_finetune
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_study
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
-    opened = open_run(run)
+    opened = open_study(run)
     request = AttentionRequest(
         what.value,
         entries,

@@ -47,9 +47,9 @@ def compare(
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.text_tables import make_comparison_table, make_pair_table, make_ratio_table
-    from workbench.studies.runs import open_runs
+    from workbench.studies.opening import open_studies
 
-    opened = open_runs(runs)
+    opened = open_studies(runs)
     named = None if adapter == "none" else adapter
     pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)))
     pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value, group=group)
@@ -66,7 +66,7 @@ def compare(
     who = f" about {group}" if group else ""
     console = Console()
     title = f"answers{who}, test entities ({adapter})"
-    grouped = group is not None and any(len(run.recipe.groups) > 1 for run in opened)
+    grouped = group is not None and any(len(run.groups) > 1 for run in opened)
     console.print(make_comparison_table(pooled, title, _paper_rows(pooled, grouped)))
     if pooled.loc[pooled["qa_ratio"] > 0, "qa_ratio"].nunique() > 1:
         console.print()

@@ -56,11 +56,11 @@ def entity(
     from workbench.entity_view.runner import EntityRequest, run_entity_view
     from workbench.entity_view.tables import make_entity_tables, read_tokens
     from workbench.extraction.finetunes import open_finetune
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_study
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
-    opened = open_run(run)
+    opened = open_study(run)
     if checkpoints is None:
         checkpoints = "last" if adapter is None else str(open_finetune(opened, adapter).base_step)
     request = EntityRequest(

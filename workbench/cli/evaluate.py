@@ -56,10 +56,10 @@ def evaluate(
     from workbench.extraction.text_tables import print_evaluation
     from workbench.extraction.wrong_answers import choose_examples
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_study
 
     use_threads(threads)
-    opened = open_run(run)
+    opened = open_study(run)
     own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     request = EvaluationRequest(
         adapter,

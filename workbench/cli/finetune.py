@@ -19,7 +19,7 @@ from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.extraction.finetunes import Finetune
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 
 class Method(StrEnum):
@@ -101,11 +101,11 @@ def finetune(
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
     from workbench.extraction.own_questions import load_own_questions
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_study
     from workbench.training.interruption import Interrupted
 
     use_threads(threads)
-    opened = open_run(run)
+    opened = open_study(run)
     given = {
         "method": method.value,
         "rank": rank,
@@ -120,7 +120,7 @@ def finetune(
         "seed": seed,
     }
     wanted = parse_grid(grid or [])
-    combinations = make_grid(opened.recipe.model.shape.d_model, given, wanted, name)
+    combinations = make_grid(opened.width, given, wanted, name)
     own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     made: list[Finetune] = []
     with step_bar("finetune", quiet) as show:
@@ -156,7 +156,7 @@ def finetune(
     _print_made(opened, made, wanted)
 
 
-def _print_made(run: "Run", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
+def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
     from rich.console import Console
 
     from workbench.experiments.finetune_grid import make_grid_table
@@ -165,7 +165,7 @@ def _print_made(run: "Run", made: "list[Finetune]", grid: dict[str, list[object]
     from workbench.figures import paper_answers_by_rank
 
     if grid:
-        Console().print(make_grid_table(grid, made, paper_answers_by_rank(name_augmentation(run.recipe))))
+        Console().print(make_grid_table(grid, made, paper_answers_by_rank(name_augmentation(run))))
     else:
         print_finetune(made[0])
     for one in made:

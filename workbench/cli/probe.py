@@ -20,7 +20,7 @@ from workbench.cli.progress import keep_progress, step_bar
 if TYPE_CHECKING:
     import xarray as xr
 
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 
 class Kind(StrEnum):
@@ -99,7 +99,7 @@ def probe(
     from workbench.memory import read_bytes
     from workbench.probing.runner import ProbeRequest, run_probes
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_runs
+    from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
@@ -116,7 +116,7 @@ def probe(
         entries_per_entity=entries_per_entity,
         memory=None if memory is None else read_bytes(memory),
     )
-    opened = open_runs(runs)
+    opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
     made: list[list[xr.Dataset]] = []
     with step_bar(f"{kind.value}-probe", quiet) as bar:
@@ -135,7 +135,7 @@ def probe(
         _write_figures(opened, made, figure)
 
 
-def _pool(runs: "list[Run]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset]":
+def _pool(runs: "list[Study]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset]":
     """The newest results of runs that differ in nothing but their seed, as one each."""
     from workbench.probing.pooling import group_by_recipe, pool_runs
 
@@ -143,13 +143,13 @@ def _pool(runs: "list[Run]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset
     return [pool_runs([runs[i] for i in group], [made[i][-1] for i in group]) for group in groups]
 
 
-def _write_figures(runs: "list[Run]", made: "list[list[xr.Dataset]]", path: Path) -> None:
+def _write_figures(runs: "list[Study]", made: "list[list[xr.Dataset]]", path: Path) -> None:
     """One page with every figure of the results, by their titles; it needs no network."""
     from workbench.cli.options import make_console
     from workbench.figures import plot_results
     from workbench.probing.pooling import join_checkpoints
     from workbench.report import write_figures
-    from workbench.studies.runs import name_apart
+    from workbench.studies.study import name_apart
 
     labels = name_apart(runs)
     results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from workbench.cli.options import make_console
 
 if TYPE_CHECKING:
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
     from workbench.training.metrics import Progress
 
 
@@ -75,7 +75,7 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
 
 
 @contextmanager
-def keep_progress(run: "Run", show: Show | None) -> Iterator[Show]:
+def keep_progress(run: "Study", show: Show | None) -> Iterator[Show]:
     """Yield a `show` that also keeps the run's progress.json, at most once a second, while it is being probed.
 
     The file has the form of training's, with `what` beside it and null for what a probe does not know; it is taken

@@ -12,7 +12,7 @@ from workbench.extraction.asking import ask, make_answer_book, make_askable, tex
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.encoding import encode_questions
 
 
@@ -30,7 +30,7 @@ class EntityAnswers:
     answered_by: str
 
 
-def choose_adapter(run: Run, name: str | None, checkpoints: Sequence[Checkpoint]) -> Finetune | None:
+def choose_adapter(run: Study, name: str | None, checkpoints: Sequence[Checkpoint]) -> Finetune | None:
     """The finetune that is to answer. Raises WorkbenchError where none of the checkpoints is its base."""
     if name is None:
         return None
@@ -41,7 +41,7 @@ def choose_adapter(run: Run, name: str | None, checkpoints: Sequence[Checkpoint]
 
 
 def ask_entities(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     tuned: Finetune | None,
     entities: Sequence[int],

@@ -18,7 +18,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Material:
 
 
 def run_entity_view(
-    run: Run,
+    run: Study,
     checkpoints: Sequence[Checkpoint],
     request: EntityRequest,
     *,
@@ -116,7 +116,7 @@ def run_entity_view(
 
 
 def _view(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     request: EntityRequest,
     material: _Material,
@@ -148,7 +148,7 @@ def _view(
     return dataset.assign_attrs(stands_for=json.dumps(material.stands_for))
 
 
-def _prepare(run: Run, entities: list[int], seed: int) -> _Material:
+def _prepare(run: Study, entities: list[int], seed: int) -> _Material:
     every = make_targets(run.corpus.entities, run.corpus.schema, run.tokenizer)
     stands_for = distinct_targets(every)
     return _Material(

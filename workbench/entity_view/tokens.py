@@ -14,7 +14,7 @@ from workbench.attention.roles import RoleLegend, assign_roles
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
 from workbench.seeds import make_rng
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.encoding import EncodedEntries, encode_entries
 from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Ints, Reading
@@ -70,7 +70,7 @@ class TokenTexts:
         return start_N
 
 
-def choose_entities(run: Run, number: int, ids: Sequence[int], seed: int) -> list[int]:
+def choose_entities(run: Study, number: int, ids: Sequence[int], seed: int) -> list[int]:
     """The entities of `ids`; without any, `number` drawn by the seed, half of them (the larger) test entities.
 
     Raises WorkbenchError for an entity the run does not have, or one without an entry.
@@ -98,7 +98,7 @@ def choose_entities(run: Run, number: int, ids: Sequence[int], seed: int) -> lis
     return [int(entity) for entity in drawn]
 
 
-def read_shown(run: Run, entities: Sequence[int], seed: int) -> TokenTexts:
+def read_shown(run: Study, entities: Sequence[int], seed: int) -> TokenTexts:
     """Every token of one entry of each of these entities; which entry, follows from the seed and the entity."""
     owned: dict[int, list[int]] = {entity: [] for entity in entities}
     for row, entry in enumerate(run.corpus.entries):
@@ -113,7 +113,7 @@ def read_shown(run: Run, entities: Sequence[int], seed: int) -> TokenTexts:
 
 
 def sample_tokens(
-    run: Run, split: str, without: Sequence[int], *, entities: int, one_entry: bool, seed: int
+    run: Study, split: str, without: Sequence[int], *, entities: int, one_entry: bool, seed: int
 ) -> TokenTexts:
     """One token of each kind, drawn by the seed, of entries of at most so many entities of a half.
 
@@ -138,7 +138,7 @@ def sample_tokens(
     return _read(run, [run.corpus.entries[row] for row in rows], make_rng(seed, "tokens sampled", split))
 
 
-def _read(run: Run, entries: Sequence[Entry], rng: np.random.Generator | None) -> TokenTexts:
+def _read(run: Study, entries: Sequence[Entry], rng: np.random.Generator | None) -> TokenTexts:
     """All tokens of the entries, or with a generator one token of each kind."""
     encoded = encode_entries(run.tokenizer, entries, run.corpus.schema)
     texts = encode_texts(run.tokenizer, [entry.text for entry in entries], "eos", "biographies")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.recipes.recipe import Recipe
 from workbench.results.storing import list_results, load_results
-from workbench.studies.runs import Run, name_apart
+from workbench.studies.study import Study, name_apart
 
 if TYPE_CHECKING:
     from workbench.extraction.evaluation import EvaluationRequest
@@ -32,7 +31,7 @@ MEAN = "mean"
 
 
 def collect_answers(
-    runs: Sequence[Run], request: "EvaluationRequest", *, split: str = "test"
+    runs: Sequence[Study], request: "EvaluationRequest", *, split: str = "test"
 ) -> pd.DataFrame:
     """What `evaluate` measured with this request on each run: a row for each run and attribute, and their `mean`.
 
@@ -40,8 +39,8 @@ def collect_answers(
     qa_ratio: of mixed training, else 0. A run without groups counts with everybody where the request names a group.
     Raises WorkbenchError naming every run that has not been evaluated so, and for a group that no run has.
     """
-    grouped = [run for run in runs if len(run.recipe.groups) > 1]
-    known = list(dict.fromkeys(group.name for run in grouped for group in run.recipe.groups))
+    grouped = [run for run in runs if len(run.groups) > 1]
+    known = list(dict.fromkeys(group for run in grouped for group in run.groups))
     if request.group is not None and request.group not in known:
         has = f"they have {', '.join(known)}" if known else "none of them has groups"
         raise WorkbenchError(f"No run has the group {request.group!r} ({has}).")
@@ -56,7 +55,7 @@ def collect_answers(
             missing.append(f"workbench evaluate {run.path}{adapter}{f' --group {group}' if group else ''}")
             continue
         qa = load_results(run.path, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
-        digest, *about = describe_recipe(run.recipe, group)
+        digest, *about = describe_study(run, group)
         tuned = f" {run.name}" if "finetuned_from" in run.status else ""  # a finetune's folder is a run too
         about = [name, f"{digest}{tuned}", *about]
         asked = [
@@ -76,32 +75,30 @@ def collect_answers(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def find_family(run: Run, variant: str) -> str | None:
+def find_family(run: Study, variant: str) -> str | None:
     """`none`, `lora` or `full`: by which method the answers of this variant were made; None without answers."""
     found = {result.family for result in list_results(run.path) if result.kind == "qa"}
     names = {family: f"{family}+{variant}" if variant else family for family in FAMILIES}
     return next((family for family, name in names.items() if name in found), None)
 
 
-def describe_recipe(recipe: Recipe, group: str | None = None) -> tuple[str, str, str, str, float, int]:
-    """Digest without the seed, the recipe in a few words, architecture, augmentation (the group's, or of each
+def describe_study(run: Study, group: str | None = None) -> tuple[str, str, str, str, float, int]:
+    """Digest without the seed, the study in a few words, architecture, augmentation (the group's, or of each
     group), qa_ratio, seed.
     """
-    augmentation, architecture = name_augmentation(recipe, group), recipe.model.architecture
-    ratio = recipe.training.qa_ratio if recipe.training.objective == "mixed" else 0.0
-    others = [name_augmentation(recipe, one.name) for one in recipe.groups if group and one.name != group]
+    augmentation, architecture, ratio = name_augmentation(run, group), run.architecture, run.qa_ratio
+    others = [name_augmentation(run, one) for one in run.groups if group and one != group]
     beside = f" beside {', '.join(others)}" if others else ""
     label = f"{architecture} {augmentation}{beside}" + (f", questions {ratio:.0%}" if ratio else "")
-    digest = recipe.model_copy(update={"seed": 0}).digest
-    return digest, label, architecture, augmentation, ratio, recipe.seed
+    return run.experiment, label, architecture, augmentation, ratio, run.seed
 
 
-def name_augmentation(recipe: Recipe, group: str | None = None) -> str:
+def name_augmentation(run: Study, group: str | None = None) -> str:
     """As in the paper; of one group, or the groups' own where there are several."""
-    groups = [one for one in recipe.groups if group in (None, one.name)]
+    groups = {name: texts for name, texts in run.groups.items() if group in (None, name)}
     if len(groups) == 1:
-        return groups[0].augmentation
-    return ", ".join(f"{group.name}: {group.augmentation}" for group in groups)
+        return next(iter(groups.values()))
+    return ", ".join(f"{name}: {texts}" for name, texts in groups.items())
 
 
 def pool_seeds(answers: pd.DataFrame) -> pd.DataFrame:

@@ -14,14 +14,14 @@ import xarray as xr
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import find_family
 from workbench.results.storing import list_results, load_results
-from workbench.studies.runs import Run, name_apart
+from workbench.studies.study import Study, name_apart
 
 Probe = Literal["q", "p"]
 COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")
 
 
 def pair_accuracies(
-    runs: Sequence[Run], *, adapter: str | None = "lora", probe: Probe = "q", group: str | None = None
+    runs: Sequence[Study], *, adapter: str | None = "lora", probe: Probe = "q", group: str | None = None
 ) -> pd.DataFrame:
     """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
 
@@ -33,7 +33,7 @@ def pair_accuracies(
     """
     rows = []
     for run, name in zip(runs, name_apart(runs), strict=True):
-        of_group = f"group-{group}" if group and len(run.recipe.groups) > 1 else ""
+        of_group = f"group-{group}" if group and len(run.groups) > 1 else ""
         qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter, of_group)))
         probed = _newest(load_results(run.path, probe, "embedding", of_group)).isel(position=0)
         if str(qa["weights_digest"].values) != str(probed["weights_digest"].values):
@@ -72,7 +72,7 @@ def correlate(pairs: pd.DataFrame) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _qa_place(run: Run, adapter: str | None, of_group: str) -> tuple[str, str]:
+def _qa_place(run: Study, adapter: str | None, of_group: str) -> tuple[str, str]:
     """Family and variant under which these answers were kept."""
     variant = "+".join(part for part in (adapter, of_group) if part)
     if (family := find_family(run, variant)) is not None:

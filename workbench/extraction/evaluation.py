@@ -31,7 +31,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries, encode_questions
 from workbench.training.devices import choose_device
@@ -123,7 +123,7 @@ class _Measured:
 
 
 def evaluate(
-    run: Run,
+    run: Study,
     request: EvaluationRequest,
     *,
     questions: list[Question] | None = None,
@@ -237,7 +237,7 @@ def make_qa_dataset(
 
 
 def _measure(
-    run: Run, model: "PreTrainedModel", request: EvaluationRequest, questions: Sequence[Question]
+    run: Study, model: "PreTrainedModel", request: EvaluationRequest, questions: Sequence[Question]
 ) -> _Measured:
     tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
@@ -246,16 +246,14 @@ def _measure(
     own = make_askable(encode_questions(tokenizer, run.corpus.questions, run.corpus.schema), entities)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
-        asked.choose(
-            train=split == "train", group=request.group, entities=request.entities, seed=run.recipe.seed
-        )
+        asked.choose(train=split == "train", group=request.group, entities=request.entities, seed=run.seed)
         for split in SPLITS
     ]
     chosen = np.concatenate(in_halves)
     answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
     entries = encode_entries(tokenizer, run.corpus.entries, run.corpus.schema)
     ids = np.unique(asked.encoded.entities[chosen])
-    statements = biography_statements(entries, entities, ids, run.recipe.seed)
+    statements = biography_statements(entries, entities, ids, run.seed)
     return _Measured(asked, chosen, answers, statements, *recite(model, statements, mask_id))
 
 

@@ -19,7 +19,8 @@ from workbench.files import folder_atomically, read_json, sha256_file, write_jso
 from workbench.locks import hold
 from workbench.studies.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, save_checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import RUN_FILE, Run
+from workbench.studies.runs import RUN_FILE
+from workbench.studies.study import Study
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +81,7 @@ class Finetune:
         return list_checkpoints(self.path / "checkpoints")
 
 
-def finetunes_folder(run: Run) -> Path:
+def finetunes_folder(run: Study) -> Path:
     """Where a run's finetunes lie."""
     return run.path / "finetunes"
 
@@ -94,13 +95,13 @@ def require_name(name: str) -> str:
     return name
 
 
-def list_finetunes(run: Run) -> list[Finetune]:
+def list_finetunes(run: Study) -> list[Finetune]:
     """The finished finetunes of a run by name."""
     files = sorted(finetunes_folder(run).glob(f"*/{INFO_FILE}"))
     return [_read_finetune(file.parent) for file in files if not file.parent.name.startswith(".")]
 
 
-def open_finetune(run: Run, name: str | Path) -> Finetune:
+def open_finetune(run: Study, name: str | Path) -> Finetune:
     """A finetune by its name in this run, or by its folder; an unknown one is refused with the known ones."""
     for folder in (finetunes_folder(run) / name, Path(name)):
         if (folder / INFO_FILE).is_file():
@@ -121,7 +122,7 @@ def _read_finetune(folder: Path) -> Finetune:
     return Finetune(folder, info)
 
 
-def base_checkpoint(run: Run, finetune: Finetune, which: str | None = None) -> Checkpoint:
+def base_checkpoint(run: Study, finetune: Finetune, which: str | None = None) -> Checkpoint:
     """The run's checkpoint a finetune belongs to; with `which`, that one, refused where its weights are others."""
     if which is None:
         same = [one for one in run.checkpoints if one.weights_digest == finetune.base_digest]
@@ -142,7 +143,7 @@ def base_checkpoint(run: Run, finetune: Finetune, which: str | None = None) -> C
 
 
 def load_finetuned(
-    run: Run, finetune: Finetune, *, which: str = "last", base: str | None = None, device: str = "cpu"
+    run: Study, finetune: Finetune, *, which: str = "last", base: str | None = None, device: str = "cpu"
 ) -> "PreTrainedModel":
     """The finetuned model in float32 and evaluation mode, adapters merged into the weights."""
     checkpoint = base_checkpoint(run, finetune, base)
@@ -170,7 +171,7 @@ def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Ada
 
 
 def save_finetune(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     name: str,
     info: Mapping[str, Any],
@@ -188,7 +189,7 @@ def save_finetune(
             "base_run": run.name,
             "base_step": checkpoint.step,
             "base_weights_digest": checkpoint.weights_digest,
-            "recipe_digest": run.recipe.digest,
+            "recipe_digest": run.digest,
         }
         digests = {}
         if info["settings"]["method"] == "lora":
@@ -206,7 +207,7 @@ def save_finetune(
     return open_finetune(run, path)
 
 
-def merge_finetune(run: Run, finetune: Finetune) -> list[Checkpoint]:
+def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
     """Write an adapter's merged checkpoints, which open in transformers alone; those that exist are kept.
 
     Afterwards the finetune's folder is a run: it can be cached, probed and looked at like any other.
@@ -225,7 +226,7 @@ def merge_finetune(run: Run, finetune: Finetune) -> list[Checkpoint]:
 
 
 def _save_model(
-    run: Run, base: Checkpoint, folder: Path, model: "PreTrainedModel", step: int, name: str
+    run: Study, base: Checkpoint, folder: Path, model: "PreTrainedModel", step: int, name: str
 ) -> None:
     origin = {"run": run.name, "step": base.step, "weights_digest": base.weights_digest, "name": name}
     inherited = {
@@ -235,7 +236,7 @@ def _save_model(
     save_checkpoint(folder / "checkpoints", model, run.tokenizer, step, info)
 
 
-def _make_run(run: Run, folder: Path) -> None:
+def _make_run(run: Study, folder: Path) -> None:
     """The files that make a folder a run; the texts are the base's own, by a link that moves with both."""
     for name in ("biographies", "tokenizer"):
         (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)

@@ -55,7 +55,7 @@ from workbench.locks import hold
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
@@ -71,7 +71,7 @@ CLIP = 1.0
 
 
 def finetune(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     settings: FinetuneSettings,
     *,
@@ -125,7 +125,7 @@ def _make(
             f"No question is about a train entity{of_group}, and nobody else's are trained on; "
             f"{run.corpus_folder / 'entities.jsonl'} says who is in which half."
         )
-    execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
+    execution = choose_execution(run.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device)
     execution.prepare(model)
     work = _Finetuning(run, model, asked, settings, execution, observer, unfinished_folder(path), making)
@@ -170,7 +170,7 @@ def summarise(answers: Answers, attributes: np.ndarray, schema: Schema) -> dict[
 class _Finetuning:
     """One finetuning at work."""
 
-    run: Run
+    run: Study
     model: "PreTrainedModel"
     asked: AskableQuestions
     settings: FinetuneSettings
@@ -260,7 +260,7 @@ class _Finetuning:
                 train=split == "train",
                 group=self.settings.group,
                 entities=self.settings.entities_measured,
-                seed=self.run.recipe.seed,
+                seed=self.run.seed,
             )
             if len(chosen):
                 answers = ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from workbench.activations import read_biographies, read_names
+from workbench.activations import read_names
 from workbench.probing.layer_features import find_features
 from workbench.probing.linear.fit import fit_probes
 from workbench.probing.linear.inputs import Features
@@ -21,10 +21,11 @@ from workbench.probing.linear.learning_curve import learning_curve
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.q_probe import QProbeData
+from workbench.probing.scoring import name_places
 from workbench.results.provenance import make_attrs
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.runs import Run
-from workbench.tokens.reading import Reading
+from workbench.studies.study import Study
+from workbench.tokens.reading import Column, Reading
 from workbench.training.devices import choose_device
 
 
@@ -34,7 +35,8 @@ class CachedProbeTask:
 
     reading: the texts of train and test entities. positions: what results call its places: 0…5, or the tokens of a
     name (`NAME_PLACES`). labels_NT: int [N, T], all targets, which class_names name. present, next_value:
-    bool [P, N, T], the cells a text belongs to, and those where the attribute is the very next value.
+    bool [P, N, T], the cells a text belongs to, and those where the attribute is the very next value. places: what the
+    numbered positions of texts are called.
     """
 
     kind: Literal["p", "q"]
@@ -47,6 +49,7 @@ class CachedProbeTask:
     train_N: np.ndarray
     present: np.ndarray
     next_value: np.ndarray
+    places: tuple[str, ...] = ()
 
     def problem(self, features: Features) -> tuple[Any, ...]:
         """Features, labels, entities and train texts, as `fit_probes` takes them."""
@@ -62,7 +65,7 @@ class CachedProbeTask:
         }
 
 
-def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask:
+def make_cached_task(run: Study, data: PProbeData | QProbeData) -> CachedProbeTask:
     """The same texts, entities, targets and cells as the embedding probe's, for probes on activations."""
     chosen = np.sort(np.concatenate([data.train, data.test]))
     in_train = np.isin(chosen, data.train)
@@ -70,7 +73,9 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
     names = [target.name for target in data.targets]
     classes = [target.classes for target in data.targets]
     if isinstance(data, QProbeData):
-        places_NP = find_name_places(run.tokenizer, [entity.name for entity in entities], data.names)
+        places_NP = find_name_places(
+            run.tokenizer, [entity.name for entity in entities], data.names, run.start
+        )
         reading = replace(
             read_names(data.names, entities, run.corpus.schema),
             positions=places_NP,
@@ -83,23 +88,21 @@ def make_cached_task(run: Run, data: PProbeData | QProbeData) -> CachedProbeTask
             np.zeros_like(present),
         )  # fmt: skip
     entries = data.entries
-    reading = read_biographies(entries, entities).take(chosen)
+    columns = {"entity": Column(entries.entities)}
+    places = data.places_NP
+    reading = Reading(entries.ids, entries.offsets, places, data.place_labels, columns).take(chosen)
     who = entries.entities[chosen]
     labels_NT = np.stack([target.labels_N[who] for target in data.targets], axis=1)
-    schema = entries.schema
-    columns = [schema.index(target.attribute) for target in data.targets]
-    rank_1NT = entries.rank[chosen][:, columns][None]
-    positions_P11 = np.arange(len(schema))[:, None, None]
-    present = (rank_1NT >= positions_P11) & (rank_1NT < len(schema))
-    positions = list(range(len(schema)))
+    every = list(range(len(data.targets)))
+    present, next_value = data.not_yet_KNP(every)[:, chosen], data.next_value_KNP(every)[:, chosen]
     return CachedProbeTask(
-        "p", reading, positions, names, classes, labels_NT, who, in_train, present,
-        rank_1NT == positions_P11,
+        "p", reading, list(range(places.shape[1])), names, classes, labels_NT, who, in_train,
+        present.transpose(2, 1, 0), next_value.transpose(2, 1, 0), data.place_labels,
     )  # fmt: skip
 
 
 def run_cached_probe(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     task: CachedProbeTask,
     *,
@@ -134,7 +137,7 @@ def run_cached_probe(
 
 
 def run_cached_curve(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     task: CachedProbeTask,
     *,
@@ -176,7 +179,7 @@ def run_cached_curve(
 def _seal(
     result: xr.Dataset,
     kind: str,
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     task: CachedProbeTask,
     probe: Any,
@@ -197,6 +200,6 @@ def _seal(
             "read_from": read_from,
         },
     )
-    result = result.assign_coords(checkpoint=checkpoint.step)
+    result = name_places(result.assign_coords(checkpoint=checkpoint.step), task.places)
     result.attrs = {**attrs, "warnings": result.attrs.get("warnings", "[]")}
     return result

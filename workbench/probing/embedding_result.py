@@ -22,7 +22,7 @@ from workbench.probing.embedding_probe import (
 from workbench.probing.scoring import make_probe_dataset, score_cells
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.targets import Target, warn_of_few_entities
 from workbench.training.devices import choose_device, choose_execution
 
@@ -64,7 +64,7 @@ class ProbeData(Protocol):
 
 def run_embedding_probe(
     kind: str,
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     data: ProbeData,
     settings: ProbeSettings,
@@ -102,7 +102,7 @@ def run_embedding_probe(
 
 
 def fit_distinct_probes(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     data: ProbeData,
     settings: ProbeSettings,
@@ -110,7 +110,7 @@ def fit_distinct_probes(
     observer: Observer | None = None,
 ) -> FittedProbes:
     """Train the distinct probes of one checkpoint on the train entities' texts."""
-    execution = choose_execution(run.recipe.training, choose_device(device), settings.steps)
+    execution = choose_execution(run.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device)
     execution.prepare(model)
     n_classes = [len(data.targets[k].classes) for k in data.distinct]

@@ -17,7 +17,7 @@ from workbench.probing.linear.inputs import Features
 from workbench.probing.stored_features import StoredFeatures
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_config
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.reading import Reading
 
 log = logging.getLogger("workbench.probing")
@@ -35,7 +35,7 @@ class FoundFeatures:
 
 
 def find_features(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     reading: Reading,
     layers: Sequence[int | str] | None,

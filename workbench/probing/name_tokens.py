@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.tokens.encoding import EncodedTexts
+from workbench.tokens.encoding import EncodedTexts, Start, start_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -17,21 +17,23 @@ NAME_PLACES = ("start", "first", "middle", "last", "end")
 
 
 def find_name_places(
-    tokenizer: "PreTrainedTokenizerFast", names: Sequence[str], encoded: EncodedTexts
+    tokenizer: "PreTrainedTokenizerFast", names: Sequence[str], encoded: EncodedTexts, start: Start = "eos"
 ) -> np.ndarray:
     """The token of each place of `NAME_PLACES` in `end-of-text name end-of-text`: int32 [N, P], -1 where there is none.
 
     `first`, `middle` and `last` are the last token of that word, where it is complete; of several middle names the
     last. A name of two words has no `middle`, one of a single word is all `last`. `start` precedes the name and
-    tells nothing; `end` follows it and is where the Q-probe reads.
+    tells nothing; `end` is where the Q-probe reads: the end-of-text behind the name, or, of models whose texts do not
+    start with one, the name's last token.
     """
     places_NP = np.full((len(names), len(NAME_PLACES)), -1, np.int32)
-    places_NP[:, 0], places_NP[:, -1] = 0, encoded.lengths - 1
+    before = len(start_ids(tokenizer, start))
+    places_NP[:, 0], places_NP[:, -1] = 0 if before else -1, encoded.lengths - 1
     spans = tokenizer.backend_tokenizer.encode_batch(list(names), add_special_tokens=False)
     for n, (name, encoding) in enumerate(zip(names, spans, strict=True)):
         ends = np.array([end for _, end in encoding.offsets])
         stops = np.cumsum([len(word) + 1 for word in name.split()]) - 1
-        tokens = np.searchsorted(ends, stops) + 1  # the first token that reaches the word's end
+        tokens = np.searchsorted(ends, stops) + before  # the first token that reaches the word's end
         places_NP[n, 3] = tokens[-1]
         if len(tokens) > 1:
             places_NP[n, 1] = tokens[0]

@@ -7,6 +7,7 @@ flat rows (everything is known once the name has been read).
 Shapes: N entries, K targets, P positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,13 @@ import xarray as xr
 from workbench.facts.entities import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
+from workbench.probing.scoring import name_places
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.encoding import EncodedEntries, encode_entries
+from workbench.tokens.positions import find_places
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 
 
@@ -28,7 +31,8 @@ class PProbeData:
     """The entries of a run made ready for position probes.
 
     train, test: entry indices. Training uses all entries of the train entities; testing one entry, drawn at
-    random, of each test entity, so that test examples are independent and intervals are honest.
+    random, of each test entity, so that test examples are independent and intervals are honest. places_NP: int32, the
+    tokens read in each entry, -1 for none; place_labels: what the places are called, `0`, `1`, … or `end:city`.
     """
 
     entries: EncodedEntries
@@ -37,33 +41,39 @@ class PProbeData:
     train: np.ndarray
     test: np.ndarray
     test_entities: np.ndarray
+    places_NP: np.ndarray
+    place_labels: tuple[str, ...]
 
     @property
     def distinct(self) -> list[int]:
         """Indices of the targets that are really trained."""
         return sorted(set(self.stands_for))
 
-    def valid_KNP(self) -> np.ndarray:
-        """bool [K, N, P] for the distinct targets: the attribute has not appeared before the position."""
-        schema = self.entries.schema
-        n_positions = len(schema)
-        rank_NA = self.entries.rank
-        columns = [schema.index(self.targets[k].attribute) for k in self.distinct]
-        rank_KN = rank_NA[:, columns].T
-        not_yet_KNP = (rank_KN[:, :, None] >= np.arange(n_positions)) & (rank_KN[:, :, None] < n_positions)
-        return not_yet_KNP & (self.entries.positions >= 0)
+    def not_yet_KNP(self, targets: Sequence[int]) -> np.ndarray:
+        """bool [K, N, P] for these targets: the attribute's value does not begin at or before the place."""
+        start_KN1 = self._starts_KN(targets)[:, :, None]
+        return ((start_KN1 < 0) | (self.places_NP < start_KN1)) & (self.places_NP >= 0)
+
+    def next_value_KNP(self, targets: Sequence[int]) -> np.ndarray:
+        """bool [K, N, P] for these targets: the attribute is the very next value."""
+        return np.asarray(
+            (self._starts_KN(targets)[:, :, None] == self.places_NP + 1) & (self.places_NP >= 0)
+        )
 
     def next_KNP(self) -> np.ndarray:
         """bool [K, N, P] for the distinct targets: the attribute is the very next value."""
-        schema = self.entries.schema
-        columns = [schema.index(self.targets[k].attribute) for k in self.distinct]
-        return np.asarray(self.entries.rank[:, columns].T[:, :, None] == np.arange(len(schema)))
+        return self.next_value_KNP(self.distinct)
+
+    def _starts_KN(self, targets: Sequence[int]) -> np.ndarray:
+        """int32 [K, N]: the first token of the attribute's value, -1 where a text does not state it."""
+        columns = [self.entries.schema.index(self.targets[k].attribute) for k in targets]
+        return np.asarray(self.entries.value_start[:, columns].T)
 
     def readings(self) -> Readings:
         """What the distinct probes read and predict."""
         labels_KN = np.stack([self.targets[k].labels_N[self.entries.entities] for k in self.distinct])
-        valid_KNP = self.valid_KNP() & (labels_KN >= 0)[:, :, None]
-        return Readings(self.entries, self.entries.positions, labels_KN, valid_KNP)
+        valid_KNP = self.not_yet_KNP(self.distinct) & (labels_KN >= 0)[:, :, None]
+        return Readings(self.entries, self.places_NP, labels_KN, valid_KNP)
 
     def entities_of(self, texts: np.ndarray) -> np.ndarray:
         """Whose the entries are."""
@@ -75,7 +85,7 @@ class PProbeData:
 
 
 def make_p_probe_data(
-    run: Run, group: str | None = None, entries_per_entity: int | None = None
+    run: Study, group: str | None = None, entries_per_entity: int | None = None
 ) -> PProbeData:
     """Encode the entries of a run that position probes read: all of the train entities', one of each test entity.
 
@@ -89,14 +99,17 @@ def make_p_probe_data(
     in_train = split_mask(entities, "train")
     train = np.flatnonzero((in_train & chosen)[owner_N])
     if entries_per_entity is not None:
-        train = _draw_entries(train, owner_N, entries_per_entity, make_rng(run.recipe.seed, "train entries"))
+        train = _draw_entries(train, owner_N, entries_per_entity, make_rng(run.seed, "train entries"))
     candidates = np.flatnonzero((~in_train & chosen)[owner_N])
-    test = _draw_entries(candidates, owner_N, 1, make_rng(run.recipe.seed, "test entries"))
+    test = _draw_entries(candidates, owner_N, 1, make_rng(run.seed, "test entries"))
     test = test[np.argsort(owner_N[test], kind="stable")]
     read = np.sort(np.concatenate([train, test]))
-    entries = encode_entries(run.tokenizer, [everything[n] for n in read], run.corpus.schema)
+    entries = encode_entries(run.tokenizer, [everything[n] for n in read], run.corpus.schema, run.start)
+    labels, places_NP = find_places(entries, run.read, run.entity_word)
     train, test = np.searchsorted(read, train), np.searchsorted(read, test)
-    return PProbeData(entries, targets, distinct_targets(targets), train, test, ~in_train & chosen)
+    return PProbeData(
+        entries, targets, distinct_targets(targets), train, test, ~in_train & chosen, places_NP, labels
+    )
 
 
 def _draw_entries(
@@ -126,7 +139,7 @@ def p_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:
 
 
 def run_p_probe(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     data: PProbeData | None = None,
     *,
@@ -139,5 +152,6 @@ def run_p_probe(
     Returns a Dataset with dims (position, target); see `make_probe_dataset` for its variables.
     """
     data = data or make_p_probe_data(run)
-    settings = settings or p_probe_settings(run.recipe.probing)
-    return run_embedding_probe("p", run, checkpoint, data, settings, device, observer)
+    settings = settings or p_probe_settings(run.probing)
+    found = run_embedding_probe("p", run, checkpoint, data, settings, device, observer)
+    return name_places(found, data.place_labels)

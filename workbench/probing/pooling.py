@@ -7,9 +7,8 @@ from typing import Any
 import xarray as xr
 
 from workbench.probing.confusion import repack
-from workbench.recipes.recipe import Recipe
 from workbench.results.storing import CONFUSION_DIMS
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 
 POOLED = "pooled"  # the attribute that says what the seeds are of, where not of the probe
 
@@ -28,7 +27,7 @@ def join_seeds(parts: Sequence[xr.Dataset], seeds: Sequence[int]) -> xr.Dataset:
     return joined
 
 
-def pool_runs(runs: Sequence[Run], results: Sequence[xr.Dataset]) -> xr.Dataset:
+def pool_runs(runs: Sequence[Study], results: Sequence[xr.Dataset]) -> xr.Dataset:
     """The same result of runs that differ in the recipe's seed alone, along `seed`; to be looked at, not stored.
 
     Several probe seeds of a run are averaged first.
@@ -41,19 +40,18 @@ def pool_runs(runs: Sequence[Run], results: Sequence[xr.Dataset]) -> xr.Dataset:
         else result
         for result in results
     ]
-    pooled = _stack(parts, [run.recipe.seed for run in runs])
+    pooled = _stack(parts, [run.seed for run in runs])
     names = list(dict.fromkeys(run.name for run in runs))
     pooled.attrs |= {"run": f"{' + '.join(names)} ({len(runs)} runs)", POOLED: "runs"}
     return pooled
 
 
-def group_by_recipe(runs: Sequence[Run]) -> list[list[int]]:
+def group_by_recipe(runs: Sequence[Study]) -> list[list[int]]:
     """Indices of the runs, those together whose recipes differ in name and seed at most (each seed once)."""
     groups: dict[str, list[int]] = {}
     for i, run in enumerate(runs):
-        content = Recipe.model_dump_json(run.recipe, exclude={"name": True, "seed": True})
-        groups.setdefault(content, []).append(i)
-    return [group for group in groups.values() if len({runs[i].recipe.seed for i in group}) == len(group)]
+        groups.setdefault(run.experiment, []).append(i)
+    return [group for group in groups.values() if len({runs[i].seed for i in group}) == len(group)]
 
 
 def _stack(parts: Sequence[xr.Dataset], seeds: Sequence[int]) -> xr.Dataset:

@@ -17,7 +17,7 @@ from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.p_probe import p_probe_settings
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.encoding import EncodedTexts, encode_names
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 
@@ -64,11 +64,11 @@ class QProbeData:
         return self.train
 
 
-def make_q_probe_data(run: Run, group: str | None = None) -> QProbeData:
+def make_q_probe_data(run: Study, group: str | None = None) -> QProbeData:
     """Encode the full names of a run; `group` keeps the entities of one group only."""
     entities = run.corpus.entities
     targets = make_targets(entities, run.corpus.schema, run.tokenizer)
-    names = encode_names(run.tokenizer, [entity.name for entity in entities])
+    names = encode_names(run.tokenizer, [entity.name for entity in entities], run.start)
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")
     train, test = np.flatnonzero(in_train & chosen), np.flatnonzero(~in_train & chosen)
@@ -87,7 +87,7 @@ def q_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:
 
 
 def run_q_probe(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     data: QProbeData | None = None,
     *,
@@ -97,5 +97,5 @@ def run_q_probe(
 ) -> xr.Dataset:
     """Train and score the embedding Q-probe of one checkpoint; dims (position, target) with one position."""
     data = data or make_q_probe_data(run)
-    settings = settings or q_probe_settings(run.recipe.probing)
+    settings = settings or q_probe_settings(run.probing)
     return run_embedding_probe("q", run, checkpoint, data, settings, device, observer)

@@ -16,7 +16,7 @@ from workbench.probing.seen_probe import run_seen_probe
 from workbench.results.making import making
 from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.studies.steps import select_checkpoints
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class ProbeRequest:
                 f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
             )
 
-    def settings(self, run: Run) -> ProbeSettings:
+    def settings(self, run: Study) -> ProbeSettings:
         """The settings this request means for a run's embedding probe, with the first seed."""
-        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.recipe.probing, self.seeds[0])
+        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.probing, self.seeds[0])
         changes = {key: value for key in ("rank", "steps") if (value := getattr(self, key)) is not None}
         return replace(base, **changes)
 
@@ -104,7 +104,7 @@ class ProbeRequest:
 
 
 def run_probes(
-    run: Run,
+    run: Study,
     checkpoints: Sequence[Checkpoint],
     request: ProbeRequest,
     *,
@@ -118,7 +118,7 @@ def run_probes(
     `show(what, done, total, loss)` follows the work: training steps of embedding probes, else checkpoints.
     """
     run.require_group(request.group)
-    if request.kind != "q" and run.recipe.model.architecture == "gbert":
+    if request.kind != "q" and run.bidirectional:
         raise WorkbenchError(
             f"{run.path} is bidirectional: at every position it has read the very values that a P-probe asks for. "
             "Probe the bare name with --kind q."
@@ -147,7 +147,7 @@ def run_probes(
 
 
 def probe_activations(
-    run: Run,
+    run: Study,
     probe: Any = "logistic",
     *,
     kind: str = "p",
@@ -191,7 +191,7 @@ def probe_activations(
 class _Prober:
     """Makes one request's results; what is common to all checkpoints is made once, when first needed."""
 
-    run: Run
+    run: Study
     request: ProbeRequest
     own: Any
     device: str | None
@@ -262,7 +262,7 @@ class _Prober:
         return run_q_probe(self.run, checkpoint, self.data, **options)
 
 
-def _require_room(run: Run, request: ProbeRequest, probe: str) -> None:
+def _require_room(run: Study, request: ProbeRequest, probe: str) -> None:
     """Refuse a name under which another probe's results are kept; with `again` they are taken away."""
     folder = result_path(run.path, request.result_kind, request.family_name, 0, request.variant).parent
     for file in sorted(folder.glob("step-*")):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from workbench.studies.checkpoints import Checkpoint
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,18 @@ def score_cells(correct_KNP: np.ndarray, valid_KNP: np.ndarray, next_KNP: np.nda
     )
 
 
+def name_places(dataset: "xr.Dataset", labels: Sequence[str]) -> "xr.Dataset":
+    """The result with the coordinate `place` (position) where its places have other names than their numbers."""
+    if list(labels) == [str(number) for number in range(len(labels))]:
+        return dataset
+    return dataset.assign_coords(place=("position", list(labels)))
+
+
 def make_probe_dataset(
     *,
     kind: str,
     family: str,
-    run: "Run",
+    run: "Study",
     checkpoint: "Checkpoint",
     targets: Sequence[Target],
     test_entities: np.ndarray,

@@ -19,11 +19,11 @@ from workbench.probing.seen_sets import count_by_set, name_sets
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 
 
 def run_seen_probe(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     data: PProbeData | None = None,
     *,
@@ -37,7 +37,7 @@ def run_seen_probe(
     independent), chance. Combinations that do not occur have n = 0 and accuracy NaN.
     """
     data = data or make_p_probe_data(run)
-    settings = settings or p_probe_settings(run.recipe.probing)
+    settings = settings or p_probe_settings(run.probing)
     fitted = fit_distinct_probes(run, checkpoint, data, settings, device, observer)
     readings = data.readings()
     correct_KNP = fitted.predict(readings, data.test) == readings.labels_KN[:, data.test, None]

@@ -55,7 +55,7 @@ def answers(parts: Parts) -> str:
 
 def _paper_answers(part: RunParts) -> tuple[str, dict[str, float]]:
     """How the paper's model of the same augmentation came to answer, and its accuracy by attribute."""
-    mixed = part.run.recipe.training.objective == "mixed"
+    mixed = part.run.qa_ratio > 0
     how = "mixed training" if mixed else "after LoRA"
     return f"{part.augmentation}, {how}", paper_answers(part.augmentation, mixed=mixed, gbert=part.is_gbert)
 

@@ -11,7 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
 from workbench.figures.paper import paper_augmentations
 from workbench.results.storing import ResultSet, list_results, load_results, require_same_weights
-from workbench.studies.runs import Run, open_run, read_metrics
+from workbench.studies.opening import open_study
+from workbench.studies.study import Study
 from workbench.worlds.entries import Entry
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class RunParts:
     everybody; groups: the same run's, of each group that has been probed by itself.
     """
 
-    run: Run
+    run: Study
     rows: list[dict[str, Any]]
     p: xr.Dataset | None
     q: xr.Dataset | None
@@ -45,7 +46,7 @@ class RunParts:
     @property
     def augmentation(self) -> str:
         """As in the paper; the groups' own where there are several."""
-        return name_augmentation(self.run.recipe, self.group)
+        return name_augmentation(self.run, self.group)
 
     @property
     def probed(self) -> "list[RunParts]":
@@ -64,7 +65,7 @@ class RunParts:
 
     @property
     def entities(self) -> int:
-        return sum(group.people for group in self.run.recipe.groups)
+        return self.run.n_entities
 
     @property
     def in_paper(self) -> bool:
@@ -74,7 +75,7 @@ class RunParts:
     @property
     def is_gbert(self) -> bool:
         """Whether the paper's bidirectional model is the one to compare with."""
-        return self.run.recipe.model.architecture == "gbert"
+        return self.run.bidirectional
 
     @property
     def steps(self) -> list[int]:
@@ -83,7 +84,7 @@ class RunParts:
 
 def read_parts(folder: Path) -> RunParts:
     """Read a run for the report; a damaged or outdated result becomes a problem to show."""
-    run = open_run(folder)
+    run = open_study(folder)
     problems: list[str] = []
     results = _attempt(lambda: list_results(run.path), problems) or []
     p, q = (_load(run, kind, FAMILY, results, problems) for kind in ("p", "q"))
@@ -94,16 +95,14 @@ def read_parts(folder: Path) -> RunParts:
         if (loaded := _load(run, "qa", found.family, results, problems)) is not None:
             answers[found.family.partition("+")[2] or found.family] = loaded
     groups = []
-    for group in run.recipe.groups if len(run.recipe.groups) > 1 else ():
-        own = {
-            kind: _load(run, kind, f"{FAMILY}+group-{group.name}", results, problems) for kind in ("p", "q")
-        }
+    for group in run.groups if len(run.groups) > 1 else ():
+        own = {kind: _load(run, kind, f"{FAMILY}+group-{group}", results, problems) for kind in ("p", "q")}
         if any(probed is not None for probed in own.values()):
-            groups.append(RunParts(run, [], own["p"], own["q"], {}, results, group=group.name))
+            groups.append(RunParts(run, [], own["p"], own["q"], {}, results, group=group))
     seen, curve = (_load_first(run, kind, results, problems) for kind in ("seen", "p_curve"))
     return RunParts(
         run,
-        read_metrics(run.metrics_file),
+        run.metrics(),
         p,
         q,
         answers,
@@ -128,14 +127,14 @@ def sample_entry(parts: RunParts) -> Entry | None:
     return candidates[-1] if candidates else None
 
 
-def _load_first(run: Run, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
+def _load_first(run: Study, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
     """The result of a kind, the plainest where there are several variants."""
     families = sorted((found.family for found in results if found.kind == kind), key=len)
     return _load(run, kind, families[0], results, problems) if families else None
 
 
 def _load(
-    run: Run, kind: str, family: str, results: list[ResultSet], problems: list[str]
+    run: Study, kind: str, family: str, results: list[ResultSet], problems: list[str]
 ) -> xr.Dataset | None:
     """family: with its variant, as `list_results` names it."""
     if not any((found.kind, found.family) == (kind, family) for found in results):

@@ -11,7 +11,6 @@ import numpy as np
 from workbench.figures.cells import attribute_label
 from workbench.figures.reading import read_heatmap
 from workbench.figures.training import recitation
-from workbench.recipes.recipe import recipe_to_toml
 from workbench.report.markup import (
     card,
     command,
@@ -25,6 +24,7 @@ from workbench.report.markup import (
 )
 from workbench.report.parts import RunParts, sample_entry
 from workbench.results.storing import weights_digests
+from workbench.studies.runs import Run
 
 Parts = Sequence[RunParts]
 TO_TRY = (
@@ -65,8 +65,16 @@ def plain_header(title: str) -> str:
 
 def _differ_by_writing_alone(parts: Parts) -> bool:
     """Whether the recipes are alike but for the augmentation."""
-    rest = [part.run.recipe.model_dump(exclude={"name": True, "biographies": True}) for part in parts]
-    return len(parts) > 1 and all(recipe == rest[0] for recipe in rest)
+    rest = [_beside_texts(part) for part in parts]
+    return len(parts) > 1 and rest[0] is not None and all(recipe == rest[0] for recipe in rest)
+
+
+def _beside_texts(part: RunParts) -> dict[str, Any] | None:
+    """A recipe without what says how its texts are written; None of a series that was trained elsewhere."""
+    run = part.run
+    return (
+        run.recipe.model_dump(exclude={"name": True, "biographies": True}) if isinstance(run, Run) else None
+    )
 
 
 def summary(parts: Parts) -> str:
@@ -93,11 +101,8 @@ def _summary_card(part: RunParts) -> str:
         f'<div><span class="value">{value}</span><span class="what">{escape(what)}</span></div>'
         for value, what in numbers
     )
-    model = part.run.recipe.model
     sub = part.line_below(
-        f"{model.architecture} {model.preset}",
-        f"{part.entities:,} entities",
-        f"seed {part.run.recipe.seed}",
+        part.run.model_words, f"{part.entities:,} {part.run.schema.nouns}", f"seed {part.run.seed}"
     )
     problems = "".join(f'<div class="problem">{escape(problem)}</div>' for problem in part.problems)
     return card(part.name, f'<div class="numbers">{boxes}</div>', sentence, problems, sub=sub)
@@ -131,9 +136,7 @@ def how_to_read(parts: Parts) -> str:
 
 def recipes(parts: Parts) -> str:
     """What determines each run, and what made each number."""
-    folded = [
-        details(f"{part.name}: recipe", preformatted(recipe_to_toml(part.run.recipe))) for part in parts
-    ]
+    folded = [details(f"{part.name}: recipe", preformatted(part.run.to_toml())) for part in parts]
     folded += [details(f"{part.name}: provenance", table(_provenance(part))) for part in parts]
     return section(
         "Recipes and provenance",
@@ -146,7 +149,7 @@ def recipes(parts: Parts) -> str:
 def next_steps(parts: Parts) -> str:
     """Commands worth running now, most telling first."""
     last = parts[-1]
-    path, folder, recipe = last.run.path, last.run.path.parent, last.run.recipe.name
+    path, folder = last.run.path, last.run.path.parent
     commands = [
         ("Look around: every run, probe and checkpoint, in the browser.", line_of("workbench", "ui", folder))
     ]
@@ -156,12 +159,16 @@ def next_steps(parts: Parts) -> str:
     if last.q is None:
         line = line_of("workbench", "probe", path, "--kind", "q")
         commands.append(("Ask the bare name: the paper’s Q-probe.", line))
-    other = next(a for a in TO_TRY if all(part.augmentation != a for part in parts))
-    line = line_of(
-        "workbench", "train", recipe, "--set", f"biographies.augmentation={other}", "--out", folder / other
-    )
-    commands.append(("Try another way of writing the biographies.", line))
-    commands.append(("Start a recipe of your own.", line_of("workbench", "recipes", recipe) + " > mine.toml"))
+    if isinstance(last.run, Run):
+        recipe, other = (
+            last.run.recipe.name,
+            next(a for a in TO_TRY if all(p.augmentation != a for p in parts)),
+        )
+        changed = f"biographies.augmentation={other}"
+        line = line_of("workbench", "train", recipe, "--set", changed, "--out", folder / other)
+        commands.append(("Try another way of writing the biographies.", line))
+        own = line_of("workbench", "recipes", recipe) + " > mine.toml"
+        commands.append(("Start a recipe of your own.", own))
     line = line_of("workbench", "report", *(part.run.path for part in parts))
     commands.append(("Make this page again after any of these.", line))
     return section("What to run next", *(command(what, line) for what, line in commands))
@@ -197,7 +204,7 @@ def _provenance(part: RunParts) -> dict[str, object]:
     rows: dict[str, object] = {
         "folder": part.run.path,
         "state": status.get("state", "unknown"),
-        "recipe digest": part.run.recipe.digest,
+        "recipe digest": part.run.digest,
         "checkpoints": ", ".join(f"{step:,}" for step in part.steps) or "none yet",
         "results": "; ".join(f"{kind}-{family} at {len(steps)} steps" for kind, family, steps in part.results)
         or "none yet",

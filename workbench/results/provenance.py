@@ -13,7 +13,7 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.worlds.biographies.schema import SCHEMA as BIOGRAPHIES
 
 if TYPE_CHECKING:
-    from workbench.studies.runs import Run
+    from workbench.studies.study import Study
 
 FORMAT = "1"
 RECORDED_PACKAGES = ("probing-workbench", "torch", "transformers", "numpy", "scikit-learn", "xarray")
@@ -23,7 +23,7 @@ def make_attrs(
     *,
     kind: str,
     family: str,
-    run: "Run",
+    run: "Study",
     checkpoint: Checkpoint,
     settings: Mapping[str, Any],
     variant: str = "",
@@ -39,7 +39,7 @@ def make_attrs(
         "family": family,
         "variant": variant,
         "run": run.name,
-        "recipe_digest": run.recipe.digest,
+        "recipe_digest": run.digest,
         "weights_digest": checkpoint.weights_digest,
         "settings": json.dumps(settings, sort_keys=True),
         "notes": json.dumps(notes or {}, sort_keys=True),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from workbench_models.errors import nearest_names
 
 from workbench.errors import WorkbenchError
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.tokens.encoding import encode_entries, encode_names
 from workbench.tokens.positions import read_biographies, read_names
 from workbench.tokens.reading import Reading
@@ -13,7 +13,7 @@ from workbench.tokens.reading import Reading
 RUN_PLACES = ("positions", "name-end", "all", "names")
 
 
-def read_run(run: Run, at: Sequence[str] = ("positions",)) -> Reading:
+def read_run(run: Study, at: Sequence[str] = ("positions",)) -> Reading:
     """Read a run's own texts with its own tokenizer.
 
     at: one or several of `positions`, `name-end`, `all` in its biographies; or `names` alone, the bare full

@@ -1,7 +1,6 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
-from workbench.files import folder_atomically, follow_link, is_vacant, read_json, sha256_file, write_json
+from workbench.files import digest_json, folder_atomically, follow_link, is_vacant, read_json, sha256_file, write_json
 from workbench.locks import hold
-from workbench.recipes.recipe import Recipe, load_recipe, recipe_to_toml
+from workbench.recipes.recipe import ProbingRecipe, Recipe, TrainingRecipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
 from workbench.studies.corpus import (
     Corpus,
@@ -21,7 +20,9 @@ from workbench.studies.corpus import (
     resolve_recipe,
     save_corpus_recipe,
 )
-from workbench.studies.steps import select_checkpoints
+from workbench.studies.study import Study
+from workbench.tokens.encoding import Start
+from workbench.tokens.positions import POSITIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,23 +31,14 @@ RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Study):
     """A run's folder and the recipe it was made from."""
 
-    path: Path
     recipe: Recipe
-
-    @property
-    def name(self) -> str:
-        return self.path.name
 
     @property
     def checkpoints_folder(self) -> Path:
         return self.path / "checkpoints"
-
-    @property
-    def results_folder(self) -> Path:
-        return self.path / "results"
 
     @property
     def metrics_file(self) -> Path:
@@ -79,6 +71,71 @@ class Run:
         return list_checkpoints(self.checkpoints_folder)
 
     @property
+    def seed(self) -> int:
+        return self.recipe.seed
+
+    @property
+    def digest(self) -> str:
+        return self.recipe.digest
+
+    @property
+    def experiment(self) -> str:
+        return digest_json(
+            {key: value for key, value in self.recipe.to_json().items() if key not in ("name", "seed")}
+        )
+
+    @property
+    def start(self) -> Start:
+        return "eos"
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        return (POSITIONS,)
+
+    @property
+    def entity_word(self) -> str:
+        return "name"
+
+    @property
+    def probing(self) -> ProbingRecipe:
+        return self.recipe.probing
+
+    @property
+    def training(self) -> TrainingRecipe:
+        return self.recipe.training
+
+    @property
+    def model_words(self) -> str:
+        return f"{self.recipe.model.architecture} {self.recipe.model.preset}"
+
+    @property
+    def architecture(self) -> str:
+        return self.recipe.model.architecture
+
+    @property
+    def width(self) -> int:
+        return self.recipe.model.shape.d_model
+
+    @property
+    def qa_ratio(self) -> float:
+        return self.recipe.training.qa_ratio if self.recipe.training.objective == "mixed" else 0.0
+
+    @property
+    def n_entities(self) -> int:
+        return sum(group.people for group in self.recipe.groups)
+
+    @property
+    def bidirectional(self) -> bool:
+        return self.recipe.model.architecture == "gbert"
+
+    @property
+    def groups(self) -> dict[str, str]:
+        return {group.name: group.augmentation for group in self.recipe.groups}
+
+    def to_toml(self) -> str:
+        return recipe_to_toml(self.recipe)
+
+    @property
     def status(self) -> dict[str, Any]:
         """run.json: `state` is `new`, `training`, `interrupted` or `finished`."""
         return dict(read_json(self.path / RUN_FILE))
@@ -90,34 +147,6 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, oldest first; empty before the first evaluation."""
         return read_metrics(self.metrics_file)
-
-    def checkpoint(self, which: int | str = "last") -> Checkpoint:
-        """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
-        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
-        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
-        if str(which) not in by_step:
-            raise WorkbenchError(
-                f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
-            )
-        return by_step[str(which)]
-
-    def require_group(self, group: str | None) -> list[str]:
-        """The names of all groups; one (or None, everybody) that is not among them is refused."""
-        known = sorted({entity.group for entity in self.corpus.entities})
-        if group is not None and group not in known:
-            raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
-        return known
-
-
-def name_apart(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its folder's, after as many of the folders above as it takes to tell the runs apart."""
-    parts = [run.path.resolve().parts for run in runs]
-    names = [run.name for run in runs]
-    length = 1
-    while len(set(names)) < len(set(parts)):
-        length += 1
-        names = ["/".join(part[-length:]) for part in parts]
-    return names
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -208,11 +237,6 @@ def open_run(folder: Path | str) -> Run:
             "restore it, or train the changed recipe into a folder of its own."
         )
     return Run(folder, load_recipe(recipe_file))
-
-
-def open_runs(folders: Iterable[Path | str]) -> list[Run]:
-    """Open several runs; one that is reached twice (by a link, by two spellings) is there once."""
-    return [open_run(folder) for folder in {Path(folder).resolve(): folder for folder in folders}.values()]
 
 
 def _first_difference(old: Recipe, new: Recipe) -> str:

@@ -2,12 +2,13 @@
 
 Shapes: N entries, A attributes in the schema's order, P = A positions.
 An encoded entry is the end-of-text token followed by the text's tokens; a row is a concatenation of encoded
-entries, closed by one more end-of-text. Token indices count from the entry's own first (end-of-text) token.
+entries, closed by one more end-of-text. Token indices count from the entry's own first (end-of-text) token. Models
+that were trained elsewhere may want another start (`Start`): begin-of-text, or nothing before the text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 20_000
+Start = Literal["eos", "bos", "none"]  # the token before a text
 
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Ragged token ids: text n is `ids[offsets[n]:offsets[n + 1]]`, its first id is end-of-text.
+    """Ragged token ids: text n is `ids[offsets[n]:offsets[n + 1]]`, its first id is what starts texts.
 
     ids: int32 [total tokens]; offsets: int64 [N + 1]; entities: int32 [N], whom each text is about.
     """
@@ -52,12 +54,13 @@ class EncodedEntries(EncodedTexts):
 
     schema: the attributes behind A.
     value_start, value_end: int32 [N, A], the value's tokens are [start, end); -1 where an entry lacks it.
-    name_end: int32 [N], index of the last token of the first full name; -1 without a name.
+    name_start, name_end: int32 [N], first and last token of the first full name; -1 without a name.
     """
 
     schema: Schema
     value_start: np.ndarray
     value_end: np.ndarray
+    name_start: np.ndarray
     name_end: np.ndarray
 
     @property
@@ -70,7 +73,7 @@ class EncodedEntries(EncodedTexts):
     def positions(self) -> np.ndarray:
         """int32 [N, P]: the token just before the first token of the (i+1)-th value (paper, section 5.1).
 
-        -1 where an entry has fewer values.
+        -1 where an entry has fewer values, or where nothing stands before the value.
         """
         start = np.take_along_axis(self.value_start, self.order, axis=1)
         return np.where(start < 0, -1, start - 1).astype(np.int32)
@@ -93,46 +96,55 @@ class EncodedQuestions(EncodedTexts):
 
 
 def encode_entries(
-    tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry], schema: Schema
+    tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry], schema: Schema, start: Start = "eos"
 ) -> EncodedEntries:
-    """Encode biographies and find the tokens of every name and value."""
-    n = len(entries)
+    """Encode entries and find the tokens of every name and value."""
+    n, before = len(entries), len(start_ids(tokenizer, start))
     value_start = np.full((n, len(schema)), -1, np.int32)
     value_end = value_start.copy()
-    name_end = np.full(n, -1, np.int32)
+    name_start, name_end = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
     pieces: list[np.ndarray] = []
-    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries))):
+    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries), start)):
         entry = entries[i]
         pieces.append(ids)
         for attribute, span in entry.values.items():
             first, last = span_to_tokens(span, starts, ends, entry.text)
             column = schema.index(attribute)
-            value_start[i, column], value_end[i, column] = first + 1, last + 2
+            value_start[i, column], value_end[i, column] = first + before, last + before + 1
         if entry.names:
-            name_end[i] = span_to_tokens(entry.names[0], starts, ends, entry.text)[1] + 1
+            first, last = span_to_tokens(entry.names[0], starts, ends, entry.text)
+            name_start[i], name_end[i] = first + before, last + before
     entities = np.array([entry.entity for entry in entries], np.int32)
-    return EncodedEntries(*_join(pieces), entities, schema, value_start, value_end, name_end)
+    return EncodedEntries(*_join(pieces), entities, schema, value_start, value_end, name_start, name_end)
 
 
 def encode_questions(
-    tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question], schema: Schema
+    tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question], schema: Schema, start: Start = "eos"
 ) -> EncodedQuestions:
     """Encode questions with their answers and find the answers' tokens."""
+    before = len(start_ids(tokenizer, start))
     pieces: list[np.ndarray] = []
     spans = np.empty((len(questions), 2), np.int32)
-    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (question.text for question in questions))):
+    for i, (ids, starts, ends) in enumerate(
+        _encode(tokenizer, (question.text for question in questions), start)
+    ):
         first, last = span_to_tokens(questions[i].answer_span, starts, ends, questions[i].text)
-        spans[i] = first + 1, last + 2
+        spans[i] = first + before, last + before + 1
         pieces.append(ids)
     entities = np.array([question.entity for question in questions], np.int32)
     attribute = np.array([schema.index(question.attribute) for question in questions], np.int16)
     return EncodedQuestions(*_join(pieces), entities, spans[:, 0], spans[:, 1], schema, attribute)
 
 
-def encode_names(tokenizer: "PreTrainedTokenizerFast", names: Sequence[str]) -> EncodedTexts:
-    """Encode bare full names as the Q-probe reads them: end-of-text, name, end-of-text (paper, section 5.2)."""
-    end = np.array([tokenizer.eos_token_id], np.int32)
-    pieces = [np.concatenate([ids, end]) for ids, _, _ in _encode(tokenizer, names)]
+def encode_names(
+    tokenizer: "PreTrainedTokenizerFast", names: Sequence[str], start: Start = "eos"
+) -> EncodedTexts:
+    """Encode bare full names as the Q-probe reads them: end-of-text, name, end-of-text (paper, section 5.2).
+
+    Where texts do not start with end-of-text none follows the name either: its own last token is the last.
+    """
+    end = np.array([tokenizer.eos_token_id] if start == "eos" else [], np.int32)
+    pieces = [np.concatenate([ids, end]) for ids, _, _ in _encode(tokenizer, names, start)]
     return EncodedTexts(*_join(pieces), np.arange(len(names), dtype=np.int32))
 
 
@@ -181,17 +193,28 @@ def check_values_tokenize_alike(
 def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
     """The ids of a value as an answer, that is after `Answer: `."""
     text = f"Answer: {value}".removesuffix(".") + "."
-    ((ids, starts, ends),) = _encode(tokenizer, [text])
+    ((ids, starts, ends),) = _encode(tokenizer, [text], "none")
     first, last = span_to_tokens((8, 8 + len(value)), starts, ends, text)
-    return tuple(ids[first + 1 : last + 2].tolist())
+    return tuple(ids[first : last + 1].tolist())
+
+
+def start_ids(tokenizer: "PreTrainedTokenizerFast", start: Start) -> list[int]:
+    """The id before every text, or none; a tokenizer without such a token is refused."""
+    if start == "none":
+        return []
+    found = tokenizer.eos_token_id if start == "eos" else tokenizer.bos_token_id
+    if not isinstance(found, int):
+        raise WorkbenchError(f"The tokenizer has no {start} token to start texts with; choose start `none`.")
+    return [found]
 
 
 def _encode(
-    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], start: Start = "eos"
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Per text: ids with the leading end-of-text [T + 1], and the tokens' character starts and ends [T]."""
-    end_id = tokenizer.eos_token_id
+    """Per text: ids with what starts it [T + 1], and the tokens' character starts and ends [T]."""
+    head = start_ids(tokenizer, start)
     backend = tokenizer.backend_tokenizer
+    spaced = _carries_spaces(tokenizer)
     chunk: list[str] = []
     iterator = iter(texts)
     while chunk := [text for _, text in zip(range(CHUNK), iterator, strict=False)]:
@@ -200,12 +223,30 @@ def _encode(
         except Exception as error:
             raise WorkbenchError(_explain_unknown(tokenizer, chunk)) from error
         for text, encoding in zip(chunk, encodings, strict=True):
-            ids = np.array([end_id, *encoding.ids], np.int32)
+            ids = np.array([*head, *encoding.ids], np.int32)
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-            if len(ids) == 1:
+            if not len(offsets):
                 raise WorkbenchError(f"The text {text[:60]!r} has no token in this vocabulary.")
             starts, ends = offsets[:, 0], offsets[:, 1]
-            yield ids, starts, ends
+            yield ids, _skip_spaces(text, starts, ends) if spaced else starts, ends
+
+
+def _carries_spaces(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    """Whether the tokenizer counts the space before a word among the word's characters."""
+    try:
+        offsets = tokenizer.backend_tokenizer.encode("a a", add_special_tokens=False).offsets
+    except Exception:  # a closed vocabulary without this word: one of ours, which does not
+        return False
+    return any(start == 1 for start, _ in offsets)
+
+
+def _skip_spaces(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Where each token's characters begin, without the spaces in front that a byte-level token carries."""
+    space = np.array([*(letter.isspace() for letter in text), False])
+    starts = starts.copy()
+    while (leading := space[starts] & (starts < ends)).any():
+        starts += leading
+    return starts
 
 
 def _explain_unknown(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from workbench.errors import WorkbenchError
 from workbench.tokens.reading import Column, Ints, Reading
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.tokens.encoding import EncodedEntries, EncodedTexts
 
 Where = Literal["positions", "name-end", "all"]
+POSITIONS = "positions"
 
 
 def read_biographies(
@@ -57,6 +59,53 @@ def read_names(names: "EncodedTexts", entities: "Sequence[Entity]", schema: "Sch
         columns[attribute] = Column(values.values[names.entities], values.categories)
     positions = (names.lengths - 1).astype(np.int32)[:, None]
     return Reading(names.ids, names.offsets, positions, ("end",), columns)
+
+
+def find_places(
+    entries: "EncodedEntries", read: "Sequence[str]", entity: str
+) -> tuple[tuple[str, ...], Ints]:
+    """Labels and tokens int32 [N, P] of the places a study reads; -1 where a text has no such place.
+
+    read: `positions` (0, 1, …: the token before each value, by rank), `last` (of the text), or a token of a span:
+    `end:SPAN`, `start:SPAN`, `before:SPAN`, or `SPAN:2` (its third token; `SPAN:-1` its last). A span is an attribute,
+    or the entity itself (`name`, or what the table calls it). Raises WorkbenchError for anything else.
+    """
+    labels: list[str] = []
+    columns: list[Ints] = []
+    for place in read:
+        if place == POSITIONS:
+            labels += [str(i) for i in range(len(entries.schema))]
+            columns.append(entries.positions)
+        else:
+            labels.append(place)
+            columns.append(_find_place(entries, place, entity)[:, None])
+    return tuple(labels), np.concatenate(columns, axis=1).astype(np.int32)
+
+
+def _find_place(entries: "EncodedEntries", place: str, entity: str) -> Ints:
+    if place == "last":
+        return entries.lengths - 1
+    kind, _, rest = ("end", "", "name") if place == "name_end" else place.partition(":")
+    counted = rest.removeprefix("-").isdigit()
+    span = kind if counted else rest
+    spans = ("name", entity, *entries.schema.keys)
+    if span not in spans or not (counted or kind in ("end", "start", "before")):
+        raise WorkbenchError(
+            f"There is no place {place!r} to read; write end:SPAN, start:SPAN, before:SPAN or SPAN:0 with one of the "
+            f"spans {', '.join(spans[1:])}, or last, or {POSITIONS}."
+        )
+    if span in ("name", entity):
+        first_N, last_N = entries.name_start, entries.name_end
+    else:
+        column = entries.schema.index(span)
+        first_N, last_N = entries.value_start[:, column], entries.value_end[:, column] - 1
+    there_N = first_N >= 0
+    if counted:
+        at_N = first_N + int(rest) if int(rest) >= 0 else last_N + 1 + int(rest)
+        there_N = there_N & (at_N >= first_N) & (at_N <= last_N)
+    else:
+        at_N = {"end": last_N, "start": first_N, "before": first_N - 1}[kind]
+    return np.where(there_N & (at_N >= 0), at_N, -1)
 
 
 def every_token(lengths: Ints) -> tuple[tuple[str, ...], Ints]:

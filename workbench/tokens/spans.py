@@ -49,7 +49,7 @@ def encode_texts(
         raise WorkbenchError(
             "The tokenizer has no end-of-text token to start texts with; choose start='none'."
         )
-    head = [tokenizer.eos_token_id] if start == "eos" else []
+    head = {"eos": [tokenizer.eos_token_id], "bos": [tokenizer.bos_token_id]}.get(start, [])
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
     ends: list[np.ndarray] = []

@@ -1,0 +1,176 @@
+"""A study: a series of checkpoints, facts and texts in a folder. Every command takes one.
+
+A run is a study whose series was trained here from a recipe; a table study reads models that stand elsewhere.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
+from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.corpus import Corpus
+from workbench.studies.steps import select_checkpoints
+from workbench.tokens.encoding import Start
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Study(ABC):
+    """What probing, attention, extraction and the entity view need to know of a folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def results_folder(self) -> Path:
+        return self.path / "results"
+
+    @property
+    def corpus_folder(self) -> Path:
+        return self.path / "corpus"
+
+    @property
+    @abstractmethod
+    def corpus(self) -> Corpus:
+        """Entities, entries and questions, read from the study's own files."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """What is known about an entity, without reading the corpus."""
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> "PreTrainedTokenizerFast":
+        """The tokenizer all its models share."""
+
+    @property
+    @abstractmethod
+    def checkpoints(self) -> list[Checkpoint]:
+        """The series: the complete checkpoints by step."""
+
+    @property
+    @abstractmethod
+    def seed(self) -> int:
+        """What splits the entities, and draws entries of the test half."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hex sha256 of what determines series, facts and texts: results of two digests are never joined."""
+
+    @property
+    @abstractmethod
+    def experiment(self) -> str:
+        """What determines it but for its seed: equal ones are seeds of one experiment."""
+
+    @property
+    @abstractmethod
+    def start(self) -> Start:
+        """What its models read before a text."""
+
+    @property
+    @abstractmethod
+    def read(self) -> tuple[str, ...]:
+        """Where a P-probe reads: `positions` (the token before each value, by rank), or places of spans."""
+
+    @property
+    @abstractmethod
+    def entity_word(self) -> str:
+        """What places call the entity beside `name`: the table's column, `city`."""
+
+    @property
+    @abstractmethod
+    def probing(self) -> ProbingRecipe:
+        """How embedding probes are trained."""
+
+    @property
+    @abstractmethod
+    def training(self) -> TrainingRecipe:
+        """Precision, attention kernel and compilation of whatever is trained on top of it."""
+
+    @property
+    @abstractmethod
+    def model_words(self) -> str:
+        """The models in a few words."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> str:
+        """The models' architecture in a word."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The models' width D."""
+
+    @property
+    @abstractmethod
+    def qa_ratio(self) -> float:
+        """The share of rows that held questions while its series was trained; 0 where none did or nobody knows."""
+
+    @property
+    @abstractmethod
+    def n_entities(self) -> int:
+        """How many entities there are, without reading the corpus."""
+
+    @property
+    @abstractmethod
+    def bidirectional(self) -> bool:
+        """Whether its models see what comes later in a text."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> Mapping[str, str]:
+        """The groups of entities, and what is special about the texts of each."""
+
+    @property
+    @abstractmethod
+    def status(self) -> dict[str, Any]:
+        """What its folder says of its making; `state` among it."""
+
+    @abstractmethod
+    def to_toml(self) -> str:
+        """The file that determines it, every default written out."""
+
+    @abstractmethod
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was measured while its series was trained, oldest first; empty where it was trained elsewhere."""
+
+    def checkpoint(self, which: int | str = "last") -> Checkpoint:
+        """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
+        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
+        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
+        if str(which) not in by_step:
+            raise WorkbenchError(
+                f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
+            )
+        return by_step[str(which)]
+
+    def require_group(self, group: str | None) -> list[str]:
+        """The names of all groups; one (or None, everybody) that is not among them is refused."""
+        known = sorted({entity.group for entity in self.corpus.entities})
+        if group is not None and group not in known:
+            raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
+        return known
+
+
+def name_apart(studies: Sequence[Study]) -> list[str]:
+    """A name for each study: its folder's, after as many of the folders above as it takes to tell them apart."""
+    parts = [study.path.resolve().parts for study in studies]
+    names = [study.name for study in studies]
+    length = 1
+    while len(set(names)) < len(set(parts)):
+        length += 1
+        names = ["/".join(part[-length:]) for part in parts]
+    return names
