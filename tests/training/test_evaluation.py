@@ -123,7 +123,7 @@ def test_answers_are_read_where_they_begin() -> None:
         answer_start=np.array([3, 4], np.int32),
         answer_end=np.array([5, 5], np.int32),
         attribute=np.array([ATTRIBUTES.index("major"), ATTRIBUTES.index("birth_date")], np.int8),
-            schema=SCHEMA,
+        schema=SCHEMA,
     )
     statements = answer_statements(questions, make_people(), np.arange(4))
     assert first_token_accuracy(Oracle(1), statements, CPU) == {  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ def finetune(
 
 
 def _make(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     settings: FinetuneSettings,
     path: Path,

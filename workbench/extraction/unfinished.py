@@ -19,7 +19,7 @@ from workbench.extraction.finetunes import INFO_FILE as FINISHED_FILE
 from workbench.extraction.finetunes import Finetune, open_finetune
 from workbench.extraction.lora import Adapter
 from workbench.files import folder_atomically, read_json, remove_partials, sha256_file, write_json
-from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
 
 STATE_FILE, INFO_FILE = "state.safetensors", "unfinished.json"
@@ -126,7 +126,7 @@ def drop_unfinished(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def find_finished(run: Run, path: Path, making: Mapping[str, Any], replace: bool) -> Finetune | None:
+def find_finished(run: Study, path: Path, making: Mapping[str, Any], replace: bool) -> Finetune | None:
     """What is there already, if it is what is being asked for; another one is refused, or about to be replaced."""
     if not (path / FINISHED_FILE).is_file():
         return None

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
-from workbench.files import digest_json, folder_atomically, follow_link, is_vacant, read_json, sha256_file, write_json
+from workbench.files import (
+    digest_json,
+    folder_atomically,
+    follow_link,
+    is_vacant,
+    read_json,
+    sha256_file,
+    write_json,
+)
 from workbench.locks import hold
 from workbench.recipes.recipe import ProbingRecipe, Recipe, TrainingRecipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
