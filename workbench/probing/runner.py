@@ -16,8 +16,8 @@ from workbench.probing.seen_probe import run_seen_probe
 from workbench.results.making import making
 from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.study import Study
 from workbench.studies.steps import select_checkpoints
+from workbench.studies.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr
