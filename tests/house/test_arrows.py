@@ -20,7 +20,7 @@ LINES = [
     "training",
     "activations",
     "results",
-    "probing extraction attention",
+    "probing extraction attention capacity",
     "entity_view",
     "figures report",
     "experiments",

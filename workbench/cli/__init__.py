@@ -9,6 +9,7 @@ import typer
 from workbench.cli import (
     attention,
     cache_acts,
+    capacity,
     compare,
     data,
     doctor,
@@ -45,6 +46,7 @@ for command in (
     entity.entity,
     finetune.finetune,
     evaluate.evaluate,
+    capacity.capacity,
     compare.compare,
     report.report,
     recipes.recipes,

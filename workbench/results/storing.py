@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 SUFFIX = ".nc"
 CONFUSION_DIMS = ("true_value", "said_value")
 REQUIRED_VARIABLES = ("accuracy", "n", "chance")
-REQUIRED_BY_KIND = {"attention": ("n",)}  # shares of attention and scores of heads are no accuracies
+# Shares of attention, scores of heads and bits are no accuracies.
+REQUIRED_BY_KIND = {"attention": ("n",), "capacity": ("n",)}
 REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
 REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
 

@@ -23,7 +23,7 @@ def make_people(pools: Pools, group_sizes: dict[str, int], seed: int) -> list[En
             f"{sizes[0]} first × {sizes[1]} middle × {sizes[2]} last = {pools.n_names}; "
             "ask for fewer people or enlarge people.pool_sizes."
         )
-    names = _unique_names(pools, n_people, seed)
+    names = draw_names(pools, n_people, seed)
     rng = make_rng(seed, "attributes")
     columns = {pool: rng.integers(len(pools.values[pool]), size=n_people) for pool in _DRAWN_POOLS}
     years, months, days = (
@@ -49,7 +49,7 @@ def make_people(pools: Pools, group_sizes: dict[str, int], seed: int) -> list[En
 _DRAWN_POOLS = ("birth_city", "university", "major", "company")
 
 
-def _unique_names(pools: Pools, n_people: int, seed: int) -> list[str]:
+def draw_names(pools: Pools, n_people: int, seed: int) -> list[str]:
     rng = make_rng(seed, "names")
     parts = [pools.values[part] for part in ("first_name", "middle_name", "last_name")]
     names: dict[str, None] = {}

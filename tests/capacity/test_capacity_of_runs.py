@@ -1,0 +1,131 @@
+"""Capacity of real networks: losses against a plain loop, contexts that nothing leaks into, runs end to end."""
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.capacity.contexts import find_facts, make_contexts, scored_attributes
+from workbench.capacity.losses import Spans, span_losses
+from workbench.capacity.measure import CapacityRequest, capacity_of_run, make_material, measure_capacity
+from workbench.recipes.recipe import make_recipe
+from workbench.results.storing import load_results
+from workbench.studies.corpus import make_corpus
+from workbench.training.devices import Execution
+from workbench.training.loop import train
+from workbench.worlds.biographies.schema import SCHEMA
+
+CPU = Execution("cpu", False, "sdpa", False)
+SMALL = {
+    "name": "bits",
+    "people": {
+        "number": 40,
+        "pool_sizes": {"birth_city": 6, "university": 6, "major": 6, "company": 6, "birth_year": 4, "birth_day": 5},
+    },
+    "biographies": {"augmentation": "multi4+permute", "templates": 6},
+    "model": {"n_layers": 2, "d_model": 48, "n_heads": 2, "max_length": 96},
+    "training": {
+        "exposures": 200, "rows_per_step": 40, "lr": 5e-3, "precision": "fp32", "checkpoints": "linear:1",
+        "evaluations": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(make_recipe(SMALL), tmp_path_factory.mktemp("capacity") / "run")
+
+
+def test_determined_attributes_are_no_facts_of_their_own() -> None:
+    assert scored_attributes(SCHEMA) == ("birth_date", "birth_city", "university", "major", "company")
+
+
+def test_nothing_before_a_scored_fact_tells_it() -> None:
+    corpus = make_corpus(make_recipe(SMALL))
+    seen = 0
+    for entry in corpus.entries:
+        facts = find_facts(entry, corpus.schema, has_pronouns=True)
+        if "company" in facts:
+            assert entry.values["company_city"][0] > entry.values["company"][0]
+            seen += 1
+        for fact, (start, end) in facts.items():
+            said = entry.text[start:end]
+            if fact in SCHEMA:
+                assert said == corpus.entities[entry.entity].values[fact]
+                assert entry.names[0][0] < start
+            if fact == "name":
+                assert said == corpus.entities[entry.entity].name
+                assert start < min(span[0] for span in entry.values.values())
+            if fact == "pronoun":
+                assert start == min(span[0] for span in entry.pronouns)
+    assert 0 < seen < len(corpus.entries)  # about half: the other half told the city first
+
+
+def test_losses_are_those_of_a_plain_loop(run) -> None:
+    corpus = run.corpus
+    contexts = make_contexts(run.tokenizer, corpus, [0, 1, 2, 3])
+    from workbench.studies.checkpoints import load_model
+
+    model = load_model(run.checkpoint())
+    found = span_losses(model, contexts.spans, CPU)
+    for n in range(len(contexts.spans)):
+        ids = torch.from_numpy(contexts.spans.encoded.text_ids(int(contexts.spans.texts[n])).astype(np.int64))
+        with torch.no_grad():
+            logp = model(input_ids=ids[None]).logits[0].log_softmax(-1)
+        own = range(int(contexts.spans.starts[n]), int(contexts.spans.ends[n]))
+        plain = -sum(logp[t - 1, ids[t]].item() for t in own)
+        assert found[n] == pytest.approx(plain, abs=1e-4)
+
+
+def test_the_order_of_spans_changes_nothing(run) -> None:
+    from workbench.studies.checkpoints import load_model
+
+    spans = make_contexts(run.tokenizer, run.corpus, range(10)).spans
+    model, order = load_model(run.checkpoint()), np.random.default_rng(0).permutation(len(spans))
+    turned = Spans(spans.encoded, spans.texts[order], spans.starts[order], spans.ends[order])
+    assert np.allclose(span_losses(model, turned, CPU), span_losses(model, spans, CPU)[order], atol=1e-5)
+
+
+def test_a_uniform_model_knows_nothing_of_a_uniform_vocabulary_fact(run) -> None:
+    """Equal logits: each fact costs its tokens × ln V, which is nothing known when V^tokens is the pool."""
+    from workbench.studies.checkpoints import load_model
+
+    model = load_model(run.checkpoint())
+    with torch.no_grad():
+        model.get_output_embeddings().weight.zero_()
+    spans = make_contexts(run.tokenizer, run.corpus, range(6)).spans
+    expected = (spans.ends - spans.starts) * np.log(model.config.vocab_size)
+    assert np.allclose(span_losses(model, spans, CPU), expected, rtol=1e-5)
+
+
+def test_a_run_learns_bits_and_never_more_than_there_are(run) -> None:
+    before, after = capacity_of_run(run, run.checkpoints, CapacityRequest(entities=40))
+    assert float(before["bits"]) < 0  # an untrained model puts probability where no fact is
+    assert float(after["bits"]) > 0.3 * float(after["most_bits"])
+    assert float(after["bits_values"]) <= 40 * sum(np.log2([4 * 12 * 5, 6, 6, 6, 6, 3])) + 1e-6
+    assert float(after["ratio"]) == pytest.approx(float(after["bits"]) / int(after["parameters"]))
+    assert int(after["parameters"]) == sum(
+        p.numel() for p in __import__("workbench").load_model(run.checkpoint()).parameters()
+    )
+    stored = load_results(run.path, "capacity", "bits")
+    assert stored["bits"].values.tolist() == [float(before["bits"]), float(after["bits"])]
+    again = capacity_of_run(run, run.checkpoints, CapacityRequest(entities=40))
+    assert [d.attrs["created"] for d in again] == [before.attrs["created"], after.attrs["created"]]
+
+
+def test_a_sample_estimates_the_whole(run) -> None:
+    from workbench.studies.checkpoints import load_model
+
+    model = load_model(run.checkpoint())
+    whole = measure_capacity(model, make_material(run, CapacityRequest(entities=40)), CPU)
+    half = measure_capacity(model, make_material(run, CapacityRequest(entities=20)), CPU)
+    assert abs(float(half["bits"] - whole["bits"])) < 6 * float(half["bits_se"])
+
+
+def test_the_command(run, capsys) -> None:
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    answer = CliRunner().invoke(app, ["capacity", str(run.path), "--checkpoints", "all", "--entities", "40"])
+    assert answer.exit_code == 0, answer.output
+    assert "bits a parameter of at most" in " ".join(answer.output.split())

@@ -1,0 +1,125 @@
+"""Learned bits from losses: the estimator of Part 3.3, term by term (Definitions 4.1 and 4.3).
+
+A model that gives a fact the probability p still needs log2(1/p) bits to be told it. What it knows are the bits that
+somebody without it would need, less those: of names log2 N₀, of an entity's values log2 S₀. All losses are natural
+logarithms, summed over the tokens of a fact, averaged over entities. Terms may be negative: a model that was never
+trained puts probability where no fact is.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workbench.errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Out of how many a fact is drawn: what somebody who knows the pools, and nothing else, must guess among.
+
+    names: N₀. values: attribute → pool size, of the attributes that count (one that another determines does not).
+    """
+
+    names: float
+    values: Mapping[str, float]
+
+    @property
+    def bits_of_name(self) -> float:
+        """log2 N₀."""
+        return math.log2(self.names)
+
+    @property
+    def bits_of_values(self) -> float:
+        """log2 S₀, the sum over attributes."""
+        return sum(math.log2(size) for size in self.values.values())
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Learned bits over all entities, by what is known: `names`, `values`, `diversity` (of random values alone)."""
+
+    names: float
+    values: float
+    diversity: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.names + self.values + self.diversity
+
+
+def learned_bits(n: int, choices: Choices, name_loss: float, value_losses: Mapping[str, float]) -> Bits:
+    """Bits of biographies: N log2(N₀ / e^p₁) + N Σ log2(S_a / e^p_a) (Definition 4.3).
+
+    n: entities. name_loss: p₁, nats of a whole name. value_losses: attribute → nats of a whole value; one that is
+    not among the choices is refused.
+    """
+    if unknown := sorted(set(value_losses) ^ set(choices.values)):
+        raise WorkbenchError(
+            f"The losses and the pools do not name the same attributes: {unknown[0]!r} is in one of them only."
+        )
+    values = choices.bits_of_values - sum(value_losses.values()) / math.log(2)
+    return Bits(n * (choices.bits_of_name - name_loss / math.log(2)), n * values)
+
+
+def most_bits(n: int, choices: Choices) -> Bits:
+    """What a model that has learned everything holds: p₁ = ln N (names come in no order), p₂ = 0."""
+    if n > choices.names:
+        raise WorkbenchError(
+            f"There are {n} entities but only {choices.names:.0f} possible names; expected fewer entities than names."
+        )
+    return Bits(n * math.log2(choices.names / n), n * choices.bits_of_values)
+
+
+@dataclass(frozen=True)
+class RandomValues:
+    """The shape of bioD (Definition 4.1): K attributes of C chunks, each of D strings of L out of T symbols.
+
+    Raises WorkbenchError where there are fewer strings than D.
+    """
+
+    attributes: int
+    chunks: int
+    diversity: int
+    length: int
+    alphabet: int
+
+    def __post_init__(self) -> None:
+        if self.diversity > self.alphabet**self.length:
+            raise WorkbenchError(
+                f"diversity D = {self.diversity}, but {self.length} symbols out of {self.alphabet} make only "
+                f"{self.alphabet**self.length} strings; expected D ≤ T^L."
+            )
+
+    @property
+    def bits_of_value(self) -> float:
+        """log2 D^C: of one attribute's value, given the strings there are."""
+        return self.chunks * math.log2(self.diversity)
+
+    @property
+    def bits_of_string(self) -> float:
+        """log2(T^L / D): of one string of a diversity set."""
+        return self.length * math.log2(self.alphabet) - math.log2(self.diversity)
+
+
+def learned_bits_of_values(
+    n: int, n_names: float, shape: RandomValues, name_loss: float, value_loss: float, chunk_loss: float
+) -> Bits:
+    """Bits of bioD: N log2(N₀ / e^p₁) + N K log2(D^C / e^p₂) + K D log2(T^L / (D e^p₃)) (Definition 4.1).
+
+    value_loss: p₂, nats of a whole value; chunk_loss: p₃, of its first chunk; means over entities and attributes.
+    """
+    nats = math.log(2)
+    return Bits(
+        n * (math.log2(n_names) - name_loss / nats),
+        n * shape.attributes * (shape.bits_of_value - value_loss / nats),
+        shape.attributes * shape.diversity * (shape.bits_of_string - chunk_loss / nats),
+    )
+
+
+def most_bits_of_values(n: int, n_names: float, shape: RandomValues) -> Bits:
+    """What a model that has learned everything of bioD holds: p₁ = ln N, p₂ = p₃ = 0."""
+    return Bits(
+        n * math.log2(n_names / n),
+        n * shape.attributes * shape.bits_of_value,
+        shape.attributes * shape.diversity * shape.bits_of_string,
+    )

@@ -1,0 +1,168 @@
+"""How many bits a checkpoint holds: losses of facts, the estimator, the parameters, and how near to all it is."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.capacity.bits import Bits, Choices, learned_bits, most_bits
+from workbench.capacity.contexts import NAME, Contexts, make_contexts
+from workbench.capacity.losses import span_losses
+from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices
+from workbench.errors import WorkbenchError
+from workbench.results.provenance import make_attrs
+from workbench.results.storing import find_result, result_path, save_result
+from workbench.seeds import make_rng
+from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.runs import Run
+from workbench.training.devices import Execution, choose_device
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from transformers import PreTrainedModel
+
+KIND, FAMILY = "capacity", "bits"
+ENTITIES = 2000
+Show = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CapacityRequest:
+    """entities: how many are scored, drawn by the run's seed (losses are means, so a sample estimates them)."""
+
+    entities: int = ENTITIES
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all checkpoints of a run are measured on."""
+
+    n_entities: int
+    scored: tuple[int, ...]
+    contexts: Contexts
+    choices: Choices
+    used_tokens: int
+    note: str
+
+
+def make_material(run: Run, request: CapacityRequest) -> Material:
+    """Choose entities, contexts and pools; a bidirectional model, which has no such losses, is refused."""
+    if run.recipe.model.architecture == "gbert":
+        raise WorkbenchError(
+            f"{run.path} holds a bidirectional model; bits are counted from the losses of a causal one."
+        )
+    corpus = run.corpus
+    n = len(corpus.entities)
+    scored = np.sort(make_rng(run.recipe.seed, "capacity").permutation(n)[: request.entities])
+    contexts = make_contexts(run.tokenizer, corpus, scored.tolist())
+    known = run.recipe.biographies.corpus is None
+    choices = choices_of_biographies(run.recipe) if known else count_choices(corpus.schema, corpus.entities)
+    choices = Choices(choices.names, {key: choices.values[key] for key in contexts.facts if key != NAME})
+    # A vocabulary that was made for the corpus, or restricted to it, is used whole.
+    own = run.recipe.tokens.tokenizer == "word" or run.recipe.tokens.restrict
+    used = len(run.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
+    return Material(n, tuple(scored.tolist()), contexts, choices, used, "" if known else COUNTED)
+
+
+def measure_capacity(model: "PreTrainedModel", material: Material, execution: Execution) -> "xr.Dataset":
+    """Learned bits of a model, term by term, beside what there is to learn and what it has parameters for.
+
+    Variables: bits, bits_se (of sampling entities), bits_names, bits_values, bits_diversity, most_bits (everything
+    learned), parameters (used ones: all but the rows of tokens that never occur), ratio R and ratio_max (bits a
+    parameter), learned (bits / most_bits); over fact: loss (nats), loss_se, chance_loss (of a guess over the pool),
+    n (entities scored).
+    """
+    import xarray as xr
+
+    contexts, choices, n = material.contexts, material.choices, material.n_entities
+    losses_N = span_losses(model, contexts.spans, execution)
+    by_fact = {fact: losses_N[contexts.of(fact)] for fact in contexts.facts}
+    means = {fact: float(values.mean()) for fact, values in by_fact.items()}
+    bits = learned_bits(n, choices, means[NAME], {fact: means[fact] for fact in choices.values})
+    most, parameters = most_bits(n, choices), count_parameters(model, material.used_tokens)
+    pools = {NAME: choices.names, **choices.values}
+    numbers: dict[str, Any] = {
+        "bits": bits.total,
+        "bits_se": n * _error(contexts, losses_N) / math.log(2),
+        **{f"bits_{name}": value for name, value in asdict(bits).items()},
+        "most_bits": most.total,
+        "parameters": parameters,
+        "ratio": bits.total / parameters,
+        "ratio_max": most.total / parameters,
+        "learned": bits.total / most.total,
+    }
+    return xr.Dataset(
+        {
+            **numbers,
+            "loss": ("fact", [means[fact] for fact in contexts.facts]),
+            "loss_se": ("fact", [_standard_error(values) for values in by_fact.values()]),
+            "chance_loss": ("fact", [math.log(pools[fact]) for fact in contexts.facts]),
+            "n": ("fact", [len(values) for values in by_fact.values()]),
+        },
+        coords={"fact": list(contexts.facts)},
+    )
+
+
+def _error(contexts: Contexts, losses_N: np.ndarray) -> float:
+    """Standard error of the mean of an entity's summed losses, over entities that have every fact."""
+    complete, number = np.unique(contexts.entities_N, return_inverse=True)
+    total = np.bincount(number, losses_N, minlength=len(complete))
+    whole = np.bincount(number, minlength=len(complete)) == len(contexts.facts)
+    return _standard_error(total[whole])
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def count_parameters(model: "PreTrainedModel", used_tokens: int) -> int:
+    """Parameters without the rows of tokens that no text uses (Part 3.3, section 2); tied tensors count once."""
+    unused = max(0, int(model.config.vocab_size) - used_tokens)
+    tables = {
+        id(module.weight): int(module.weight.shape[-1])  # type: ignore[arg-type]
+        for module in (model.get_input_embeddings(), model.get_output_embeddings())
+    }
+    return sum(p.numel() for p in model.parameters()) - unused * sum(tables.values())
+
+
+def capacity_of_run(
+    run: Run,
+    checkpoints: Sequence[Checkpoint],
+    request: CapacityRequest | None = None,
+    *,
+    device: str | None = None,
+    show: Show | None = None,
+) -> "list[xr.Dataset]":
+    """Measure checkpoints and keep the results; one that is there for the same weights is not made again."""
+    request = request or CapacityRequest()
+    settings = {"entities": request.entities, "seed": run.recipe.seed}
+    found: dict[int, xr.Dataset] = {}
+    for checkpoint in checkpoints:
+        path = result_path(run.path, KIND, FAMILY, checkpoint.step)
+        kept = None if request.again else find_result(path, checkpoint.weights_digest, settings)
+        if kept is not None:
+            found[checkpoint.step] = kept
+    missing = [checkpoint for checkpoint in checkpoints if checkpoint.step not in found]
+    if missing:
+        material, chosen = make_material(run, request), choose_device(device)
+        execution = Execution(device=chosen, bf16=False, attention="sdpa", compile=False)
+        for number, checkpoint in enumerate(missing):
+            if show:
+                show(number, len(missing))
+            dataset = measure_capacity(load_model(checkpoint, device=chosen), material, execution)
+            notes = {"device": chosen, "pools": material.note or "the recipe's"}
+            attrs = make_attrs(
+                kind=KIND, family=FAMILY, run=run, checkpoint=checkpoint, settings=settings, notes=notes
+            )
+            dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
+            save_result(result_path(run.path, KIND, FAMILY, checkpoint.step), dataset)
+            found[checkpoint.step] = dataset
+    return [found[checkpoint.step] for checkpoint in checkpoints]
+
+
+def as_bits(dataset: "xr.Dataset") -> Bits:
+    """The learned bits of a result, by term."""
+    return Bits(*(float(dataset[f"bits_{name}"]) for name in ("names", "values", "diversity")))

@@ -1,0 +1,61 @@
+"""Learned bits as a table and in a sentence."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.table import Table
+
+
+def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
+    """One row a checkpoint: bits by term, the most there is, parameters, bits a parameter."""
+    from rich.table import Table
+
+    table = Table(title=f"Bits of knowledge, {datasets[0].attrs['run']}")
+    for name in (
+        "step",
+        "names",
+        "values",
+        "diversity",
+        "bits",
+        "± 95 %",
+        "most",
+        "of it",
+        "parameters",
+        "R",
+        "R max",
+    ):
+        table.add_column(name, justify="right")
+    for data in datasets:
+        table.add_row(
+            str(int(data["checkpoint"])),
+            *(_bits(float(data[f"bits_{term}"])) for term in ("names", "values", "diversity")),
+            _bits(float(data["bits"])),
+            _bits(1.96 * float(data["bits_se"])),
+            _bits(float(data["most_bits"])),
+            f"{100 * float(data['learned']):.0f} %",
+            f"{int(data['parameters']):,}",
+            f"{float(data['ratio']):.2f}",
+            f"{float(data['ratio_max']):.2f}",
+        )
+    return table
+
+
+def describe_capacity(data: "xr.Dataset") -> str:
+    """What the newest row says, with the pools' word where they had to be counted."""
+    losses = ", ".join(
+        f"{fact} {float(data['loss'].sel(fact=fact)):.2f} (guess {float(data['chance_loss'].sel(fact=fact)):.2f})"
+        for fact in data["fact"].values.tolist()
+    )
+    note = json.loads(data.attrs["notes"])["pools"]
+    told = "" if note == "the recipe's" else f" {note}"
+    return (
+        f"{float(data['ratio']):.2f} bits a parameter of at most {float(data['ratio_max']):.2f} that these facts could "
+        f"fill. Losses in nats: {losses}.{told}"
+    )
+
+
+def _bits(value: float) -> str:
+    return "–" if value != value else f"{value:,.0f}"
