@@ -6,7 +6,7 @@ it. An attribute that another one determines is no fact of its own and is not sc
 Shapes: N spans.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,13 @@ from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import encode_entries, span_to_tokens
 from workbench.worlds.entries import Entry, Span
+from workbench.worlds.entry_sequence import WorldEntries
+from workbench.worlds.values.world import first_chunk
 
-NAME, PRONOUN = "name", "pronoun"
+NAME, PRONOUN, CHUNK = "name", "pronoun", "/chunk"
+MOST_TRIES = (
+    64  # entries of an endless augmentation that are looked through for a fact told by nothing before it
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,22 +63,30 @@ def find_facts(entry: Entry, schema: Schema, has_pronouns: bool) -> dict[str, Sp
     return found
 
 
-def make_contexts(tokenizer: "object", corpus: Corpus, entities: Sequence[int]) -> Contexts:
+def make_contexts(
+    tokenizer: "object", corpus: Corpus, entities: Sequence[int], *, chunks: bool = False
+) -> Contexts:
     """For each entity and fact the first of its entries in which nothing tells the fact.
 
+    chunks: also the first chunk of every value, as `id_1/chunk` (the world `values`).
     Raises WorkbenchError where a fact is never stated without having been told, with its name.
     """
     has_pronouns = len({corpus.entities[number].pronoun for number in entities}) > 1
     facts = (NAME, *((PRONOUN,) if has_pronouns else ()), *scored_attributes(corpus.schema))
-    wanted = set(entities)
     taken: dict[tuple[int, str], tuple[int, Span]] = {}
     entries: list[Entry] = []
-    for entry in _of_entities(corpus.entries, wanted):
-        found = find_facts(entry, corpus.schema, has_pronouns)
-        new = {fact: span for fact, span in found.items() if (entry.entity, fact) not in taken}
-        if new:
-            taken |= {(entry.entity, fact): (len(entries), span) for fact, span in new.items()}
-            entries.append(entry)
+    for number in entities:
+        missing = {
+            fact for fact in facts if fact in (NAME, PRONOUN) or fact in corpus.entities[number].values
+        }
+        for entry in _entries_of(corpus, number):
+            found = find_facts(entry, corpus.schema, has_pronouns)
+            if new := missing & set(found):
+                taken |= {(number, fact): (len(entries), found[fact]) for fact in sorted(new)}
+                entries.append(entry)
+                missing -= new
+            if not missing:
+                break
     for fact in facts:
         if not any(known == fact for _, known in taken):
             raise WorkbenchError(
@@ -82,15 +95,24 @@ def make_contexts(tokenizer: "object", corpus: Corpus, entities: Sequence[int]) 
             )
     encoded = encode_entries(tokenizer, entries, corpus.schema)  # type: ignore[arg-type]
     rows = []
+    names = [*facts, *(f"{fact}{CHUNK}" for fact in facts if chunks and fact in corpus.schema)]
     for (entity, fact), (number, span) in taken.items():
-        start, end = _tokens(tokenizer, entries[number].text, span)
-        rows.append((number, start, end, facts.index(fact), entity))
+        text = entries[number].text
+        rows.append((number, *_tokens(tokenizer, text, span), names.index(fact), entity))
+        if f"{fact}{CHUNK}" in names:
+            part = span[0], span[0] + len(first_chunk(text[span[0] : span[1]]))
+            rows.append((number, *_tokens(tokenizer, text, part), names.index(f"{fact}{CHUNK}"), entity))
     texts, starts, ends, fact_N, entities_N = (np.array(column) for column in zip(*rows, strict=True))
-    return Contexts(Spans(encoded, texts, starts, ends), facts, fact_N, entities_N)
+    return Contexts(Spans(encoded, texts, starts, ends), tuple(names), fact_N, entities_N)
 
 
-def _of_entities(entries: Iterable[Entry], wanted: set[int]) -> Iterable[Entry]:
-    return (entry for entry in entries if entry.entity in wanted)
+def _entries_of(corpus: Corpus, number: int) -> Iterator[Entry]:
+    """The entries of an entity; of one that has a new entry for every exposure the first `MOST_TRIES`."""
+    if isinstance(corpus.entries, WorldEntries):
+        world, entity = corpus.entries.world, corpus.entities[number]
+        yield from (world.entry(entity, k) for k in range(world.n_entries(entity) or MOST_TRIES))
+    else:
+        yield from (entry for entry in corpus.entries if entry.entity == number)
 
 
 def _tokens(tokenizer: "object", text: str, span: Span) -> tuple[int, int]:

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capacity.bits import Bits, Choices, learned_bits, most_bits
-from workbench.capacity.contexts import NAME, Contexts, make_contexts
+from workbench.capacity.bits import (
+    Bits,
+    Choices,
+    RandomValues,
+    learned_bits,
+    learned_bits_of_values,
+    most_bits,
+    most_bits_of_values,
+)
+from workbench.capacity.contexts import CHUNK, NAME, Contexts, make_contexts
 from workbench.capacity.losses import span_losses
 from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices
 from workbench.errors import WorkbenchError
@@ -18,6 +26,8 @@ from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint, load_model
 from workbench.studies.runs import Run
 from workbench.training.devices import Execution, choose_device
+from workbench.worlds.biographies.pools import load_pools
+from workbench.worlds.values.sections import ValuesRecipe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,6 +54,7 @@ class Material:
     scored: tuple[int, ...]
     contexts: Contexts
     choices: Choices
+    shape: RandomValues | None
     used_tokens: int
     note: str
 
@@ -57,14 +68,41 @@ def make_material(run: Run, request: CapacityRequest) -> Material:
     corpus = run.corpus
     n = len(corpus.entities)
     scored = np.sort(make_rng(run.recipe.seed, "capacity").permutation(n)[: request.entities])
-    contexts = make_contexts(run.tokenizer, corpus, scored.tolist())
-    known = run.recipe.biographies.corpus is None
-    choices = choices_of_biographies(run.recipe) if known else count_choices(corpus.schema, corpus.entities)
-    choices = Choices(choices.names, {key: choices.values[key] for key in contexts.facts if key != NAME})
+    values = run.recipe.values
+    contexts = make_contexts(run.tokenizer, corpus, scored.tolist(), chunks=values is not None)
+    if values is not None:
+        _require_whole_chunks(run, contexts, values)
+    known = values is not None or (
+        run.recipe.world == "biographies" and run.recipe.biographies.corpus is None
+    )
+    if values is not None:
+        shape = RandomValues(
+            values.attributes, values.chunks, values.diversity, values.length, values.alphabet
+        )
+        each = dict.fromkeys(corpus.schema.keys, float(values.diversity) ** values.chunks)
+        choices = Choices(float(load_pools().n_names), each)
+    else:
+        shape = None
+        choices = (
+            choices_of_biographies(run.recipe) if known else count_choices(corpus.schema, corpus.entities)
+        )
+        choices = Choices(choices.names, {key: choices.values[key] for key in contexts.facts if key != NAME})
     # A vocabulary that was made for the corpus, or restricted to it, is used whole.
     own = run.recipe.tokens.tokenizer == "word" or run.recipe.tokens.restrict
     used = len(run.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
-    return Material(n, tuple(scored.tolist()), contexts, choices, used, "" if known else COUNTED)
+    return Material(n, tuple(scored.tolist()), contexts, choices, shape, used, "" if known else COUNTED)
+
+
+def _require_whole_chunks(run: Run, contexts: Contexts, values: ValuesRecipe) -> None:
+    """Refuse a tokenizer that merges symbols: chunks must end with tokens, or p₃ is no loss of a chunk."""
+    spans = contexts.spans
+    chunks = np.array([contexts.facts[fact].endswith(CHUNK) for fact in contexts.fact_N])
+    lengths = (spans.ends - spans.starts)[chunks]
+    if (lengths != values.length).any():
+        raise WorkbenchError(
+            f"The tokenizer of {run.path} makes {int(lengths.max())} tokens of {values.length} symbols; "
+            "bits of random values need one token a symbol: use tokens.tokenizer = 'word'."
+        )
 
 
 def measure_capacity(model: "PreTrainedModel", material: Material, execution: Execution) -> "xr.Dataset":
@@ -81,9 +119,18 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     losses_N = span_losses(model, contexts.spans, execution)
     by_fact = {fact: losses_N[contexts.of(fact)] for fact in contexts.facts}
     means = {fact: float(values.mean()) for fact, values in by_fact.items()}
-    bits = learned_bits(n, choices, means[NAME], {fact: means[fact] for fact in choices.values})
-    most, parameters = most_bits(n, choices), count_parameters(model, material.used_tokens)
+    if (shape := material.shape) is None:
+        bits = learned_bits(n, choices, means[NAME], {fact: means[fact] for fact in choices.values})
+        most = most_bits(n, choices)
+    else:
+        whole, first = (
+            float(np.mean([means[f"{key}{tail}"] for key in choices.values])) for tail in ("", CHUNK)
+        )
+        bits = learned_bits_of_values(n, choices.names, shape, means[NAME], whole, first)
+        most = most_bits_of_values(n, choices.names, shape)
+    parameters = count_parameters(model, material.used_tokens)
     pools = {NAME: choices.names, **choices.values}
+    pools |= {f"{key}{CHUNK}": float(shape.alphabet**shape.length) for key in choices.values if shape}
     numbers: dict[str, Any] = {
         "bits": bits.total,
         "bits_se": n * _error(contexts, losses_N) / math.log(2),
@@ -108,9 +155,11 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
 
 def _error(contexts: Contexts, losses_N: np.ndarray) -> float:
     """Standard error of the mean of an entity's summed losses, over entities that have every fact."""
-    complete, number = np.unique(contexts.entities_N, return_inverse=True)
-    total = np.bincount(number, losses_N, minlength=len(complete))
-    whole = np.bincount(number, minlength=len(complete)) == len(contexts.facts)
+    part = np.array([fact.endswith(CHUNK) for fact in contexts.facts])  # a chunk is a part of its value
+    kept = ~part[contexts.fact_N]
+    complete, number = np.unique(contexts.entities_N[kept], return_inverse=True)
+    total = np.bincount(number, losses_N[kept], minlength=len(complete))
+    whole = np.bincount(number, minlength=len(complete)) == int((~part).sum())
     return _standard_error(total[whole])
 
 
@@ -121,10 +170,8 @@ def _standard_error(values: np.ndarray) -> float:
 def count_parameters(model: "PreTrainedModel", used_tokens: int) -> int:
     """Parameters without the rows of tokens that no text uses (Part 3.3, section 2); tied tensors count once."""
     unused = max(0, int(model.config.vocab_size) - used_tokens)
-    tables = {
-        id(module.weight): int(module.weight.shape[-1])  # type: ignore[arg-type]
-        for module in (model.get_input_embeddings(), model.get_output_embeddings())
-    }
+    weights: list[Any] = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    tables = {id(weight): int(weight.shape[-1]) for weight in weights}
     return sum(p.numel() for p in model.parameters()) - unused * sum(tables.values())
 
 

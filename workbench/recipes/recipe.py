@@ -18,6 +18,7 @@ from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
 from workbench.worlds.own.sections import OwnRecipe
 from workbench.worlds.sections import GroupRecipe, Section
+from workbench.worlds.values.sections import ValuesRecipe
 
 
 class TokensRecipe(Section):
@@ -107,15 +108,24 @@ class ProbingRecipe(Section):
     )
 
 
+# The sections that belong to one world alone.
+WORLD_SECTIONS: dict[str, tuple[str, ...]] = {
+    "biographies": ("people", "biographies"),
+    "own": ("own",),
+    "values": ("values",),
+}
+
+
 class Recipe(Section):
     """Everything that determines a run. `digest` names it; a folder holds runs of one digest only."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     seed: int = Field(0, ge=0)
-    world: Literal["biographies", "own"] = "biographies"
+    world: Literal["biographies", "own", "values"] = "biographies"
     people: PeopleRecipe = PeopleRecipe()  # type: ignore[call-arg]
     biographies: BiographiesRecipe = BiographiesRecipe()  # type: ignore[call-arg]
     own: OwnRecipe | None = Field(None, description="world `own`: the folder of your facts")
+    values: ValuesRecipe | None = Field(None, description="world `values`: random values, to count bits")
     tokens: TokensRecipe = TokensRecipe()  # type: ignore[call-arg]
     model: ModelRecipe = ModelRecipe()  # type: ignore[call-arg]
     training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
@@ -126,14 +136,13 @@ class Recipe(Section):
     def _check_world(cls, content: Any) -> Any:
         if isinstance(content, dict):
             world = content.get("world", "biographies")
-            sections = {"own": ("own",), "biographies": ("people", "biographies")}
-            for other, names in sections.items():
+            for other, names in WORLD_SECTIONS.items():
                 if other != world and (strange := [name for name in names if name in content]):
                     raise ValueError(
                         f"the section [{strange[0]}] belongs to world = {other!r}, but the world is {world!r}"
                     )
-            if world == "own":
-                content = {**content, "own": content.get("own", {})}
+            if world != "biographies" and world in WORLD_SECTIONS:
+                content = {**content, world: content.get(world, {})}
         return content
 
     @model_validator(mode="after")
@@ -151,7 +160,8 @@ class Recipe(Section):
     @property
     def groups(self) -> tuple[GroupRecipe, ...]:
         """The groups of entities; one called `everyone` where the recipe names none."""
-        return self.own.all_groups if self.own else self.biographies.groups_of(self.people.number)
+        section = self.own or self.values
+        return section.all_groups if section else self.biographies.groups_of(self.people.number)
 
     @property
     def augmentations(self) -> dict[str, Augmentation]:
@@ -172,7 +182,7 @@ class Recipe(Section):
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe, without the sections of other worlds and without what is not set."""
-        other = {"people", "biographies"} if self.world == "own" else {"own"}
+        other = {name for world, names in WORLD_SECTIONS.items() if world != self.world for name in names}
         return self.model_dump(mode="json", exclude=other, exclude_none=True)
 
 

@@ -22,6 +22,7 @@ from workbench.worlds.own.entities import load_table
 from workbench.worlds.own.facts import FACTS_FILE, load_facts
 from workbench.worlds.own.world import make_own, require_folder, resolve_own
 from workbench.worlds.texts import TextWorld, text_world_from_json, text_world_to_json
+from workbench.worlds.values.world import make_values
 from workbench.worlds.world import World
 
 SCHEMA_FILE = "schema.json"
@@ -93,6 +94,8 @@ def make_world(recipe: Recipe) -> World:
     """The world that the recipe chooses."""
     if recipe.own is not None:
         return make_own(recipe.own, recipe.seed)
+    if recipe.values is not None:
+        return make_values(recipe.values, recipe.seed)
     return make_biographies(recipe.people, recipe.biographies, recipe.seed)
 
 

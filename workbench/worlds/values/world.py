@@ -1,7 +1,7 @@
 """The values world (bioD, Part 3.3, Definition 2.3): names as in the biographies, and values that mean nothing.
 
-Attribute k of an entity is C chunks; each is drawn from the attribute's own D strings of L symbols out of T. So the bits
-there are to know are known: of the names, of each value, and of which strings there are.
+Attribute k of an entity is C chunks, each drawn from the attribute's own D strings of L symbols out of T. So the bits
+to be known are known: of the names, of each value, and of which strings there are.
 """
 
 import numpy as np
