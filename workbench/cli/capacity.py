@@ -1,5 +1,6 @@
 """`workbench capacity`: how many bits a model holds, beside what there is to hold."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,19 +9,25 @@ from workbench.cli.options import (
     CheckpointsOption,
     DeviceOption,
     JsonOption,
-    RunArgument,
     ThreadsOption,
     use_threads,
 )
 
 
 def capacity(
-    run: RunArgument,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of one or several runs, e.g. `runs/sizes/*`."),
+    ],
     checkpoints: CheckpointsOption = "last",
     entities: Annotated[
         int,
         typer.Option(min=2, help="How many entities are scored: more make the estimate surer, not larger."),
     ] = 2000,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw bits against parameters into this HTML file.")
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Draw the paper's points beside them.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Measure even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -33,21 +40,36 @@ def capacity(
     """
     import json
 
-    import xarray as xr
     from rich.console import Console
 
     from workbench.capacity.measure import CapacityRequest, capacity_of_run
     from workbench.capacity.tables import capacity_table, describe_capacity
+    from workbench.figures.capacity import fit_plateau, plot_capacity
+    from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run, select_checkpoints
+    from workbench.studies.runs import open_runs, select_checkpoints
 
     use_threads(threads)
-    opened = open_run(run)
-    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-    measured = capacity_of_run(opened, chosen, CapacityRequest(entities, again), device=device)
+    measured = []
+    for opened in open_runs(runs):
+        chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
+        measured.append(capacity_of_run(opened, chosen, CapacityRequest(entities, again), device=device))
+    newest = [datasets[-1] for datasets in measured]
     if as_json:
-        typer.echo(json.dumps(to_rows(xr.concat(measured, "checkpoint", combine_attrs="override"))))
+        rows = [
+            row | {"run": d.attrs["run"]} for datasets in measured for d in datasets for row in to_rows(d)
+        ]
+        typer.echo(json.dumps(rows))
         return
     console = Console()
-    console.print(capacity_table(measured))
-    console.print(describe_capacity(measured[-1]))
+    for datasets in measured:
+        console.print(capacity_table(datasets))
+        console.print(describe_capacity(datasets[-1]))
+    if len(newest) > 1:
+        ratio, error = fit_plateau(newest)
+        console.print(
+            f"Models that are not near to holding everything: {ratio:.2f} bits a parameter"
+            + (f" (standard error {error:.2f})." if error == error else ".")
+        )
+    if figure is not None:
+        write_figures(figure, "Bits of knowledge", {"Scaling": plot_capacity(newest, paper=paper)})
