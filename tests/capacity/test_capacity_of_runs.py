@@ -63,7 +63,7 @@ def test_nothing_before_a_scored_fact_tells_it() -> None:
 def test_losses_are_those_of_a_plain_loop(run) -> None:
     corpus = run.corpus
     contexts = make_contexts(run.tokenizer, corpus, [0, 1, 2, 3])
-    from workbench.studies.checkpoints import load_model
+    from workbench.studies.loading import load_model
 
     model = load_model(run.checkpoint())
     found = span_losses(model, contexts.spans, CPU)
@@ -77,7 +77,7 @@ def test_losses_are_those_of_a_plain_loop(run) -> None:
 
 
 def test_the_order_of_spans_changes_nothing(run) -> None:
-    from workbench.studies.checkpoints import load_model
+    from workbench.studies.loading import load_model
 
     spans = make_contexts(run.tokenizer, run.corpus, range(10)).spans
     model, order = load_model(run.checkpoint()), np.random.default_rng(0).permutation(len(spans))
@@ -87,7 +87,7 @@ def test_the_order_of_spans_changes_nothing(run) -> None:
 
 def test_a_uniform_model_knows_nothing_of_a_uniform_vocabulary_fact(run) -> None:
     """Equal logits: each fact costs its tokens × ln V, which is nothing known when V^tokens is the pool."""
-    from workbench.studies.checkpoints import load_model
+    from workbench.studies.loading import load_model
 
     model = load_model(run.checkpoint())
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_a_run_learns_bits_and_never_more_than_there_are(run) -> None:
 
 
 def test_a_sample_estimates_the_whole(run) -> None:
-    from workbench.studies.checkpoints import load_model
+    from workbench.studies.loading import load_model
 
     model = load_model(run.checkpoint())
     whole = measure_capacity(model, make_material(run, CapacityRequest(entities=40)), CPU)

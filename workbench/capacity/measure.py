@@ -23,7 +23,8 @@ from workbench.errors import WorkbenchError
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.seeds import make_rng
-from workbench.studies.checkpoints import Checkpoint, load_model
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.training.devices import Execution, choose_device
 from workbench.worlds.biographies.pools import load_pools

@@ -47,7 +47,8 @@ def capacity(
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_runs, select_checkpoints
+    from workbench.studies.runs import open_runs
+    from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     measured = []
