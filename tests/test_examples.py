@@ -14,7 +14,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
 def test_example_runs(example: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, example, tmp_path], capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, example, tmp_path], capture_output=True, text=True, env=environment, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()

@@ -31,7 +31,7 @@ def run_killing(what: str, folder: Path) -> dict[str, Any]:
     path = os.pathsep.join([str(ROOT), str(Path(workbench_models.__file__).parents[1])])
     result = subprocess.run(
         [sys.executable, "-m", "tests.activations.killing", what, str(folder)],
-        capture_output=True, text=True, cwd=ROOT, timeout=120, check=False,
+        capture_output=True, text=True, cwd=ROOT, timeout=600, check=False,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -1,8 +1,9 @@
-"""Which browser the tests of the app and of the report drive."""
+"""The browser that the tests of the app and of the report drive; `python -m tests.app.browsers` brings one."""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -31,3 +32,35 @@ def find_browser(own: str) -> str | None:
         subprocess.run(install, check=False, capture_output=True, env=environment)
         found = shutil.which("chromium")
     return found or (own if Path(own).exists() else None)
+
+
+def bring_browser() -> str:
+    """The browser that the tests will drive, opened once; where there is none Playwright's, which any user may fetch.
+
+    Raises SystemExit with one sentence where none can be brought, or where it does not start.
+    """
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        if (found := find_browser(own)) is None:
+            print("No browser here: fetching Playwright's Chromium for the tests of pages.", flush=True)
+            subprocess.run(
+                [sys.executable, "-m", "playwright", "install", "chromium"], check=False, capture_output=True
+            )
+            found = own if Path(own).exists() else None
+        if found is None:
+            raise SystemExit(f"{NO_BROWSER} Fetching one failed: is there a network?")
+        try:
+            playwright.chromium.launch(executable_path=found, args=ARGUMENTS).close()
+        except Error as error:
+            reason = str(error).strip().splitlines()[0]
+            raise SystemExit(
+                f"The browser {found} does not start ({reason}); install the system libraries that it needs "
+                "(as root: `python -m playwright install-deps chromium`), or a chromium of the system's."
+            ) from error
+    return found
+
+
+if __name__ == "__main__":
+    print(f"Browser for the tests of pages: {bring_browser()}")

@@ -56,8 +56,7 @@ def test_light_and_dark_change_the_pictures_without_a_reload(visit):
     light = page.evaluate(colour)
     page.click("#theme-toggle")
     page.wait_for_selector("html[data-theme=dark]", state="attached")
-    page.wait_for_timeout(200)
-    assert page.evaluate(colour) != light
+    page.wait_for_function(f"light => {colour} !== light", arg=light)
 
 
 def test_empty_states_name_the_command_that_fills_them(visit):

@@ -46,7 +46,7 @@ def test_play_runs_to_the_last_checkpoint(visit):
     page = visit().open("p-probe?runs=single&step=256")
     page.click("#timeline .play")
     page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 1,018'")
-    page.wait_for_selector("#timeline .play[aria-pressed=false]", timeout=20_000)
+    page.wait_for_selector("#timeline .play[aria-pressed=false]")
 
 
 def test_a_copied_link_restores_the_view_in_a_fresh_browser(visit):

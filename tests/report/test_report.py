@@ -224,7 +224,7 @@ def test_a_browser_draws_it_without_a_request_or_a_complaint(runs, tmp_path, bro
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(path.as_uri(), timeout=120_000)
-    tab.wait_for_selector(".heatmap-label text", state="attached", timeout=60_000)
+    tab.wait_for_selector(".heatmap-label text", state="attached", timeout=120_000)
     drawn = tab.locator(".figure .main-svg").count()
     overflow = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
     tab.get_by_role("button", name="very next value").click()
