@@ -1,6 +1,6 @@
 """The three cards of an entity: the entry token by token, a head's pattern with the flow by role, the answers.
 
-Each comes with the numbers (`panel`) from which assets/entity.js redraws it at every checkpoint. Shares travel as
+Each comes with the numbers (`panel`) from which assets/passage.js redraws it at every checkpoint. Shares travel as
 whole 1/4096, as they are stored.
 
 Shapes: S checkpoints, T tokens, R likeliest classes, L blocks.

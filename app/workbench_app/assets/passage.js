@@ -1,5 +1,6 @@
 /* The Entity page: tokens shaded at a checkpoint, the probe's top five of a token, pattern, flow and answers.
-   The token kept (Enter, or a click) is `at-token` in the address: `run:token`, one for each run. */
+   The token kept (Enter, or a click) is `at-token` in the address: `run:token`, one for each run.
+   Scripts are loaded in the order of their names, and this one adds to what panels.js makes. */
 (function () {
   "use strict";
   const wb = (window.workbench = window.workbench || {});
