@@ -96,7 +96,7 @@ def test_names_and_ends_of_names(run: Run) -> None:
 def test_engines_give_the_same_store(engine: str, run: Run) -> None:
     rows = [
         json.loads(
-            invoke("cache-acts", run.path, "--sites", "z,mlp_out", "--engine", which, "--quiet", "--json")
+            invoke("cache-acts", run.path, "--sites", "z,mlp_out", "--toolkit", which, "--quiet", "--json")
         )[0]
         for which in ("hooks", engine)
     ]

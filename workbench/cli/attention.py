@@ -1,5 +1,6 @@
 """`workbench attention`: where a position that is about to state a fact looks, and whether that look is used."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from workbench.cli.options import (
     ThreadsOption,
     use_threads,
 )
+from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import step_bar
 
 
@@ -30,7 +32,9 @@ class Analysis(StrEnum):
     heads = "heads"
 
 
+@placed("nodes")
 def attention(
+    context: typer.Context,
     run: RunArgument,
     what: Annotated[
         Analysis,
@@ -76,6 +80,8 @@ def attention(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Analyse the attention of checkpoints, head by head, on the test entities' entries.
 
@@ -115,6 +121,18 @@ def attention(
         first = opened.checkpoints[0]
         if control and first.step == 0 and first not in chosen:
             chosen = [first, *chosen]
+    if placement.is_elsewhere:
+        from workbench.experiments.side_by_side import Job
+
+        given = {"quiet": True, "as_json": None, "control": False, "device": None, "threads": None}
+        chains = []
+        for part in chunks(chosen, placement.per_job):
+            steps = ",".join(str(checkpoint.step) for checkpoint in part)
+            words = words_again(context, {**given, "checkpoints": steps})
+            chains.append([Job(f"{opened.name}, step {steps}", words, opened.path, what.value)])
+        if placement.run(chains, device, threads).detached:
+            return
+        request = replace(request, again=False)  # the jobs have
     with step_bar(what.value, quiet) as show:
         datasets = run_attention(
             opened,

@@ -1,5 +1,6 @@
 """`workbench cache-acts`: the activations of any checkpoint on disk, for everything that reads them afterwards."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +15,15 @@ from workbench.cli.options import (
     ThreadsOption,
     use_threads,
 )
+from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.activations import ActivationStore, Checkpoint, Reading
+    from workbench.experiments.side_by_side import Job
 
 
-class EngineChoice(StrEnum):
+class Toolkit(StrEnum):
     """What reads the network."""
 
     hooks = "hooks"
@@ -36,7 +39,9 @@ class Precision(StrEnum):
     float16 = "float16"
 
 
+@placed("nodes")
 def cache_acts(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A run, a model folder, a folder of models, or a hub name.")],
     sites: Annotated[
         list[str], typer.Option("--sites", help="Such as `resid_post` (all blocks), `attn_out.2`, `layers`.")
@@ -62,7 +67,7 @@ def cache_acts(
     revision: Annotated[
         list[str], typer.Option(help="Of a hub name, such as `step1000`; may be given several times.")
     ] = [],  # noqa: B006
-    engine: Annotated[EngineChoice, typer.Option(help="What reads the network.")] = EngineChoice.hooks,
+    toolkit: Annotated[Toolkit, typer.Option(help="What reads the network.")] = Toolkit.hooks,
     dtype: Annotated[Precision, typer.Option(help="Of weights, computation and store.")] = Precision.float32,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a batch with its padding; default: by device.")
@@ -74,6 +79,8 @@ def cache_acts(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Cache activations of one or many checkpoints; what is there already is checked and kept.
 
@@ -91,6 +98,10 @@ def cache_acts(
     reading = _make_reading(Path(model), series[0], table, template, text, at, targets, tokenizer)
     # A run's stores lie in the run.
     folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
+    if placement.is_elsewhere:
+        chains = _make_jobs(context, Path(model), sources, folder, placement.per_job)
+        if placement.run(chains, device, threads).detached:
+            return
     loader = ModelLoader(device=chosen, dtype=dtype.value)
     stores = []
     with step_bar("cache-acts", quiet) as show:
@@ -102,7 +113,7 @@ def cache_acts(
                     sites,
                     folder=folder,
                     layers=None if layers is None else _numbers(layers),
-                    engine=engine.value,
+                    engine=toolkit.value,
                     dtype=dtype.value,
                     device=chosen,
                     batch_tokens=batch_tokens,
@@ -111,6 +122,31 @@ def cache_acts(
                 )
             )
     _print_stores(stores, as_json)
+
+
+def _make_jobs(
+    context: typer.Context, model: Path, sources: "Sequence[Checkpoint]", folder: Path | None, per_job: int
+) -> "list[list[Job]]":
+    """This command for some of its models each: steps of a run, members of a series, revisions of a hub name."""
+    from workbench.experiments.side_by_side import Job
+
+    given: dict[str, object] = {
+        "quiet": True,
+        "as_json": None,
+        "device": None,
+        "threads": None,
+        "out": folder,
+    }
+    beside = model if folder is None else folder / model.name
+    jobs = []
+    for part in chunks(sources, per_job):
+        names = [source.label.rpartition("@")[2] for source in part]
+        if (model / "run.json").is_file():
+            names = [str(source.step) for source in part]
+        only = {"checkpoints": ",".join(names)} if model.exists() else {"revision": names}
+        words = words_again(context, {**given, **only})
+        jobs.append([Job(f"{model.name}, {', '.join(names)}", words, beside, "caching")])
+    return jobs
 
 
 def _make_reading(

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from workbench.cli.options import DeviceOption, JsonOption, RunArgument, ThreadsOption, use_threads
+from workbench.cli.placing import Placement, placed, words_again
+from workbench.errors import WorkbenchError
 
 
 class State(StrEnum):
@@ -16,7 +18,9 @@ class State(StrEnum):
     best = "best"
 
 
+@placed("nodes", "per_job")
 def evaluate(
+    context: typer.Context,
     run: RunArgument,
     adapter: Annotated[
         str | None, typer.Option(help="A finetune of this run by name; default: the checkpoint itself.")
@@ -40,6 +44,8 @@ def evaluate(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Ask a model every question and print accuracies of train and test entities, chance beside them.
 
@@ -48,8 +54,9 @@ def evaluate(
     twice.
     """
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from workbench.experiments.side_by_side import Job
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.evaluation import evaluate as evaluate_run
     from workbench.extraction.own_questions import load_own_questions
@@ -70,6 +77,16 @@ def evaluate(
         entities=entities,
         again=again or examples > 0,
     )
+    if placement.is_elsewhere:
+        if own is not None or examples:
+            raise WorkbenchError(
+                "--questions and --examples are answered where you are and not kept; leave out --engine and --at-once."
+            )
+        given = {"as_json": None, "device": None, "threads": None}
+        job = Job(opened.name, words_again(context, given), opened.path, "asking")
+        if placement.run([[job]], device, threads).detached:
+            return
+        request = replace(request, again=False)  # the job has
     evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:
         content: dict[str, object] = {

@@ -15,6 +15,7 @@ from workbench.cli.options import (
     make_console,
     use_threads,
 )
+from workbench.cli.placing import Placement, placed, words_again
 from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class LossOn(StrEnum):
     all = "all"
 
 
+@placed("nodes", "per_job")
 def finetune(
+    context: typer.Context,
     run: RunArgument,
     checkpoint: Annotated[str, typer.Option("--checkpoint", "--step", help="A step, or `last`.")] = "last",
     method: Annotated[
@@ -88,6 +91,8 @@ def finetune(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Finetune a checkpoint on the questions of the train entities; test entities are only measured.
 
@@ -98,6 +103,7 @@ def finetune(
     import json
 
     from workbench.experiments.finetune_grid import make_grid, parse_grid
+    from workbench.experiments.side_by_side import Job
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
     from workbench.extraction.own_questions import load_own_questions
@@ -122,6 +128,23 @@ def finetune(
     wanted = parse_grid(grid or [])
     combinations = make_grid(opened.width, given, wanted, name)
     own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
+    if placement.is_elsewhere:
+        chains = []
+        for called, settings in combinations:
+            changed = {key: getattr(settings, key) for key in wanted}
+            given = {
+                "name": called,
+                "grid": None,
+                "quiet": True,
+                "as_json": None,
+                "device": None,
+                "threads": None,
+            }
+            words = words_again(context, {**changed, **given})
+            chains.append([Job(f"{opened.name}, {called}", words, opened.path, "finetuning")])
+        if placement.run(chains, device, threads).detached:
+            return
+        again = False  # the jobs have
     made: list[Finetune] = []
     with step_bar("finetune", quiet) as show:
         for number, (called, settings) in enumerate(combinations, 1):

@@ -1,5 +1,7 @@
 """`workbench probe`: how well a fact can be read from the hidden states, position by position."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +17,14 @@ from workbench.cli.options import (
     read_seeds,
     use_threads,
 )
+from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import keep_progress, step_bar
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from workbench.experiments.side_by_side import Job
+    from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.study import Study
 
 
@@ -31,7 +36,9 @@ class Kind(StrEnum):
     seen = "seen"
 
 
+@placed("nodes")
 def probe(
+    context: typer.Context,
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Folders of one or several runs, e.g. `runs/tiny`.")
     ],
@@ -86,6 +93,8 @@ def probe(
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Probe checkpoints of runs and print accuracies by position and target.
 
@@ -97,7 +106,7 @@ def probe(
 
     from workbench.figures.tables import print_result
     from workbench.memory import read_bytes
-    from workbench.probing.runner import ProbeRequest, run_probes
+    from workbench.probing.runner import ProbeRequest, find_missing, run_probes
     from workbench.results.storing import to_rows
     from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
@@ -118,6 +127,15 @@ def probe(
     )
     opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
+    if placement.is_elsewhere:
+        chains = [
+            [_make_job(context, run, part)]
+            for run, of_run in zip(opened, chosen, strict=True)
+            for part in chunks(find_missing(run, of_run, request), placement.per_job)
+        ]
+        if placement.run(chains, device, threads).detached:
+            return
+        request = replace(request, again=False)  # the jobs have
     made: list[list[xr.Dataset]] = []
     with step_bar(f"{kind.value}-probe", quiet) as bar:
         for run, of_run in zip(opened, chosen, strict=True):
@@ -133,6 +151,16 @@ def probe(
             print_result(pooled)
     if figure is not None:
         _write_figures(opened, made, figure)
+
+
+def _make_job(context: typer.Context, run: "Study", checkpoints: "Sequence[Checkpoint]") -> "Job":
+    """This command for some checkpoints of one run."""
+    from workbench.experiments.side_by_side import Job
+
+    steps = ",".join(str(checkpoint.step) for checkpoint in checkpoints)
+    given = {"runs": [run.path], "checkpoints": steps, "quiet": True, "as_json": None, "figure": None}
+    words = words_again(context, {**given, "device": None, "threads": None})
+    return Job(f"{run.name}, step {steps}", words, run.path, "probing")
 
 
 def _pool(runs: "list[Study]", made: "list[list[xr.Dataset]]") -> "list[xr.Dataset]":

@@ -1,6 +1,7 @@
 """Progress bars on stderr and the run's log file."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +51,15 @@ def training_bar(name: str, quiet: bool) -> Iterator["Callable[[Progress], None]
 
 @contextmanager
 def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
-    """Yield `show(what, done, total[, loss])` for probes, caching and other work that can be counted."""
+    """Yield `show(what, done, total[, loss])` for probes, caching and other work that can be counted.
+
+    A process that was started as a job tells its progress to whoever watches it, quiet or not.
+    """
+    from workbench.training.metrics import PROGRESS_VARIABLE
+
+    if os.environ.get(PROGRESS_VARIABLE):
+        yield _teller()
+        return
     if quiet:
         yield None
         return
@@ -72,6 +81,26 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
             bar.update(task, description=what, completed=done, total=total, note=note)
 
         yield show
+
+
+def _teller() -> Show:
+    """A `show` that keeps the file of whoever watches this job, at most once a second."""
+    from workbench.training.metrics import tell_progress
+
+    since = time.monotonic()
+    told = since - 1
+
+    def show(what: str, done: int, total: int, loss: float = nan) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < 1:
+            return
+        told = now
+        left = (now - since) / max(done, 1) * (total - done)
+        known = {} if isnan(loss) else {"loss": round(loss, 4)}
+        tell_progress({"what": what, "step": done, "steps": total, **known, "seconds_left": round(left, 1)})
+
+    return show
 
 
 @contextmanager

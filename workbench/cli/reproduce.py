@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from workbench.cli.options import DeviceOption, JsonOption, SetOption, ThreadsOption, make_console, read_seeds
+from workbench.cli.placing import Placement, placed
 
 
+@placed("per_job", "nodes")
 def reproduce(
     recipe: Annotated[
         str, typer.Argument(help="The scale: `tiny`, `small`, `paper`, or a recipe file of your own.")
@@ -25,13 +27,11 @@ def reproduce(
     finetune_steps: Annotated[
         int | None, typer.Option(min=1, help="Default by size: 1,500, or the paper's 50,000.")
     ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes at a time; default: one for each GPU, else for each core."),
-    ] = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Train models of several augmentations, probe, finetune and ask each, and lay them beside the paper.
 
@@ -45,14 +45,14 @@ def reproduce(
 
     from workbench.experiments import reproduction
     from workbench.experiments.arms import make_folder
-    from workbench.experiments.side_by_side import make_slots
     from workbench.report import write_report
 
     chosen = [text.strip() for text in augmentations.split(",") if text.strip()]
     arms = reproduction.make_arms(recipe, overrides, chosen, read_seeds(seeds), out)
     make_folder(out)
-    slots = make_slots(len(arms), at_once, device, threads)
-    reproduction.reproduce(arms, make_console(), slots, finetune_steps=finetune_steps)
+    engine = placement.make_engine(len(arms), device, threads)
+    if reproduction.reproduce(arms, make_console(), engine, finetune_steps=finetune_steps).detached:
+        return
     rows = reproduction.summarise(arms)
     pearson = reproduction.correlate_answers(arms)
     report = write_report([arm.path for arm in arms], out / "report.html")

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -18,6 +19,7 @@ from workbench.cli.options import (
     make_console,
     use_threads,
 )
+from workbench.cli.placing import EngineName, Placement, placed, words_again
 from workbench.cli.progress import log_to, training_bar
 from workbench.errors import WorkbenchError
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from workbench.studies.runs import Run
 
 
+@placed("per_job")
 def train(
+    context: typer.Context,
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/NAME.")] = None,
     overrides: SetOption = [],  # noqa: B006
@@ -37,27 +41,24 @@ def train(
             help="Train every combination, e.g. `--grid training.qa_ratio=0.2,0.8 --grid seed=0,1`.",
         ),
     ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="With --grid: runs at a time; default: one for each GPU, else for each core."
-        ),
-    ] = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    *,
+    placement: Placement,
 ) -> None:
     """Train a model on a recipe's biographies and save a series of checkpoints.
 
     Stop it with Ctrl-C at any time; `--resume` continues to the same weights. A finished run is not trained
-    twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`. With `--grid`, --out is a
+    twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`; on several nodes: --nodes. With
+    `--grid`, --out is a
     folder of runs; the same command continues what is unfinished in it.
     """
     if grid:
-        _train_grid(recipe, overrides, grid, out, at_once, device, threads, as_json)
+        _train_grid(recipe, overrides, grid, out, placement, device, threads, as_json)
         return
-    if at_once:
+    if placement.at_once:
         raise WorkbenchError(
             "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
         )
@@ -68,6 +69,9 @@ def train(
 
     loaded = load_recipe(recipe, overrides)
     folder = out or Path("runs") / loaded.name
+    if placement.is_elsewhere or placement.nodes:
+        _train_elsewhere(context, folder, placement, device, threads, as_json)
+        return
     use_threads(threads)
     speaks = is_first_worker()
     logging = log_to(folder) if speaks else nullcontext()
@@ -82,6 +86,35 @@ def train(
         _print_summary(run, as_json)
     if is_distributed():
         _end_at_once()
+
+
+def _train_elsewhere(
+    context: typer.Context,
+    folder: Path,
+    placement: Placement,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """One run as a job; or what to type on each of several nodes that no scheduler rules."""
+    from workbench.experiments.arms import make_folder
+    from workbench.experiments.engines.slurm_script import torchrun_lines
+    from workbench.experiments.side_by_side import Job
+    from workbench.studies.runs import RUN_FILE, open_run
+
+    given = {"out": folder, "resume": True, "quiet": True, "as_json": None, "device": None, "threads": None}
+    words = words_again(context, given)
+    if placement.engine is EngineName.local:
+        replace(placement, nodes=None, gpus=None).require_fitting()
+        for line in torchrun_lines(words, placement.nodes or 1, placement.gpus or 1):
+            typer.echo(line)
+        return
+    placement.require_fitting()
+    if not (folder / RUN_FILE).is_file() or open_run(folder).status["state"] != "finished":
+        make_folder(folder.parent)
+        if placement.run([[Job(folder.name, words, folder, "training")]], device, threads).detached:
+            return
+    _print_summary(open_run(folder), as_json)
 
 
 def _end_at_once() -> NoReturn:
@@ -100,7 +133,7 @@ def _train_grid(
     overrides: list[str],
     grid: list[str],
     out: Path | None,
-    at_once: int | None,
+    placement: Placement,
     device: str | None,
     threads: int | None,
     as_json: bool,
@@ -116,7 +149,13 @@ def _train_grid(
     if is_distributed():
         raise WorkbenchError("--grid gives each run a process of its own; start it without torchrun.")
     arms = make_grid_arms(recipe, overrides, grid, out)
-    failures = train_grid(arms, make_console(), at_once=at_once, device=device, threads=threads)
+    if placement.nodes:
+        raise WorkbenchError("--nodes spreads one run; leave it out with --grid, where each run is a job.")
+    to_do = sum(not arm.is_trained for arm in arms)
+    engine = placement.make_engine(max(1, to_do), device, threads)
+    outcome = train_grid(arms, make_console(), engine)
+    if outcome.detached:
+        return
     folder = arms[0].path.parent
     if as_json:
         typer.echo(json.dumps(grid_rows(arms), ensure_ascii=False))
@@ -125,9 +164,9 @@ def _train_grid(
         typer.echo(
             f"next: workbench compare {shlex.quote(str(folder))}/*/, workbench ui {shlex.quote(str(folder))}"
         )
-    for sentence in failures.values():
+    for sentence in outcome.failures.values():
         make_console().print(f"workbench: {sentence}", style="red", highlight=False, markup=False)
-    if failures:
+    if outcome.failures:
         raise typer.Exit(1)
 
 

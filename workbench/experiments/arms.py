@@ -37,15 +37,17 @@ class Arm:
         run = self.run
         return run is not None and run.status.get("state") == "finished"
 
-    def job(self, *words: str) -> Job:
-        """A command about this arm's run."""
-        return Job(self.name, words, self.path)
+    def job(self, stage: str, *words: str) -> Job:
+        """A command about this arm's run; stage: what is being done, e.g. `probing`."""
+        return Job(self.name, words, self.path, stage)
 
     @property
     def training(self) -> Job:
         """The command that trains it, or goes on with it."""
         changes = [word for change in self.changes for word in ("--set", change)]
-        return self.job("train", self.source, *changes, "--out", str(self.path), "--resume", "--quiet")
+        return self.job(
+            "training", "train", self.source, *changes, "--out", str(self.path), "--resume", "--quiet"
+        )
 
 
 def make_arm(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
-from workbench.experiments.side_by_side import make_slots, run_side_by_side
+from workbench.experiments.engines.jobs import Engine, Outcome
 from workbench.recipes.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -67,28 +67,16 @@ def make_grid_arms(
     return arms
 
 
-def train_grid(
-    arms: Sequence[Arm],
-    console: "Console",
-    *,
-    at_once: int | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-) -> dict[str, str]:
-    """Train what is not finished; a run that fails does not stop the others. Returns its sentence by run name.
-
-    at_once, device, threads: see `make_slots`.
-    """
+def train_grid(arms: Sequence[Arm], console: "Console", engine: Engine) -> Outcome:
+    """Train what is not finished; a run that fails does not stop the others."""
     jobs = [arm.training for arm in arms if not arm.is_trained]
     if len(jobs) < len(arms):
         console.print(f"{len(arms) - len(jobs)} of {len(arms)} runs are finished already, kept", style="dim")
     if not jobs:
-        return {}
+        return Outcome()
     for folder in {arm.path.parent for arm in arms}:
         make_folder(folder)
-    slots = make_slots(len(jobs), at_once, device, threads)
-    outcome = run_side_by_side("training", jobs, console, slots=slots, keep_going=True)
-    return {job.name: sentence for job, sentence in outcome.failures.items()}
+    return engine.run([[job] for job in jobs], console, keep_going=True)
 
 
 def make_grid_table(arms: Sequence[Arm]) -> "Table":

@@ -13,13 +13,14 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.experiments.arms import Arm, make_arm
+from workbench.experiments.engines.jobs import Engine
 from workbench.experiments.stages import (
     ADAPTER,
     Passed,
     answer_stage,
     finetune_stage,
     probe_stage,
-    run_stages,
+    run_chains,
     train_stage,
 )
 from workbench.extraction.comparison import correlate, pair_accuracies
@@ -74,11 +75,11 @@ def make_arms(
 def reproduce(
     arms: Sequence[Arm],
     console: "Console",
-    slots: Sequence[Sequence[str]],
+    engine: Engine,
     *,
     finetune_steps: int | None = None,
 ) -> Passed:
-    """Train, probe, finetune and ask every arm, as many at a time as there are slots.
+    """Train, probe, finetune and ask every arm, on an engine.
 
     A bidirectional model is not probed at positions: it has read what comes after them.
     """
@@ -90,7 +91,7 @@ def reproduce(
         finetune_stage(finetune_steps),
         answer_stage(),
     ]
-    return run_stages(arms, stages, console, slots)
+    return run_chains(arms, stages, console, engine)
 
 
 def summarise(arms: Sequence[Arm]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
+from workbench.experiments.engines.jobs import Engine, Outcome
 from workbench.experiments.side_by_side import Job, Whole, run_side_by_side
 from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path
@@ -32,11 +33,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Passed:
-    """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes."""
+    """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes.
+    detached: whether jobs go on by themselves."""
 
     parts: int
     kept: int
     peak: int
+    detached: bool = False
 
 
 def run_stages(
@@ -68,6 +71,26 @@ def run_stages(
     return Passed(len(arms) * len(stages), kept, peak)
 
 
+def run_chains(arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", engine: Engine) -> Passed:
+    """Bring all arms through all stages on an engine, each arm by itself; the first failure stops all.
+
+    The first stage is training. Where that is still to be done, so is the rest: results are of the weights it makes.
+    """
+    chains, kept = [], dict.fromkeys((stage.name for stage in stages), 0)
+    for arm in arms:
+        done = [stage.is_done(arm) for stage in stages]
+        done = done if done[0] else [False] * len(done)
+        chains.append([stage.job(arm) for stage, is_done in zip(stages, done, strict=True) if not is_done])
+        for stage, is_done in zip(stages, done, strict=True):
+            kept[stage.name] += is_done
+    for name, number in kept.items():
+        if number == len(arms):
+            console.print(f"{name}: already done, kept", style="dim")
+    todo = [chain for chain in chains if chain]
+    outcome = engine.run(todo, console) if todo else Outcome()
+    return Passed(len(arms) * len(stages), sum(kept.values()), outcome.peak, outcome.detached)
+
+
 def train_stage() -> Stage:
     """Training, to the last step."""
     return Stage("training", lambda arm: arm.is_trained, lambda arm: arm.training)
@@ -79,7 +102,7 @@ def probe_stage(kind: str) -> Stage:
     return Stage(
         name,
         lambda arm: _result(arm, kind, "embedding") is not None,
-        lambda arm: arm.job("probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
+        lambda arm: arm.job(name, "probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
     )
 
 
@@ -89,7 +112,9 @@ def finetune_stage(steps: int | None = None) -> Stage:
     return Stage(
         "finetuning",
         lambda arm: _finetune(arm) is not None,
-        lambda arm: arm.job("finetune", str(arm.path), "--method", ADAPTER, *options, "--replace", "--quiet"),
+        lambda arm: arm.job(
+            "finetuning", "finetune", str(arm.path), "--method", ADAPTER, *options, "--replace", "--quiet"
+        ),
     )
 
 
@@ -98,7 +123,7 @@ def answer_stage() -> Stage:
     return Stage(
         "asking",
         _is_asked,
-        lambda arm: arm.job("evaluate", str(arm.path), "--adapter", ADAPTER),
+        lambda arm: arm.job("asking", "evaluate", str(arm.path), "--adapter", ADAPTER),
     )
 
 

@@ -146,6 +146,23 @@ def run_probes(
     return datasets
 
 
+def find_missing(run: Run, checkpoints: Sequence[Checkpoint], request: ProbeRequest) -> list[Checkpoint]:
+    """The checkpoints whose result `run_probes` would have to make."""
+    prober = _Prober(run, request, None, None, None, len(checkpoints))
+    name, variant = request.family_name, request.variant
+    return [
+        one
+        for one in checkpoints
+        if request.again
+        or find_result(
+            result_path(run.path, request.result_kind, name, one.step, variant),
+            one.weights_digest,
+            prober.recorded_settings,
+        )
+        is None
+    ]
+
+
 def probe_activations(
     run: Study,
     probe: Any = "logistic",

@@ -14,6 +14,7 @@ from workbench.files import PARTIAL_PREFIX, is_disk_full, write_atomically
 from workbench.studies.runs import read_metrics
 
 PROGRESS_FILE = "progress.json"
+PROGRESS_VARIABLE = "WORKBENCH_PROGRESS"  # names a file that whoever started this process watches
 
 log = logging.getLogger("workbench.training")
 
@@ -34,13 +35,24 @@ Observer = Callable[[Progress], None]
 
 
 def write_progress(folder: Path, progress: Mapping[str, Any]) -> None:
-    """Replace a run's progress.json; a full disk is no reason to stop."""
-    temporary = (
-        folder / f"{PARTIAL_PREFIX}progress-{os.getpid():08x}"
-    )  # replaced every second, so not worth an fsync
+    """Replace a run's progress.json, and tell who watches this process; a full disk is no reason to stop."""
+    _replace(folder / PROGRESS_FILE, progress)
+    tell_progress(progress)
+
+
+def tell_progress(progress: Mapping[str, Any]) -> None:
+    """Tell whoever started this process as a job where it is, if anybody did."""
+    if watched := os.environ.get(PROGRESS_VARIABLE):
+        with suppress(FileNotFoundError):  # nobody watches any more
+            _replace(Path(watched), progress)
+
+
+def _replace(file: Path, progress: Mapping[str, Any]) -> None:
+    # Every second a new one, so not worth an fsync.
+    temporary = file.with_name(f"{PARTIAL_PREFIX}{file.name}-{os.getpid():08x}")
     try:
         temporary.write_text(json.dumps(progress))
-        temporary.replace(folder / PROGRESS_FILE)
+        temporary.replace(file)
     except OSError as error:
         if not is_disk_full(error):
             raise
@@ -123,8 +135,6 @@ class ProgressMeter:
         speed = self._tokens / elapsed
         self._speed = speed if self._speed == 0 else 0.7 * self._speed + 0.3 * speed
         steps_per_second = (step - self._step) / elapsed * (self._speed / speed)
-        # A machine that was busy while its peak was measured has a higher one: at least what was just reached.
-        self.peak = max(self.peak, speed * self.flops_per_token)
         progress = Progress(
             step=step,
             steps=self.steps,

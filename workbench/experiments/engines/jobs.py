@@ -1,0 +1,127 @@
+"""Jobs, what they need, and what has become of them: what all engines share."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.experiments import side_by_side
+from workbench.experiments.side_by_side import LAST_LINES, Job
+from workbench.training.metrics import describe_progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+Chain = Sequence[Job]  # jobs of which each waits until the one before has ended well
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one job needs; each engine translates it. None leaves it to the engine, or to the cluster's own default.
+
+    at_once: how many jobs at a time; threads: of arithmetic, the same on every engine, so that results are.
+    """
+
+    gpus: int | None = None
+    cpus: int | None = None
+    memory: str | None = None
+    at_once: int | None = None
+    device: str | None = None
+    threads: int | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """What a job's command gets on a cluster: as many threads everywhere, whatever a node has."""
+        device = ["--device", self.device] if self.device else []
+        return [*device, "--threads", str(self.threads or self.cpus or 1)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """peak: the greatest memory of all processes together, in bytes, where it is known. failures: a sentence for each
+    job that failed. detached: whether jobs go on by themselves; what they make is not there yet.
+    """
+
+    peak: int = 0
+    failures: dict[Job, str] = field(default_factory=dict)
+    detached: bool = False
+
+
+def list_stages(chains: Sequence[Chain]) -> list[str]:
+    """The stages of all chains, in the order in which they come."""
+    longest_first = sorted(chains, key=len, reverse=True)
+    return list(dict.fromkeys(job.stage for chain in longest_first for job in chain))
+
+
+class Engine(Protocol):
+    """Runs chains of jobs, each chain by itself: a slow one holds nobody back."""
+
+    def run(self, chains: Sequence[Chain], console: "Console", *, keep_going: bool = False) -> Outcome:
+        """Run them to their end. The first that fails stops the others and raises WorkbenchError; with `keep_going`
+        they go on, and the failures are told. What comes after a failed job in its chain is not run.
+        """
+
+
+def describe_failure(job: Job, how: str) -> str:
+    """The sentence for a job that failed, with the end of what it said."""
+    try:
+        text = job.log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    said = text.rpartition("\n=== ")[2].splitlines()[1:]
+    shown = "\n  ".join([line for line in said if line.strip()][-LAST_LINES:]) or "(it said nothing)"
+    return f"{job.title} {how}; the end of {job.log}:\n  {shown}"
+
+
+class Bars:
+    """A bar for each job, moved by what its process keeps on the disk."""
+
+    def __init__(self, bars: "Progress", chains: Sequence[Chain]) -> None:
+        self._bars = bars
+        self._tasks: dict[Job, TaskID] = {
+            job: bars.add_task(job.title, total=None, note="waiting") for chain in chains for job in chain
+        }
+
+    def waits(self, job: Job, why: str = "") -> None:
+        self._bars.update(self._tasks[job], note=f"waiting ({why})" if why else "waiting")
+
+    def works(self, job: Job, file: Path) -> None:
+        """Draw where the job is; a bar without length while it does not tell."""
+        try:
+            now = json.loads(file.read_text(encoding="utf-8"))
+            told: dict[str, Any] = {
+                "completed": now["step"], "total": now["steps"], "note": describe_progress(now),
+            }  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError):
+            told = {"note": "working"}
+        self._bars.update(self._tasks[job], **told)
+
+    def done(self, job: Job) -> None:
+        self._bars.update(self._tasks[job], total=1, completed=1, note="done")
+
+    def failed(self, job: Job, note: str = "failed") -> None:
+        self._bars.update(self._tasks[job], total=1, completed=0, note=note)
+
+
+@contextmanager
+def draw_bars(console: "Console", chains: Sequence[Chain]) -> Iterator[Bars]:
+    """Yield the bars of all jobs."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield Bars(bars, chains)
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as a shell takes it."""
+    return shlex.join([*side_by_side.PROGRAM, *words])
