@@ -38,7 +38,7 @@ if [ "$limit" = near ] && [ $code -ne 0 ]; then
   saved=$(find "$run" -newer "$jobs/$key.mark" \( -name '*.safetensors' -o -name '*.nc' \) 2> /dev/null | head -n 1)
   if [ -n "$saved" ] && [ "$start" -lt {max_starts} ]; then
     # The task, never $SLURM_JOB_ID: that of one task is the whole array's.
-    scontrol requeue "$task" && sleep 60
+    scontrol requeue "$task" && sleep 60 && exit $code
   fi
   echo "workbench: the time limit came before anything new was saved; give it more with --time."
 fi
