@@ -99,7 +99,7 @@ def cache_acts(
     # A run's stores lie in the run.
     folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
     if placement.is_elsewhere:
-        chains = _make_jobs(context, Path(model), sources, folder, placement.per_job)
+        chains = _make_jobs(context, Path(model), series, folder, placement.per_job)
         if placement.run(chains, device, threads).detached:
             return
     loader = ModelLoader(device=chosen, dtype=dtype.value)
@@ -125,7 +125,7 @@ def cache_acts(
 
 
 def _make_jobs(
-    context: typer.Context, model: Path, sources: "Sequence[Checkpoint]", folder: Path | None, per_job: int
+    context: typer.Context, model: Path, series: "Sequence[Checkpoint]", folder: Path | None, per_job: int
 ) -> "list[list[Job]]":
     """This command for some of its models each: steps of a run, members of a series, revisions of a hub name."""
     from workbench.experiments.side_by_side import Job
@@ -139,7 +139,7 @@ def _make_jobs(
     }
     beside = model if folder is None else folder / model.name
     jobs = []
-    for part in chunks(sources, per_job):
+    for part in chunks(series, per_job):
         names = [source.label.rpartition("@")[2] for source in part]
         if (model / "run.json").is_file():
             names = [str(source.step) for source in part]

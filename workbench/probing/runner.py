@@ -146,7 +146,7 @@ def run_probes(
     return datasets
 
 
-def find_missing(run: Run, checkpoints: Sequence[Checkpoint], request: ProbeRequest) -> list[Checkpoint]:
+def find_missing(run: Study, checkpoints: Sequence[Checkpoint], request: ProbeRequest) -> list[Checkpoint]:
     """The checkpoints whose result `run_probes` would have to make."""
     prober = _Prober(run, request, None, None, None, len(checkpoints))
     name, variant = request.family_name, request.variant
