@@ -47,12 +47,12 @@ def capacity(
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.opening import open_studies
+    from workbench.studies.runs import open_run
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     measured = []
-    for opened in open_studies(runs):
+    for opened in [open_run(run) for run in {run.resolve(): run for run in runs}.values()]:
         chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
         measured.append(capacity_of_run(opened, chosen, CapacityRequest(entities, again), device=device))
     newest = [datasets[-1] for datasets in measured]
