@@ -21,6 +21,7 @@ LINES = [
     "activations",
     "results",
     "probing extraction attention capacity",
+    "reasoning",
     "entity_view",
     "figures report",
     "experiments",

@@ -21,7 +21,7 @@ from tests.probing.planted import (
     tiny_model,
 )
 from workbench.probing import embedding_probe
-from workbench.probing.embedding_probe import FittedProbes, Readings, _Probes
+from workbench.probing.embedding_probe import FittedProbes, ProbeParts, Readings
 from workbench.tokens.encoding import EncodedTexts
 
 
@@ -72,7 +72,7 @@ def test_only_the_update_finds_what_the_embedding_hides(rank: int, lowest: float
 # --- K probes at once are K probes
 
 
-class SameStart(_Probes):
+class SameStart(ProbeParts):
     """Every target starts from the same head and directions, however many there are."""
 
     def __init__(self, *args: Any) -> None:
@@ -88,7 +88,7 @@ class SameStart(_Probes):
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_stacked_probes_are_the_separate_ones(norm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fitted together or alone, on cells of their own, with heads of their own size: the same to rounding."""
-    monkeypatch.setattr(embedding_probe, "_Probes", SameStart)
+    monkeypatch.setattr(embedding_probe, "ProbeParts", SameStart)
     readings = planted_readings(N)
     valid_KNP = readings.valid_KNP.copy()
     valid_KNP[0, ::3, 1] = valid_KNP[1, 1::4, 0] = False

@@ -19,6 +19,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import keep_progress, step_bar
+from workbench.cli.v_probe import probe_queries
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     p = "p"
     q = "q"
     seen = "seen"
+    v = "v"
 
 
 @placed("nodes")
@@ -45,7 +47,8 @@ def probe(
     kind: Annotated[
         Kind,
         typer.Option(
-            help="`p`: positions of biographies; `q`: the bare full name; `seen`: `p` by what has been said before."
+            help="`p`: positions of biographies; `q`: the bare full name; `seen`: `p` by what has been said before; "
+            "`v`: a named query behind a prefix of a text."
         ),
     ] = Kind.p,
     family: Annotated[
@@ -58,7 +61,7 @@ def probe(
     checkpoints: CheckpointsOption = "last",
     group: Annotated[str | None, typer.Option(help="Only the entities of this group.")] = None,
     rank: Annotated[
-        int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16).")
+        int | None, typer.Option(min=0, help="Rank of the embedding update (p: 2, q: 16, v: 8).")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the probe.")] = None,
     layers: Annotated[
@@ -87,6 +90,19 @@ def probe(
             "need more are kept in the run's folder and read from there."
         ),
     ] = None,
+    properties: Annotated[
+        str,
+        typer.Option(
+            "--property", help="Of V-probes: `all`, or of nece, dep, known, value, can_next, nece_next."
+        ),
+    ] = "all",
+    operations: Annotated[
+        int | None, typer.Option(min=1, help="Of V-probes: test problems of so many operations.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Of V-probes: your own queries (JSONL: prefix, query, label), about any run."),
+    ] = None,
     figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
@@ -112,6 +128,12 @@ def probe(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
+    if kind is Kind.v:
+        probe_queries(
+            runs, checkpoints, properties, operations, table, layers, rank, steps, read_seeds(seeds), again, device,
+            quiet, as_json, figure,
+        )  # fmt: skip
+        return
     request = ProbeRequest(
         kind.value,
         family or ("logistic" if learning_curve else "embedding"),

@@ -182,6 +182,11 @@ def _print_summary(run: "Run", as_json: bool) -> None:
     typer.echo(
         f"{run.path}: step {last.get('step')}, {len(run.checkpoints)} checkpoints, loss {last.get('loss'):.3f}"
     )
+    if run.recipe.arithmetic is not None:
+        shares = "  ".join(f"{kind} {share:.3f}" for kind, share in last.get("numbers", {}).items())
+        typer.echo(f"every number right where what precedes it is given: {shares}")
+        typer.echo(f"next: workbench solve {run.path}, workbench probe {run.path} --kind v")
+        return
     mixed = run.recipe.training.objective == "mixed"
     for verb, kind in (("recites", "biographies"), ("answers", "answers"))[: 1 + mixed]:
         for half in ("train", "test")[not mixed :]:

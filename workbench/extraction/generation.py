@@ -1,4 +1,4 @@
-"""Answers, token by token: greedy or beam search with a key-value cache, prompts of one length at a time.
+"""Answers, token by token: greedy, drawn, or by beam search with a key-value cache, prompts of one length at a time.
 
 Prompts of equal length need no padding and no attention mask, so thousands of them share each forward pass;
 rows that have ended leave the batch. Beam search follows transformers' own (length penalty 1, no early stopping),
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,9 +39,19 @@ def generate(
     stop_ids: Sequence[int],
     max_new: int,
     beams: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Generated:
-    """Continue every prompt (its ids) until one of `stop_ids`, `max_new` tokens, or the end of the context."""
+    """Continue every prompt (its ids) until one of `stop_ids`, `max_new` tokens, or the end of the context.
+
+    temperature: above 0, tokens are drawn from the softmax of logits / temperature, the same ones for the same seed.
+    """
+    if temperature and beams > 1:
+        raise WorkbenchError(
+            f"Beam search looks for the likeliest answer and draws none; give {beams} beams or a temperature, not both."
+        )
+    generator = torch.Generator(device=model.device).manual_seed(seed) if temperature else None
     tokens_NM = np.full((len(prompts), max_new), NOTHING, np.int64)
     first_N = np.full(len(prompts), NOTHING, np.int64)
     lengths_N = np.array([len(prompt) for prompt in prompts], int)
@@ -60,7 +72,7 @@ def generate(
                 logits_BV = reader.read(ids_BT)
                 first_N[here] = logits_BV.argmax(-1).cpu().numpy()
                 said_BM = (
-                    _say_greedily(reader, logits_BV, stop, room)
+                    _say(reader, logits_BV, stop, room, temperature, generator)
                     if beams == 1
                     else _search_beams(reader, logits_BV, stop, room, beams)
                 )
@@ -91,12 +103,23 @@ class _Reader:
         self.cache.batch_select_indices(rows)
 
 
-def _say_greedily(reader: _Reader, logits_BV: torch.Tensor, stop: torch.Tensor, max_new: int) -> torch.Tensor:
-    """The likeliest token at each step: int64 [B, M]."""
+def _say(
+    reader: _Reader,
+    logits_BV: torch.Tensor,
+    stop: torch.Tensor,
+    max_new: int,
+    temperature: float,
+    generator: torch.Generator | None,
+) -> torch.Tensor:
+    """The likeliest token at each step, or a drawn one: int64 [B, M]."""
     said_BM = torch.full((len(logits_BV), max_new), NOTHING, device=logits_BV.device)
     speaking = torch.arange(len(logits_BV), device=logits_BV.device)  # rows that have not ended
     for step in range(max_new):
-        next_S = logits_BV.argmax(-1)
+        if generator is None:
+            next_S = logits_BV.argmax(-1)
+        else:
+            drawn_S1 = (logits_BV / temperature).softmax(-1).multinomial(1, generator=generator)
+            next_S = drawn_S1[:, 0]
         said_BM[speaking, step] = next_S
         going = ~torch.isin(next_S, stop)
         if step + 1 == max_new or not going.any():

@@ -66,7 +66,7 @@ class Readings:
     valid_KNP: np.ndarray
 
 
-class _Probes(nn.Module):
+class ProbeParts(nn.Module):
     """The trainable parts of K probes."""
 
     def __init__(self, n_classes: list[int], width: int, vocabulary: int, settings: ProbeSettings) -> None:
@@ -115,7 +115,7 @@ class _Probes(nn.Module):
 class FittedProbes:
     """Trained probes of one checkpoint. `losses`: mean training loss of every step."""
 
-    probes: _Probes
+    probes: ProbeParts
     model: "PreTrainedModel"
     execution: Execution
     losses: np.ndarray
@@ -162,7 +162,7 @@ def fit_embedding_probes(
     one another. `observer(step, steps, loss)` is called after each step.
     """
     device = execution.device
-    probes = _Probes(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
+    probes = ProbeParts(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
     embedding_part = [p for name, p in probes.named_parameters() if name.startswith(("tokens", "directions"))]
     rest = [
         p for name, p in probes.named_parameters() if not name.startswith(("tokens", "directions", "batch"))
@@ -176,7 +176,7 @@ def fit_embedding_probes(
     )
     losses = np.zeros(settings.steps)
     batches = _draw_batches(train, readings, settings)
-    with _frozen(model, training=settings.dropout):
+    with frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
             seed_torch(settings.seed, "probe dropout", step)
             hidden_KBPD = _read(probes, model, execution, readings, batch)
@@ -222,7 +222,7 @@ def _used_lengths(readings: Readings) -> np.ndarray:
 
 
 def _read(
-    probes: _Probes, model: "PreTrainedModel", execution: Execution, readings: Readings, batch: np.ndarray
+    probes: ProbeParts, model: "PreTrainedModel", execution: Execution, readings: Readings, batch: np.ndarray
 ) -> torch.Tensor:
     """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
     causal = getattr(model.config, "is_causal", True) is not False
@@ -248,7 +248,9 @@ def _read(
     return hidden_KBTD[:, rows_B1, places_BP].float()
 
 
-def _loss(probes: _Probes, hidden_KBPD: torch.Tensor, readings: Readings, batch: np.ndarray) -> torch.Tensor:
+def _loss(
+    probes: ProbeParts, hidden_KBPD: torch.Tensor, readings: Readings, batch: np.ndarray
+) -> torch.Tensor:
     """Sum over targets of the mean cross-entropy over each one's valid cells."""
     n_places = hidden_KBPD.shape[2]
     logits_KMC = probes.classify(hidden_KBPD.flatten(1, 2))
@@ -263,7 +265,7 @@ def _loss(probes: _Probes, hidden_KBPD: torch.Tensor, readings: Readings, batch:
 
 
 @contextmanager
-def _frozen(model: "PreTrainedModel", training: bool) -> Iterator[None]:
+def frozen(model: "PreTrainedModel", training: bool) -> Iterator[None]:
     """The network without gradients of its own, its dropout on or off; put back as it was found."""
     wanted = {p: p.requires_grad for p in model.parameters()}
     was_training = model.training

@@ -14,6 +14,7 @@ from workbench_models import ModelShape, load_preset
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.text_files import read_text
+from workbench.worlds.arithmetic.sections import ArithmeticRecipe
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
 from workbench.worlds.own.sections import OwnRecipe
@@ -113,6 +114,7 @@ WORLD_SECTIONS: dict[str, tuple[str, ...]] = {
     "biographies": ("people", "biographies"),
     "own": ("own",),
     "values": ("values",),
+    "arithmetic": ("arithmetic",),
 }
 
 
@@ -121,11 +123,12 @@ class Recipe(Section):
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     seed: int = Field(0, ge=0)
-    world: Literal["biographies", "own", "values"] = "biographies"
+    world: Literal["biographies", "own", "values", "arithmetic"] = "biographies"
     people: PeopleRecipe = PeopleRecipe()  # type: ignore[call-arg]
     biographies: BiographiesRecipe = BiographiesRecipe()  # type: ignore[call-arg]
     own: OwnRecipe | None = Field(None, description="world `own`: the folder of your facts")
     values: ValuesRecipe | None = Field(None, description="world `values`: random values, to count bits")
+    arithmetic: ArithmeticRecipe | None = Field(None, description="world `arithmetic`: its problems")
     tokens: TokensRecipe = TokensRecipe()  # type: ignore[call-arg]
     model: ModelRecipe = ModelRecipe()  # type: ignore[call-arg]
     training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
@@ -154,6 +157,13 @@ class Recipe(Section):
         if (self.model.architecture != "gbert") and self.training.objective == "masked":
             raise ValueError(
                 f"objective 'masked' needs architecture 'gbert', not {self.model.architecture!r}"
+            )
+        if self.arithmetic is not None and (
+            self.training.objective != "biographies" or self.tokens.tokenizer != "word"
+        ):
+            raise ValueError(
+                "the arithmetic world predicts the next word of its problems: leave out training.objective and "
+                "tokens.tokenizer"
             )
         return self
 

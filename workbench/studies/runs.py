@@ -31,6 +31,7 @@ from workbench.studies.corpus import (
 from workbench.studies.study import Study
 from workbench.tokens.encoding import Start
 from workbench.tokens.positions import POSITIONS
+from workbench.worlds.arithmetic.wording import list_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -59,7 +60,15 @@ class Run(Study):
 
     @cached_property
     def corpus(self) -> Corpus:
-        """Entities, entries and questions, read from the run's own files."""
+        """Entities, entries and questions, read from the run's own files.
+
+        Raises WorkbenchError for a run of the arithmetic world, which has none.
+        """
+        if self.recipe.arithmetic is not None:
+            raise WorkbenchError(
+                f"{self.path} is a run of the arithmetic world: it has problems, not entities; "
+                "use `workbench solve` and `workbench probe --kind v` on it."
+            )
         return load_corpus(self.corpus_folder)
 
     @cached_property
@@ -207,12 +216,19 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
 def _fill(recipe: Recipe, folder: Path) -> None:
     from workbench.tokens.tokenizers import make_tokenizer
 
-    corpus = make_corpus(recipe)
-    recipe = resolve_recipe(recipe, corpus)
+    corpus: Corpus | None = None
+    texts: Sequence[str]
+    if recipe.arithmetic is None:
+        corpus = make_corpus(recipe)
+        recipe = resolve_recipe(recipe, corpus)
+        texts = corpus.texts
+    else:  # problems are made as they are read: only their words are kept
+        texts = [" ".join(list_words(recipe.arithmetic.problems))]
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
-        save_corpus_recipe(partial / "corpus", corpus)
-        make_tokenizer(recipe.tokens, corpus.texts).save_pretrained(str(partial / "tokenizer"))
+        if corpus is not None:
+            save_corpus_recipe(partial / "corpus", corpus)
+        make_tokenizer(recipe.tokens, texts).save_pretrained(str(partial / "tokenizer"))
         identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
 

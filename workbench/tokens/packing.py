@@ -11,7 +11,7 @@ Shapes: B rows, T tokens.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.ids_BT)
+
+
+class RowSource(Protocol):
+    """Rows of training as a pure function of their number."""
+
+    def rows(self, start: int, number: int) -> Rows:
+        """Rows start, start + 1, …"""
+        ...
 
 
 class RowStream:
@@ -244,9 +252,7 @@ def _answers_in(rows: Rows) -> np.ndarray:
     return np.zeros(rows.ids_BT.shape, bool) if rows.answers_BT is None else rows.answers_BT
 
 
-def iterate_batches(
-    stream: RowStream | MixedStream, first_step: int, steps: int, rows_per_step: int
-) -> Iterator[Rows]:
+def iterate_batches(stream: RowSource, first_step: int, steps: int, rows_per_step: int) -> Iterator[Rows]:
     """The batches of steps first_step … steps - 1, made one step ahead of their use in a background thread."""
     from concurrent.futures import ThreadPoolExecutor
 

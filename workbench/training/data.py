@@ -1,6 +1,7 @@
 """What a run trains on and is measured on: its encoded texts, the stream of rows, the statements to check."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,23 +16,67 @@ from workbench.tokens.encoding import (
     encode_entries,
     encode_questions,
 )
-from workbench.tokens.packing import MixedStream, RowStream, row_width
-from workbench.training.evaluation import Statements, answer_statements, biography_statements, sample_entities
+from workbench.tokens.packing import MixedStream, RowSource, RowStream, row_width
+from workbench.training.evaluation import (
+    Statements,
+    answer_statements,
+    biography_statements,
+    first_token_accuracy,
+    sample_entities,
+)
+from workbench.training.plan import count_steps
+from workbench.training.problems import ProblemData
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from workbench.training.devices import Execution
 
 ENTITIES_MEASURED_FINALLY = 1000  # of each half
 ENTITIES_MEASURED_OFTEN = 150
 ENTITIES_ASKED_OFTEN = 50
 
 
+class TrainingSource(Protocol):
+    """What a world gives the training loop: rows, how many steps of them, and what to measure."""
+
+    @property
+    def stream(self) -> RowSource: ...
+
+    def count_steps(self) -> int:
+        """Optimizer steps of the recipe's budget."""
+        ...
+
+    def measure(
+        self, model: "PreTrainedModel", execution: "Execution", mask_id: int | None, final: bool
+    ) -> dict[str, Any]:
+        """What a row of metrics.jsonl says beside step and loss."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The encoded corpus of a run and its endless stream of rows."""
 
+    recipe: Recipe
     entries: EncodedEntries
     questions: EncodedQuestions
     entities: list[Entity]
     stream: RowStream | MixedStream
     seed: int
+
+    def count_steps(self) -> int:
+        """Optimizer steps that show every entity as often as the recipe says."""
+        return count_steps(self.recipe, self.entries, len(self.entities))
+
+    def measure(
+        self, model: "PreTrainedModel", execution: "Execution", mask_id: int | None, final: bool
+    ) -> dict[str, Any]:
+        """First-token accuracies: biographies and answers → split → attribute."""
+        return {
+            kind: first_token_accuracy(model, statements, execution, mask_id)
+            for kind, statements in self.statements(final).items()
+        }
 
     def statements(self, final: bool) -> dict[str, Statements]:
         """What to measure: biographies and answers of a sample of entities, a larger one at the end."""
@@ -45,6 +90,13 @@ class TrainingData:
             "biographies": biography_statements(self.entries, self.entities, biographies, self.seed),
             "answers": answer_statements(self.questions, self.entities, answers),
         }
+
+
+def make_source(run: Run) -> TrainingSource:
+    """What a run trains on."""
+    if run.recipe.arithmetic is not None:
+        return ProblemData(run.recipe, run.tokenizer)
+    return encode_run(run)
 
 
 def encode_run(run: Run) -> TrainingData:
@@ -65,7 +117,7 @@ def encode_run(run: Run) -> TrainingData:
         width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
         stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
-    return TrainingData(entries, questions, corpus.entities, stream, recipe.seed)
+    return TrainingData(recipe, entries, questions, corpus.entities, stream, recipe.seed)
 
 
 def select_questions(questions: EncodedQuestions, entities: list[Entity]) -> EncodedQuestions:

@@ -22,7 +22,7 @@ from workbench.recipes.recipe import Recipe
 from workbench.seeds import seed_torch
 from workbench.studies.runs import Run, create_run
 from workbench.tokens.packing import Rows, iterate_batches
-from workbench.training.data import TrainingData, encode_run
+from workbench.training.data import TrainingSource, make_source
 from workbench.training.devices import (
     Execution,
     choose_device,
@@ -31,12 +31,11 @@ from workbench.training.devices import (
     training_flops_per_token,
 )
 from workbench.training.distributed import Workers, join_workers, leave_workers, local_device
-from workbench.training.evaluation import first_token_accuracy
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.metrics import MetricsLog, Observer, ProgressMeter
 from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
 from workbench.training.optimizers import learning_rate, make_optimizers
-from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
+from workbench.training.plan import plan_checkpoints, plan_evaluations
 from workbench.training.saving import TrainingState, require_space, restore_state, save_state
 
 if TYPE_CHECKING:
@@ -110,8 +109,8 @@ class _Training:
         recipe, tokenizer = run.recipe, run.tokenizer
         self.lock = lock  # of the process that writes
         self.run, self.device, self.workers, self.observer = run, device, workers, observer
-        self.data: TrainingData = encode_run(run)
-        self.steps = count_steps(recipe, self.data.entries, len(self.data.entities))
+        self.data: TrainingSource = make_source(run)
+        self.steps = self.data.count_steps()
         self.checkpoint_steps = plan_checkpoints(recipe.training.checkpoints, self.steps)
         self.execution: Execution = choose_execution(recipe.training, device, self.steps)
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -194,10 +193,7 @@ class _Training:
             return
         final = step == self.steps
         mask_id = self.mask_words.mask_id if self.mask_words else None
-        accuracy = {
-            kind: first_token_accuracy(self.model, statements, self.execution, mask_id)
-            for kind, statements in self.data.statements(final).items()
-        }
+        accuracy = self.data.measure(self.model, self.execution, mask_id, final)
         self._require_lock()
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
         self.state.metrics.append(row)

@@ -1,0 +1,165 @@
+"""V-probes of a run: labels are the graph's, read at the paper's places, beside both controls."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.figures.reasoning import (
+    plot_layer_distance,
+    plot_properties,
+    plot_property_steps,
+    plot_solving,
+)
+from workbench.reasoning.evaluation import SolvingRequest, run_solving
+from workbench.reasoning.v_probe import VRequest, read_layers, run_v_probes
+from workbench.reasoning.v_queries import make_queries
+from workbench.studies.runs import Run
+from workbench.training.problems import make_texts
+from workbench.worlds.arithmetic.judge import judge_solution, split_sentences
+from workbench.worlds.arithmetic.problem import make_problem
+from workbench.worlds.arithmetic.properties import PROPERTIES, find_ancestors, require_property
+from workbench.worlds.arithmetic.wording import name_parameters
+
+
+@pytest.mark.parametrize("order", ["pq", "qp"])
+@pytest.mark.parametrize("wanted", PROPERTIES)
+def test_labels_and_places_follow_from_the_text_alone(run: Run, wanted: str, order: str) -> None:
+    recipe = run.recipe.model_copy(
+        update={"arithmetic": run.recipe.arithmetic.model_copy(update={"order": order})}  # type: ignore[union-attr]
+    )
+    texts, tokenizer = make_texts(recipe, run.tokenizer), run.tokenizer
+    queries, about = make_queries(texts, require_property(wanted), len(tokenizer), n_train=20, n_test=12)
+    made = []
+    for train, number in ((True, 20), (False, 12)):
+        half = ("probe train", "train") if train else ("probe test", "test")
+        made += [
+            texts.write(make_problem(texts.family, texts.seed, half[0], i, split=half[1]), None)  # type: ignore[arg-type]
+            for i in range(number)
+        ]
+    for q, query in enumerate(about):
+        text = made[queries.text_Q[q]]
+        problem, numbers = text.problem, name_parameters(text.problem)
+        read = tokenizer.convert_ids_to_tokens(queries.texts[queries.text_Q[q]][: query.place].tolist())
+        asked = queries.asked[q]
+        assert (asked[0], asked[-1]) == (len(tokenizer), len(tokenizer) + 2)
+        names = [
+            tuple(tokenizer.convert_ids_to_tokens(part.tolist()))
+            for part in split_at_mid(asked, len(tokenizer))
+        ]
+        a = numbers.index(names[0])
+        ancestors = find_ancestors(problem)
+        if wanted == "dep":
+            assert ("?" in read) == (order == "qp")
+            expected = numbers.index(names[1]) in ancestors[a]
+        elif wanted == "nece":
+            assert len(read) == text.prompt_length
+            expected = a in ancestors[problem.query] | {problem.query}
+        else:
+            told = read[text.prompt_length :]
+            assert not told or told[-1] == "."
+            known = judge_solution(problem, told).parameters
+            assert len(known) == len(split_sentences(told)) == query.step
+            can_next = a not in known and set(problem.needs(a)) <= set(known)
+            if wanted == "value":
+                assert query.label == (str(problem.values[a]) if a in known else "unknown")
+                continue
+            expected = {
+                "known": a in known,
+                "can_next": can_next,
+                "nece_next": can_next and a in ancestors[problem.query] | {problem.query},
+            }[wanted]
+        assert query.label == ("yes" if expected else "no"), (wanted, read, names)
+
+
+def split_at_mid(asked: np.ndarray, vocabulary: int) -> list[np.ndarray]:
+    inner = asked[1:-1]
+    cuts = np.flatnonzero(inner == vocabulary + 1)
+    return [part[part < vocabulary] for part in np.split(inner, cuts)]
+
+
+def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None:
+    request = VRequest(("nece", "known"), n_test=30)
+    made = run_v_probes(run, run.checkpoints[-1:], request)
+    for dataset in made:
+        assert {"accuracy", "chance", "untrained", "balanced", "by_label", "by_step", "by_distance"} <= set(
+            dataset
+        )
+        assert int(dataset["n"]) > 50 and 0 <= float(dataset["untrained"]) <= 1
+    again = run_v_probes(run, run.checkpoints[-1:], request)
+    assert [one.attrs["created"] for one in again] == [one.attrs["created"] for one in made]
+    layers = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), layer=1, n_test=30))
+    assert len(plot_properties(made).data) == 3
+    assert plot_property_steps(made).data[0].z.shape[0] == 2
+    assert list(plot_layer_distance([made[0], *layers]).data[0].y) == ["final", "1"]
+    assert (
+        len(plot_solving(run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3", number=2))).data) == 1
+    )
+
+
+def test_commands_in_one_go(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "v.html"
+    ran = CliRunner().invoke(
+        app,
+        [
+            "probe",
+            str(run.path),
+            "--kind",
+            "v",
+            "--property",
+            "nece",
+            "--steps",
+            "2",
+            "--json",
+            "-q",
+            "--figure",
+            str(page),
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    (row,) = json.loads(ran.stdout)
+    assert row["variant"] == "nece+steps2" and 0 <= row["accuracy"] <= 1
+    assert page.stat().st_size > 100_000
+    ran = CliRunner().invoke(
+        app, ["solve", str(run.path), "--operations", "2", "--number", "2", "--json", "-q"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)[0]["n"] == 2
+    for command in (["solve", str(run.path), "--operations", "2", "--number", "2"],):
+        ran = CliRunner().invoke(app, command)
+        assert ran.exit_code == 0 and "commonest fault" in ran.stdout
+
+
+def test_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "mine.jsonl"
+    rows = [
+        {"prefix": f"{owner} Crate is {n} .", "query": f"{owner} Crate", "label": str(n % 2), "split": half}
+        for n in range(5)
+        for half in ("train", "test")
+        for owner in ({"train": "School", "test": "Farm"}[half],)
+    ]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(table=table))
+    assert made.attrs["variant"] == "mine" and made["label"].values.tolist() == ["0", "1"]
+
+
+def test_bad_requests_are_refused(run: Run) -> None:
+    with pytest.raises(WorkbenchError) as refusal:
+        require_property("knwon")
+    assert str(refusal.value) == (
+        "There is no property 'knwon'; did you mean 'known'? (known: nece, dep, known, value, can_next, nece_next)."
+    )
+    with pytest.raises(WorkbenchError) as refusal:
+        read_layers("1,top", run.checkpoints[-1])
+    assert str(refusal.value) == "'top' is no layer; give `each`, or layers such as `0,2,final`."
+    texts = make_texts(run.recipe, run.tokenizer)
+    with pytest.raises(WorkbenchError) as refusal:
+        make_queries(texts, "known", 99, n_train=1, n_test=0)
+    assert str(refusal.value) == (
+        "The property 'known' has one class only among the test queries; ask about more problems, "
+        "or about problems of more operations."
+    )

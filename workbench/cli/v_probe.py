@@ -1,0 +1,80 @@
+"""What `workbench probe --kind v` does: a named query behind a prefix of a text."""
+
+from pathlib import Path
+
+import typer
+
+from workbench.cli.progress import keep_progress, step_bar
+
+
+def probe_queries(
+    runs: list[Path],
+    checkpoints: str,
+    properties: str,
+    operations: int | None,
+    table: Path | None,
+    layers: str,
+    rank: int | None,
+    steps: int | None,
+    seeds: tuple[int, ...],
+    again: bool,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+    figure: Path | None,
+) -> None:
+    """Probe each run, layer and seed, and print one line for each property and checkpoint."""
+    import json
+
+    from workbench.figures.reasoning import plot_properties
+    from workbench.figures.reasoning_tables import print_properties
+    from workbench.reasoning.v_probe import RANK, VRequest, read_layers, run_v_probes
+    from workbench.report import write_figures
+    from workbench.results.storing import to_rows
+    from workbench.studies.runs import open_run
+    from workbench.studies.steps import select_checkpoints
+    from workbench.worlds.arithmetic.properties import PROPERTIES, require_property
+
+    wanted = (
+        PROPERTIES
+        if properties == "all"
+        else tuple(require_property(name.strip()) for name in properties.split(","))
+    )
+    rows, shown = [], {}
+    with step_bar("v-probe", quiet) as bar:
+        for folder in runs:
+            run = open_run(folder)
+            chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
+            made = []
+            with keep_progress(run, bar) as show:
+                for layer in read_layers(layers, chosen[-1]):
+                    for seed in seeds:
+                        request = VRequest(
+                            wanted,
+                            table,
+                            layer,
+                            operations,
+                            RANK if rank is None else rank,
+                            steps,
+                            seed,
+                            again=again,
+                        )
+                        made += run_v_probes(run, chosen, request, device=device, show=show)
+            shown[run.name] = made
+            headline = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced")
+            for dataset in made:
+                about = {"variant": dataset.attrs["variant"]}
+                rows += [about | row for row in to_rows(dataset[list(headline)].expand_dims("checkpoint"))]
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        print_properties([dataset for made in shown.values() for dataset in made])
+    if figure is not None:
+        write_figures(
+            figure,
+            " · ".join(shown),
+            {
+                f"{name}: what is known before it is written": plot_properties(made)
+                for name, made in shown.items()
+            },
+        )

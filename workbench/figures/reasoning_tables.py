@@ -1,0 +1,80 @@
+"""V-probes and solved problems as tables for the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from workbench.figures.cells import format_percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" = None) -> None:
+    """One line for each V-probe: accuracy beside both controls, balanced accuracy, accuracy by label."""
+    from rich.console import Console
+
+    (console or Console()).print(make_property_table(datasets))
+
+
+def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":
+    """The table that `print_properties` prints."""
+    from rich.table import Table
+
+    table = Table(title="V-probes: what is known of a named variable, %", title_justify="left")
+    for heading in (
+        "property",
+        "step",
+        "accuracy",
+        "majority",
+        "untrained",
+        "balanced",
+        "untrained balanced",
+        "n",
+    ):
+        table.add_column(heading, justify="left" if heading == "property" else "right")
+    for dataset in datasets:
+        shares = [
+            format_percent(float(dataset[name])) if name in dataset else "–"
+            for name in ("accuracy", "chance", "untrained", "balanced", "untrained_balanced")
+        ]
+        step = str(int(dataset["checkpoint"]))
+        table.add_row(str(dataset.attrs["variant"]), step, *shares, f"{int(dataset['n']):,}")
+    return table
+
+
+def print_solving(dataset: xr.Dataset, console: "Console | None" = None) -> None:
+    """Accuracy by operations, with what went wrong."""
+    from rich.console import Console
+
+    (console or Console()).print(make_solving_table(dataset))
+
+
+def make_solving_table(dataset: xr.Dataset) -> "Table":
+    """One line for each test set: right, shortest, the commonest fault."""
+    from rich.table import Table
+
+    attrs = dataset.attrs
+    table = Table(
+        title=f"{attrs['run']} · solving ({attrs['family']}) · step {int(dataset['checkpoint'])}, %",
+        title_justify="left",
+    )
+    told = "fault_told" in dataset
+    headings = ["operations", "right", "shortest", "n", "retries", "commonest fault"]
+    for heading in [*headings, *(["can_next: no", "nece: no"] if told else [])]:
+        table.add_column(heading, justify="right")
+    for cell in dataset["operations"].values:
+        one = dataset.sel(operations=cell)
+        faults = one["faults"].drop_sel(fault="unnecessary")
+        worst = int(np.argmax(faults.values))
+        fault = f"{faults['fault'].values[worst]} ({int(faults[worst])})" if int(faults.sum()) else "none"
+        row = [str(cell), format_percent(float(one["accuracy"])), format_percent(float(one["shortest"]))]
+        row += [str(int(one["n"])), f"{float(one['retries']):.2f}", fault]
+        for name in ("fault_told", "unnecessary_told") if told else ():
+            share = float(one[name])
+            row.append("–" if np.isnan(share) else format_percent(share))
+        table.add_row(*row)
+    return table

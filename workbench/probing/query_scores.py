@@ -1,0 +1,64 @@
+"""What a query probe got right: plain and balanced, by label, and by any property of the queries.
+
+Shapes: Q queries.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.results.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def balanced_accuracy(right_Q: np.ndarray, label_Q: np.ndarray) -> float:
+    """Mean over the labels that occur of the share of their queries that are right."""
+    return float(np.mean([right_Q[label_Q == label].mean() for label in np.unique(label_Q)]))
+
+
+def majority_share(label_Q: np.ndarray) -> float:
+    """Share of the commonest label: what a probe that knows nothing of the text gets right."""
+    return float(np.bincount(label_Q).max() / len(label_Q))
+
+
+def score_queries(
+    said_Q: np.ndarray,
+    label_Q: np.ndarray,
+    classes: Sequence[str],
+    groups: Mapping[str, tuple[np.ndarray, Sequence[int]]],
+) -> "dict[str, Any]":
+    """Variables of a result. groups: dimension → (each query's value, the values that get a cell).
+
+    accuracy, n, chance (commonest label), balanced, ci_low, ci_high; by_label [label]; by_<dimension> [dimension],
+    each with its n. A cell without queries is NaN with n 0.
+    """
+    right_Q = said_Q == label_Q
+    low, high = wilson_interval(right_Q.sum(), len(right_Q))
+    scores: dict[str, Any] = {
+        "accuracy": float(right_Q.mean()),
+        "n": len(right_Q),
+        "chance": majority_share(label_Q),
+        "balanced": balanced_accuracy(right_Q, label_Q),
+        "ci_low": float(low),
+        "ci_high": float(high),
+    }
+    cells = {"label": (label_Q, list(range(len(classes)))), **groups}
+    for name, (value_Q, values) in cells.items():
+        n = np.array([(value_Q == value).sum() for value in values])
+        right = np.array([right_Q[value_Q == value].sum() for value in values])
+        scores[f"by_{name}"] = (name, np.where(n > 0, right / np.maximum(n, 1), np.nan))
+        scores[f"n_by_{name}"] = (name, n)
+    return scores
+
+
+def describe_scores(dataset: "xr.Dataset") -> str:
+    """One line: accuracy beside majority and, where there, the untrained network's."""
+    control = float(dataset["untrained"]) if "untrained" in dataset else float("nan")
+    untrained = "" if np.isnan(control) else f" · the same probe on the untrained network {control:.1%}"
+    return (
+        f"{float(dataset['accuracy']):.1%} (n {int(dataset['n']):,}) · majority {float(dataset['chance']):.1%}"
+        f"{untrained} · balanced {float(dataset['balanced']):.1%}"
+    )

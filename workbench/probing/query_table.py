@@ -1,0 +1,94 @@
+"""Queries of the user's own: a table of prefix, query and label, for any model with a tokenizer.
+
+One JSON object a line: `{"prefix": "…", "query": "…", "label": "…"}`, with `other` for a second name and `split`
+(`train` or `test`); without one, a text is in the half that its prefix's hash decides, so it is never in both.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.probing.query_probe import Queries, join_names
+from workbench.seeds import hash_to_int
+from workbench.tokens.spans import encode_texts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+KEYS = ("prefix", "query", "label")
+OPTIONAL = ("other", "split")
+
+
+def load_queries(path: Path, tokenizer: "PreTrainedTokenizerFast", vocabulary: int, longest: int) -> Queries:
+    """Read a table of queries. longest: tokens a row may have.
+
+    Raises WorkbenchError, naming the line, for what is no such row, words the tokenizer lacks, and rows too long.
+    """
+    rows = [read_row(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    prefixes = list(dict.fromkeys(row["prefix"] for row in rows))
+    names = list(dict.fromkeys(name for row in rows for name in (row["query"], row.get("other")) if name))
+    ids_of_prefix = dict(zip(prefixes, encode_all(tokenizer, prefixes, f"{path}, prefixes"), strict=True))
+    ids_of_name = dict(zip(names, encode_all(tokenizer, names, f"{path}, queries"), strict=True))
+    number_of = {prefix: number for number, prefix in enumerate(prefixes)}
+    classes = tuple(sorted({row["label"] for row in rows}))
+    asked = []
+    for number, row in enumerate(rows, 1):
+        told = [ids_of_name[name].tolist() for name in (row["query"], row.get("other")) if name]
+        asked.append(join_names(told, vocabulary))
+        if (length := len(ids_of_prefix[row["prefix"]]) + len(asked[-1])) > longest:
+            raise WorkbenchError(
+                f"{path}, row {number}: prefix and query have {length} tokens but the model "
+                f"reads {longest}; shorten it."
+            )
+    split_of: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        split = row.get("split") or ("train" if hash_to_int(0, "query table", row["prefix"]) % 2 else "test")
+        if split_of.setdefault(row["prefix"], split) != split:
+            raise WorkbenchError(
+                f"{path}, row {number}: its prefix is in the other half already; give all queries of a text one split."
+            )
+    return Queries(
+        [ids_of_prefix[prefix] for prefix in prefixes],
+        np.array([number_of[row["prefix"]] for row in rows]),
+        np.array([len(ids_of_prefix[row["prefix"]]) for row in rows]),
+        asked,
+        np.array([classes.index(row["label"]) for row in rows]),
+        np.array([split_of[row["prefix"]] == "train" for row in rows]),
+        classes,
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a table; a missing file is refused."""
+    if not path.is_file():
+        raise WorkbenchError(f"There is no table of queries {path}; see docs/reasoning.md for its format.")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def read_row(path: Path, number: int, line: str) -> dict[str, str]:
+    """One row, checked."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise WorkbenchError(f"{path}, line {number} is not JSON: {error.msg}.") from error
+    if not isinstance(row, dict) or any(not isinstance(row.get(key), str) or not row[key] for key in KEYS):
+        raise WorkbenchError(f"{path}, line {number} needs the texts {', '.join(KEYS)}.")
+    if unknown := [key for key in row if key not in (*KEYS, *OPTIONAL)]:
+        raise WorkbenchError(
+            f"{path}, line {number} has the unknown key {unknown[0]!r} (known: {', '.join((*KEYS, *OPTIONAL))})."
+        )
+    if row.get("split") not in (None, "train", "test"):
+        raise WorkbenchError(f"{path}, line {number}: the split is `train` or `test`, not {row['split']!r}.")
+    return row
+
+
+def encode_all(tokenizer: "PreTrainedTokenizerFast", texts: list[str], where: str) -> list[np.ndarray]:
+    """The ids of each text, without special tokens."""
+    encoded = encode_texts(tokenizer, texts, "none", where)
+    return [
+        encoded.ids[first:last].astype(np.int64)
+        for first, last in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)
+    ]

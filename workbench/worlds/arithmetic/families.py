@@ -1,0 +1,65 @@
+"""Families of arithmetic problems: how large, how hard, in which words (Part 2.1, section 2 and appendix D).
+
+`med` and `hard` are the paper's iGSM-med and iGSM-hard. `tiny` is this project's: the same generator at a size that
+two CPU cores learn in minutes.
+"""
+
+from dataclasses import dataclass
+
+from workbench.errors import WorkbenchError, nearest
+from workbench.worlds.arithmetic.names import NAMES, Layer
+
+HASH_MODULUS, TRAIN_HASHES = 23, 17  # templates with hash mod 23 below 17 train, the others test
+
+
+@dataclass(frozen=True)
+class Family:
+    """What problems may be drawn.
+
+    parameters: most instance parameters (the paper's ip); operations: most operations in training;
+    beyond: operations of the out-of-distribution sets. depths, widths: the three choices for the number of layers
+    and for the items of a layer, smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime.
+    letters: variable names. names: `full` or `short` words, which also decides the phrasing.
+    """
+
+    name: str
+    parameters: int
+    operations: int
+    beyond: tuple[int, ...]
+    depths: tuple[int, int, int] = (2, 3, 4)
+    widths: tuple[int, int, int] = (2, 3, 4)
+    modulus: int = 23
+    letters: int = 52
+    names: str = "full"
+
+    @property
+    def settings(self) -> tuple[tuple[Layer, ...], ...]:
+        """The settings its items come from."""
+        return NAMES[self.names]
+
+
+FAMILIES = {
+    "med": Family("med", parameters=20, operations=15, beyond=(20, 21, 22, 23)),
+    "hard": Family("hard", parameters=28, operations=21, beyond=(28, 29, 30, 31, 32)),
+    "tiny": Family(
+        "tiny",
+        parameters=6,
+        operations=4,
+        beyond=(5, 6, 7),
+        depths=(2, 2, 2),
+        widths=(2, 2, 3),
+        modulus=5,
+        letters=10,
+        names="short",
+    ),
+}
+
+
+def load_family(name: str) -> Family:
+    """The family of a name, or a refusal that lists them."""
+    if name not in FAMILIES:
+        raise WorkbenchError(
+            f"There is no family of problems {name!r}{nearest(name, list(FAMILIES)) or ''} "
+            f"(known: {', '.join(FAMILIES)})."
+        )
+    return FAMILIES[name]
