@@ -68,7 +68,8 @@ def test_workbench_commands_and_options_exist(words: list[str]) -> None:
             value = next(arguments) if takes_value else None
             if word == "--set":
                 assert value is not None
-                load_recipe("tiny", [value])  # the key and the value are real
+                named = next((word for word in words if word in shipped_recipes()), "tiny")
+                load_recipe(named, [value])  # the key and the value are real
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words.values[0][:1] == ["workbench"]])

@@ -160,6 +160,6 @@ def test_bad_requests_are_refused(run: Run) -> None:
     with pytest.raises(WorkbenchError) as refusal:
         make_queries(texts, "known", 99, n_train=1, n_test=0)
     assert str(refusal.value) == (
-        "The property 'known' has one class only among the test queries; ask about more problems, "
+        "The property 'known' has one class only among the train queries; ask about more problems, "
         "or about problems of more operations."
     )

@@ -1,6 +1,7 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
