@@ -11,15 +11,15 @@ from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe
 from workbench.studies.corpus import Corpus
 from workbench.tasks.questions import Question
-from workbench.tokens import encoding
+from workbench.tokens import spans
 from workbench.tokens.encoding import (
     EncodedEntries,
     check_values_tokenize_alike,
     encode_entries,
     encode_names,
     encode_questions,
-    span_to_tokens,
 )
+from workbench.tokens.spans import find_tokens
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 from workbench.worlds.entries import Entry
@@ -98,7 +98,7 @@ def test_chunks_leave_no_seam(
     corpus: Corpus,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(encoding, "CHUNK", 7)
+    monkeypatch.setattr(spans, "CHUNK", 7)
     again = encode_entries(tokenizer, corpus.entries, SCHEMA)
     for name in ("ids", "offsets", "entities", "value_start", "value_end", "name_end"):
         np.testing.assert_array_equal(getattr(again, name), getattr(encoded, name))
@@ -179,9 +179,9 @@ def test_a_span_holds_whole_tokens_only(span: tuple[int, int], tokens: tuple[int
         with pytest.raises(
             WorkbenchError, match=r"The span \[\d+, \d+\] .* falls between tokens in 'Anya studi"
         ):
-            span_to_tokens(span, starts, ends, text)
+            find_tokens(span, starts, ends, text)
     else:
-        assert span_to_tokens(span, starts, ends, text) == tokens
+        assert find_tokens(span, starts, ends, text) == tokens
 
 
 def test_a_word_outside_a_closed_vocabulary_is_refused() -> None:

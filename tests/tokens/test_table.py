@@ -199,5 +199,5 @@ def test_a_word_outside_a_closed_vocabulary_is_named() -> None:
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     closed = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>")
     rows = [{"text": "Oslo lies"}] * 5 + [{"text": "Oslo lies somewhere"}] + [{"text": "Oslo"}] * 3
-    with pytest.raises(WorkbenchError, match="row 6: 'Oslo lies somewhere' holds a word"):
+    with pytest.raises(WorkbenchError, match="row 6: 'Oslo lies somewhere' holds the word 'somewhere'"):
         read_table(rows, closed)

@@ -8,6 +8,7 @@ Shapes: N spans.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +16,14 @@ from workbench.capacity.losses import Spans
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
-from workbench.tokens.encoding import encode_entries, span_to_tokens
+from workbench.tokens.encoding import encode_entries
+from workbench.tokens.spans import find_tokens, iterate_encodings
 from workbench.worlds.entries import Entry, Span
 from workbench.worlds.entry_sequence import WorldEntries
 from workbench.worlds.values.world import first_chunk
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 NAME, PRONOUN, CHUNK = "name", "pronoun", "/chunk"
 MOST_TRIES = (
@@ -64,7 +69,7 @@ def find_facts(entry: Entry, schema: Schema, has_pronouns: bool) -> dict[str, Sp
 
 
 def make_contexts(
-    tokenizer: "object", corpus: Corpus, entities: Sequence[int], *, chunks: bool = False
+    tokenizer: "PreTrainedTokenizerFast", corpus: Corpus, entities: Sequence[int], *, chunks: bool = False
 ) -> Contexts:
     """For each entity and fact the first of its entries in which nothing tells the fact.
 
@@ -93,7 +98,7 @@ def make_contexts(
                 f"No entry states {fact!r} before something else tells it, so its bits cannot be measured; "
                 "use an augmentation that permutes the sentences, or `single`."
             )
-    encoded = encode_entries(tokenizer, entries, corpus.schema)  # type: ignore[arg-type]
+    encoded = encode_entries(tokenizer, entries, corpus.schema)
     rows = []
     names = [*facts, *(f"{fact}{CHUNK}" for fact in facts if chunks and fact in corpus.schema)]
     for (entity, fact), (number, span) in taken.items():
@@ -115,9 +120,8 @@ def _entries_of(corpus: Corpus, number: int) -> Iterator[Entry]:
         yield from (entry for entry in corpus.entries if entry.entity == number)
 
 
-def _tokens(tokenizer: "object", text: str, span: Span) -> tuple[int, int]:
+def _tokens(tokenizer: "PreTrainedTokenizerFast", text: str, span: Span) -> tuple[int, int]:
     """The tokens [start, end) of characters, counted behind the token that begins every text."""
-    encoding = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)  # type: ignore[attr-defined]
-    offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-    first, last = span_to_tokens(span, offsets[:, 0], offsets[:, 1], text)
+    ((_, starts, ends),) = iterate_encodings(tokenizer, [text])
+    first, last = find_tokens(span, starts, ends, text)
     return first + 1, last + 2

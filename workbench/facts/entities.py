@@ -1,5 +1,6 @@
 """Entities: what facts are about, each with a unique name, its values and a fixed half of the split."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ class Entity:
     split: Split
 
 
+def one_spelling(text: str) -> str:
+    """A text in the one Unicode form (NFC) of all that read and tokenize alike, such as `ë` and `e` with its dots."""
+    return unicodedata.normalize("NFC", text)
+
+
 def split_of(name: str, seed: int) -> Split:
     """The half an entity belongs to: a pure function of the name and the seed, the same in every stage."""
     return "train" if hash_to_int(seed, "split", name) % 2 == 0 else "test"
@@ -48,12 +54,13 @@ def load_entities(path: Path, schema: Schema, seed: int | None = None) -> list[E
     seen: dict[str, int] = {}
     for row in read_jsonl(path):
         entity = _entity_from(row, len(entities), path, schema, seed)
-        if entity.name in seen:
+        known = one_spelling(entity.name)
+        if known in seen:
             raise WorkbenchError(
-                f"{path}: the full name {entity.name!r} belongs to both entity {seen[entity.name]} and "
+                f"{path}: the full name {entity.name!r} belongs to both entity {seen[known]} and "
                 f"entity {entity.id}; a name must stand for one entity."
             )
-        seen[entity.name] = entity.id
+        seen[known] = entity.id
         entities.append(entity)
     if not entities:
         raise WorkbenchError(f"{path} holds no entities; it needs one JSON object a line.")

@@ -3,12 +3,14 @@
 Shapes: N names, P places.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.tokens.encoding import EncodedTexts, Start, start_ids
+from workbench.tokens.encoding import EncodedTexts
+from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -29,11 +31,9 @@ def find_name_places(
     places_NP = np.full((len(names), len(NAME_PLACES)), -1, np.int32)
     before = len(start_ids(tokenizer, start))
     places_NP[:, 0], places_NP[:, -1] = 0 if before else -1, encoded.lengths - 1
-    spans = tokenizer.backend_tokenizer.encode_batch(list(names), add_special_tokens=False)
-    for n, (name, encoding) in enumerate(zip(names, spans, strict=True)):
-        ends = np.array([end for _, end in encoding.offsets])
-        stops = np.cumsum([len(word) + 1 for word in name.split()]) - 1
-        tokens = np.searchsorted(ends, stops) + before  # the first token that reaches the word's end
+    for n, (name, found) in enumerate(zip(names, iterate_encodings(tokenizer, names), strict=True)):
+        words = [match.span() for match in re.finditer(r"\S+", name)]
+        tokens = [find_tokens(word, found[1], found[2], name)[1] + before for word in words]
         places_NP[n, 3] = tokens[-1]
         if len(tokens) > 1:
             places_NP[n, 1] = tokens[0]

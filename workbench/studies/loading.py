@@ -80,6 +80,7 @@ def load_with_report(
 
     loader: Any = AutoModelForCausalLM
     config = load_config(checkpoint)
+    quantised = getattr(config, "quantization_config", None) is not None
     for part in (config, config.get_text_config()):
         for switch in _SWITCHED_OFF:
             if getattr(part, switch, False):
@@ -117,17 +118,15 @@ def load_with_report(
         for name in sorted(told["unexpected_keys"])
         if not name.endswith(OLD_BUFFERS)
     ]
-    return model, LoadReport((*unfilled, *_scale_faults(checkpoint, model)), tuple(unused))
+    scaled = [] if quantised else _scale_faults(checkpoint, model)
+    return model, LoadReport((*unfilled, *scaled), tuple(unused))
 
 
 def _scale_faults(checkpoint: Checkpoint, model: Any) -> list[str]:
     """Parameters stored in a type that needs a scale, in a folder whose config tells none."""
-    if getattr(model.config, "quantization_config", None) is not None:
-        return []
     own = {name for name, _ in model.named_parameters()}
     return [
-        f"has tensor {name} as {stored}, which is no number without its scale, and {CONFIG_FILE} has no "
-        "quantization_config"
+        f"has tensor {name} as {stored} without a scale ({CONFIG_FILE} has no quantization_config)"
         for name, (stored, _) in joint_header(checkpoint).items()
         if stored in SCALED and (name in own or f"{model.base_model_prefix}.{name}" in own)
     ]

@@ -30,8 +30,8 @@ from workbench.studies.corpus import (
     save_corpus_recipe,
 )
 from workbench.studies.study import Study
-from workbench.tokens.encoding import Start
 from workbench.tokens.positions import POSITIONS
+from workbench.tokens.spans import Start
 from workbench.worlds.arithmetic.wording import list_words
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.corpus import Corpus
 from workbench.studies.steps import select_checkpoints
-from workbench.tokens.encoding import Start
+from workbench.tokens.spans import Start
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -8,20 +8,18 @@ that were trained elsewhere may want another start (`Start`): begin-of-text, or 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.tasks.questions import Question
-from workbench.worlds.entries import Entry, Span
+from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
+from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-CHUNK = 20_000
-Start = Literal["eos", "bos", "none"]  # the token before a text
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,11 @@ def encode_entries(
         entry = entries[i]
         pieces.append(ids)
         for attribute, span in entry.values.items():
-            first, last = span_to_tokens(span, starts, ends, entry.text)
+            first, last = find_tokens(span, starts, ends, entry.text)
             column = schema.index(attribute)
             value_start[i, column], value_end[i, column] = first + before, last + before + 1
         if entry.names:
-            first, last = span_to_tokens(entry.names[0], starts, ends, entry.text)
+            first, last = find_tokens(entry.names[0], starts, ends, entry.text)
             name_start[i], name_end[i] = first + before, last + before
     entities = np.array([entry.entity for entry in entries], np.int32)
     return EncodedEntries(*_join(pieces), entities, schema, value_start, value_end, name_start, name_end)
@@ -128,7 +126,7 @@ def encode_questions(
     for i, (ids, starts, ends) in enumerate(
         _encode(tokenizer, (question.text for question in questions), start)
     ):
-        first, last = span_to_tokens(questions[i].answer_span, starts, ends, questions[i].text)
+        first, last = find_tokens(questions[i].answer_span, starts, ends, questions[i].text)
         spans[i] = first + before, last + before + 1
         pieces.append(ids)
     entities = np.array([question.entity for question in questions], np.int32)
@@ -146,22 +144,6 @@ def encode_names(
     end = np.array([tokenizer.eos_token_id] if start == "eos" else [], np.int32)
     pieces = [np.concatenate([ids, end]) for ids, _, _ in _encode(tokenizer, names, start)]
     return EncodedTexts(*_join(pieces), np.arange(len(names), dtype=np.int32))
-
-
-def span_to_tokens(span: Span, starts: np.ndarray, ends: np.ndarray, text: str) -> tuple[int, int]:
-    """First and last token (both included) that overlap a character span; both must end with it.
-
-    A token that reaches into the span from outside, or out of it, would let a probe read past the value, so
-    it is refused with the text around it.
-    """
-    first = int(np.searchsorted(ends, span[0], side="right"))
-    last = int(np.searchsorted(starts, span[1], side="left")) - 1
-    if first > last or starts[first] < span[0] or ends[last] > span[1]:
-        raise WorkbenchError(
-            f"The span {list(span)} ({text[span[0] : span[1]]!r}) falls between tokens in "
-            f"{text[max(0, span[0] - 20) : span[1] + 20]!r}; use spans of whole words or another tokenizer."
-        )
-    return first, last
 
 
 def check_values_tokenize_alike(
@@ -194,18 +176,8 @@ def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, .
     """The ids of a value as an answer, that is after `Answer: `."""
     text = f"Answer: {value}".removesuffix(".") + "."
     ((ids, starts, ends),) = _encode(tokenizer, [text], "none")
-    first, last = span_to_tokens((8, 8 + len(value)), starts, ends, text)
+    first, last = find_tokens((8, 8 + len(value)), starts, ends, text)
     return tuple(ids[first : last + 1].tolist())
-
-
-def start_ids(tokenizer: "PreTrainedTokenizerFast", start: Start) -> list[int]:
-    """The id before every text, or none; a tokenizer without such a token is refused."""
-    if start == "none":
-        return []
-    found = tokenizer.eos_token_id if start == "eos" else tokenizer.bos_token_id
-    if not isinstance(found, int):
-        raise WorkbenchError(f"The tokenizer has no {start} token to start texts with; choose start `none`.")
-    return [found]
 
 
 def _encode(
@@ -213,54 +185,8 @@ def _encode(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per text: ids with what starts it [T + 1], and the tokens' character starts and ends [T]."""
     head = start_ids(tokenizer, start)
-    backend = tokenizer.backend_tokenizer
-    spaced = _carries_spaces(tokenizer)
-    chunk: list[str] = []
-    iterator = iter(texts)
-    while chunk := [text for _, text in zip(range(CHUNK), iterator, strict=False)]:
-        try:
-            encodings = backend.encode_batch(chunk, add_special_tokens=False)
-        except Exception as error:
-            raise WorkbenchError(_explain_unknown(tokenizer, chunk)) from error
-        for text, encoding in zip(chunk, encodings, strict=True):
-            ids = np.array([*head, *encoding.ids], np.int32)
-            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-            if not len(offsets):
-                raise WorkbenchError(f"The text {text[:60]!r} has no token in this vocabulary.")
-            starts, ends = offsets[:, 0], offsets[:, 1]
-            yield ids, _skip_spaces(text, starts, ends) if spaced else starts, ends
-
-
-def _carries_spaces(tokenizer: "PreTrainedTokenizerFast") -> bool:
-    """Whether the tokenizer counts the space before a word among the word's characters."""
-    try:
-        offsets = tokenizer.backend_tokenizer.encode("a a", add_special_tokens=False).offsets
-    except Exception:  # a closed vocabulary without this word: one of ours, which does not
-        return False
-    return any(start == 1 for start, _ in offsets)
-
-
-def _skip_spaces(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Where each token's characters begin, without the spaces in front that a byte-level token carries."""
-    space = np.array([*(letter.isspace() for letter in text), False])
-    starts = starts.copy()
-    while (leading := space[starts] & (starts < ends)).any():
-        starts += leading
-    return starts
-
-
-def _explain_unknown(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> str:
-    """Which text holds a word that a closed vocabulary lacks, and which word."""
-    backend, known = tokenizer.backend_tokenizer, tokenizer.get_vocab()
-    for text in texts:
-        words = [] if backend.pre_tokenizer is None else backend.pre_tokenizer.pre_tokenize_str(text)
-        for word, _ in words:
-            if word not in known:
-                return (
-                    f"The text {text[:60]!r} holds the word {word!r}, which this closed vocabulary lacks; "
-                    "use words of the corpus, or train with tokenizer `bpe`."
-                )
-    return f"A text from {texts[0][:60]!r} on cannot be encoded by this tokenizer; use tokenizer `bpe`."
+    for ids, starts, ends in iterate_encodings(tokenizer, texts):
+        yield np.array([*head, *ids], np.int32), starts, ends
 
 
 def _join(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

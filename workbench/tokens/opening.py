@@ -50,14 +50,16 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
 
 @contextlib.contextmanager
 def without_padding(tokenizer: "PreTrainedTokenizerFast") -> Iterator[Any]:
-    """Its backend with padding and truncation switched off, which are state that any earlier call may have left."""
+    """Its backend without padding, truncation and split special tokens: state that any earlier call may have left."""
     backend: Any = tokenizer.backend_tokenizer
-    padding, truncation = backend.padding, backend.truncation
+    padding, truncation, plain = backend.padding, backend.truncation, backend.encode_special_tokens
+    backend.encode_special_tokens = False
     backend.no_padding()
     backend.no_truncation()
     try:
         yield backend
     finally:
+        backend.encode_special_tokens = plain
         if padding is not None:
             backend.enable_padding(**padding)
         if truncation is not None:

@@ -1,21 +1,25 @@
-"""Encode texts with any Hugging Face tokenizer and find the tokens of character spans.
+"""From character spans to tokens, and from texts to ids with the characters of each token: for every tokenizer, once.
 
 Shapes: N texts, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.tokens.opening import without_padding
 from workbench.tokens.reading import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 10_000
+Start = Literal[
+    "eos", "bos", "none", "tokenizer"
+]  # the token before a text; `tokenizer`: what it puts there itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +27,8 @@ class Encoded:
     """Ragged token ids with the characters each token stands for.
 
     ids, starts, ends: [sum of T]. offsets: [N + 1].
-    A token's characters are [start, end) of its own text, without the space it may begin with; start = end = 0 for
-    a token that stands for no character.
+    A token's characters are [start, end) of its own text, without the space it may begin with; start = end for
+    a token that adds no character.
     """
 
     ids: Ints
@@ -33,8 +37,37 @@ class Encoded:
     ends: Ints
 
 
+def start_ids(tokenizer: "PreTrainedTokenizerFast", start: Start) -> list[int]:
+    """The id put before every text, if any; a tokenizer without such a token is refused."""
+    if start in ("none", "tokenizer"):
+        return []
+    found = tokenizer.eos_token_id if start == "eos" else tokenizer.bos_token_id
+    if not isinstance(found, int):
+        raise WorkbenchError(f"The tokenizer has no {start} token to start texts with; choose start `none`.")
+    return [found]
+
+
+def find_tokens(
+    span: tuple[int, int], starts: np.ndarray, ends: np.ndarray, text: str, where: str = ""
+) -> tuple[int, int]:
+    """First and last token (both included) of a character span [start, end) of a text.
+
+    starts, ends: [T], the characters of each token as `Encoded` has them. A token belongs to a span when they share a
+    character; a token that adds no character belongs to none. Of a character that several tokens make up all belong.
+    A token that reaches into the span from outside, or out of it, would let a probe read past the value, so it is
+    refused with the text around it.
+    """
+    inside = np.flatnonzero((starts < span[1]) & (ends > span[0]) & (ends > starts))
+    if not len(inside) or starts[inside[0]] < span[0] or ends[inside[-1]] > span[1]:
+        raise WorkbenchError(
+            f"{where + ': the' if where else 'The'} span {list(span)} ({text[span[0] : span[1]]!r}) falls between "
+            f"tokens in {text[max(0, span[0] - 20) : span[1] + 20]!r}; use spans of whole words or another tokenizer."
+        )
+    return int(inside[0]), int(inside[-1])
+
+
 def encode_texts(
-    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], start: str, where: str = "texts"
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], start: Start, where: str = "texts"
 ) -> Encoded:
     """Encode texts; `start` as in `read_table`.
 
@@ -45,83 +78,93 @@ def encode_texts(
             f"The tokenizer {type(tokenizer).__name__} does not say which characters a token stands for; "
             "use one with a tokenizer.json."
         )
-    if start == "eos" and tokenizer.eos_token_id is None:
-        raise WorkbenchError(
-            "The tokenizer has no end-of-text token to start texts with; choose start='none'."
-        )
-    head = {"eos": [tokenizer.eos_token_id], "bos": [tokenizer.bos_token_id]}.get(start, [])
+    head = start_ids(tokenizer, start)
+    bare = (0,) * len(head)
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
     ends: list[np.ndarray] = []
-    for first in range(0, len(texts), CHUNK):
-        chunk = list(texts[first : first + CHUNK])
-        for number, (tokens, spans) in enumerate(_encode(tokenizer, chunk, start, first, where)):
-            if not tokens:
-                raise WorkbenchError(
-                    f"{where}, row {first + number + 1}: {chunk[number][:60]!r} gives no token."
-                )
-            characters = np.array([(0, 0)] * len(head) + spans, np.int64)
-            ids.append(np.array(head + tokens, np.int32))
-            starts.append(_skip_spaces(characters, chunk[number]))
-            ends.append(characters[:, 1])
+    for found in iterate_encodings(tokenizer, texts, special=start == "tokenizer", where=where):
+        ids.append(np.array([*head, *found[0]], np.int32))
+        starts.append(np.array([*bare, *found[1]], np.int64))
+        ends.append(np.array([*bare, *found[2]], np.int64))
     offsets = np.zeros(len(ids) + 1, np.int64)
     np.cumsum([len(tokens) for tokens in ids], out=offsets[1:])
     return Encoded(np.concatenate(ids), offsets, np.concatenate(starts), np.concatenate(ends))
 
 
 def token_of(kind: str, span: tuple[int, int], encoded: Encoded, n: int, text: str, where: str) -> int:
-    """The token of text n at a span's `end`, its `start`, or `before` it.
+    """The token of text n at a span's `end`, its `start`, or `before` it; see `find_tokens`.
 
-    A token belongs to a span when they share a character. Raises WorkbenchError where the first or last such
-    token reaches beyond the span, where no token lies in it, or where none comes before it.
+    Raises WorkbenchError too where none comes before it.
     """
-    starts = encoded.starts[encoded.offsets[n] : encoded.offsets[n + 1]]
-    ends = encoded.ends[encoded.offsets[n] : encoded.offsets[n + 1]]
-    inside = np.flatnonzero((starts < span[1]) & (ends > span[0]) & (ends > starts))
-    if not len(inside) or starts[inside[0]] < span[0] or ends[inside[-1]] > span[1]:
-        raise WorkbenchError(
-            f"{where}: the span {list(span)} ({text[span[0] : span[1]]!r}) falls between tokens in "
-            f"{text[max(0, span[0] - 20) : span[1] + 20]!r}; use spans of whole words or another tokenizer."
-        )
+    own = slice(int(encoded.offsets[n]), int(encoded.offsets[n + 1]))
+    first, last = find_tokens(span, encoded.starts[own], encoded.ends[own], text, where)
     if kind == "end":
-        return int(inside[-1])
+        return last
     if kind == "start":
-        return int(inside[0])
-    if inside[0] == 0:
+        return first
+    if first == 0:
         raise WorkbenchError(
             f"{where}: no token comes before {text[span[0] : span[1]]!r}, which begins the text; "
             "start texts with end-of-text (start 'eos'), or read 'start' or 'end'."
         )
-    return int(inside[0]) - 1
+    return first - 1
 
 
-def _encode(
-    tokenizer: "PreTrainedTokenizerFast", chunk: list[str], start: str, first: int, where: str
-) -> list[tuple[list[int], list[tuple[int, int]]]]:
-    """Ids and character spans of each text; a text that cannot be encoded is found and named."""
-    special = start == "tokenizer"
-    call: Any = tokenizer
-    try:
-        found = call(
-            chunk, add_special_tokens=special, return_offsets_mapping=True, return_attention_mask=False
-        )
-    except Exception as error:
-        if len(chunk) == 1:
-            raise WorkbenchError(
-                f"{where}, row {first + 1}: {chunk[0][:60]!r} holds a word the tokenizer's vocabulary "
-                f"lacks ({error})."
-            ) from error
-        half = len(chunk) // 2
-        left = _encode(tokenizer, chunk[:half], start, first, where)
-        return left + _encode(tokenizer, chunk[half:], start, first + half, where)
-    return list(zip(found["input_ids"], found["offset_mapping"], strict=True))
+def iterate_encodings(
+    tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], *, special: bool = False, where: str = ""
+) -> Iterator[tuple[list[int], Ints, Ints]]:
+    """Per text its ids, and the tokens' character starts and ends [T], without padding or truncation.
+
+    special: with the tokens that the tokenizer puts around a text itself. where: what the texts are rows of, for
+    messages. Raises WorkbenchError naming a text that the vocabulary cannot write.
+    """
+    iterator, done = iter(texts), 0
+    while chunk := [text for _, text in zip(range(CHUNK), iterator, strict=False)]:
+        with without_padding(tokenizer) as backend:
+            try:
+                encodings = backend.encode_batch(chunk, add_special_tokens=special)
+            except Exception as error:
+                raise WorkbenchError(_explain_unknown(tokenizer, chunk, done, where)) from error
+        for number, (text, encoding) in enumerate(zip(chunk, encodings, strict=True), done + 1):
+            if not encoding.ids:
+                raise WorkbenchError(
+                    f"{where}, row {number}: {text[:60]!r} gives no token."
+                    if where
+                    else f"The text {text[:60]!r} has no token in this vocabulary."
+                )
+            offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+            yield encoding.ids, _skip_spaces(offsets[:, 0], offsets[:, 1], text), offsets[:, 1]
+        done += len(chunk)
 
 
-def _skip_spaces(characters: Ints, text: str) -> Ints:
+def _explain_unknown(
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], done: int, where: str
+) -> str:
+    """Which text holds a word that a closed vocabulary lacks, and which word."""
+    with without_padding(tokenizer) as backend:
+        for number, text in enumerate(texts, done + 1):
+            try:
+                backend.encode(text, add_special_tokens=False)
+            except Exception as error:
+                place = f"{where}, row {number}: " if where else "The text "
+                lacks = "the tokenizer's" if where else "this closed"
+                words = [] if backend.pre_tokenizer is None else backend.pre_tokenizer.pre_tokenize_str(text)
+                known = tokenizer.get_vocab()
+                word = next((word for word, _ in words if word not in known), None)
+                named = f"the word {word!r}, which {lacks} vocabulary lacks" if word else f"a word ({error})"
+                return f"{place}{text[:60]!r} holds {named}; use words of the corpus, or train with tokenizer `bpe`."
+    return f"A text from {texts[0][:60]!r} on cannot be encoded by this tokenizer; use tokenizer `bpe`."
+
+
+def _skip_spaces(starts: Ints, ends: Ints, text: str) -> Ints:
     """Where each token's characters begin, without the spaces a byte-level token carries in front."""
-    starts = characters[:, 0].copy()
-    for token, (begin, end) in enumerate(characters):
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    first = codes[np.minimum(starts, len(codes) - 1)]
+    skipped: Ints = starts.copy()
+    for token in np.flatnonzero((first <= 32) | (first >= 0x85)):
+        begin, end = int(starts[token]), int(ends[token])
         while begin < end and text[begin].isspace():
             begin += 1
-        starts[token] = begin
-    return starts
+        skipped[token] = begin
+    return skipped

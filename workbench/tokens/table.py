@@ -9,7 +9,7 @@ Shapes: N texts, P positions.
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from workbench_models.errors import nearest_names
@@ -18,13 +18,12 @@ from workbench.errors import WorkbenchError
 from workbench.facts.rows import load_rows
 from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Column, Ints, Reading
-from workbench.tokens.spans import Encoded, encode_texts, token_of
+from workbench.tokens.spans import Encoded, Start, encode_texts, token_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Row = Mapping[str, Any]
-Start = Literal["tokenizer", "eos", "none"]
 PLACES = ("end", "start", "before")
 _INT32_MAX = np.iinfo(np.int32).max
 

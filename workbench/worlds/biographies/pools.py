@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import one_spelling
 from workbench.text_files import read_text
 
 POOL_FILES: dict[str, str] = {
@@ -98,14 +99,14 @@ def _read_lines(folder: Path | None, file: str) -> list[str]:
                 f"The pool folder {folder} has no file {file}; it needs {', '.join(POOL_FILES.values())}."
             )
         text = read_text(path)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         raise WorkbenchError(f"The pool file {file} is empty; it needs one value a line.")
     seen: set[str] = set()
     for line in lines:
-        if line in seen:
+        if one_spelling(line) in seen:
             raise WorkbenchError(f"The pool file {file} lists {line!r} twice; every value must be different.")
-        seen.add(line)
+        seen.add(one_spelling(line))
     return lines
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.facts.entities import PRONOUNS, Entity, split_of
+from workbench.facts.entities import PRONOUNS, Entity, one_spelling, split_of
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
 from workbench.worlds.own.facts import Facts
@@ -42,12 +42,13 @@ def load_table(folder: Path, facts: Facts, seed: int, limit: int | None = None) 
     row_of: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
         entity = _read_row(row, number, path, facts, seed)
-        if entity.name in row_of:
+        known = one_spelling(entity.name)
+        if known in row_of:
             raise WorkbenchError(
-                f"{path}: the name {entity.name!r} is in row {row_of[entity.name]} and in row {number}; "
+                f"{path}: the name {entity.name!r} is in row {row_of[known]} and in row {number}; "
                 "a name must stand for one entity."
             )
-        row_of[entity.name] = number
+        row_of[known] = number
         entities.append(entity)
     _check_classes(path, entities, facts.schema)
     return entities
