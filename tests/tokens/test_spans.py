@@ -23,11 +23,6 @@ NAMES = [
     "Zoe\u0308 Mu\u0308ller",
     "Anna \U0001f33b Lee",
 ]
-    "\u6771\u91ce \u572d\u543e",
-    "\u0645\u062d\u0645\u062f \u0639\u0644\u064a",
-    "Zoe\u0308 Mu\u0308ller",
-    "Anna \U0001f33b Lee",
-]
 
 
 def make_bytes(trim: bool = True) -> PreTrainedTokenizerFast:
