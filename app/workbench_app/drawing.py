@@ -23,6 +23,7 @@ from workbench_app.pages import (
     q_probe,
     runs,
     sets,
+    tasks,
     training,
 )
 from workbench_app.selection import Selection, parse_selection, resolve_runs
@@ -37,6 +38,7 @@ RENDER: dict[str, Callable[[View, str], Page]] = {
     "sets": sets.render,
     "attention": attention.render,
     "answers": answers.render,
+    "tasks": tasks.render,
     "training": training.render,
     "entity": entity.render,
     "paper": paper.render,

@@ -21,6 +21,7 @@ PAGES = {
     "sets": "Sets",
     "attention": "Attention",
     "answers": "Answers",
+    "tasks": "Tasks",
     "training": "Training",
     "entity": "Entity",
     "paper": "Paper",

@@ -22,6 +22,7 @@ from workbench.results.statistics import wilson_interval
 from workbench.results.storing import load_result, load_results, result_path, weights_digests
 from workbench.studies.checkpoints import TRAINER_FILE, WEIGHTS_FILE
 from workbench.studies.runs import Run
+from workbench.tasks.plan import TaskPlan
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
 
@@ -246,3 +247,14 @@ def test_what_a_request_means(
     request = ProbeRequest(**request_keys)
     settings = request.settings(permuted_run)
     assert (settings.steps, settings.rank, request.variant) == (steps, rank, variant)
+
+
+@pytest.mark.parametrize("kind", ["p", "q"])
+def test_the_answers_of_a_task_as_targets(single_run: Run, copy_of: Any, kind: str) -> None:
+    plan = TaskPlan(("classification:month%2", "classification:major%2"))
+    run = copy_of(single_run)
+    for family in ("embedding", "logistic"):
+        found = probe_last(run, kind=kind, family=family, tasks=plan)
+        assert found["target"].values.tolist() == ["birth_date/month%2", "major/luck%2"]
+        assert found["chance"].max() < 0.8
+        assert found.attrs["variant"] == "tasks-month2.major2"

@@ -1,5 +1,7 @@
 """What probes predict, worked out by hand for four entities."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -8,7 +10,9 @@ from transformers import PreTrainedTokenizerFast
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.recipes.recipe import TokensRecipe
-from workbench.tokens.targets import Target, distinct_targets, make_targets
+from workbench.studies.corpus import Corpus
+from workbench.tasks.specs import make_tasks
+from workbench.tokens.targets import Target, distinct_targets, make_targets, make_task_targets
 from workbench.tokens.tokenizers import END, make_tokenizer
 from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
 
@@ -142,3 +146,39 @@ def test_first_tokens_that_read_alike_stay_two_classes() -> None:
     assert first.classes == ("Ġå", "Ġæ")
     assert first.labels_N.tolist() == [0, 1, 0, 0]
     assert whole.labels_N.tolist() == [0, 2, 1, 0]
+
+
+def test_targets_derived_by_tasks(small_corpus: Callable[..., Corpus]) -> None:
+    corpus = small_corpus(entities=200)
+    specs = ["classification:month%2", "classification:major%5", "retrieval:year"]
+    parity, luck, year = make_task_targets(make_tasks(specs, corpus.schema, corpus.entities), corpus.entities)
+    assert [target.name for target in (parity, luck, year)] == [
+        "birth_date/month%2", "major/luck%5", "birth_date/year",
+    ]  # fmt: skip
+    even = ("February", "April", "June", "August", "October", "December")
+    for entity, label in zip(corpus.entities, parity.labels_N, strict=True):
+        assert (parity.classes[label] == "Yes") == entity.values["birth_date"].startswith(even)
+    assert year.classes[year.labels_N[0]] == corpus.entities[0].values["birth_date"][-4:]
+    by_major = {
+        entity.values["major"]: label for entity, label in zip(corpus.entities, luck.labels_N, strict=True)
+    }
+    assert len(by_major) > len(set(by_major.values())) == 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "comparison:month",
+            "The task 'comparison:birth_date.month' cannot be a probe's target; expected a retrieval or a "
+            "classification, whose answer follows from one value of one entity.",
+        ),
+    ],
+)
+def test_tasks_that_are_no_targets_are_refused(
+    small_corpus: Callable[..., Corpus], spec: str, message: str
+) -> None:
+    corpus = small_corpus()
+    with pytest.raises(WorkbenchError) as refusal:
+        make_task_targets(make_tasks([spec], corpus.schema, corpus.entities), corpus.entities)
+    assert str(refusal.value) == message

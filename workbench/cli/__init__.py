@@ -23,6 +23,7 @@ from workbench.cli import (
     reproduce,
     sites,
     solve,
+    tasks,
     train,
     ui,
     verify,
@@ -56,6 +57,7 @@ for command in (
     sites.sites,
     verify.verify,
     doctor.doctor,
+    tasks.tasks,
 ):
     app.command()(command)
 

@@ -11,6 +11,8 @@ from workbench.cli.options import JsonOption
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.studies.study import Study
+
 
 class Probe(StrEnum):
     """Which probe answers are laid against."""
@@ -29,6 +31,10 @@ def compare(
         Probe | None,
         typer.Option(help="Also lay each answer against this probe's accuracy: q, or p at position 0."),
     ] = None,
+    tasks: Annotated[
+        bool,
+        typer.Option("--tasks", help="Lay the answers to tasks side by side, of every finetune of the runs."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +56,9 @@ def compare(
     from workbench.studies.opening import open_studies
 
     opened = open_studies(runs)
+    if tasks:
+        _compare_tasks(opened, out, as_json)
+        return
     named = None if adapter == "none" else adapter
     pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)))
     pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value, group=group)
@@ -77,6 +86,25 @@ def compare(
     if out is not None:
         _write_figures(out, pooled, pairs, probe)
         typer.echo(f"Written to {out}.")
+
+
+def _compare_tasks(runs: "list[Study]", out: Path | None, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from workbench.extraction.task_tables import collect_tasks, make_task_table
+    from workbench.figures.tasks import choose_task_figures
+    from workbench.report import write_figures
+
+    rows = collect_tasks(runs)
+    if as_json:
+        typer.echo(json.dumps({"tasks": json.loads(rows.to_json(orient="records"))}, ensure_ascii=False))
+    else:
+        Console().print(make_task_table(rows))
+    if out is not None:
+        write_figures(out, "Tasks side by side", choose_task_figures(rows))
+        typer.echo(f"Written to {out}.", err=as_json)
 
 
 def _paper_rows(pooled: "pd.DataFrame", grouped: bool) -> dict[str, dict[str, float]]:

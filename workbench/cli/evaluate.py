@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import DeviceOption, JsonOption, RunArgument, ThreadsOption, use_threads
+from workbench.cli.options import (
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    TaskFileOption,
+    ThreadsOption,
+    read_plan,
+    use_threads,
+)
 from workbench.cli.placing import Placement, placed, words_again
 from workbench.errors import WorkbenchError
 
@@ -39,6 +47,18 @@ def evaluate(
     questions: Annotated[
         Path | None, typer.Option(help="Your own questions (JSONL); the result is printed, not kept.")
     ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK,...",
+            help="Ask tasks, e.g. `retrieval,comparison:birth_date.month`; `taught`: those it was trained on.",
+        ),
+    ] = None,
+    task_file: TaskFileOption = None,
+    hints: Annotated[bool, typer.Option("--hints", help="Ask the tasks named with hints, too.")] = False,
+    pairs: Annotated[
+        int | None, typer.Option(min=1, help="Pairs of each half for tasks about two; default: its size.")
+    ] = None,
     examples: Annotated[int, typer.Option(min=0, help="How many wrong answers to print.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Ask even where a result exists.")] = False,
     device: DeviceOption = None,
@@ -51,7 +71,7 @@ def evaluate(
 
     An answer is right when all its tokens up to the full stop are. Results are kept under the run's results
     folder (kind `qa`), of each group too where there are several; one that exists for the same weights is not made
-    twice.
+    twice. With --tasks (kind `tasks`) answers with and without hints stand beside what the hints predict.
     """
     import json
     from dataclasses import asdict, replace
@@ -60,6 +80,8 @@ def evaluate(
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.evaluation import evaluate as evaluate_run
     from workbench.extraction.own_questions import load_own_questions
+    from workbench.extraction.task_evaluation import TaskRequest, evaluate_tasks
+    from workbench.extraction.task_tables import print_tasks
     from workbench.extraction.text_tables import print_evaluation
     from workbench.extraction.wrong_answers import choose_examples
     from workbench.results.storing import to_rows
@@ -67,6 +89,25 @@ def evaluate(
 
     use_threads(threads)
     opened = open_study(run)
+    if tasks is not None or task_file is not None:
+        plan = None
+        if tasks != "taught":
+            plan = read_plan(tasks, task_file, hints=hints, pairs=pairs)
+        elif hints or pairs is not None or task_file is not None:
+            raise WorkbenchError(
+                "`--tasks taught` asks as it was taught; leave out --hints, --pairs and --task-file."
+            )
+        if group is not None or questions is not None or examples:
+            raise WorkbenchError(
+                "--tasks does not go with --group, --questions or --examples; leave them out."
+            )
+        asked = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
+        dataset = evaluate_tasks(opened, asked, device=device)
+        if as_json:
+            typer.echo(json.dumps(to_rows(dataset), ensure_ascii=False))
+        else:
+            print_tasks(dataset)
+        return
     own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     request = EvaluationRequest(
         adapter,

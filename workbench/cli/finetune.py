@@ -11,12 +11,16 @@ from workbench.cli.options import (
     JsonOption,
     QuietOption,
     RunArgument,
+    TaskFileOption,
+    TasksOption,
     ThreadsOption,
     make_console,
+    read_plan,
     use_threads,
 )
 from workbench.cli.placing import Placement, placed, words_again
 from workbench.cli.progress import step_bar
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.extraction.finetunes import Finetune
@@ -67,7 +71,22 @@ def finetune(
     questions: Annotated[
         Path | None, typer.Option(help="Your own questions (JSONL) in place of the run's.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Default: method, group and seed.")] = None,
+    tasks: TasksOption = None,
+    task_file: TaskFileOption = None,
+    hints: Annotated[
+        bool,
+        typer.Option(
+            "--hints",
+            help="Half of the examples state the needed values first; the mark `Hint:` asks for it.",
+        ),
+    ] = False,
+    train_entities: Annotated[
+        int | None, typer.Option(min=1, help="Train on tasks about so many of the train half; default: all.")
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=1, help="Pairs of each half for tasks about two; default: its size.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Default: method, tasks, group and seed.")] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Also write the adapted weights as ordinary checkpoints.")
     ] = False,
@@ -98,7 +117,7 @@ def finetune(
 
     The finetune is kept under the run's `finetunes` folder, its last state and its best. A finished one is not
     made twice, one stopped with Ctrl-C continues by the same command. `workbench evaluate RUN --adapter NAME`
-    asks everybody.
+    asks everybody. With --tasks it is taught those in place of the attributes' questions.
     """
     import json
 
@@ -107,12 +126,23 @@ def finetune(
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
     from workbench.extraction.own_questions import load_own_questions
+    from workbench.extraction.settings import fit_questions_per_step
     from workbench.studies.opening import open_study
     from workbench.training.interruption import Interrupted
 
     use_threads(threads)
     opened = open_study(run)
+    plan = read_plan(tasks, task_file, hints=hints, train_entities=train_entities, pairs=pairs)
+    if plan is not None:
+        if questions is not None or group is not None:
+            raise WorkbenchError(
+                "--tasks asks its own questions of everybody; leave out --questions and --group."
+            )
+        kinds = plan.count_kinds(opened.corpus.schema, opened.corpus.entities)
+        if questions_per_step is None:
+            questions_per_step = fit_questions_per_step(opened.width, kinds)
     given = {
+        "tasks": plan,
         "method": method.value,
         "rank": rank,
         "embedding_rank": embedding_rank,
@@ -195,5 +225,6 @@ def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[objec
         if one.checkpoints:
             steps = ", ".join(str(checkpoint.step) for checkpoint in one.checkpoints)
             typer.echo(f"{one.path} is a run too: checkpoints {steps}")
-    best = made[0].name if not grid else "NAME"
+    tasks = " --tasks taught" if made[0].settings.get("tasks") else ""
+    best = (made[0].name if not grid else "NAME") + tasks
     typer.echo(f"next: workbench evaluate {run.path} --adapter {best}")

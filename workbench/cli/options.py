@@ -10,6 +10,8 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from workbench.tasks.plan import TaskPlan
+
 RecipeArgument = Annotated[
     str, typer.Argument(help="A recipe file (TOML) or a shipped one by name, e.g. `tiny`.")
 ]
@@ -26,6 +28,17 @@ CheckpointsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of tables.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+TasksOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TASK,...",
+        help="Tasks, e.g. `retrieval,classification:birth_date.month%2`; `workbench tasks RUN` lists them.",
+    ),
+]
+TaskFileOption = Annotated[
+    Path | None, typer.Option(help="Tasks of your own: a TOML file with a [[task]] table for each.")
+]
 
 
 def use_threads(threads: int | None) -> None:
@@ -45,6 +58,30 @@ def read_seeds(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in parts):
         raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
     return tuple(int(part) for part in parts)
+
+
+def read_plan(
+    tasks: str | None,
+    task_file: Path | None,
+    *,
+    hints: bool = False,
+    train_entities: int | None = None,
+    pairs: int | None = None,
+) -> "TaskPlan | None":
+    """What the options about tasks ask for; None where they name no task."""
+    from workbench.tasks.plan import TaskPlan
+    from workbench.tasks.specs import load_definitions, split_specs
+
+    definitions = () if task_file is None else tuple(load_definitions(task_file))
+    names = [definition.name for definition in definitions]
+    if tasks is None and not names:
+        if hints or train_entities is not None or pairs is not None:
+            raise WorkbenchError(
+                "--hints, --train-entities and --pairs belong to tasks; name some with --tasks."
+            )
+        return None
+    specs = tuple(names) if tasks is None else tuple(split_specs(tasks, names))
+    return TaskPlan(specs, hints, train_entities, pairs, definitions)
 
 
 def make_console() -> "Console":

@@ -13,7 +13,9 @@ from workbench.cli.options import (
     DeviceOption,
     JsonOption,
     QuietOption,
+    TaskFileOption,
     ThreadsOption,
+    read_plan,
     read_seeds,
     use_threads,
 )
@@ -103,6 +105,14 @@ def probe(
         Path | None,
         typer.Option(help="Of V-probes: your own queries (JSONL: prefix, query, label), about any run."),
     ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK,...",
+            help="Predict the answers of tasks in place of the attributes, e.g. `classification:birth_date.month%2`.",
+        ),
+    ] = None,
+    task_file: TaskFileOption = None,
     figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
@@ -146,6 +156,7 @@ def probe(
         again=again,
         entries_per_entity=entries_per_entity,
         memory=None if memory is None else read_bytes(memory),
+        tasks=read_plan(tasks, task_file),
     )
     opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]

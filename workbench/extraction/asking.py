@@ -20,6 +20,7 @@ from workbench_models import is_bidirectional
 from workbench.errors import WorkbenchError
 from workbench.extraction.generation import TOKENS_PER_BATCH, generate
 from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions
 
@@ -216,6 +217,19 @@ def ask(
         said.append(heard or tuple(token for token in tokens_NM[i].tolist() if token >= 0))
         first_N[i] = first_token_N[i] == answer[0]
     return Answers(kinds, said, first_N)
+
+
+def summarise(answers: Answers, attributes: np.ndarray, schema: Schema) -> dict[str, dict[str, float]]:
+    """`exact` and `first` → attribute (and `mean`, over attributes) → share of right answers."""
+    shares = {}
+    for key, right_N in (("exact", answers.right_N), ("first", answers.first_N)):
+        by_attribute: dict[str, float] = {
+            attribute: float(right_N[attributes == i].mean())
+            for i, attribute in enumerate(schema.keys)
+            if (attributes == i).any()
+        }
+        shares[key] = {"mean": float(np.mean(list(by_attribute.values()))), **by_attribute}
+    return shares
 
 
 def require_context(model: "PreTrainedModel", questions: AskableQuestions, chosen: np.ndarray) -> None:

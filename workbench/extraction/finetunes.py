@@ -2,6 +2,7 @@
 
 runs/<run>/finetunes/<name>/
     finetune.json                      what it is: settings, base, measurements; written last
+    tokenizer/                         where tasks brought words that the run's tokenizer lacks
     adapters/step-00001500.safetensors         method `lora`: the last adapter, and the best where it differs
     checkpoints/step-00001500/                 method `full`, or after merging: ordinary checkpoints
     run.json recipe.toml biographies→ tokenizer→   with checkpoints: the folder is a run like any other
@@ -14,17 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.extraction.lora import Adapter, merge
+from workbench.extraction.lora import Adapter, grow_vocabulary, merge
 from workbench.files import folder_atomically, read_json, sha256_file, write_json
 from workbench.locks import hold
 from workbench.studies.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, save_checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.runs import RUN_FILE
 from workbench.studies.study import Study
+from workbench.tokens.opening import load_tokenizer
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 INFO_FILE = "finetune.json"
 SCHEMA = 1
@@ -74,6 +76,11 @@ class Finetune:
             "files": self.info["sha256"],
             "finetuning": self.settings,
         }
+
+    def tokenizer(self, run: Study) -> "PreTrainedTokenizerFast":
+        """The tokenizer of the run it was made in, or its own where tasks brought new words."""
+        own = self.path / "tokenizer"
+        return load_tokenizer(own) if own.is_dir() else run.tokenizer
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
@@ -151,6 +158,7 @@ def load_finetuned(
     if finetune.settings["method"] == "full":
         return load_model(next(c for c in finetune.checkpoints if c.step == step), device=device)
     model = load_model(checkpoint)
+    grow_vocabulary(model, len(finetune.tokenizer(run)))
     merged: Any = merge(model, load_adapter(finetune, model, step))
     moved: PreTrainedModel = merged.to(device)
     return moved
@@ -165,7 +173,8 @@ def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Ada
         raise WorkbenchError(
             f"The adapter {file} is missing, truncated or altered; finetune again with --again."
         )
-    adapter = Adapter(model, finetune.settings["rank"], finetune.settings["embedding_rank"])
+    settings, words = finetune.settings, int(finetune.info.get("new_words", 0))
+    adapter = Adapter(model, settings["rank"], settings["embedding_rank"], new_words=words)
     adapter.load_tensors(load_file(file))
     return adapter
 
@@ -177,8 +186,11 @@ def save_finetune(
     info: Mapping[str, Any],
     states: "Mapping[int, Mapping[str, torch.Tensor]]",
     model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast | None" = None,
 ) -> Finetune:
-    """Write a finetune, all of it or nothing. `states`: step → adapter tensors, or weights for method `full`."""
+    """Write a finetune, all of it or nothing. `states`: step → adapter tensors, or weights for method `full`;
+    `tokenizer`: its own, where it has words that the run's lacks.
+    """
     from safetensors.torch import save_file
 
     path = finetunes_folder(run) / name
@@ -191,6 +203,8 @@ def save_finetune(
             "base_weights_digest": checkpoint.weights_digest,
             "recipe_digest": run.digest,
         }
+        if tokenizer is not None:
+            tokenizer.save_pretrained(str(partial / "tokenizer"))
         digests = {}
         if info["settings"]["method"] == "lora":
             (partial / "adapters").mkdir()
@@ -202,7 +216,7 @@ def save_finetune(
             _make_run(run, partial)
             for step, weights in states.items():
                 model.load_state_dict(dict(weights))
-                _save_model(run, checkpoint, partial, model, step, name)
+                _save_model(run, checkpoint, partial, model, step, name, tokenizer or run.tokenizer)
         write_json(partial / INFO_FILE, {**content, "sha256": digests})
     return open_finetune(run, path)
 
@@ -218,7 +232,8 @@ def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
             step = finetune.step(which)
             if step not in present:
                 model = load_finetuned(run, finetune, which=which)
-                _save_model(run, base_checkpoint(run, finetune), finetune.path, model, step, finetune.name)
+                base, tokenizer = base_checkpoint(run, finetune), finetune.tokenizer(run)
+                _save_model(run, base, finetune.path, model, step, finetune.name, tokenizer)
                 present.add(step)
         if not (finetune.path / RUN_FILE).is_file():
             _make_run(run, finetune.path)
@@ -226,19 +241,26 @@ def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
 
 
 def _save_model(
-    run: Study, base: Checkpoint, folder: Path, model: "PreTrainedModel", step: int, name: str
+    run: Study,
+    base: Checkpoint,
+    folder: Path,
+    model: "PreTrainedModel",
+    step: int,
+    name: str,
+    tokenizer: "PreTrainedTokenizerFast",
 ) -> None:
     origin = {"run": run.name, "step": base.step, "weights_digest": base.weights_digest, "name": name}
     inherited = {
         key: base.info[key] for key in ("exposures", "recipe_digest", "precision") if key in base.info
     }
     info = {**inherited, "reason": "finetuned", "device": "cpu", "finetuned_from": origin}
-    save_checkpoint(folder / "checkpoints", model, run.tokenizer, step, info)
+    save_checkpoint(folder / "checkpoints", model, tokenizer, step, info)
 
 
 def _make_run(run: Study, folder: Path) -> None:
     """The files that make a folder a run; the texts are the base's own, by a link that moves with both."""
-    for name in ("biographies", "tokenizer"):
-        (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)
+    for name in (run.corpus_folder.name, "tokenizer"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)
     shutil.copyfile(run.path / "recipe.toml", folder / "recipe.toml")
     write_json(folder / RUN_FILE, {**run.status, "state": "finished", "finetuned_from": run.name})

@@ -22,12 +22,12 @@ from workbench_models import is_bidirectional
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import (
     AnswerBook,
-    Answers,
     AskableQuestions,
     ask,
     make_answer_book,
     make_askable,
     require_context,
+    summarise,
 )
 from workbench.extraction.batches import QuestionBatches
 from workbench.extraction.finetunes import (
@@ -36,8 +36,15 @@ from workbench.extraction.finetunes import (
     require_name,
     save_finetune,
 )
-from workbench.extraction.lora import Adapter, attached
+from workbench.extraction.lora import Adapter, attached, grow_vocabulary
 from workbench.extraction.settings import FinetuneSettings
+from workbench.extraction.task_asking import (
+    AskableTasks,
+    ask_tasks,
+    make_askable_tasks,
+    require_speaking,
+    summarise_tasks,
+)
 from workbench.extraction.unfinished import (
     Reached,
     Tensors,
@@ -49,7 +56,6 @@ from workbench.extraction.unfinished import (
     trained_tensors,
     unfinished_folder,
 )
-from workbench.facts.schema import Schema
 from workbench.files import digest_json
 from workbench.locks import hold
 from workbench.seeds import seed_torch
@@ -114,10 +120,14 @@ def _make(
     observer: Observer | None,
 ) -> Finetune:
     """The finetuning itself, by the one process that holds the lock."""
-    asked = make_askable(
-        encode_questions(run.tokenizer, questions or run.corpus.questions, run.corpus.schema),
-        run.corpus.entities,
-    )
+    tasks = None
+    if settings.tasks is not None:
+        tasks = make_askable_tasks(run, settings.tasks, run.tokenizer)
+        asked = tasks.askable
+    else:
+        told = questions or run.corpus.questions
+        encoded = encode_questions(run.tokenizer, told, run.corpus.schema, run.start)
+        asked = make_askable(encoded, run.corpus.entities)
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"
@@ -127,8 +137,14 @@ def _make(
         )
     execution = choose_execution(run.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device)
+    new_words = 0
+    if tasks is not None:
+        require_speaking(model)
+        new_words = grow_vocabulary(model, len(tasks.tokenizer))
     execution.prepare(model)
-    work = _Finetuning(run, model, asked, settings, execution, observer, unfinished_folder(path), making)
+    work = _Finetuning(
+        run, model, asked, settings, execution, observer, unfinished_folder(path), making, tasks, new_words
+    )
     reached, last = work.run_to_end()
     info = {
         "settings": settings.as_dict(),
@@ -139,10 +155,11 @@ def _make(
         "seconds": round(reached.seconds, 1),
         "device": execution.device,
         "precision": execution.precision,
+        "new_words": new_words,
     }
-    made = save_finetune(
-        run, checkpoint, path.name, info, {reached.best_step: reached.best, settings.steps: last}, model
-    )
+    states = {reached.best_step: reached.best, settings.steps: last}
+    tokenizer = tasks.tokenizer if tasks is not None and new_words else None
+    made = save_finetune(run, checkpoint, path.name, info, states, model, tokenizer)
     drop_unfinished(unfinished_folder(path))
     return made
 
@@ -151,19 +168,6 @@ def cosine(settings: FinetuneSettings, step: int) -> float:
     """The learning rate of a step (from 0): a cosine from lr to a tenth of it, without warm-up."""
     share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
     return settings.lr * (FINAL_LR + (1 - FINAL_LR) * share)
-
-
-def summarise(answers: Answers, attributes: np.ndarray, schema: Schema) -> dict[str, dict[str, float]]:
-    """`exact` and `first` → attribute (and `mean`, over attributes) → share of right answers."""
-    shares = {}
-    for key, right_N in (("exact", answers.right_N), ("first", answers.first_N)):
-        by_attribute: dict[str, float] = {
-            attribute: float(right_N[attributes == i].mean())
-            for i, attribute in enumerate(schema.keys)
-            if (attributes == i).any()
-        }
-        shares[key] = {"mean": float(np.mean(list(by_attribute.values()))), **by_attribute}
-    return shares
 
 
 @dataclass
@@ -178,12 +182,15 @@ class _Finetuning:
     observer: Observer | None
     folder: Path
     making: dict[str, Any]
+    tasks: AskableTasks | None = None
+    new_words: int = 0
 
     def run_to_end(self) -> tuple[Reached, Tensors]:
         """What was reached, and the last state."""
         settings, tokenizer = self.settings, self.run.tokenizer
         self.mask_id = tokenizer.mask_token_id if is_bidirectional(self.model.config) else None
-        self.book: AnswerBook = make_answer_book(self.asked, tokenizer.eos_token_id)
+        if self.tasks is None:
+            self.book: AnswerBook = make_answer_book(self.asked, tokenizer.eos_token_id)
         chosen = self.asked.choose(train=True, group=settings.group)
         require_context(self.model, self.asked, chosen)
         batches = QuestionBatches(
@@ -200,7 +207,9 @@ class _Finetuning:
         updating: AbstractContextManager[None] = nullcontext()
         if settings.method == "lora":
             self.model.requires_grad_(False)
-            trained = adapter = Adapter(self.model, settings.rank, settings.embedding_rank, settings.seed)
+            trained = adapter = Adapter(
+                self.model, settings.rank, settings.embedding_rank, settings.seed, self.new_words
+            )
             adapter.to(self.execution.device)
             updating = attached(self.model, adapter)
         with updating, signals_as_flag() as stop:
@@ -263,16 +272,21 @@ class _Finetuning:
                 seed=self.run.seed,
             )
             if len(chosen):
-                answers = ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id)
-                row[split] = summarise(
-                    answers, self.asked.encoded.attribute[chosen], self.asked.encoded.schema
-                )
+                row[split] = self._ask(chosen)
         reached.measurements.append(row)
         half = row.get("test") or row["train"]
         score = (half["exact"]["mean"], half["first"]["mean"])
         if score > reached.best_score:
             reached.best_score, reached.best_step = score, reached.step
             reached.best = trained_tensors(trained)
+
+    def _ask(self, chosen: np.ndarray) -> dict[str, dict[str, float]]:
+        kind_N = self.asked.encoded.attribute[chosen]
+        if self.tasks is not None:
+            return summarise_tasks(ask_tasks(self.model, self.tasks, chosen), self.tasks.kinds, kind_N)
+        return summarise(
+            ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id), kind_N, self.run.schema
+        )
 
 
 def _describe(

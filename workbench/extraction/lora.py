@@ -92,23 +92,55 @@ class EmbeddingUpdate(nn.Module):
         return functional.embedding(ids_BT, self.tokens_VR) @ self.directions_RD
 
 
+class NewWords(nn.Module):
+    """The rows of words that were put behind the model's vocabulary (see `grow_vocabulary`), all of them trained: how
+    they are read, and how they are said. Both are changes of the rows that the model was grown by, zero at first.
+    """
+
+    def __init__(self, vocabulary: int, number: int, width: int) -> None:
+        super().__init__()
+        self.first = vocabulary - number
+        self.read_ND = nn.Parameter(torch.zeros(number, width))
+        self.said_ND = nn.Parameter(torch.zeros(number, width))
+
+    def forward(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """What reading these tokens adds to their embedding."""
+        own_BT = ids_BT - self.first
+        return functional.embedding(own_BT.clamp(min=0), self.read_ND) * (own_BT >= 0)[..., None]
+
+    def say(self, module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        """A forward hook of the output layer: the logits of the new words, changed."""
+        return torch.cat(
+            [output[..., : self.first], output[..., self.first :] + inputs[0] @ self.said_ND.T], -1
+        )
+
+
 class Adapter(nn.Module):
     """All updates of one model. Rank 0 leaves the projections, or the embedding, as they are.
 
+    new_words: how many of the vocabulary's last rows the model was grown by; they are trained whole.
     The start is a function of the seed. Raises WorkbenchError where a rank is larger than its matrix, or both
     are 0, and ModelError for an architecture outside the table of sites.
     """
 
-    def __init__(self, model: "PreTrainedModel", rank: int, embedding_rank: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        rank: int,
+        embedding_rank: int,
+        seed: int = 0,
+        new_words: int = 0,
+    ) -> None:
         super().__init__()
         if not (rank or embedding_rank):
             raise WorkbenchError("An adapter of rank 0 and embedding rank 0 has nothing to train; raise one.")
         generator = torch.Generator().manual_seed(seed)
         self.rank, self.embedding_rank = rank, embedding_rank
         self.embedding = None
+        weight: Any = model.get_input_embeddings().weight
         if embedding_rank:
-            weight: Any = model.get_input_embeddings().weight
             self.embedding = EmbeddingUpdate(weight.shape[0], weight.shape[1], embedding_rank, generator)
+        self.words = NewWords(weight.shape[0], new_words, weight.shape[1]) if new_words else None
         self.blocks = nn.ModuleList()
         for block in range(model.config.num_hidden_layers if rank else 0):
             self.blocks.append(nn.ModuleList(_block_updates(model, block, rank, generator)))
@@ -140,6 +172,9 @@ class Adapter(nn.Module):
         if self.embedding is not None:
             yield "embedding.tokens", self.embedding.tokens_VR
             yield "embedding.directions", self.embedding.directions_RD
+        if self.words is not None:
+            yield "words.read", self.words.read_ND
+            yield "words.said", self.words.said_ND
         for number, block in enumerate(self.blocks):
             for update in block:  # type: ignore[attr-defined]
                 for part, low_rank in update.parts.items():
@@ -155,10 +190,12 @@ def attached(model: "PreTrainedModel", adapter: Adapter) -> Iterator[None]:
         for update in adapter.projections:
             module = model.base_model.get_submodule(update.path)
             handles.append(module.register_forward_hook(partial(_add, update)))
+        embedding: Any = model.get_input_embeddings()
         if adapter.embedding is not None:
-            handles.append(
-                model.get_input_embeddings().register_forward_hook(partial(_add, adapter.embedding))
-            )
+            handles.append(embedding.register_forward_hook(partial(_add, adapter.embedding)))
+        if adapter.words is not None:
+            handles.append(embedding.register_forward_hook(partial(_add, adapter.words)))
+            handles.append(model.get_output_embeddings().register_forward_hook(adapter.words.say))
         yield
     finally:
         for handle in handles:
@@ -177,14 +214,36 @@ def merge(model: "PreTrainedModel", adapter: Adapter) -> "PreTrainedModel":
         up_OX, down_XD = update.factors()
         change_OD = up_OX @ down_XD
         module.weight += change_OD if isinstance(module, nn.Linear) else change_OD.T
+    output: Any = model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    if (adapter.embedding or adapter.words) and output.weight is embedding.weight:
+        output.weight = nn.Parameter(output.weight.detach().clone())
+        model.config.tie_word_embeddings = False
     if adapter.embedding is not None:
-        output: Any = model.get_output_embeddings()
-        embedding: Any = model.get_input_embeddings()
-        if output.weight is embedding.weight:
-            output.weight = nn.Parameter(output.weight.detach().clone())
-            model.config.tie_word_embeddings = False
         embedding.weight += adapter.embedding.tokens_VR @ adapter.embedding.directions_RD
+    if adapter.words is not None:
+        embedding.weight[adapter.words.first :] += adapter.words.read_ND
+        output.weight[adapter.words.first :] += adapter.words.said_ND
     return model
+
+
+@torch.no_grad()
+def grow_vocabulary(model: "PreTrainedModel", size: int) -> int:
+    """Give the model rows for a vocabulary of `size` tokens, in place; returns how many are new.
+
+    A new row is the mean of the old ones and noise a tenth as wide, the same every time; other rows stay as they are.
+    """
+    weight: Any = model.get_input_embeddings().weight
+    old = int(weight.shape[0])
+    if size <= old:
+        return 0
+    model.resize_token_embeddings(size, mean_resizing=False)
+    generator = torch.Generator().manual_seed(0)
+    noise_ND = torch.randn(size - old, int(weight.shape[1]), generator=generator)
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        rows: Any = layer.weight
+        rows[old:] = rows[:old].mean(0) + 0.1 * rows[:old].std() * noise_ND.to(rows)
+    return size - old
 
 
 def _add(update: nn.Module, module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:

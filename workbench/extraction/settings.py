@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.batches import Loss
+from workbench.tasks.plan import TaskPlan
 
 Method = Literal["lora", "full"]
 NARROW = 256  # up to this width a model takes, and needs, larger rates: measured in docs/extraction.md
@@ -24,7 +25,7 @@ class FinetuneSettings:
     into attention. embedding_rank: of the input embedding's; it decides how far names can be re-read. lr: peak,
     falling on a cosine to a tenth, without warm-up. loss: on the `answer` with its full stop, or on `all` tokens,
     which also teaches the questions' wording. evaluate_every: steps between measurements on `entities_measured`
-    entities of each half; the best of them is kept beside the last.
+    entities of each half; the best of them is kept beside the last. tasks: what is asked in place of the attributes.
     """
 
     method: Method = "lora"
@@ -39,6 +40,7 @@ class FinetuneSettings:
     group: str | None = None
     evaluate_every: int = 1000
     entities_measured: int = 100
+    tasks: TaskPlan | None = None
 
     def __post_init__(self) -> None:
         for key, known in (("method", get_args(Method)), ("loss", get_args(Loss))):
@@ -57,14 +59,30 @@ class FinetuneSettings:
         """What it is called where the user gives no name: method, group and seed."""
         parts = [
             self.method,
+            *(_name_plan(self.tasks) if self.tasks else []),
             *([self.group] if self.group else []),
             *([f"seed{self.seed}"] if self.seed else []),
         ]
         return "-".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
-        return asdict(self)
+        """Plain values, for a file; `tasks` only where there are any."""
+        values = {key: value for key, value in asdict(self).items() if key != "tasks"}
+        return values if self.tasks is None else {**values, "tasks": self.tasks.as_dict()}
+
+
+def _name_plan(plan: TaskPlan) -> list[str]:
+    return [
+        "tasks",
+        *(["hints"] if plan.hints else []),
+        *([f"n{plan.train_entities}"] if plan.train_entities is not None else []),
+    ]
+
+
+def fit_questions_per_step(width: int, kinds: int) -> int:
+    """The default number of questions a step, as near as equally many of each of so many kinds come to it."""
+    usual = 96 if width <= NARROW else FinetuneSettings().questions_per_step
+    return max(1, round(usual / kinds)) * kinds
 
 
 def choose_settings(width: int, **given: Any) -> FinetuneSettings:

@@ -21,9 +21,11 @@ from workbench.recipes.recipe import ProbingRecipe
 from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
+from workbench.tasks.plan import TaskPlan
+from workbench.tasks.specs import make_tasks
 from workbench.tokens.encoding import EncodedEntries, encode_entries
 from workbench.tokens.positions import find_places
-from workbench.tokens.targets import Target, distinct_targets, make_targets
+from workbench.tokens.targets import Target, distinct_targets, make_targets, make_task_targets
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,29 @@ class PProbeData:
         return np.sort(make_rng(seed, "train sample").permutation(self.train)[: len(self.test)])
 
 
+def choose_targets(run: Study, tasks: TaskPlan | None) -> list[Target]:
+    """The schema's targets, or the answers of tasks."""
+    entities, schema = run.corpus.entities, run.corpus.schema
+    if tasks is None:
+        return make_targets(entities, schema, run.tokenizer)
+    return make_task_targets(make_tasks(tasks.specs, schema, entities, tasks.definitions), entities)
+
+
 def make_p_probe_data(
-    run: Study, group: str | None = None, entries_per_entity: int | None = None
+    run: Study,
+    group: str | None = None,
+    entries_per_entity: int | None = None,
+    tasks: TaskPlan | None = None,
 ) -> PProbeData:
     """Encode the entries of a run that position probes read: all of the train entities', one of each test entity.
 
     group: only the entities of this group. entries_per_entity: at most so many of each train entity, drawn at
-    random; fewer cost less time and memory, and a probe sees each entity in fewer of its texts.
+    random; fewer cost less time and memory, and a probe sees each entity in fewer of its texts. tasks: predict
+    their answers in place of the schema's targets.
     """
     entities, everything = run.corpus.entities, run.corpus.entries
     owner_N = np.array([entry.entity for entry in everything], np.int32)
-    targets = make_targets(entities, run.corpus.schema, run.tokenizer)
+    targets = choose_targets(run, tasks)
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")
     train = np.flatnonzero((in_train & chosen)[owner_N])

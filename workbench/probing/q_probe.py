@@ -14,12 +14,13 @@ import xarray as xr
 from workbench.facts.entities import split_mask
 from workbench.probing.embedding_probe import ProbeSettings, Readings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
-from workbench.probing.p_probe import p_probe_settings
+from workbench.probing.p_probe import choose_targets, p_probe_settings
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
+from workbench.tasks.plan import TaskPlan
 from workbench.tokens.encoding import EncodedTexts, encode_names
-from workbench.tokens.targets import Target, distinct_targets, make_targets
+from workbench.tokens.targets import Target, distinct_targets
 
 Q_RANK = 16
 NAMES_PER_ENTRY = 4  # the paper's batches: 200 names against 50 entries
@@ -64,10 +65,12 @@ class QProbeData:
         return self.train
 
 
-def make_q_probe_data(run: Study, group: str | None = None) -> QProbeData:
-    """Encode the full names of a run; `group` keeps the entities of one group only."""
+def make_q_probe_data(run: Study, group: str | None = None, tasks: TaskPlan | None = None) -> QProbeData:
+    """Encode the full names of a run; `group` keeps the entities of one group only. tasks: predict their answers in
+    place of the schema's targets.
+    """
     entities = run.corpus.entities
-    targets = make_targets(entities, run.corpus.schema, run.tokenizer)
+    targets = choose_targets(run, tasks)
     names = encode_names(run.tokenizer, [entity.name for entity in entities], run.start)
     chosen = np.array([group is None or entity.group == group for entity in entities])
     in_train = split_mask(entities, "train")

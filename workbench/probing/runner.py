@@ -18,6 +18,7 @@ from workbench.results.storing import find_result, load_result, load_results, re
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.steps import select_checkpoints
 from workbench.studies.study import Study
+from workbench.tasks.plan import TaskPlan
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +39,7 @@ class ProbeRequest:
     `package.module:factory`. rank and steps belong to the first, layers and learning_curve to the second.
     seeds: of the probe; several make a result with the dimension `seed`. entries_per_entity: how many entries of each
     train entity a P-probe reads (None: all). memory: bytes that probes on activations may take (None: half of what
-    is free).
+    is free). tasks: predict their answers in place of the schema's targets.
     """
 
     kind: str = "p"
@@ -52,6 +53,7 @@ class ProbeRequest:
     again: bool = False
     entries_per_entity: int | None = None
     memory: int | None = None
+    tasks: TaskPlan | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "seen" and self.family != EMBEDDING:
@@ -98,6 +100,7 @@ class ProbeRequest:
         parts += [f"steps{self.steps}"] if self.steps is not None else []
         parts += [f"entries{self.entries_per_entity}"] if self.entries_per_entity is not None else []
         parts += [f"layers-{'-'.join(self.layers)}"] if self.layers is not None else []
+        parts += [f"tasks-{self.tasks.short_name}"] if self.tasks is not None else []
         if self.seeds != (0,):
             parts.append(f"seed{'s' if len(self.seeds) > 1 else ''}{'-'.join(map(str, self.seeds))}")
         return "+".join(parts)
@@ -218,8 +221,9 @@ class _Prober:
     @cached_property
     def data(self) -> PProbeData | QProbeData:
         if self.request.kind == "q":
-            return make_q_probe_data(self.run, self.request.group)
-        return make_p_probe_data(self.run, self.request.group, self.request.entries_per_entity)
+            return make_q_probe_data(self.run, self.request.group, self.request.tasks)
+        request = self.request
+        return make_p_probe_data(self.run, request.group, request.entries_per_entity, request.tasks)
 
     @cached_property
     def task(self) -> "CachedProbeTask":

@@ -13,6 +13,7 @@ from workbench_models import ModelShape, load_preset
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
+from workbench.tasks.sections import TasksRecipe
 from workbench.text_files import read_text
 from workbench.worlds.arithmetic.sections import ArithmeticRecipe
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
@@ -104,9 +105,7 @@ class ProbingRecipe(Section):
     lr: float = Field(1e-3, gt=0)
     lr_embedding: float | None = Field(None, gt=0, description="rate of the low-rank factors; default: lr")
     weight_decay: float = Field(0.3, ge=0)
-    dropout: bool = Field(
-        True, description="the frozen network's own dropout stays on while the probe trains"
-    )
+    dropout: bool = Field(True, description="the frozen network keeps its own dropout meanwhile")
 
 
 # The sections that belong to one world alone.
@@ -133,6 +132,7 @@ class Recipe(Section):
     model: ModelRecipe = ModelRecipe()  # type: ignore[call-arg]
     training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
     probing: ProbingRecipe = ProbingRecipe()  # type: ignore[call-arg]
+    tasks: TasksRecipe | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -21,7 +21,7 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import answers, pictures, words
+from workbench.report import answers, pictures, tasks, words
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
 
@@ -46,6 +46,7 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         pictures.from_the_name(probed),
         pictures.more_probes(parts),
         answers.answers(parts),
+        tasks.tasks(parts),
         words.next_steps(parts),
         words.recipes(parts),
     )

@@ -24,7 +24,8 @@ class RunParts:
     """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
     answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
     over the number of entities. None, or nothing, where not made yet. group: whose p and q these are, None for
-    everybody; groups: the same run's, of each group that has been probed by itself.
+    everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
+    tasks.
     """
 
     run: Study
@@ -38,6 +39,7 @@ class RunParts:
     curve: xr.Dataset | None = None
     group: str | None = None
     groups: "tuple[RunParts, ...]" = ()
+    tasks: tuple[xr.Dataset, ...] = ()
 
     @property
     def name(self) -> str:
@@ -112,6 +114,12 @@ def read_parts(folder: Path) -> RunParts:
         curve,
         None,
         tuple(groups),
+        tuple(
+            loaded
+            for found in results
+            if found.kind == "tasks"
+            and (loaded := _load(run, "tasks", found.family, results, problems)) is not None
+        ),
     )
 
 

@@ -51,17 +51,19 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Texts(Sequence[str]):
-    """The texts of entries, then of questions, each written when it is asked for."""
+    """The texts of entries, then of questions, each written when it is asked for; then further ones."""
 
     entries: Sequence[Entry]
     questions: Sequence[Question]
+    further: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.questions)
+        return len(self.entries) + len(self.questions) + len(self.further)
 
     def __iter__(self) -> Iterator[str]:
         yield from (entry.text for entry in self.entries)
         yield from (question.text for question in self.questions)
+        yield from self.further
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -71,8 +73,11 @@ class Texts(Sequence[str]):
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
         row = range(len(self))[index]
-        n_entries = len(self.entries)
-        return self.entries[row].text if row < n_entries else self.questions[row - n_entries].text
+        if row < len(self.entries):
+            return self.entries[row].text
+        row -= len(self.entries)
+        n_questions = len(self.questions)
+        return self.questions[row].text if row < n_questions else self.further[row - n_questions]
 
 
 def make_corpus(recipe: Recipe) -> Corpus:
@@ -88,6 +93,13 @@ def corpus_of(world: World) -> Corpus:
     """The corpus of a world."""
     entities = list(world.entities)
     return Corpus(world.schema, entities, WorldEntries(world), make_questions(entities, world.schema))
+
+
+def make_task_texts(recipe: Recipe, corpus: Corpus) -> list[str]:
+    """The questions of the tasks that a recipe declares, with their answers; none where it declares none."""
+    if recipe.tasks is None:
+        return []
+    return recipe.tasks.plan.make_texts(corpus.schema, corpus.entities, recipe.seed)
 
 
 def make_world(recipe: Recipe) -> World:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,12 @@ from workbench.studies.corpus import (
     load_corpus,
     load_schema,
     make_corpus,
+    make_task_texts,
     resolve_recipe,
     save_corpus_recipe,
 )
 from workbench.studies.study import Study
+from workbench.tasks.plan import TaskPlan
 from workbench.tokens.positions import POSITIONS
 from workbench.tokens.spans import Start
 from workbench.worlds.arithmetic.wording import list_words
@@ -139,6 +141,10 @@ class Run(Study):
         return self.recipe.training.qa_ratio if self.recipe.training.objective == "mixed" else 0.0
 
     @property
+    def tasks(self) -> TaskPlan | None:
+        return None if self.recipe.tasks is None else self.recipe.tasks.plan
+
+    @property
     def n_entities(self) -> int:
         return sum(group.people for group in self.recipe.groups)
 
@@ -222,7 +228,7 @@ def _fill(recipe: Recipe, folder: Path) -> None:
     if recipe.arithmetic is None:
         corpus = make_corpus(recipe)
         recipe = resolve_recipe(recipe, corpus)
-        texts = corpus.texts
+        texts = replace(corpus.texts, further=make_task_texts(recipe, corpus))
     else:  # problems are made as they are read: only their words are kept
         texts = [" ".join(list_words(recipe.arithmetic.problems))]
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:

@@ -15,6 +15,7 @@ from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.corpus import Corpus
 from workbench.studies.steps import select_checkpoints
+from workbench.tasks.plan import TaskPlan
 from workbench.tokens.spans import Start
 
 if TYPE_CHECKING:
@@ -138,6 +139,11 @@ class Study(ABC):
     @abstractmethod
     def status(self) -> dict[str, Any]:
         """What its folder says of its making; `state` among it."""
+
+    @property
+    def tasks(self) -> TaskPlan | None:
+        """The tasks that its models have learned the words of, or were trained on, already."""
+        return None
 
     @abstractmethod
     def to_toml(self) -> str:

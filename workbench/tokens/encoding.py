@@ -102,7 +102,9 @@ def encode_entries(
     value_end = value_start.copy()
     name_start, name_end = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
     pieces: list[np.ndarray] = []
-    for i, (ids, starts, ends) in enumerate(_encode(tokenizer, (entry.text for entry in entries), start)):
+    for i, (ids, starts, ends) in enumerate(
+        encode_spans(tokenizer, (entry.text for entry in entries), start)
+    ):
         entry = entries[i]
         pieces.append(ids)
         for attribute, span in entry.values.items():
@@ -124,7 +126,7 @@ def encode_questions(
     pieces: list[np.ndarray] = []
     spans = np.empty((len(questions), 2), np.int32)
     for i, (ids, starts, ends) in enumerate(
-        _encode(tokenizer, (question.text for question in questions), start)
+        encode_spans(tokenizer, (question.text for question in questions), start)
     ):
         first, last = find_tokens(questions[i].answer_span, starts, ends, questions[i].text)
         spans[i] = first + before, last + before + 1
@@ -142,7 +144,7 @@ def encode_names(
     Where texts do not start with end-of-text none follows the name either: its own last token is the last.
     """
     end = np.array([tokenizer.eos_token_id] if start == "eos" else [], np.int32)
-    pieces = [np.concatenate([ids, end]) for ids, _, _ in _encode(tokenizer, names, start)]
+    pieces = [np.concatenate([ids, end]) for ids, _, _ in encode_spans(tokenizer, names, start)]
     return EncodedTexts(*_join(pieces), np.arange(len(names), dtype=np.int32))
 
 
@@ -175,12 +177,12 @@ def check_values_tokenize_alike(
 def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
     """The ids of a value as an answer, that is after `Answer: `."""
     text = f"Answer: {value}".removesuffix(".") + "."
-    ((ids, starts, ends),) = _encode(tokenizer, [text], "none")
+    ((ids, starts, ends),) = encode_spans(tokenizer, [text], "none")
     first, last = find_tokens((8, 8 + len(value)), starts, ends, text)
     return tuple(ids[first : last + 1].tolist())
 
 
-def _encode(
+def encode_spans(
     tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], start: Start = "eos"
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per text: ids with what starts it [T + 1], and the tokens' character starts and ends [T]."""

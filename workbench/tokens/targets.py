@@ -13,6 +13,8 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Attribute, Schema
+from workbench.tasks.families import Classification, Retrieval
+from workbench.tasks.task import Task
 from workbench.tokens.encoding import answer_ids
 
 if TYPE_CHECKING:
@@ -76,6 +78,33 @@ def make_targets(
                     f"The target {targets[-1].name} has the single class {classes[0]!r}, which every probe predicts; "
                     f"give the attribute at least two values (people.pool_sizes)."
                 )
+    return targets
+
+
+def make_task_targets(tasks: Sequence[Task], entities: Sequence[Entity]) -> list[Target]:
+    """Targets derived from facts: the answers of tasks about one value of one entity, such as a month's parity.
+
+    A target is of the attribute that it is derived from, so a P-probe asks for it where that has not been said.
+    Raises WorkbenchError for other tasks, and for one whose answers are all the same.
+    """
+    targets = []
+    for task in tasks:
+        if not isinstance(task, Retrieval | Classification):
+            raise WorkbenchError(
+                f"The task {task.name!r} cannot be a probe's target; expected a retrieval or a classification, whose "
+                "answer follows from one value of one entity."
+            )
+        key = task.source.attribute.key
+        spec = task.name.partition(":")[2] or task.name  # a task of the user's own is its name
+        form = "whole" if spec == key else spec.removeprefix(f"{key}.").replace("/", "_")
+        asked = [task.ask(entity) for entity in entities]
+        classes = tuple(sorted({one.answer for one in asked if one is not None}))
+        if len(classes) < 2:
+            raise WorkbenchError(
+                f"The task {task.name!r} has the single answer {classes[0]!r}, which every probe predicts."
+            )
+        labels_N = np.array([-1 if one is None else classes.index(one.answer) for one in asked])
+        targets.append(Target(key, form, labels_N, classes))
     return targets
 
 

@@ -29,12 +29,12 @@ def make_tokenizer(recipe: TokensRecipe, texts: Sequence[str]) -> "PreTrainedTok
     """Make the recipe's tokenizer for a corpus; `texts` is everything the model will ever read."""
     match recipe.tokenizer:
         case "word":
-            return _wrap(train_word_tokenizer(texts))
+            return wrap_tokenizer(train_word_tokenizer(texts))
         case "bpe":
             tokenizer = train_bpe_tokenizer(texts, recipe.vocabulary_size)
         case "gpt2":
             tokenizer = _load_gpt2(recipe.source)
-    return _wrap(restrict_bpe(tokenizer, texts) if recipe.restrict else tokenizer)
+    return wrap_tokenizer(restrict_bpe(tokenizer, texts) if recipe.restrict else tokenizer)
 
 
 def train_word_tokenizer(texts: Iterable[str]) -> Tokenizer:
@@ -131,7 +131,8 @@ def _load_gpt2(source: str) -> Tokenizer:
     return tokenizer
 
 
-def _wrap(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
+def wrap_tokenizer(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
+    """A Hugging Face tokenizer with this project's special tokens."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(

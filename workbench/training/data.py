@@ -17,6 +17,7 @@ from workbench.tokens.encoding import (
     encode_questions,
 )
 from workbench.tokens.packing import MixedStream, RowSource, RowStream, row_width
+from workbench.tokens.task_texts import encode_tasks
 from workbench.training.evaluation import (
     Statements,
     answer_statements,
@@ -113,16 +114,37 @@ def encode_run(run: Run) -> TrainingData:
         entries, purpose="biographies", row_length=fill, rows_per_step=recipe.training.rows_per_step, **ids
     )
     if recipe.training.objective == "mixed":
-        asked = select_questions(questions, corpus.entities)
+        asked = select_questions(questions, _in_train(questions, corpus.entities))
+        if recipe.tasks is not None:
+            made = recipe.tasks.plan.make_questions(corpus.schema, corpus.entities, recipe.seed)
+            trained = [question for question in made if question.split == "train"]
+            asked = join_questions(asked, encode_tasks(tokenizer, trained, corpus.schema).encoded)
         width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
         stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
     return TrainingData(recipe, entries, questions, corpus.entities, stream, recipe.seed)
 
 
-def select_questions(questions: EncodedQuestions, entities: list[Entity]) -> EncodedQuestions:
-    """The questions about train entities: the only ones any training ever sees."""
-    keep = np.array([entities[entity].split == "train" for entity in questions.entities], bool)
+def _in_train(questions: EncodedQuestions, entities: list[Entity]) -> np.ndarray:
+    return np.array([entities[entity].split == "train" for entity in questions.entities], bool)
+
+
+def join_questions(first: EncodedQuestions, second: EncodedQuestions) -> EncodedQuestions:
+    """Questions behind one another; the second ones' `attribute` numbers go on from the first ones'."""
+    kinds = int(first.attribute.max(initial=-1)) + 1
+    return EncodedQuestions(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        np.concatenate([first.entities, second.entities]),
+        np.concatenate([first.answer_start, second.answer_start]),
+        np.concatenate([first.answer_end, second.answer_end]),
+        first.schema,
+        np.concatenate([first.attribute, second.attribute + kinds]),
+    )
+
+
+def select_questions(questions: EncodedQuestions, keep: np.ndarray) -> EncodedQuestions:
+    """Some of the questions (bool [N]): those about train entities are the only ones any training ever sees."""
     lengths = questions.lengths[keep]
     offsets = np.r_[0, np.cumsum(lengths)]
     ids = questions.ids[np.repeat(keep, questions.lengths)]

@@ -56,6 +56,7 @@ KINDS = {
     "seen": "Sets",
     "attention": "Attention",
     "qa": "Answers",
+    "tasks": "Tasks",
     "entity": "Entity",
 }
 STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}

@@ -1,0 +1,202 @@
+"""Tasks as tables: what is asked, what was answered, and several finetunes side by side."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.extraction.answer_table import name_augmentation
+from workbench.extraction.task_evaluation import KIND, commonest_share
+from workbench.facts.entities import Entity
+from workbench.facts.schema import Schema
+from workbench.results.storing import list_results, load_results
+from workbench.studies.study import Study, name_apart
+from workbench.tasks.plan import TaskPlan
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EMPTY = "·"
+TEST_COLUMNS = {
+    "direct": "no hints",
+    "direct_after_hints": "without hint",
+    "with_hint": "with hint",
+    "predicted": "predicted",
+    "hint_accuracy": "hint right",
+}
+
+
+def describe_tasks(
+    plan: TaskPlan | None, bare: Sequence[str], schema: Schema, entities: Sequence[Entity], seed: int
+) -> list[dict[str, Any]]:
+    """A row for each task (and mode): its name, a test entity's question and completion, answers, chance, n.
+
+    Without a plan every family of `bare` that these facts allow.
+    """
+    plans = [TaskPlan((spec,)) for spec in bare] if plan is None else [plan]
+    rows: list[dict[str, Any]] = []
+    for one in plans:
+        try:
+            questions = one.make_questions(schema, entities, seed)
+        except WorkbenchError:
+            if plan is not None:
+                raise
+            continue  # a family that these facts do not allow
+        for kind in dict.fromkeys((question.task, question.mode) for question in questions):
+            alike = [q for q in questions if (q.task, q.mode) == kind and q.split == "test"]
+            alike = alike or [q for q in questions if (q.task, q.mode) == kind]
+            answers = [question.asked.answer for question in alike]
+            rows.append(
+                {
+                    "task": kind[0],
+                    "mode": kind[1],
+                    "prompt": alike[0].prompt,
+                    "completion": alike[0].completion,
+                    "answers": len(Counter(answers)),
+                    "chance": commonest_share(answers),
+                    "n": len(alike),
+                }
+            )
+    return rows
+
+
+def make_example_table(rows: Sequence[dict[str, Any]]) -> "Table":
+    """`describe_tasks` as a table."""
+    table = _table("tasks")
+    for heading in ("task", "asked", "to be said", "answers", "chance"):
+        table.add_column(heading, justify="right" if heading in ("answers", "chance") else "left")
+    for row in rows:
+        table.add_row(
+            row["task"], row["prompt"], row["completion"], f"{row['answers']:,}", _percent(row["chance"])
+        )
+    table.caption = "chance: % of test entities' questions that the commonest answer answers"
+    table.caption_justify = "left"
+    return table
+
+
+def print_tasks(dataset: xr.Dataset) -> None:
+    """Print one evaluation of tasks: test entities and train entities, with and without hints."""
+    from rich.console import Console
+
+    settings = json.loads(dataset.attrs["settings"])
+    plan, who = settings["plan"], settings.get("finetune", "the checkpoint itself")
+    table = _table(f"{dataset.attrs['run']} · tasks · {who}")
+    with_hints = bool(plan["hints"])
+    headings = ["task", "n", "chance", "test", "95 %", "train"]
+    headings += ["with hint", "predicted", "hint right"] if with_hints else []
+    _add_columns(table, headings, left=1)
+    for task in dataset["task"].values.tolist():
+        test, train = (dataset.sel(split=split, task=task) for split in ("test", "train"))
+        direct, hint = test.sel(mode="direct"), test.sel(mode="hint")
+        cells = [f"{int(direct['n']):,}", *(_percent(direct[key]) for key in ("chance", "accuracy"))]
+        cells += [f"{_percent(direct['ci_low'])}–{_percent(direct['ci_high'])}"]
+        cells += [_percent(train["accuracy"].sel(mode="direct"))]
+        if with_hints:
+            cells += [_percent(hint[key]) for key in ("accuracy", "predicted", "hint_accuracy")]
+        table.add_row(task, *cells)
+    about = "% of answers right" + (" when asked directly" if with_hints else "")
+    table.caption = f"{about}; chance: the commonest answer" + (
+        "; predicted: hint right + (1 − hint right) × chance" if with_hints else ""
+    )
+    table.caption_justify = "left"
+    Console().print(table)
+
+
+def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame:
+    """Every evaluation of tasks in these runs, the newest checkpoint's: the rows of `read_task_rows`.
+
+    Raises WorkbenchError for a run without any.
+    """
+    rows: list[dict[str, Any]] = []
+    for run, name in zip(runs, name_apart(runs), strict=True):
+        found = [result for result in list_results(run.path) if result.kind == KIND]
+        if not found:
+            raise WorkbenchError(
+                f"{run.path} has no answers to tasks; make them with `workbench finetune {run.path} --tasks …` and "
+                f"`workbench evaluate {run.path} --adapter NAME --tasks taught`."
+            )
+        for result in found:
+            family, _, variant = result.family.partition("+")
+            dataset = load_results(run.path, KIND, family, variant).isel(checkpoint=-1)
+            rows += read_task_rows(dataset, name, name_augmentation(run), split=split)
+    return pd.DataFrame(rows)
+
+
+def read_task_rows(
+    dataset: xr.Dataset, run: str, augmentation: str, *, split: str = "test"
+) -> list[dict[str, Any]]:
+    """One evaluation as rows, one a task, for tables and figures.
+
+    run, augmentation, finetune (`none`: no finetune), hints (whether it was taught with them), train_entities (how many
+    of the train half it was taught about), task, chance, n, direct, ci_low, ci_high, with_hint, predicted,
+    hint_accuracy; shares 0–1, NaN where not asked.
+    """
+    settings = json.loads(dataset.attrs["settings"])
+    taught = settings.get("finetuning", {}).get("tasks") or settings["plan"]
+    rows = []
+    for task in dataset["task"].values.tolist():
+        direct, hint = (dataset.sel(split=split, task=task, mode=mode) for mode in ("direct", "hint"))
+        rows.append(
+            {
+                "run": run,
+                "augmentation": augmentation,
+                "finetune": settings.get("finetune", "none"),
+                "hints": bool(taught["hints"]),
+                "train_entities": float(taught["train_entities"] or settings["train_half"]),
+                "task": task,
+                "chance": float(direct["chance"]),
+                "n": int(direct["n"]),
+                "direct": float(direct["accuracy"]),
+                "ci_low": float(direct["ci_low"]),
+                "ci_high": float(direct["ci_high"]),
+                "with_hint": float(hint["accuracy"]),
+                "predicted": float(hint["predicted"]),
+                "hint_accuracy": float(hint["hint_accuracy"]),
+            }
+        )
+    return rows
+
+
+def make_task_table(tasks: pd.DataFrame) -> "Table":
+    """`collect_tasks` as a table: one row a task and finetune, chance and the paper's columns beside."""
+    table = _table("tasks, test entities")
+    headings = ("task", "run", "finetune", "train entities", "chance", *TEST_COLUMNS.values())
+    _add_columns(table, headings, left=3)
+    for row in tasks.sort_values(["task", "run", "hints", "train_entities"]).to_dict("records"):
+        direct = {"direct": np.nan, "direct_after_hints": np.nan}
+        direct["direct_after_hints" if row["hints"] else "direct"] = row["direct"]
+        cells = [(direct | row | direct)[key] for key in TEST_COLUMNS]
+        about = (row["task"], row["run"], row["finetune"], f"{row['train_entities']:,.0f}")
+        table.add_row(*about, _percent(row["chance"]), *map(_percent, cells))
+    table.caption = (
+        "% of answers right: taught without hints; taught with them and asked directly; asked with hint, and what the "
+        "hints predict"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _add_columns(table: "Table", headings: Sequence[str], left: int) -> None:
+    """The first `left` columns fold where there is no room; numbers keep theirs."""
+    for number, heading in enumerate(headings):
+        if number < left:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+
+
+def _table(title: str) -> "Table":
+    from rich.table import Table
+
+    return Table(
+        title=title, title_justify="left", title_style="bold", padding=(0, 1), box=None, pad_edge=False
+    )
+
+
+def _percent(share: Any) -> str:
+    return EMPTY if np.isnan(float(share)) else f"{100 * float(share):.1f}"

@@ -1,0 +1,78 @@
+"""Who is asked: entities one by one, and pairs of one half, so that nothing about a test entity is ever trained on."""
+
+from collections.abc import Sequence
+
+from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity, Split
+from workbench.seeds import make_rng
+from workbench.tasks.task import Task, TaskQuestion
+
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+def draw_questions(
+    tasks: Sequence[Task],
+    entities: Sequence[Entity],
+    *,
+    seed: int,
+    train_entities: int | None = None,
+    pairs: int | None = None,
+) -> list[TaskQuestion]:
+    """Every task's questions about both halves, in mode `direct`, task by task.
+
+    A task about one entity asks each of a half; one about two asks `pairs` ordered pairs of each half (default: as many
+    as the half has entities, or all there are), drawn by the seed, no pair twice. All entities of a question are in its
+    half. train_entities: how many entities of the train half take part; fewer are among the more. Raises WorkbenchError
+    for more entities or pairs than there are.
+    """
+    halves = {split: _draw_half(entities, split, seed, train_entities) for split in SPLITS}
+    questions: list[TaskQuestion] = []
+    for task in tasks:
+        found = 0
+        for split, half in halves.items():
+            for together in _draw_groups(task, half, split, seed, pairs):
+                asked = task.ask(*together)
+                if asked is not None:
+                    ids = tuple(entity.id for entity in together)
+                    questions.append(TaskQuestion(task.name, ids, split, asked))
+                    found += 1
+        if not found:
+            raise WorkbenchError(
+                f"The task {task.name!r} asks nothing of these facts; nobody has its values."
+            )
+    return questions
+
+
+def _draw_half(
+    entities: Sequence[Entity], split: Split, seed: int, train_entities: int | None
+) -> list[Entity]:
+    half = [entity for entity in entities if entity.split == split]
+    if split == "test" or train_entities is None:
+        return half
+    if not 1 <= train_entities <= len(half):
+        raise WorkbenchError(
+            f"{train_entities} train entities are wanted, and the train half has {len(half)}; "
+            f"choose 1 to {len(half)}."
+        )
+    order = make_rng(seed, "train entities").permutation(len(half))[:train_entities]
+    return [half[i] for i in sorted(order)]
+
+
+def _draw_groups(
+    task: Task, half: Sequence[Entity], split: Split, seed: int, pairs: int | None
+) -> list[tuple[Entity, ...]]:
+    """The entities that are asked about together."""
+    if task.n_entities == 1:
+        return [(entity,) for entity in half]
+    n = len(half)
+    there_are = n * (n - 1)
+    if pairs is not None and pairs > there_are:
+        raise WorkbenchError(
+            f"{pairs} pairs are wanted, and the {split} half's {n} entities make {there_are}; ask for fewer."
+        )
+    number = min(n if pairs is None else pairs, there_are)
+    if not number:
+        return []
+    codes = make_rng(seed, "pairs", task.name, split).choice(there_are, number, replace=False)
+    first_second = [divmod(int(code), n - 1) for code in codes]
+    return [(half[i], half[j + (j >= i)]) for i, j in first_second]
