@@ -7,7 +7,7 @@ import xarray as xr
 
 from workbench.figures.cells import attribute_label
 from workbench.figures.extraction import plot_answers
-from workbench.figures.paper import ATTRIBUTES as PAPER_ATTRIBUTES
+from workbench.figures.paper import KEYS as PAPER_KEYS
 from workbench.figures.paper import paper_answers
 from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
 from workbench.report.parts import RunParts
@@ -30,7 +30,7 @@ def answers(parts: Parts) -> str:
         known = dict(_paper_answers(part) for part in parts if part.in_paper)
         theirs = beside_paper(
             "Figures 3 and 9",
-            [*(attribute_label(attribute) for attribute in PAPER_ATTRIBUTES), "mean"],
+            [*(attribute_label(attribute) for attribute in PAPER_KEYS), "mean"],
             {name: [*shares.values(), sum(shares.values()) / len(shares)] for name, shares in known.items()},
         )
         body = (

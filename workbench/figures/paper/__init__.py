@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.worlds.biographies.schema import SCHEMA
 
 PAPER = "arXiv 2309.14316"
-ATTRIBUTES = SCHEMA.keys
+KEYS = SCHEMA.keys
 TARGETS = SCHEMA.target_names
 POSITIONS = tuple(range(len(SCHEMA)))
 
@@ -45,7 +45,7 @@ def paper_p_probe(augmentation: str) -> xr.Dataset:
 
 def paper_q_probe(augmentation: str, *, gbert: bool = False) -> xr.Dataset:
     """The paper's Q-probe of a bioS model (or of its bidirectional one) as a result: accuracy and chance (target)."""
-    first = len(ATTRIBUTES)
+    first = len(KEYS)
     rows = [_row("gbert_q" if gbert else "q", name) for name in (augmentation, "baseline")]
     accuracy, chance = (_by_target(row[:first], row[first:]) for row in rows)
     return xr.Dataset(
@@ -119,13 +119,13 @@ def _row(table: str, augmentation: str) -> list[Any]:
 
 
 def _by_attribute(row: list[float]) -> dict[str, float]:
-    return {attribute: round(value / 100, 3) for attribute, value in zip(ATTRIBUTES, row, strict=True)}
+    return {attribute: round(value / 100, 3) for attribute, value in zip(KEYS, row, strict=True)}
 
 
 def _by_target(first: list[Any], whole: list[Any]) -> np.ndarray:
     """Shares by target, [targets] or [targets, positions], from the paper's two tables in percent."""
-    table = {f"{attribute}/first": row for attribute, row in zip(ATTRIBUTES, first, strict=True)}
-    table |= {f"{attribute}/whole": row for attribute, row in zip(ATTRIBUTES[1:], whole, strict=True)}
+    table = {f"{attribute}/first": row for attribute, row in zip(KEYS, first, strict=True)}
+    table |= {f"{attribute}/whole": row for attribute, row in zip(KEYS[1:], whole, strict=True)}
     return (np.array([table[target] for target in TARGETS], float) / 100).round(4)
 
 
