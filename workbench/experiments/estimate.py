@@ -24,7 +24,7 @@ from workbench.training.loop import make_fresh_model
 from workbench.training.objectives import SummedLoss, to_tensors
 from workbench.training.optimizers import make_optimizers
 
-SAMPLE = 128  # people whose entries stand for all
+FEW, SAMPLE = 16, 128  # people who serve to start, and whose entries stand for all
 MEASURED_SECONDS = 1.0  # of each kind of step, after one to warm up
 FORWARD_SHARE = 1 / 3  # of a training step's time
 
@@ -46,26 +46,29 @@ class Speed:
 
 def measure_speed(recipe: Recipe, n_processes: int, threads: int) -> Speed:
     """Train and probe a few steps of a recipe, in as many threads at once as there will be processes."""
-    started = time.perf_counter()
-    import transformers.models.gpt_neox  # noqa: F401  (the slow part of starting)
-
-    starting = time.perf_counter() - started
-    people = {**recipe.people.model_dump(), "number": SAMPLE}
-    small = make_recipe({**recipe.model_dump(mode="json", exclude_none=True), "people": people})
     execution = choose_execution(recipe.training, choose_device(None), steps=1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(n_processes) as pool:
             started = time.perf_counter()
-            run = create_run(small, Path(name) / "run")
-            trials = [_Trial(run, execution) for _ in range(n_processes)]
-            sample = (time.perf_counter() - started) / n_processes
+            _Trial(create_run(_with_people(recipe, FEW), Path(name) / "few"), execution)
+            starting = time.perf_counter() - started  # imports, and whatever happens once
+            started = time.perf_counter()
+            run = create_run(_with_people(recipe, SAMPLE), Path(name) / "run")
+            trials = [_Trial(run, execution)]
+            sample = time.perf_counter() - started
+            trials += [_Trial(run, execution) for _ in range(n_processes - 1)]
             training = max(pool.map(_seconds_a_call, [trial.train for trial in trials]))
             probing = max(pool.map(_seconds_a_call, [trial.probe for trial in trials]))
     finally:
         torch.set_num_threads(before)
     return Speed(starting, sample, training, probing, execution)
+
+
+def _with_people(recipe: Recipe, number: int) -> Recipe:
+    people = {**recipe.people.model_dump(), "number": number}
+    return make_recipe({**recipe.model_dump(mode="json", exclude_none=True), "people": people})
 
 
 def foresee(recipe: Recipe, speed: Speed) -> dict[str, float]:

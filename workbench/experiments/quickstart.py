@@ -113,6 +113,7 @@ def _foresee(
         return None
     from workbench.experiments.estimate import foresee, measure_speed
 
+    console.print("Measuring for some seconds how fast this machine is …", style="dim")
     threads = int(slots[0][slots[0].index("--threads") + 1])
     speed = measure_speed(arms[-1].recipe, len(slots), threads)
     alone = foresee(arms[-1].recipe, speed)
