@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
-from workbench.tokens.encoding import encode_entries
+from workbench.tokens.encoding import Start, encode_entries
 from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.spans import encode_texts
 from workbench.worlds.entries import Entry
@@ -47,6 +47,7 @@ class AttentionExamples:
     positions: Ints
     attribute: Ints
     answers: Ints
+    start: Start = "eos"
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -193,6 +194,7 @@ def make_examples(
     *,
     before: Sequence[Entry] = (),
     packed: int = 0,
+    start: Start = "eos",
 ) -> AttentionExamples:
     """Encode entries and find roles, positions and answers.
 
@@ -203,11 +205,11 @@ def make_examples(
         raise WorkbenchError("There is no entry to look at; expected at least one.")
     if packed and not before:
         raise WorkbenchError(f"packed is {packed} but no other entries were given to stand in front.")
-    encoded = encode_texts(tokenizer, [entry.text for entry in entries], "eos", "biographies")
-    places = encode_entries(tokenizer, entries, schema)
+    encoded = encode_texts(tokenizer, [entry.text for entry in entries], start, "texts")
+    places = encode_entries(tokenizer, entries, schema, start)
     if not np.array_equal(encoded.ids, places.ids):
         raise WorkbenchError("The tokenizer gives a text other tokens on a second reading; use another one.")
-    others = encode_entries(tokenizer, before, schema) if packed else None
+    others = encode_entries(tokenizer, before, schema, start) if packed else None
     ids, roles, shifts = [], [], []
     legend = RoleLegend(schema.keys)
     last = np.maximum(places.positions.max(axis=1), 0)
@@ -226,6 +228,11 @@ def make_examples(
     offsets = np.zeros(len(ids) + 1, np.int64)
     np.cumsum([len(text) for text in ids], out=offsets[1:])
     there = places.positions >= 0
+    if not there.any():
+        raise WorkbenchError(
+            "No text states a value with a token before it, so there is no position to look from; use texts that state "
+            "one, such as `{city} lies in {country}.`, or give --questions."
+        )
     answers = places.ids[places.offsets[:-1][:, None] + np.maximum(places.positions + 1, 0)]
     return AttentionExamples(
         tuple(entries),
@@ -236,4 +243,5 @@ def make_examples(
         np.where(there, places.positions + np.array(shifts)[:, None], -1).astype(np.int32),
         np.where(there, places.order, -1),
         np.where(there, answers, -1).astype(np.int32),
+        start,
     )

@@ -72,7 +72,7 @@ def make_pairs(
     ]
     if (examples.roles[examples.offsets[:-1]] != examples.roles[0]).any() or examples.roles[0] != 0:
         raise WorkbenchError("Interchange works on entries by themselves; make the examples with packed=0.")
-    return Pairs(examples, make_examples(tokenizer, rewritten, examples.schema))
+    return Pairs(examples, make_examples(tokenizer, rewritten, examples.schema, start=examples.start))
 
 
 def measure_interchange(

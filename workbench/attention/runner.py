@@ -160,12 +160,13 @@ def load_examples(run: Study, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test entity, as the P-probe tests on."""
     run.require_group(request.group)
     if request.questions:
-        return make_examples(
-            run.tokenizer, choose_questions(run, request.entries, group=request.group), run.schema
-        )
+        asked = choose_questions(run, request.entries, group=request.group)
+        return make_examples(run.tokenizer, asked, run.schema, start=run.start)
     entries = choose_entries(run, request.entries, group=request.group)
     before = choose_entries(run, split="train") if request.packed else []
-    return make_examples(run.tokenizer, entries, run.schema, before=before, packed=request.packed)
+    return make_examples(
+        run.tokenizer, entries, run.schema, before=before, packed=request.packed, start=run.start
+    )
 
 
 def analyse(
@@ -202,7 +203,9 @@ def analyse(
             from workbench.attention.steering import measure_steering
 
             choose = choose_questions if request.questions else choose_entries
-            train = make_examples(run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"), run.schema)
+            train = make_examples(
+                run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"), run.schema, start=run.start
+            )
             return measure_steering(model, examples, train, seed=request.seed)
         case "lens":
             from workbench.attention.logit_lens import measure_lens

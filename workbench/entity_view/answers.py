@@ -57,7 +57,9 @@ def ask_entities(
         else load_finetuned(run, tuned, which=which, device=device)
     )
     asked = make_askable(
-        encode_questions(run.tokenizer, run.corpus.questions, run.corpus.schema), run.corpus.entities
+        encode_questions(run.tokenizer, run.corpus.questions, run.corpus.schema, run.start),
+        run.corpus.entities,
+        run.full_stops,
     )
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
     chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))

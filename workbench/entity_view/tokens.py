@@ -140,8 +140,8 @@ def sample_tokens(
 
 def _read(run: Study, entries: Sequence[Entry], rng: np.random.Generator | None) -> TokenTexts:
     """All tokens of the entries, or with a generator one token of each kind."""
-    encoded = encode_entries(run.tokenizer, entries, run.corpus.schema)
-    texts = encode_texts(run.tokenizer, [entry.text for entry in entries], "eos", "biographies")
+    encoded = encode_entries(run.tokenizer, entries, run.corpus.schema, run.start)
+    texts = encode_texts(run.tokenizer, [entry.text for entry in entries], run.start, "texts")
     roles, starts, ends, all_kinds = [], [], [], []
     positions_NP, legend = encoded.positions, RoleLegend(encoded.schema.keys)
     kinds = kinds_of(legend)

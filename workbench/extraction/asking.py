@@ -41,20 +41,23 @@ Tokens = tuple[int, ...]
 class AskableQuestions:
     """Encoded questions and what is known of their entities.
 
-    train_N: whether the entity belongs to the train half; group_N: index into `groups`.
+    train_N: whether the entity belongs to the train half; group_N: index into `groups`. full_stop: whether the full
+    stop belongs to an answer; where it does not, a model that was trained elsewhere may go on as it likes.
     """
 
     encoded: EncodedQuestions
     train_N: np.ndarray
     group_N: np.ndarray
     groups: tuple[str, ...]
+    full_stop: bool = True
 
     def __len__(self) -> int:
         return len(self.encoded)
 
     def answer(self, n: int) -> Tokens:
-        """The ids of question n's answer with its full stop."""
-        return tuple(self.encoded.text_ids(n)[self.encoded.answer_start[n] :].tolist())
+        """The ids of question n's answer, with its full stop where that belongs to it."""
+        stop = None if self.full_stop else self.encoded.answer_end[n]
+        return tuple(self.encoded.text_ids(n)[self.encoded.answer_start[n] : stop].tolist())
 
     def prompt(self, n: int) -> np.ndarray:
         """The ids of question n before its answer."""
@@ -81,12 +84,14 @@ class AskableQuestions:
         return np.flatnonzero(keep_N)
 
 
-def make_askable(encoded: EncodedQuestions, entities: Sequence[Entity]) -> AskableQuestions:
+def make_askable(
+    encoded: EncodedQuestions, entities: Sequence[Entity], full_stop: bool = True
+) -> AskableQuestions:
     """Questions with their entities' half and group."""
     groups = tuple(dict.fromkeys(entity.group for entity in entities))
     train = np.array([entity.split == "train" for entity in entities], bool)
     group = np.array([groups.index(entity.group) for entity in entities], int)
-    return AskableQuestions(encoded, train[encoded.entities], group[encoded.entities], groups)
+    return AskableQuestions(encoded, train[encoded.entities], group[encoded.entities], groups, full_stop)
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ def make_answer_book(
             counts.setdefault(attribute, Counter())[answer] += 1
     stops = {answer[-1] for answer in known}
     inside = {token for answer in known for token in answer[:-1]}
-    ends = (end_id, *sorted(stops)) if not stops & inside else (end_id,)
+    ends = (end_id, *sorted(stops)) if questions.full_stop and not stops & inside else (end_id,)
     commonest = {attribute: counter.most_common(1)[0][0] for attribute, counter in counts.items()}
     schema = questions.encoded.schema
     composed = frozenset(number for number, attribute in enumerate(schema) if attribute.parts)

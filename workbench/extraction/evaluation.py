@@ -241,9 +241,15 @@ def _measure(
 ) -> _Measured:
     tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
-    asked = make_askable(encode_questions(tokenizer, questions, run.corpus.schema), entities)
+
+    def ask_of(some: Sequence[Question]) -> AskableQuestions:
+        return make_askable(
+            encode_questions(tokenizer, some, run.schema, run.start), entities, run.full_stops
+        )
+
+    asked = ask_of(questions)
     # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
-    own = make_askable(encode_questions(tokenizer, run.corpus.questions, run.corpus.schema), entities)
+    own = ask_of(run.corpus.questions)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
         asked.choose(train=split == "train", group=request.group, entities=request.entities, seed=run.seed)
@@ -251,7 +257,7 @@ def _measure(
     ]
     chosen = np.concatenate(in_halves)
     answers = ask(model, asked, chosen, book, beams=request.beams, mask_id=mask_id)
-    entries = encode_entries(tokenizer, run.corpus.entries, run.corpus.schema)
+    entries = encode_entries(tokenizer, run.corpus.entries, run.corpus.schema, run.start)
     ids = np.unique(asked.encoded.entities[chosen])
     statements = biography_statements(entries, entities, ids, run.seed)
     return _Measured(asked, chosen, answers, statements, *recite(model, statements, mask_id))

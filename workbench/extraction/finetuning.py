@@ -127,7 +127,7 @@ def _make(
     else:
         told = questions or run.corpus.questions
         encoded = encode_questions(run.tokenizer, told, run.corpus.schema, run.start)
-        asked = make_askable(encoded, run.corpus.entities)
+        asked = make_askable(encoded, run.corpus.entities, run.full_stops)
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"

@@ -3,13 +3,25 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from workbench.studies.runs import open_run
+from workbench.errors import WorkbenchError
+from workbench.studies.runs import RUN_FILE, open_run
 from workbench.studies.study import Study
+from workbench.studies.table_study import STUDY_FILE, open_table_study
 
 
 def open_study(path: Path | str) -> Study:
     """Open a run or a study; a folder that is neither is refused with what would make one."""
-    return open_run(path)
+    folder = Path(path)
+    if folder.name in ("", ".."):  # `.` has no name of its own
+        folder = folder.resolve()
+    if (folder / STUDY_FILE).is_file():
+        return open_table_study(folder)
+    if not (folder / RUN_FILE).is_file():
+        raise WorkbenchError(
+            f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`, or a study of "
+            "models of your own with `workbench study STUDY.toml`."
+        )
+    return open_run(folder)
 
 
 def open_studies(folders: Iterable[Path | str]) -> list[Study]:

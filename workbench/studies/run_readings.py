@@ -31,8 +31,9 @@ def read_run(run: Study, at: Sequence[str] = ("positions",)) -> Reading:
                 "'names' are texts of their own, not a place in biographies; cache them by themselves."
             )
         return read_names(
-            encode_names(run.tokenizer, [entity.name for entity in corpus.entities]),
+            encode_names(run.tokenizer, [entity.name for entity in corpus.entities], run.start),
             corpus.entities,
             corpus.schema,
         )
-    return read_biographies(encode_entries(run.tokenizer, corpus.entries, corpus.schema), corpus.entities, at)  # type: ignore[arg-type]
+    entries = encode_entries(run.tokenizer, corpus.entries, corpus.schema, run.start)
+    return read_biographies(entries, corpus.entities, at)  # type: ignore[arg-type]

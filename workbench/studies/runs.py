@@ -109,6 +109,10 @@ class Run(Study):
         return "eos"
 
     @property
+    def full_stops(self) -> bool:
+        return True
+
+    @property
     def read(self) -> tuple[str, ...]:
         return (POSITIONS,)
 

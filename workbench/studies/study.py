@@ -82,6 +82,11 @@ class Study(ABC):
 
     @property
     @abstractmethod
+    def full_stops(self) -> bool:
+        """Whether its models end an answer with a full stop, as the texts they were trained on here do."""
+
+    @property
+    @abstractmethod
     def read(self) -> tuple[str, ...]:
         """Where a P-probe reads: `positions` (the token before each value, by rank), or places of spans."""
 

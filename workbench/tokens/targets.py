@@ -3,6 +3,7 @@
 Shapes: N entities, K targets.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from workbench.tokens.encoding import answer_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+log = logging.getLogger("workbench.tokens")
 FEW_ENTITIES = 20  # train entities per class; with 10 a linear probe reads nothing of what is there
 
 
@@ -59,9 +61,11 @@ def make_targets(
 ) -> list[Target]:
     """The schema's targets in its order: of each attribute the forms that it names.
 
-    A target all of whose entities share one class is refused: every probe would score 1.
+    A target all of whose entities share one class, or none of whose entities share one, is left out with a warning: a
+    probe of it would always be right, or never. Raises WorkbenchError where no target is left.
     """
-    targets = []
+    targets: list[Target] = []
+    left_out: list[str] = []
     for attribute in schema:
         values = [entity.values.get(attribute.key) for entity in entities]
         distinct = sorted({value for value in values if value is not None})
@@ -72,12 +76,18 @@ def make_targets(
             classes = tuple(sorted(set(class_of.values())))
             index = {name: i for i, name in enumerate(classes)}
             labels_N = np.array([index.get(class_of.get(value or "", ""), -1) for value in values])
-            targets.append(Target(attribute.key, form, labels_N, classes))
-            if len(classes) < 2:
-                raise WorkbenchError(
-                    f"The target {targets[-1].name} has the single class {classes[0]!r}, which every probe predicts; "
-                    f"give the attribute at least two values (people.pool_sizes)."
-                )
+            target = Target(attribute.key, form, labels_N, classes)
+            if reason := _reason_against(target):
+                left_out.append(f"{target.name} {reason}")
+            else:
+                targets.append(target)
+    for words in left_out:
+        log.warning("left out: %s", words)
+    if not targets:
+        raise WorkbenchError(
+            f"Nothing can be probed: {'; '.join(left_out) or 'no entity has a value'}; give an attribute with "
+            "at least two values that entities share."
+        )
     return targets
 
 
@@ -106,6 +116,14 @@ def make_task_targets(tasks: Sequence[Task], entities: Sequence[Entity]) -> list
         labels_N = np.array([-1 if one is None else classes.index(one.answer) for one in asked])
         targets.append(Target(key, form, labels_N, classes))
     return targets
+def _reason_against(target: Target) -> str | None:
+    """Why a probe of this target would tell nothing, or None."""
+    if len(target.classes) < 2:
+        return f"has the single class {', '.join(map(repr, target.classes))}, which every probe predicts"
+    n_entities = int((target.labels_N >= 0).sum())
+    if len(target.classes) == n_entities:
+        return f"has as many classes as entities ({n_entities}), so no test entity's class is ever seen in training"
+    return None
 
 
 def _classes(

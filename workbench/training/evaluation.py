@@ -57,7 +57,7 @@ def biography_statements(
     _, first = np.unique(entries.entities[shuffled], return_index=True)
     texts = shuffled[first]
     texts = texts[np.isin(entries.entities[texts], ids)]
-    rows, attributes = np.nonzero(entries.value_start[texts] >= 0)
+    rows, attributes = np.nonzero(entries.value_start[texts] > 0)  # something stands before the value
     texts = texts[rows]
     starts, ends = entries.value_start[texts, attributes], entries.value_end[texts, attributes]
     return Statements(
