@@ -121,10 +121,19 @@ def test_an_attribute_nobody_has_is_no_target() -> None:
     assert names == [name for name in LABELS if not name.startswith("major")]
 
 
-def test_a_target_with_one_class_is_refused() -> None:
+def test_a_target_with_one_class_is_left_out_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
     entities = make_people([("May 3, 1950", *row[1:]) for row in VALUES])
+    names = [target.name for target in make_targets(entities, SCHEMA, tokenizer_for(entities))]
+    assert names == [name for name in LABELS if not name.startswith("birth_date")]
+    assert caplog.messages == [
+        "left out: birth_date/first has the single class 'May', which every probe predicts"
+    ]
+
+
+def test_nothing_to_probe_is_refused() -> None:
+    entities = make_people([(None, None, None, name, None, None) for name in ("Law", "Art", "Music")])
     with pytest.raises(
-        WorkbenchError, match="birth_date/first has the single class 'May', which every probe predicts"
+        WorkbenchError, match="^Nothing can be probed: major/first has as many classes as entities"
     ):
         make_targets(entities, SCHEMA, tokenizer_for(entities))
 

@@ -77,7 +77,7 @@ def _make_entities(
                 )
             continue
         first[name] = number
-        if file.table.value_in_name != "keep" and (held := _held_value(name, values)):
+        if file.table.value_in_name != "keep" and (held := _held_value(name, values, schema)):
             named.append(f"{name!r} holds its {schema.labels[held]} {values[held]!r}")
             if file.table.value_in_name == "leave-out":
                 continue
@@ -95,11 +95,12 @@ def _make_entities(
     return list(entities.values()), kept, notes if file.table.value_in_name == "leave-out" else []
 
 
-def _held_value(name: str, values: Mapping[str, str]) -> str | None:
-    """The attribute whose value stands in the name as whole words."""
-    return next(
-        (key for key, value in values.items() if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", name)), None
-    )
+def _held_value(name: str, values: Mapping[str, str], schema: Schema) -> str | None:
+    """The attribute that is probed and whose value stands in the name as whole words."""
+    for key, value in values.items():
+        if schema[key].forms and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", name):
+            return key
+    return None
 
 
 def _text(cell: Any) -> str | None:
