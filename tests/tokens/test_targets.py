@@ -133,7 +133,7 @@ def test_a_target_with_one_class_is_left_out_and_the_others_stay(caplog: pytest.
 def test_nothing_to_probe_is_refused() -> None:
     entities = make_people([(None, None, None, name, None, None) for name in ("Law", "Art", "Music")])
     with pytest.raises(
-        WorkbenchError, match="^Nothing can be probed: major/first has as many classes as entities"
+        WorkbenchError, match=r"^Nothing can be probed: major/first has as many classes as entities"
     ):
         make_targets(entities, SCHEMA, tokenizer_for(entities))
 

@@ -15,9 +15,9 @@ from workbench.errors import WorkbenchError
 from workbench.facts.entities import split_mask
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
-from workbench.tokens.encoding import Start, encode_entries
+from workbench.tokens.encoding import encode_entries
 from workbench.tokens.reading import Ints, plan_batches
-from workbench.tokens.spans import encode_texts
+from workbench.tokens.spans import Start, encode_texts
 from workbench.worlds.entries import Entry
 
 if TYPE_CHECKING:

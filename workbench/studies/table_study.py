@@ -29,9 +29,10 @@ from workbench.studies.study_file import StudyFile, load_study_file, study_to_to
 from workbench.studies.table_facts import read_facts
 from workbench.studies.weight_files import CONFIG_FILE
 from workbench.tasks.questions import Question
-from workbench.tokens.encoding import EncodedEntries, Start, encode_entries, encode_questions
+from workbench.tokens.encoding import EncodedEntries, encode_entries, encode_questions
 from workbench.tokens.positions import find_places
 from workbench.tokens.reading import Column, Reading
+from workbench.tokens.spans import Start
 from workbench.tokens.targets import make_targets
 
 if TYPE_CHECKING:

@@ -116,6 +116,8 @@ def make_task_targets(tasks: Sequence[Task], entities: Sequence[Entity]) -> list
         labels_N = np.array([-1 if one is None else classes.index(one.answer) for one in asked])
         targets.append(Target(key, form, labels_N, classes))
     return targets
+
+
 def _reason_against(target: Target) -> str | None:
     """Why a probe of this target would tell nothing, or None."""
     if len(target.classes) < 2:
