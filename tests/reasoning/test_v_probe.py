@@ -18,6 +18,7 @@ from workbench.figures.reasoning import (
 from workbench.reasoning.evaluation import SolvingRequest, run_solving
 from workbench.reasoning.v_probe import VRequest, read_layers, run_v_probes
 from workbench.reasoning.v_queries import make_queries
+from workbench.report import write_report
 from workbench.studies.runs import Run
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.judge import judge_solution, split_sentences
@@ -163,3 +164,11 @@ def test_bad_requests_are_refused(run: Run) -> None:
         "The property 'known' has one class only among the train queries; ask about more problems, "
         "or about problems of more operations."
     )
+
+
+def test_the_report_shows_what_was_made_and_names_what_was_not(run: Run, tmp_path: Path) -> None:
+    run_solving(run, run.checkpoints[-1:], SolvingRequest("2", number=2))
+    page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Problems solved" in page and "Known before it is written" in page
+    assert page.count('class="figure"') >= 1
+    assert "as " in page  # a problem with its solution

@@ -31,7 +31,7 @@ def probe_queries(
     from workbench.reasoning.v_probe import RANK, VRequest, read_layers, run_v_probes
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_study
     from workbench.studies.steps import select_checkpoints
     from workbench.worlds.arithmetic.properties import PROPERTIES, require_property
 
@@ -43,7 +43,7 @@ def probe_queries(
     rows, shown = [], {}
     with step_bar("v-probe", quiet) as bar:
         for folder in runs:
-            run = open_run(folder)
+            run = open_study(folder)
             chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
             made = []
             with keep_progress(run, bar) as show:

@@ -13,7 +13,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.probing.query_probe import Queries, join_names
 from workbench.seeds import hash_to_int
-from workbench.tokens.spans import encode_texts
+from workbench.tokens.spans import Start, encode_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -22,16 +22,20 @@ KEYS = ("prefix", "query", "label")
 OPTIONAL = ("other", "split")
 
 
-def load_queries(path: Path, tokenizer: "PreTrainedTokenizerFast", vocabulary: int, longest: int) -> Queries:
-    """Read a table of queries. longest: tokens a row may have.
+def load_queries(
+    path: Path, tokenizer: "PreTrainedTokenizerFast", vocabulary: int, longest: int, start: Start = "none"
+) -> Queries:
+    """Read a table of queries. longest: tokens a row may have; start: what the model reads before a text.
 
     Raises WorkbenchError, naming the line, for what is no such row, words the tokenizer lacks, and rows too long.
     """
     rows = [read_row(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     prefixes = list(dict.fromkeys(row["prefix"] for row in rows))
     names = list(dict.fromkeys(name for row in rows for name in (row["query"], row.get("other")) if name))
-    ids_of_prefix = dict(zip(prefixes, encode_all(tokenizer, prefixes, f"{path}, prefixes"), strict=True))
-    ids_of_name = dict(zip(names, encode_all(tokenizer, names, f"{path}, queries"), strict=True))
+    ids_of_prefix = dict(
+        zip(prefixes, encode_all(tokenizer, prefixes, f"{path}, prefixes", start), strict=True)
+    )
+    ids_of_name = dict(zip(names, encode_all(tokenizer, names, f"{path}, queries", "none"), strict=True))
     number_of = {prefix: number for number, prefix in enumerate(prefixes)}
     classes = tuple(sorted({row["label"] for row in rows}))
     asked = []
@@ -85,9 +89,11 @@ def read_row(path: Path, number: int, line: str) -> dict[str, str]:
     return row
 
 
-def encode_all(tokenizer: "PreTrainedTokenizerFast", texts: list[str], where: str) -> list[np.ndarray]:
-    """The ids of each text, without special tokens."""
-    encoded = encode_texts(tokenizer, texts, "none", where)
+def encode_all(
+    tokenizer: "PreTrainedTokenizerFast", texts: list[str], where: str, start: Start
+) -> list[np.ndarray]:
+    """The ids of each text."""
+    encoded = encode_texts(tokenizer, texts, start, where)
     return [
         encoded.ids[first:last].astype(np.int64)
         for first, last in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)

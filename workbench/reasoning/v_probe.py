@@ -24,6 +24,7 @@ from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.training.devices import choose_device, choose_execution
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.properties import PROPERTIES, Property, Query, require_property
@@ -55,9 +56,9 @@ class VRequest:
     n_test: int = 500
     again: bool = False
 
-    def settings(self, run: Run) -> ProbeSettings:
+    def settings(self, run: Study) -> ProbeSettings:
         """How these probes are trained."""
-        probing = run.recipe.probing
+        probing = run.probing
         return ProbeSettings(
             rank=self.rank,
             norm="layer",
@@ -87,7 +88,7 @@ class VRequest:
 
 
 def run_v_probes(
-    run: Run,
+    run: Study,
     checkpoints: Sequence[Checkpoint],
     request: VRequest,
     *,
@@ -100,7 +101,7 @@ def run_v_probes(
 
 
 def fit_v_probe(
-    run: Run,
+    run: Study,
     checkpoint: Checkpoint,
     wanted: str,
     request: VRequest,
@@ -111,7 +112,7 @@ def fit_v_probe(
     """The trained probe of one property, its queries and what is known of each; None of a table's."""
     settings = request.settings(run)
     execution = replace(
-        choose_execution(run.recipe.training, choose_device(device), settings.steps),
+        choose_execution(run.training, choose_device(device), settings.steps),
         attention="sdpa",
         compile=False,
     )
@@ -119,10 +120,10 @@ def fit_v_probe(
     vocabulary, longest = int(model.config.vocab_size), int(model.config.max_position_embeddings)
     about: list[Query] | None = None
     if request.table is not None:
-        queries = load_queries(request.table, run.tokenizer, vocabulary, longest)
+        queries = load_queries(request.table, run.tokenizer, vocabulary, longest, run.start)
     else:
         queries, about = make_queries(
-            make_texts(run.recipe, run.tokenizer),
+            make_texts(require_run(run).recipe, run.tokenizer),
             require_property(wanted),
             vocabulary,
             n_train=settings.steps * settings.texts_per_step,
@@ -135,7 +136,7 @@ def fit_v_probe(
 
 @dataclass
 class _Prober:
-    run: Run
+    run: Study
     request: VRequest
     device: str | None
     show: Show | None
@@ -146,10 +147,13 @@ class _Prober:
     def result(self, wanted: str, checkpoint: Checkpoint) -> "xr.Dataset":
         """The result of one checkpoint with the untrained network's accuracy beside it."""
         found = self._own(wanted, checkpoint)
-        untrained = self._own(wanted, _untrained(self.run))
+        untrained = _untrained(self.run)
+        if untrained is None:
+            return found
+        control = self._own(wanted, untrained)
         return found.assign(
-            untrained=untrained["accuracy"].drop_vars("checkpoint"),
-            untrained_balanced=untrained["balanced"].drop_vars("checkpoint"),
+            untrained=control["accuracy"].drop_vars("checkpoint"),
+            untrained_balanced=control["balanced"].drop_vars("checkpoint"),
         )
 
     def _own(self, wanted: str, checkpoint: Checkpoint) -> "xr.Dataset":
@@ -216,14 +220,19 @@ def group_queries(
     }
 
 
-def _untrained(run: Run) -> Checkpoint:
-    for checkpoint in run.checkpoints:
-        if checkpoint.step == 0:
-            return checkpoint
-    raise WorkbenchError(
-        f"{run.path} has no checkpoint of step 0, the untrained network, which V-probes are compared with; "
-        "train it again."
-    )
+def _untrained(run: Study) -> Checkpoint | None:
+    """The control's network: step 0, which every run has and a series from elsewhere may not."""
+    return next((checkpoint for checkpoint in run.checkpoints if checkpoint.step == 0), None)
+
+
+def require_run(study: Study) -> Run:
+    """A run trained here; only its recipe says which problems it has read."""
+    if not isinstance(study, Run):
+        raise WorkbenchError(
+            f"{study.path} is no run of the arithmetic world, so its six properties are not known; "
+            "give queries of your own with --table."
+        )
+    return study
 
 
 def property_of(dataset: "xr.Dataset") -> str:

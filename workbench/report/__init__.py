@@ -21,9 +21,11 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import answers, pictures, tasks, words
+from workbench.report import answers, pictures, reasoning, tasks, words
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
+from workbench.report.reasoning import is_arithmetic
+from workbench.studies.opening import open_study
 
 __all__ = ["write_figures", "write_report"]
 
@@ -34,6 +36,16 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         raise WorkbenchError(
             "A report needs at least one run; give run folders, e.g. `workbench report runs/*`."
         )
+    opened = [open_study(run) for run in runs]
+    if reasoned := [run for run in opened if is_arithmetic(run)]:
+        if len(reasoned) < len(opened):
+            other = next(run for run in opened if not is_arithmetic(run))
+            raise WorkbenchError(
+                f"{reasoned[0].path} is about problems and {other.path} about entities; write a report of each kind."
+            )
+        title = "Reasoning: " + ", ".join(run.name for run in reasoned)
+        write_atomically(path, _page(title, reasoning.reasoning(reasoned) + words.footer()))
+        return path
     parts = [read_parts(Path(run)) for run in runs]
     probed = [of_group for part in parts for of_group in part.probed]
     order = (
