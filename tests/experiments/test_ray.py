@@ -53,7 +53,9 @@ DRIVER = """
 def start(tmp_path: Path, body: str, program: str = STAND_IN) -> "subprocess.Popen[str]":
     root = Path(__file__).parents[2]
     (tmp_path / "program.py").write_text(textwrap.dedent(program))
-    (tmp_path / "driver.py").write_text(textwrap.dedent(DRIVER).replace("{body}", body))
+    (tmp_path / "driver.py").write_text(
+        textwrap.dedent(DRIVER).replace("{body}", textwrap.indent(textwrap.dedent(body), "    ").strip())
+    )
     path = os.pathsep.join([str(root), str(root / "models"), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "driver.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
@@ -81,11 +83,12 @@ class TestWithRay:
         told = finish(
             start(
                 tmp_path,
-                """bad, after = make("bad", "1", "fail"), make("bad", "3", stage="probing")
-        good, then = make("good", "2"), make("good", "4", stage="probing")
-        outcome = Ray(Needs(gpus=1)).run([[bad, after], [good, then]], console, keep_going=True)
-        print([job.stage + " " + job.name for job in outcome.failures], list(outcome.failures.values())[0])
-        Ray(Needs(gpus=3)).run([[good]], console)""",
+                """\
+                bad, after = make("bad", "1", "fail"), make("bad", "3", stage="probing")
+                good, then = make("good", "2"), make("good", "4", stage="probing")
+                outcome = Ray(Needs(gpus=1)).run([[bad, after], [good, then]], console, keep_going=True)
+                print([job.stage + " " + job.name for job in outcome.failures], list(outcome.failures.values())[0])
+                Ray(Needs(gpus=3)).run([[good]], console)""",
             )
         )
         assert "['training bad'] training bad ended with status 1; the end of" in told
@@ -98,8 +101,8 @@ class TestWithRay:
         )
 
     def test_a_killed_worker_s_job_is_run_again_and_continues(self, tmp_path):
-        process = start(tmp_path, """print(Ray(Needs()).run([[make("run", "12")]], console).failures)""")
-        await_file(tmp_path / "run/step.safetensors", "3")
+        process = start(tmp_path, """print(Ray(Needs()).run([[make("run", "40")]], console).failures)""")
+        await_file(tmp_path / "run/step.safetensors")
         line = next(x for x in (tmp_path / "run.log").read_text().splitlines() if "(Ray, process " in x)
         os.kill(int(line.rpartition("process ")[2].rstrip(")")), signal.SIGKILL)
         assert finish(process) == "{}\n"

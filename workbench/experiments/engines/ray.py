@@ -175,7 +175,10 @@ def run_command(line: str, log: str, progress: str, folder: str, stage: str) -> 
             preexec_fn=_die_with_parent,
         )  # fmt: skip
         try:
-            return process.wait()
+            # Ray's cancelling reaches Python code only, not a call that waits in the system.
+            while (code := process.poll()) is None:
+                time.sleep(POLL_SECONDS)
+            return code
         except BaseException:  # cancelled: the command saves and ends
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(KeyboardInterrupt):
