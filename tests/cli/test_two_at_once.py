@@ -165,3 +165,18 @@ def test_finetunes_of_different_names_do_not_touch_one_another(tmp_path, pairs):
     finally:
         second.close()
     assert sorted(path.name for path in (run.path / "finetunes").iterdir()) == ["a", "b"]
+
+
+def test_a_probe_that_is_told_to_stop_leaves_no_lock(tmp_path):
+    run = train(micro_recipe(), tmp_path / "run", device="cpu")
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}:{root / 'app'}"}
+    words = [sys.executable, "-m", "workbench", "probe", str(run.path), "--steps", "100000", "--quiet"]
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    while not (run.path / ".locks").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 130 and is_tidy(run.path)

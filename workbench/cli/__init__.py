@@ -1,7 +1,11 @@
 """The `workbench` command. Each command is one module; nothing heavy is imported before a command runs."""
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -84,6 +88,23 @@ def _options(
         os.environ["WORKBENCH_DEBUG"] = "1"
 
 
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A scheduler that ends us ends us like Ctrl-C: with status 130, and no lock left for others to wait out."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
     from workbench_models.errors import ModelError
@@ -91,7 +112,8 @@ def main() -> NoReturn:
     from workbench.errors import WorkbenchError
 
     try:
-        app(standalone_mode=True)
+        with _sigterm_as_interrupt():
+            app(standalone_mode=True)
     except (WorkbenchError, ModelError) as error:
         if os.environ.get("WORKBENCH_DEBUG"):
             raise

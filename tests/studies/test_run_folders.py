@@ -1,0 +1,86 @@
+"""Folders of runs as their owners have them: `.`, links, volumes; what a power cut leaves in metrics."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.micro_runs import PLANNED, micro_recipe
+from workbench.errors import WorkbenchError
+from workbench.studies.opening import open_studies
+from workbench.studies.runs import RUN_FILE, create_run, open_run, read_metrics
+from workbench.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return train(micro_recipe(), tmp_path_factory.mktemp("runs") / "my-run", device="cpu")
+
+
+def test_a_run_named_dot_has_its_folder_s_name(made, monkeypatch):
+    monkeypatch.chdir(made.path)
+    assert open_run(".").name == open_run(Path("checkpoints/..")).name == "my-run"
+
+
+def test_a_run_that_is_reached_twice_is_there_once(made, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(made.path)
+    (tmp_path / "other").symlink_to(tmp_path / "link")
+    monkeypatch.chdir(made.path)
+    opened = open_studies([made.path, Path(), tmp_path / "link", tmp_path / "other"])
+    assert len(opened) == 1
+
+
+def test_a_run_is_made_where_a_link_leads(tmp_path):
+    disk = tmp_path / "scratch/mine"
+    disk.mkdir(parents=True)
+    (tmp_path / "mine").symlink_to(disk)
+    run = create_run(micro_recipe(), tmp_path / "mine")
+    assert (tmp_path / "mine").is_symlink() and (disk / RUN_FILE).is_file() and run.name == "mine"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["mine", "scratch"]
+
+
+def test_a_folder_that_holds_something_is_refused_and_left_as_it_was(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/thesis.tex").write_text("mine")
+    with pytest.raises(WorkbenchError, match="exists and is not a run"):
+        create_run(micro_recipe(), tmp_path / "thesis")
+    assert [entry.name for entry in (tmp_path / "thesis").iterdir()] == ["thesis.tex"]
+
+
+ROWS = [{"step": 0, "loss": 1.0}, {"step": 4, "loss": 0.5}]
+LINES = [json.dumps(row).encode() for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n".join([*LINES, b""]),
+        b"\n".join([*LINES, b'{"step": 8, "lo']),
+        b"\n".join([*LINES, b"\0" * 40, b""]),
+        b"\n".join([*LINES, b'\0\0\0"loss": 3}', b""]),
+        b"\n".join([LINES[0], b"\0" * 4096 + LINES[1], b""]),
+    ],
+    ids=["whole", "cut", "a line of NUL bytes", "half a row after them", "a row after them"],
+)
+def test_what_a_power_cut_leaves_of_metrics_is_no_row(content, tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    assert read_metrics(tmp_path / "metrics.jsonl") == ROWS
+
+
+def test_a_line_that_is_no_row_is_refused_by_its_number(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([LINES[0], b"{step 4}", LINES[1], b""]))
+    with pytest.raises(WorkbenchError, match=r"metrics\.jsonl, line 2, is not valid JSON"):
+        read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_a_run_is_resumed_over_what_a_power_cut_left(made, tmp_path):
+    import shutil
+
+    folder = Path(shutil.copytree(made.path, tmp_path / "run"))
+    shutil.rmtree(folder / f"checkpoints/step-{PLANNED[-1]:08d}")
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b"\0" * 64 + b"\n")
+    run = open_run(folder)
+    run.set_status(state="interrupted")
+    again = train(micro_recipe(), folder, resume=True, device="cpu")
+    assert again.metrics() == made.metrics() and b"\0" not in (folder / "metrics.jsonl").read_bytes()
