@@ -185,20 +185,16 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
-    rows = []
+    rows: list[Any] = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        hurt, text = b"\0" in line, line.rpartition(b"\0")[2]
+        whole = line.rpartition(b"\0")[2]  # what stands behind the NUL bytes
         try:
-            row = json.loads(text) if text.strip() else None
+            rows += [json.loads(whole)] if whole.strip() else []
         except ValueError as error:
-            if hurt:
-                continue
-            raise WorkbenchError(
-                f"{path}, line {number}, is not valid JSON ({error}); restore the file or delete that line."
-            ) from error
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+            if whole == line:
+                fault = f"{path}, line {number}, is not valid JSON ({error})"
+                raise WorkbenchError(f"{fault}; restore the file or delete that line.") from error
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def create_run(recipe: Recipe, folder: Path) -> Run:

@@ -51,7 +51,17 @@ class Ray:
         started = not ray.is_initialized()
         if started:
             address = os.environ.get("RAY_ADDRESS")
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+            try:
+                ray.init(
+                    address=address, log_to_driver=False, include_dashboard=False, configure_logging=False
+                )
+            except (
+                Exception
+            ) as error:  # Ray raises bare ones: a node that did not start, an address nobody is at
+                told = str(error).strip().splitlines()[0].rstrip(".")
+                raise WorkbenchError(
+                    f"Ray did not start or was not reached ({told}); see RAY_ADDRESS, or try again when less runs here."
+                ) from error
         try:
             resources = self._resources(ray)
             for chain in chains:
