@@ -12,6 +12,7 @@ from workbench.reasoning.evaluation import SolvingRequest, run_solving
 from workbench.reasoning.regret import make_detector, name_defined, solve_with_regret
 from workbench.reasoning.solving import choose_sets, make_set, score_solved, solve
 from workbench.results.storing import load_results
+from workbench.studies.corpus import make_corpus
 from workbench.studies.runs import Run
 from workbench.training.problems import make_texts, require_arithmetic
 from workbench.worlds.arithmetic.texts import ProblemText
@@ -102,6 +103,10 @@ def test_bad_requests_are_refused(run: Run) -> None:
         WorkbenchError, match=r"is a run of the arithmetic world: it has problems, not entities;"
     ):
         _ = run.corpus
+    with pytest.raises(
+        WorkbenchError, match=r"^The recipe 'arithmetic-tiny' is of the arithmetic world, whose"
+    ):
+        make_corpus(run.recipe)
     with pytest.raises(WorkbenchError, match=r"^The recipe 'tiny' is not of the arithmetic world"):
         from workbench.recipes.recipe import load_recipe
 

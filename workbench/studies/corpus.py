@@ -82,6 +82,11 @@ class Texts(Sequence[str]):
 
 def make_corpus(recipe: Recipe) -> Corpus:
     """Make the recipe's corpus, or open the user's own where the recipe names a folder of texts."""
+    if recipe.arithmetic is not None:
+        raise WorkbenchError(
+            f"The recipe {recipe.name!r} is of the arithmetic world, whose problems are made as they are read; "
+            "train it with `workbench train`."
+        )
     if recipe.biographies.corpus is not None:
         return load_corpus(Path(recipe.biographies.corpus), recipe.seed)
     if recipe.own is not None and (require_folder(recipe.own.folder) / ENTRIES_FILE).is_file():
