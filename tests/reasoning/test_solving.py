@@ -100,11 +100,11 @@ def test_bad_requests_are_refused(run: Run) -> None:
     with pytest.raises(WorkbenchError, match=r"^With --regret the first version"):
         SolvingRequest(regret="probe", beams=2)
     with pytest.raises(
-        WorkbenchError, match=r"is a run of the arithmetic world: it has problems, not entities;"
+        WorkbenchError, match=r"is of the arithmetic world: it has problems, made as they are read, and no"
     ):
         _ = run.corpus
     with pytest.raises(
-        WorkbenchError, match=r"^The recipe 'arithmetic-tiny' is of the arithmetic world, whose"
+        WorkbenchError, match=r"^The recipe 'arithmetic-tiny' is of the arithmetic world: it has"
     ):
         make_corpus(run.recipe)
     with pytest.raises(WorkbenchError, match=r"^The recipe 'tiny' is not of the arithmetic world"):

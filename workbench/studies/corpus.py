@@ -80,13 +80,18 @@ class Texts(Sequence[str]):
         return self.questions[row].text if row < n_questions else self.further[row - n_questions]
 
 
-def make_corpus(recipe: Recipe) -> Corpus:
-    """Make the recipe's corpus, or open the user's own where the recipe names a folder of texts."""
+def require_entities(recipe: Recipe, what: str) -> None:
+    """Refuse what is about entities for the arithmetic world; `what` begins the sentence."""
     if recipe.arithmetic is not None:
         raise WorkbenchError(
-            f"The recipe {recipe.name!r} is of the arithmetic world, whose problems are made as they are read; "
-            "train it with `workbench train`."
+            f"{what} is of the arithmetic world: it has problems, made as they are read, and no entities; "
+            "use `workbench train`, `workbench solve` and `workbench probe --kind v` on it."
         )
+
+
+def make_corpus(recipe: Recipe) -> Corpus:
+    """Make the recipe's corpus, or open the user's own where the recipe names a folder of texts."""
+    require_entities(recipe, f"The recipe {recipe.name!r}")
     if recipe.biographies.corpus is not None:
         return load_corpus(Path(recipe.biographies.corpus), recipe.seed)
     if recipe.own is not None and (require_folder(recipe.own.folder) / ENTRIES_FILE).is_file():

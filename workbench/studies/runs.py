@@ -27,6 +27,7 @@ from workbench.studies.corpus import (
     load_schema,
     make_corpus,
     make_task_texts,
+    require_entities,
     resolve_recipe,
     save_corpus_recipe,
 )
@@ -63,15 +64,8 @@ class Run(Study):
 
     @cached_property
     def corpus(self) -> Corpus:
-        """Entities, entries and questions, read from the run's own files.
-
-        Raises WorkbenchError for a run of the arithmetic world, which has none.
-        """
-        if self.recipe.arithmetic is not None:
-            raise WorkbenchError(
-                f"{self.path} is a run of the arithmetic world: it has problems, not entities; "
-                "use `workbench solve` and `workbench probe --kind v` on it."
-            )
+        """Entities, entries and questions, read from the run's own files; the arithmetic world has none."""
+        require_entities(self.recipe, str(self.path))
         return load_corpus(self.corpus_folder)
 
     @cached_property
