@@ -19,6 +19,7 @@ from workbench.tokens.encoding import encode_entries
 from workbench.tokens.reading import Ints, plan_batches
 from workbench.tokens.spans import Start, encode_texts
 from workbench.worlds.entries import Entry
+from workbench.worlds.entry_sequence import entry_entities
 
 if TYPE_CHECKING:
     import torch
@@ -175,7 +176,7 @@ def choose_entries(
     chosen = split_mask(entities, "train" if split == "train" else "test")
     if group is not None:
         chosen &= np.array([entity.group == group for entity in entities])
-    owner = np.array([entry.entity for entry in run.corpus.entries])
+    owner = entry_entities(run.corpus.entries)
     shuffled = make_rng(run.seed, "test entries").permutation(np.flatnonzero(chosen[owner]))
     _, first = np.unique(owner[shuffled], return_index=True)
     picked = shuffled[np.sort(first)]

@@ -21,6 +21,7 @@ from workbench.tokens.reading import Ints, Reading
 from workbench.tokens.spans import encode_texts
 from workbench.tokens.targets import Target
 from workbench.worlds.entries import Entry
+from workbench.worlds.entry_sequence import entry_entities
 
 
 def kinds_of(legend: RoleLegend) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ def choose_entities(run: Study, number: int, ids: Sequence[int], seed: int) -> l
     Raises WorkbenchError for an entity the run does not have, or one without an entry.
     """
     entities = run.corpus.entities
-    with_entry = {entry.entity for entry in run.corpus.entries}
+    with_entry = set(entry_entities(run.corpus.entries).tolist())
     for entity in ids:
         if not 0 <= entity < len(entities):
             raise WorkbenchError(
@@ -101,9 +102,9 @@ def choose_entities(run: Study, number: int, ids: Sequence[int], seed: int) -> l
 def read_shown(run: Study, entities: Sequence[int], seed: int) -> TokenTexts:
     """Every token of one entry of each of these entities; which entry, follows from the seed and the entity."""
     owned: dict[int, list[int]] = {entity: [] for entity in entities}
-    for row, entry in enumerate(run.corpus.entries):
-        if entry.entity in owned:
-            owned[entry.entity].append(row)
+    owner = entry_entities(run.corpus.entries)
+    for row in np.flatnonzero(np.isin(owner, list(owned))).tolist():
+        owned[int(owner[row])].append(row)
     drawn = {
         entity: int(make_rng(seed, "entry shown", entity).integers(len(rows)))
         for entity, rows in owned.items()
@@ -122,7 +123,8 @@ def sample_tokens(
     """
     in_half = split_mask(run.corpus.entities, "train") == (split == "train")
     in_half[list(without)] = False
-    with_entry = np.unique([entry.entity for entry in run.corpus.entries])
+    owner = entry_entities(run.corpus.entries)
+    with_entry = np.unique(owner)
     chosen = make_rng(seed, "entities sampled", split).permutation(with_entry[in_half[with_entry]])[:entities]
     if not len(chosen):
         raise WorkbenchError(
@@ -130,10 +132,10 @@ def sample_tokens(
         )
     kept = np.zeros(len(in_half), bool)
     kept[chosen] = True
-    rows = [row for row, entry in enumerate(run.corpus.entries) if kept[entry.entity]]
+    rows = np.flatnonzero(kept[owner]).tolist()
     if one_entry:
         shuffled = make_rng(seed, "entries sampled", split).permutation(rows)
-        _, first = np.unique([run.corpus.entries[row].entity for row in shuffled], return_index=True)
+        _, first = np.unique(owner[shuffled], return_index=True)
         rows = shuffled[first].tolist()
     return _read(run, [run.corpus.entries[row] for row in rows], make_rng(seed, "tokens sampled", split))
 

@@ -3,6 +3,7 @@
 Nothing here holds a text: entries and questions are functions of entity and number (`worlds/entry_sequence.py`).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from workbench.facts.schema import Schema, schema_from_json, schema_to_json
 from workbench.files import read_json, read_jsonl, write_json
 from workbench.recipes.recipe import Recipe
 from workbench.tasks.questions import Question, make_questions, save_questions
+from workbench.tokens.assembly import count_entry_words
+from workbench.tokens.lexicon import count_words
 from workbench.worlds.biographies.schema import SCHEMA as BIOGRAPHIES
 from workbench.worlds.biographies.world import make_biographies
 from workbench.worlds.entries import Entry, save_entries
@@ -47,6 +50,11 @@ class Corpus:
     def texts(self) -> "Texts":
         """Every text a tokenizer must cover: entries, then questions with answers."""
         return Texts(self.entries, self.questions)
+
+    def count_words(self) -> Counter[str]:
+        """How often each word stands in the texts, what a tokenizer is made from; templates stay unwritten."""
+        counts = count_entry_words(self.entries)
+        return counts + count_words(question.text for question in self.questions)
 
 
 @dataclass(frozen=True)

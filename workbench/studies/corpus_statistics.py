@@ -18,7 +18,7 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     Checks the corpus on the way: every span must fall on token borders and every value must tokenize alike in
     biographies and answers.
     """
-    tokenizer = make_tokenizer(recipe.tokens, corpus.texts)
+    tokenizer = make_tokenizer(recipe.tokens, corpus.count_words())
     entries = encode_entries(tokenizer, corpus.entries, corpus.schema)
     questions = encode_questions(tokenizer, corpus.questions, corpus.schema)
     check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])

@@ -1,8 +1,7 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,21 +214,21 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
 
 
 def _fill(recipe: Recipe, folder: Path) -> None:
+    from workbench.tokens.lexicon import count_words
     from workbench.tokens.tokenizers import make_tokenizer
 
     corpus: Corpus | None = None
-    texts: Sequence[str]
     if recipe.arithmetic is None:
         corpus = make_corpus(recipe)
         recipe = resolve_recipe(recipe, corpus)
-        texts = replace(corpus.texts, further=make_task_texts(recipe, corpus))
+        words = corpus.count_words() + count_words(make_task_texts(recipe, corpus))
     else:  # problems are made as they are read: only their words are kept
-        texts = [" ".join(list_words(recipe.arithmetic.problems))]
+        words = count_words([" ".join(list_words(recipe.arithmetic.problems))])
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
         if corpus is not None:
             save_corpus_recipe(partial / "corpus", corpus)
-        make_tokenizer(recipe.tokens, texts).save_pretrained(str(partial / "tokenizer"))
+        make_tokenizer(recipe.tokens, words).save_pretrained(str(partial / "tokenizer"))
         identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
 

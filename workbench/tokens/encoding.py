@@ -6,134 +6,160 @@ entries, closed by one more end-of-text. Token indices count from the entry's ow
 that were trained elsewhere may want another start (`Start`): begin-of-text, or nothing before the text.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.tasks.questions import Question
+from workbench.tokens.assembly import Assembler, make_assembler
+from workbench.tokens.encoded import EncodedEntries, EncodedQuestions, EncodedTexts
+from workbench.tokens.lexicon import CHUNK, TokenTable, Words, find_all_tokens, ragged_indices
+from workbench.tokens.piece_tokens import PieceTokens, assemble
 from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
+from workbench.tokens.text_encoding import CHECKED, TextEncoder, begin_with
 from workbench.worlds.entries import Entry
+from workbench.worlds.entry_sequence import WorldEntries, entry_entities
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-
-@dataclass(frozen=True)
-class EncodedTexts:
-    """Ragged token ids: text n is `ids[offsets[n]:offsets[n + 1]]`, its first id is what starts texts.
-
-    ids: int32 [total tokens]; offsets: int64 [N + 1]; entities: int32 [N], whom each text is about.
-    """
-
-    ids: np.ndarray
-    offsets: np.ndarray
-    entities: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.entities)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """int64 [N]: tokens in each text, the leading end-of-text included."""
-        return np.diff(self.offsets)
-
-    def text_ids(self, n: int) -> np.ndarray:
-        """int32 [T]: the ids of text n."""
-        return self.ids[self.offsets[n] : self.offsets[n + 1]]
-
-
-@dataclass(frozen=True)
-class EncodedEntries(EncodedTexts):
-    """Encoded biographies with the token positions of names and values.
-
-    schema: the attributes behind A.
-    value_start, value_end: int32 [N, A], the value's tokens are [start, end); -1 where an entry lacks it.
-    name_start, name_end: int32 [N], first and last token of the first full name; -1 without a name.
-    """
-
-    schema: Schema
-    value_start: np.ndarray
-    value_end: np.ndarray
-    name_start: np.ndarray
-    name_end: np.ndarray
-
-    @property
-    def order(self) -> np.ndarray:
-        """int64 [N, A]: attribute indices by appearance; absent attributes last."""
-        start = np.where(self.value_start < 0, np.iinfo(np.int32).max, self.value_start)
-        return np.argsort(start, axis=1, kind="stable")
-
-    @property
-    def positions(self) -> np.ndarray:
-        """int32 [N, P]: the token just before the first token of the (i+1)-th value (paper, section 5.1).
-
-        -1 where an entry has fewer values, or where nothing stands before the value.
-        """
-        start = np.take_along_axis(self.value_start, self.order, axis=1)
-        return np.where(start < 0, -1, start - 1).astype(np.int32)
-
-    @property
-    def rank(self) -> np.ndarray:
-        """int64 [N, A]: at which position each attribute stands; P where it is absent."""
-        ranks = np.argsort(self.order, axis=1, kind="stable")
-        return np.where(self.value_start < 0, len(self.schema), ranks)
-
-
-@dataclass(frozen=True)
-class EncodedQuestions(EncodedTexts):
-    """Encoded questions with their answers; the answer's tokens are [answer_start, answer_end), int32 [N]."""
-
-    answer_start: np.ndarray
-    answer_end: np.ndarray
-    schema: Schema
-    attribute: np.ndarray  # int16 [N], index into the schema
+__all__ = [
+    "EncodedEntries",
+    "EncodedQuestions",
+    "EncodedTexts",
+    "EntryEncoder",
+    "answer_ids",
+    "answers_ids",
+    "check_values_tokenize_alike",
+    "encode_entries",
+    "encode_names",
+    "encode_questions",
+    "encode_spans",
+]
 
 
 def encode_entries(
     tokenizer: "PreTrainedTokenizerFast", entries: Sequence[Entry], schema: Schema, start: Start = "eos"
 ) -> EncodedEntries:
     """Encode entries and find the tokens of every name and value."""
-    n, before = len(entries), len(start_ids(tokenizer, start))
-    value_start = np.full((n, len(schema)), -1, np.int32)
-    value_end = value_start.copy()
-    name_start, name_end = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    pieces: list[np.ndarray] = []
-    for i, (ids, starts, ends) in enumerate(
-        encode_spans(tokenizer, (entry.text for entry in entries), start)
-    ):
-        entry = entries[i]
-        pieces.append(ids)
-        for attribute, span in entry.values.items():
-            first, last = find_tokens(span, starts, ends, entry.text)
-            column = schema.index(attribute)
-            value_start[i, column], value_end[i, column] = first + before, last + before + 1
-        if entry.names:
-            first, last = find_tokens(entry.names[0], starts, ends, entry.text)
-            name_start[i], name_end[i] = first + before, last + before
-    entities = np.array([entry.entity for entry in entries], np.int32)
-    return EncodedEntries(*_join(pieces), entities, schema, value_start, value_end, name_start, name_end)
+    return EntryEncoder(tokenizer, schema, start).encode(entries)
+
+
+class EntryEncoder:
+    """Encodes entries again and again; what words and pieces of sentences give is found once.
+
+    Entries of templates are put together from encoded pieces, without their texts, where the tokenizer allows it.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", schema: Schema, start: Start = "eos") -> None:
+        self.schema, self.head = schema, start_ids(tokenizer, start)
+        self._texts = TextEncoder(tokenizer)
+        self._assembler: Assembler | None = None
+        self._pieces: PieceTokens | None = None
+
+    @property
+    def is_assembling(self) -> bool:
+        """Whether the last entries were put together from pieces."""
+        return self._assembler is not None
+
+    def encode(self, entries: Sequence[Entry]) -> EncodedEntries:
+        """The entries' ids with the tokens of names and values."""
+        if self._texts.codes is not None and isinstance(entries, WorldEntries) and len(entries) > CHECKED:
+            if self._assembler is None or self._assembler.world is not entries.world:
+                self._assembler = make_assembler(entries, Words())
+                self._pieces = PieceTokens(self._assembler, self._texts.codes) if self._assembler else None
+            if self._assembler is not None and self._pieces is not None:
+                # Whatever is wrong with a text or a span, reading the texts themselves says where.
+                with contextlib.suppress(Exception):
+                    parts = [self._finish(*part) for part in assemble(self._assembler, entries, self._pieces)]
+                    whole = self._join(parts, entry_entities(entries))
+                    if _agrees(whole, self._read(entries[:CHECKED])):
+                        return whole
+                self._assembler = None
+        return self._read(entries)
+
+    def _read(self, entries: Sequence[Entry]) -> EncodedEntries:
+        parts, owners = [], []
+        for chunk in _chunks(entries):
+            texts = [entry.text for entry in chunk]
+            table = self._texts.encode(texts)
+            value_start = np.full((len(chunk), len(self.schema)), -1, np.int32)
+            value_end = value_start.copy()
+            name_start, name_end = np.full(len(chunk), -1, np.int32), np.full(len(chunk), -1, np.int32)
+            cells = [
+                (n, self.schema.index(key), *span)
+                for n, entry in enumerate(chunk)
+                for key, span in entry.values.items()
+            ]
+            rows, columns, first, last = _find(table, cells, texts)
+            value_start[rows, columns], value_end[rows, columns] = first, last + 1
+            named = [(n, 0, *entry.names[0]) for n, entry in enumerate(chunk) if entry.names]
+            rows, _, first, last = _find(table, named, texts)
+            name_start[rows], name_end[rows] = first, last
+            owners.append(np.array([entry.entity for entry in chunk], np.int32))
+            parts.append(self._finish(table, value_start, value_end, name_start, name_end))
+        return self._join(parts, np.concatenate(owners) if owners else np.empty(0, np.int32))
+
+    def _finish(self, table: TokenTable, *places: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Ids led by what starts a text, sizes, and every place in the text moved on by as much."""
+        ids, offsets = begin_with(self.head, table)
+        moved = [np.where(place < 0, -1, place + len(self.head)).astype(np.int32) for place in places]
+        return (ids, np.diff(offsets), *moved)
+
+    def _join(self, parts: Sequence[tuple[np.ndarray, ...]], owners: np.ndarray) -> EncodedEntries:
+        cells, none = np.empty((0, len(self.schema)), np.int32), np.empty(0, np.int32)
+        columns = zip(*(parts or [(none, none, cells, cells, none, none)]), strict=True)
+        ids, sizes, *places = (np.concatenate(column) for column in columns)
+        return EncodedEntries(ids, _offsets(sizes), owners, self.schema, *places)
+
+
+def _agrees(whole: EncodedEntries, few: EncodedEntries) -> bool:
+    n, tokens = len(few), int(few.offsets[-1])
+    return bool(
+        np.array_equal(whole.ids[:tokens], few.ids)
+        and np.array_equal(whole.offsets[: n + 1], few.offsets)
+        and np.array_equal(whole.value_start[:n], few.value_start)
+        and np.array_equal(whole.value_end[:n], few.value_end)
+        and np.array_equal(whole.name_start[:n], few.name_start)
+        and np.array_equal(whole.name_end[:n], few.name_end)
+    )
 
 
 def encode_questions(
     tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question], schema: Schema, start: Start = "eos"
 ) -> EncodedQuestions:
     """Encode questions with their answers and find the answers' tokens."""
-    before = len(start_ids(tokenizer, start))
-    pieces: list[np.ndarray] = []
-    spans = np.empty((len(questions), 2), np.int32)
-    for i, (ids, starts, ends) in enumerate(
-        encode_spans(tokenizer, (question.text for question in questions), start)
-    ):
-        first, last = find_tokens(questions[i].answer_span, starts, ends, questions[i].text)
-        spans[i] = first + before, last + before + 1
-        pieces.append(ids)
-    entities = np.array([question.entity for question in questions], np.int32)
-    attribute = np.array([schema.index(question.attribute) for question in questions], np.int16)
-    return EncodedQuestions(*_join(pieces), entities, spans[:, 0], spans[:, 1], schema, attribute)
+    encoder, head = TextEncoder(tokenizer), start_ids(tokenizer, start)
+    ids, sizes, firsts, ends, owners, attributes = [], [], [], [], [], []
+    for chunk in _chunks(questions):
+        texts = [question.text for question in chunk]
+        table = encoder.encode(texts)
+        cells = [(n, 0, *question.answer_span) for n, question in enumerate(chunk)]
+        _, _, first, last = _find(table, cells, texts)
+        led, offsets = begin_with(head, table)
+        ids.append(led)
+        sizes.append(np.diff(offsets))
+        firsts.append(first + len(head))
+        ends.append(last + len(head) + 1)
+        owners.append(np.array([question.entity for question in chunk], np.int32))
+        attributes.append(np.array([schema.index(question.attribute) for question in chunk], np.int16))
+    if not ids:
+        none = np.empty(0, np.int32)
+        return EncodedQuestions(none, _offsets(none), none, none, none, schema, np.empty(0, np.int16))
+    return EncodedQuestions(
+        np.concatenate(ids),
+        _offsets(np.concatenate(sizes)),
+        np.concatenate(owners),
+        np.concatenate(firsts).astype(np.int32),
+        np.concatenate(ends).astype(np.int32),
+        schema,
+        np.concatenate(attributes),
+    )
 
 
 def encode_names(
@@ -143,9 +169,29 @@ def encode_names(
 
     Where texts do not start with end-of-text none follows the name either: its own last token is the last.
     """
-    end = np.array([tokenizer.eos_token_id] if start == "eos" else [], np.int32)
-    pieces = [np.concatenate([ids, end]) for ids, _, _ in encode_spans(tokenizer, names, start)]
-    return EncodedTexts(*_join(pieces), np.arange(len(names), dtype=np.int32))
+    encoder, head = TextEncoder(tokenizer), start_ids(tokenizer, start)
+    end = head if start == "eos" else []
+    ids, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+    for chunk in _chunks(names):
+        table = encoder.encode(chunk)
+        for first, last in zip(table.bounds[:-1], table.bounds[1:], strict=True):
+            ids.append(np.array([*head, *table.ids[first:last], *end], np.int32))
+        sizes.append(table.sizes + len(head) + len(end))
+    entities = np.arange(len(names), dtype=np.int32)
+    return EncodedTexts(np.concatenate(ids), _offsets(np.concatenate(sizes)), entities)
+
+
+def _find(
+    table: TokenTable, cells: Sequence[tuple[int, int, int, int]], texts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of (text, column, start, end): texts, columns, first and last token; a span between tokens is refused."""
+    columns = np.array(cells, np.int64).reshape(-1, 4)
+    first, last, faulty = find_all_tokens(table, columns[:, 0], columns[:, 2:])
+    if faulty.any():
+        n, _, start, end = columns[int(np.argmax(faulty))]
+        own = slice(int(table.bounds[n]), int(table.bounds[n + 1]))
+        find_tokens((int(start), int(end)), table.starts[own], table.ends[own], texts[n])
+    return columns[:, 0], columns[:, 1], first, last
 
 
 def check_values_tokenize_alike(
@@ -155,31 +201,52 @@ def check_values_tokenize_alike(
 
     `values[p]` are the values of entity p. What a model learns of ` Princeton` it cannot say as `Princeton`.
     """
-    answers: dict[str, tuple[int, ...]] = {}
-    for entity_id, row_start, starts, ends in zip(
-        entries.entities, entries.offsets[:-1], entries.value_start, entries.value_end, strict=True
-    ):
-        for column, attribute in enumerate(entries.schema.keys):
-            if starts[column] < 0:
-                continue
-            value = values[entity_id][attribute]
-            if value not in answers:
-                answers[value] = answer_ids(tokenizer, value)
-            found = tuple(entries.ids[row_start + starts[column] : row_start + ends[column]].tolist())
-            if found != answers[value]:
-                raise WorkbenchError(
-                    f"The value {value!r} tokenizes as {tokenizer.convert_ids_to_tokens(list(found))} in a biography "
-                    f"but as {tokenizer.convert_ids_to_tokens(list(answers[value]))} in an answer; "
-                    "choose another tokenizer or change the value."
-                )
+    for column, attribute in enumerate(entries.schema.keys):
+        distinct = list(dict.fromkeys(one[attribute] for one in values if attribute in one))
+        number = {value: n for n, value in enumerate(distinct)}
+        of_entity = np.array([number.get(one.get(attribute, ""), -1) for one in values], np.int64)
+        wanted = [np.array(ids, np.int32) for ids in answers_ids(tokenizer, distinct)]
+        rows = np.flatnonzero(entries.value_start[:, column] >= 0)
+        value = of_entity[entries.entities[rows]]
+        begin = entries.offsets[rows] + entries.value_start[rows, column]
+        sizes = entries.value_end[rows, column] - entries.value_start[rows, column]
+        wanted_sizes = np.array([len(ids) for ids in wanted], np.int64)
+        differs = sizes != wanted_sizes[value]
+        alike = np.flatnonzero(~differs)
+        if len(alike):
+            found = entries.ids[ragged_indices(begin[alike], sizes[alike])]
+            bounds = _offsets(wanted_sizes)
+            expected = np.concatenate(wanted)[
+                ragged_indices(bounds[value[alike]], wanted_sizes[value[alike]])
+            ]
+            differs[np.repeat(alike, sizes[alike])[found != expected]] = True
+        if differs.any():
+            at = int(np.argmax(differs))
+            said = entries.ids[begin[at] : begin[at] + sizes[at]].tolist()
+            raise WorkbenchError(
+                f"The value {distinct[value[at]]!r} tokenizes as "
+                f"{tokenizer.convert_ids_to_tokens(said)} in a biography "
+                f"but as {tokenizer.convert_ids_to_tokens(wanted[value[at]].tolist())} in an answer; "
+                "choose another tokenizer or change the value."
+            )
 
 
 def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
     """The ids of a value as an answer, that is after `Answer: `."""
-    text = f"Answer: {value}".removesuffix(".") + "."
-    ((ids, starts, ends),) = encode_spans(tokenizer, [text], "none")
-    first, last = find_tokens((8, 8 + len(value)), starts, ends, text)
-    return tuple(ids[first : last + 1].tolist())
+    return answers_ids(tokenizer, [value])[0]
+
+
+def answers_ids(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -> list[tuple[int, ...]]:
+    """`answer_ids` of many values at once."""
+    found: list[tuple[int, ...]] = []
+    encoder = TextEncoder(tokenizer)
+    for chunk in _chunks(values):
+        texts = [f"Answer: {value}".removesuffix(".") + "." for value in chunk]
+        table = encoder.encode(texts)
+        _, _, first, last = _find(table, [(n, 0, 8, 8 + len(value)) for n, value in enumerate(chunk)], texts)
+        starts, ends = table.bounds[:-1] + first, table.bounds[:-1] + last + 1
+        found += [tuple(table.ids[a:b].tolist()) for a, b in zip(starts, ends, strict=True)]
+    return found
 
 
 def encode_spans(
@@ -191,9 +258,14 @@ def encode_spans(
         yield np.array([*head, *ids], np.int32), starts, ends
 
 
-def _join(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    if not pieces:
-        return np.empty(0, np.int32), np.zeros(1, np.int64)
-    offsets = np.zeros(len(pieces) + 1, np.int64)
-    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
-    return np.concatenate(pieces), offsets
+T = TypeVar("T")
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _offsets(sizes: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)

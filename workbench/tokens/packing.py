@@ -8,7 +8,7 @@ and packing once and for all ties entries to fixed neighbours (both have broken 
 Shapes: B rows, T tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -51,8 +51,10 @@ class RowStream:
     """An endless sequence of rows over the texts; `rows(start, number)` gives any stretch of it.
 
     Every epoch goes through all texts once in a new order drawn from (seed, epoch), so all texts are seen
-    equally often. With `row_length`, rows hold as many whole texts as fit; otherwise one text each, and texts of
-    like length are put into the same step of `rows_per_step` rows, so that little is padding.
+    equally often. With `fresh` an epoch's texts are what it gives for the epoch's number (`multi∞`: a new entry at
+    every exposure); `texts` are the first epoch's. With `row_length`, rows hold as many whole texts as fit; otherwise
+    one text each, and texts of like length are put into the same step of `rows_per_step` rows, so that little is
+    padding. A text longer than a row, or without rows' length than `longest`, is refused.
     """
 
     def __init__(
@@ -65,13 +67,12 @@ class RowStream:
         purpose: str,
         row_length: int | None = None,
         rows_per_step: int = 1,
+        longest: int | None = None,
+        fresh: Callable[[int], EncodedTexts] | None = None,
     ) -> None:
-        longest = int(texts.lengths.max())
-        if row_length is not None and longest > row_length:
-            raise WorkbenchError(
-                f"Text {int(texts.lengths.argmax())} has {longest} tokens but a row holds {row_length}; "
-                "raise tokens.row_length and model.max_length, or shorten the text."
-            )
+        self._longest = row_length if row_length is not None else longest
+        self._texts_of_epoch = lru_cache(maxsize=2)(self._make_texts)
+        self._fresh = fresh
         self.texts, self.end_id, self.pad_id = texts, end_id, pad_id
         self.seed, self.purpose, self.row_length, self.rows_per_step = (
             seed,
@@ -81,6 +82,18 @@ class RowStream:
         )
         self._first_row = [0]  # first row of each epoch, found as far as it was asked for
         self._epoch_rows = lru_cache(maxsize=2)(self._make_epoch)
+        self._texts_of_epoch(0)  # a text that fits no row is refused before the first step
+
+    def _make_texts(self, epoch: int) -> EncodedTexts:
+        """The texts of an epoch; one longer than a row may be is refused."""
+        texts = self.texts if self._fresh is None or epoch == 0 else self._fresh(epoch)
+        longest = int(texts.lengths.max())
+        if self._longest is not None and longest > self._longest:
+            raise WorkbenchError(
+                f"Text {int(texts.lengths.argmax())} has {longest} tokens but a row holds {self._longest}; "
+                "raise tokens.row_length and model.max_length, or shorten the text."
+            )
+        return texts
 
     def rows(self, start: int, number: int) -> Rows:
         """Rows start, start + 1, …, padded to the longest of them."""
@@ -93,39 +106,41 @@ class RowStream:
             self._first_row.append(self._first_row[-1] + len(self._epoch_rows(epoch)[1]) - 1)
         return int(np.searchsorted(self._first_row, row, side="right")) - 1
 
-    def _texts_of_row(self, row: int) -> np.ndarray:
+    def _texts_of_row(self, row: int) -> tuple[EncodedTexts, np.ndarray]:
+        """The epoch's texts, and which of them the row holds."""
         epoch = self.epoch_of(row)
         order, bounds = self._epoch_rows(epoch)
         within = row - self._first_row[epoch]
-        return order[bounds[within] : bounds[within + 1]]
+        return self._texts_of_epoch(epoch), order[bounds[within] : bounds[within + 1]]
 
     def _make_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The order of the texts, and where each row begins in it (one more bound than rows)."""
+        texts = self._texts_of_epoch(epoch)
         rng = make_rng(self.seed, self.purpose, "epoch", epoch)
-        order = rng.permutation(len(self.texts))
+        order = rng.permutation(len(texts))
         if self.row_length is None:
             lead = -epoch * len(order) % self.rows_per_step  # rows that complete the last epoch's step
-            order[lead:] = group_by_length(order[lead:], self.texts.lengths, self.rows_per_step, rng)
+            order[lead:] = group_by_length(order[lead:], texts.lengths, self.rows_per_step, rng)
             return order, np.arange(len(order) + 1)
-        order = part_neighbours(order, self.texts.entities)
-        ends = np.cumsum(self.texts.lengths[order])
+        order = part_neighbours(order, texts.entities)
+        ends = np.cumsum(texts.lengths[order])
         bounds = [0]
         while bounds[-1] < len(order):
             used = ends[bounds[-1] - 1] if bounds[-1] else 0
             bounds.append(int(np.searchsorted(ends, used + self.row_length, side="right")))
         return order, np.array(bounds)
 
-    def _assemble(self, rows: list[np.ndarray]) -> Rows:
-        lengths = [int(self.texts.lengths[texts].sum()) for texts in rows]
+    def _assemble(self, rows: list[tuple[EncodedTexts, np.ndarray]]) -> Rows:
+        lengths = [int(texts.lengths[chosen].sum()) for texts, chosen in rows]
         width = self.row_length if self.row_length is not None else row_width(max(lengths))
         ids_BT = np.full((len(rows), width), self.pad_id, np.int64)
         targets_BT = np.full((len(rows), width), IGNORED, np.int64)
-        for b, (texts, length) in enumerate(zip(rows, lengths, strict=True)):
-            flat = np.concatenate([self.texts.text_ids(n) for n in texts])
+        for b, ((texts, chosen), length) in enumerate(zip(rows, lengths, strict=True)):
+            flat = np.concatenate([texts.text_ids(n) for n in chosen])
             ids_BT[b, :length] = flat
             targets_BT[b, : length - 1] = flat[1:]
             targets_BT[b, length - 1] = self.end_id
-        return Rows(ids_BT, targets_BT, self._find_answers(rows, width))
+        return Rows(ids_BT, targets_BT, self._find_answers([chosen for _, chosen in rows], width))
 
     def _find_answers(self, rows: list[np.ndarray], width: int) -> np.ndarray | None:
         if not isinstance(self.texts, EncodedQuestions):

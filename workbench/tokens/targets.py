@@ -16,7 +16,7 @@ from workbench.facts.entities import Entity
 from workbench.facts.schema import Attribute, Schema
 from workbench.tasks.families import Classification, Retrieval
 from workbench.tasks.task import Task
-from workbench.tokens.encoding import answer_ids
+from workbench.tokens.encoding import answers_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -145,7 +145,7 @@ def _first_tokens(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -
 
     Byte-level BPE may cut inside a character; such pieces all read `�`, and are not one class for that.
     """
-    ids = {value: answer_ids(tokenizer, value)[0] for value in values}
+    ids = {value: found[0] for value, found in zip(values, answers_ids(tokenizer, values), strict=True)}
     texts = {token: str(tokenizer.decode([token])).strip() for token in set(ids.values())}
     shared = {text for text, number in Counter(texts.values()).items() if number > 1}
     names = {

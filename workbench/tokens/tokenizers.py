@@ -6,7 +6,8 @@ biography and in an answer (`check_values_tokenize_alike`).
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TokensRecipe
+from workbench.tokens.lexicon import count_words, spell_out, text_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,31 +27,48 @@ MASK = "<|mask|>"
 SPECIAL_TOKENS = [END, PAD, MASK]
 
 
-def make_tokenizer(recipe: TokensRecipe, texts: Sequence[str]) -> "PreTrainedTokenizerFast":
-    """Make the recipe's tokenizer for a corpus; `texts` is everything the model will ever read."""
+Read = Iterable[str] | Counter[str]  # texts, or their words with how often each stands there (`count_words`)
+
+
+def make_tokenizer(recipe: TokensRecipe, texts: Read) -> "PreTrainedTokenizerFast":
+    """Make the recipe's tokenizer for a corpus; `texts` is everything the model will ever read.
+
+    Its distinct words decide the vocabulary, their counts its order; no text is kept.
+    """
+    words = _count(texts)
     match recipe.tokenizer:
         case "word":
-            return wrap_tokenizer(train_word_tokenizer(texts))
+            return wrap_tokenizer(train_word_tokenizer(words))
         case "bpe":
-            tokenizer = train_bpe_tokenizer(texts, recipe.vocabulary_size)
+            tokenizer = train_bpe_tokenizer(words, recipe.vocabulary_size)
         case "gpt2":
             tokenizer = _load_gpt2(recipe.source)
-    return wrap_tokenizer(restrict_bpe(tokenizer, texts) if recipe.restrict else tokenizer)
+    return wrap_tokenizer(restrict_bpe(tokenizer, words) if recipe.restrict else tokenizer)
 
 
-def train_word_tokenizer(texts: Iterable[str]) -> Tokenizer:
+def _count(texts: Read) -> Counter[str]:
+    return texts if isinstance(texts, Counter) else count_words(texts)
+
+
+def train_word_tokenizer(texts: Read) -> Tokenizer:
     """A closed vocabulary: words and punctuation marks, most frequent first; anything else is an error later."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
     )
     tokenizer.decoder = decoders.WordPiece(prefix="\u0000", cleanup=True)
-    trainer = trainers.WordLevelTrainer(vocab_size=10**9, special_tokens=SPECIAL_TOKENS, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    counts: Counter[str] = Counter()
+    for word, number in _count(texts).items():
+        for part, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text_of(word)):
+            counts[part] += number
+    by_number = sorted(counts, key=lambda part: (-counts[part], part))
+    vocabulary = {part: i for i, part in enumerate(dict.fromkeys([*SPECIAL_TOKENS, *by_number]))}
+    tokenizer.model = models.WordLevel(vocabulary, unk_token=None)
+    tokenizer.add_special_tokens([tokenizers.AddedToken(token, special=True) for token in SPECIAL_TOKENS])
     return tokenizer
 
 
-def train_bpe_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+def train_bpe_tokenizer(texts: Read, vocabulary_size: int) -> Tokenizer:
     """Byte-level BPE as in GPT-2, learned on the corpus; a space goes before the first word too."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -62,15 +81,15 @@ def train_bpe_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(spell_out(_count(texts)), trainer)
     return tokenizer
 
 
-def restrict_bpe(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenizer:
+def restrict_bpe(tokenizer: Tokenizer, texts: Read) -> Tokenizer:
     """Keep only the ids `texts` use, and the merges that build them; ids are renumbered in their old order.
 
     It removes most of the output layer (the follow-up paper keeps 3,275 of GPT-2's 50,257 ids). The result is
-    verified: every text must give the same tokens before and after.
+    verified: every word must give the same tokens before and after.
     """
     content: dict[str, Any] = json.loads(tokenizer.to_str())
     if content["model"]["type"] != "BPE":
@@ -78,7 +97,8 @@ def restrict_bpe(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenizer:
             f"Only BPE tokenizers can be restricted, this one is {content['model']['type']}; "
             "set tokens.restrict = false."
         )
-    used = {token for encoding in tokenizer.encode_batch(list(texts)) for token in encoding.tokens}
+    words = [text_of(word) for word in _count(texts)]
+    used = {token for encoding in tokenizer.encode_batch(words) for token in encoding.tokens}
     merges = [_pair(merge) for merge in content["model"]["merges"]]
     parts = {left + right: (left, right) for left, right in reversed(merges)}  # the first merge wins
     keep, open_tokens = set(SPECIAL_TOKENS), list(used)
@@ -98,8 +118,8 @@ def restrict_bpe(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokenizer:
         for i, added in enumerate(content["added_tokens"])
     ]
     restricted = Tokenizer.from_str(json.dumps(content))
-    before, after = tokenizer.encode_batch(list(texts)), restricted.encode_batch(list(texts))
-    for text, old, new in zip(texts, before, after, strict=True):
+    before, after = tokenizer.encode_batch(words), restricted.encode_batch(words)
+    for text, old, new in zip(words, before, after, strict=True):
         if old.tokens != new.tokens:
             raise WorkbenchError(
                 f"Restricting the vocabulary changes the tokens of {text[:60]!r}; set tokens.restrict = false."

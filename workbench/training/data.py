@@ -1,5 +1,6 @@
 """What a run trains on and is measured on: its encoded texts, the stream of rows, the statements to check."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,8 +13,8 @@ from workbench.studies.runs import Run
 from workbench.tokens.encoding import (
     EncodedEntries,
     EncodedQuestions,
+    EntryEncoder,
     check_values_tokenize_alike,
-    encode_entries,
     encode_questions,
 )
 from workbench.tokens.packing import MixedStream, RowSource, RowStream, row_width
@@ -27,6 +28,8 @@ from workbench.training.evaluation import (
 )
 from workbench.training.plan import count_steps
 from workbench.training.problems import ProblemData
+from workbench.worlds.entries import Entry
+from workbench.worlds.entry_sequence import WorldEntries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -103,7 +106,8 @@ def make_source(run: Run) -> TrainingSource:
 def encode_run(run: Run) -> TrainingData:
     """Encode a run's corpus, check it against the model's length, and make its stream."""
     recipe, corpus, tokenizer = run.recipe, run.corpus, run.tokenizer
-    entries = encode_entries(tokenizer, corpus.entries, corpus.schema)
+    encoder = EntryEncoder(tokenizer, corpus.schema)
+    entries = encoder.encode(corpus.entries)
     questions = encode_questions(tokenizer, corpus.questions, corpus.schema)
     check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
     _require_fits(recipe, entries, questions)
@@ -111,7 +115,13 @@ def encode_run(run: Run) -> TrainingData:
     ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": recipe.seed}
     stream: RowStream | MixedStream
     stream = biographies = RowStream(
-        entries, purpose="biographies", row_length=fill, rows_per_step=recipe.training.rows_per_step, **ids
+        entries,
+        purpose="biographies",
+        row_length=fill,
+        rows_per_step=recipe.training.rows_per_step,
+        longest=recipe.model.shape.max_length,
+        fresh=_fresh_entries(encoder, corpus.entries),
+        **ids,
     )
     if recipe.training.objective == "mixed":
         asked = select_questions(questions, _in_train(questions, corpus.entities))
@@ -123,6 +133,13 @@ def encode_run(run: Run) -> TrainingData:
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
         stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
     return TrainingData(recipe, entries, questions, corpus.entities, stream, recipe.seed)
+
+
+def _fresh_entries(encoder: EntryEncoder, entries: Sequence[Entry]) -> Callable[[int], EncodedEntries] | None:
+    """Epoch → its entries, where some entity has a new one at every exposure (`multi∞`); else None."""
+    if not (isinstance(entries, WorldEntries) and entries.is_endless):
+        return None
+    return lambda epoch: encoder.encode(entries.at_exposure(epoch))
 
 
 def _in_train(questions: EncodedQuestions, entities: list[Entity]) -> np.ndarray:
@@ -167,5 +184,5 @@ def _require_fits(recipe: Recipe, entries: EncodedEntries, questions: EncodedQue
     if longest > limit:
         raise WorkbenchError(
             f"The longest row has {longest} tokens but the model reads {limit}; "
-            f"set model.max_length to at least {longest}, or use shorter templates (biographies.templates)."
+            f"set model.max_length to at least {longest}, or use shorter templates ({recipe.world}.templates)."
         )

@@ -56,7 +56,7 @@ PRONOUNS = {
 MARK = re.compile(rf"\{{({'|'.join(SLOTS)})\}}|\[([^\W\d]+)\|([^\W\d]+)\]")
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """A template once the pronoun is chosen: three literal strings around two holes, mention and value."""
 
     literals: tuple[str, str, str]
@@ -85,7 +85,8 @@ class Template:
         return len(self.source.split())
 
     @cached_property
-    def _layouts(self) -> dict[tuple[str, bool], _Layout]:
+    def layouts(self) -> dict[tuple[str, bool], Layout]:
+        """How the sentence lies for (pronoun, whether the name is used)."""
         return {(p, name): _lay_out(self.pieces, p, name) for p in PRONOUNS for name in (False, True)}
 
     def render(self, *, name: str, pronoun: str, value: str, use_name: bool) -> Sentence:
@@ -93,7 +94,7 @@ class Template:
 
         A value that ends in a full stop ("Acme Inc.") ends the sentence too: there is no second one.
         """
-        layout = self._layouts.get((pronoun, use_name))
+        layout = self.layouts.get((pronoun, use_name))
         if layout is None:
             raise WorkbenchError(f"unknown pronoun {pronoun!r}; use one of {', '.join(PRONOUNS)}")
         (before, between, after), mention, possessive, value_first, pronouns = layout
@@ -115,7 +116,7 @@ class Template:
         return Sentence(text, subject_span, use_name, name_span, pronoun_spans, value_span)
 
 
-def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> _Layout:
+def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> Layout:
     forms = dict(zip(PRONOUNS["they"], PRONOUNS[pronoun], strict=True))
     parts, mention, plural = [""], "", False
     pronouns: list[tuple[int, int, int]] = []
@@ -134,7 +135,7 @@ def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> _Layout
             parts[-1] += word
     holes = [piece for piece in pieces if piece.kind in ("mention", "value")]
     possessive, value_first = SLOTS["subject's"] in holes, holes[0].kind == "value"
-    return _Layout((parts[0], parts[1], parts[2]), mention, possessive, value_first, tuple(pronouns))
+    return Layout((parts[0], parts[1], parts[2]), mention, possessive, value_first, tuple(pronouns))
 
 
 def parse_template(attribute: str, source: str) -> Template:

@@ -41,12 +41,17 @@ class TextWorld:
     def entry(self, entity: Entity, k: int) -> Entry:
         """Entry k of an entity: a pure function of the recipe, the entity and k."""
         augmentation = self.augmentations[entity.group]
-        if augmentation.entries is None:
-            rng = make_rng(self.seed, "entries", entity.name, k)
-            (plan,) = _plan(self.schema, augmentation, self._template_numbers, rng, 1)
-        else:
-            plan = self._plans(entity.name, entity.group)[k]
+        plans = self.plans_of(entity, k)
+        plan = plans[0] if augmentation.entries is None else plans[k]
         return _render(self.schema, entity, k, plan, self.templates, augmentation)
+
+    def plans_of(self, entity: Entity, exposure: int = 0) -> list[Plan]:
+        """The plans of all entries of an entity; of an endless one that of the given exposure alone."""
+        augmentation = self.augmentations[entity.group]
+        if augmentation.entries is None:
+            rng = make_rng(self.seed, "entries", entity.name, exposure)
+            return _plan(self.schema, augmentation, self._template_numbers, rng, 1)
+        return self._plans(entity.name, entity.group)
 
     def entries(self) -> Iterator[Entry]:
         """All entries, entities in order of id; of endless ones the first."""
