@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TokensRecipe
 from workbench.studies.corpus import Corpus
 from workbench.tokens.assembly import count_entry_words, make_assembler
 from workbench.tokens.encoding import EncodedEntries, EntryEncoder
 from workbench.tokens.lexicon import Words, count_words, reads_word_by_word, spell_out, split_words
+from workbench.tokens.packing import RowStream
 from workbench.tokens.text_encoding import TextEncoder
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.worlds.augmentation import parse_augmentation
@@ -92,3 +94,47 @@ def test_texts_read_word_by_word_as_they_read_whole(
     assert encoder.codes
     for name in ("ids", "starts", "ends", "bounds"):
         assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_a_new_entry_at_every_exposure_is_a_function_of_seed_and_step(corpus: Corpus) -> None:
+    """`multi∞`: no epoch repeats a text, each holds every entity once, and any stretch of rows can be made alone."""
+    entries = WorldEntries(world_of(corpus, "multi∞+permute"))
+    tokenizer = make_tokenizer(
+        TokensRecipe(tokenizer="bpe", restrict=False), (entry.text for entry in entries)
+    )
+
+    def stream() -> RowStream:
+        encoder = EntryEncoder(tokenizer, SCHEMA)
+        return RowStream(
+            encoder.encode(entries),
+            end_id=tokenizer.eos_token_id,
+            pad_id=tokenizer.pad_token_id,
+            seed=3,
+            purpose="biographies",
+            rows_per_step=50,
+            fresh=lambda epoch: encoder.encode(entries.at_exposure(epoch)),
+        )
+
+    one, n = stream(), len(entries)
+    texts = [tokenizer.decode(row, skip_special_tokens=True).strip() for row in one.rows(0, 3 * n).ids_BT]
+    assert len(set(texts)) == 3 * n
+    for epoch in range(3):
+        written = {entry.text for entry in entries.at_exposure(epoch)}
+        assert set(texts[epoch * n : (epoch + 1) * n]) == written
+    assert np.array_equal(stream().rows(2 * n + 7, 20).ids_BT, one.rows(2 * n + 7, 20).ids_BT)
+
+
+def test_a_later_exposure_too_long_for_a_row_is_refused(corpus: Corpus) -> None:
+    encoder = EntryEncoder(make_tokenizer(TokensRecipe(), corpus.texts), SCHEMA)
+    by_length = sorted(corpus.entries, key=lambda entry: len(entry.text))
+    short, long = encoder.encode(by_length[:40]), encoder.encode(by_length[-40:])
+    longest = int(short.lengths.max())
+    kept = {"end_id": 0, "pad_id": 1, "seed": 0, "purpose": "biographies"}
+    with pytest.raises(
+        WorkbenchError, match=f"tokens but a row holds {longest - 1}; raise tokens.row_length"
+    ):
+        RowStream(short, longest=longest - 1, **kept)  # type: ignore[arg-type]
+    stream = RowStream(short, longest=longest, fresh=lambda _: long, **kept)  # type: ignore[arg-type]
+    assert int(long.lengths.max()) > longest and len(stream.rows(0, 40)) == 40
+    with pytest.raises(WorkbenchError, match=f"tokens but a row holds {longest}; raise tokens.row_length"):
+        stream.rows(40, 1)
