@@ -18,6 +18,7 @@ import numpy as np
 from workbench.facts.entities import PRONOUNS, Entity
 from workbench.tokens.lexicon import (
     FIRST,
+    IrregularError,
     Words,
     count_words,
     is_regular,
@@ -29,10 +30,6 @@ from workbench.worlds.texts import TextWorld
 
 ENTITIES_AT_ONCE = 4000
 HEAD, HOLE_1, MIDDLE, HOLE_2, TAIL = range(5)
-
-
-class IrregularError(Exception):
-    """A text that cannot be put together from words; it must be written and encoded whole."""
 
 
 @dataclass(frozen=True)

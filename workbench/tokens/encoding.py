@@ -18,7 +18,7 @@ from workbench.facts.schema import Schema
 from workbench.tasks.questions import Question
 from workbench.tokens.assembly import Assembler, make_assembler
 from workbench.tokens.encoded import EncodedEntries, EncodedQuestions, EncodedTexts
-from workbench.tokens.lexicon import CHUNK, TokenTable, Words, find_all_tokens, ragged_indices
+from workbench.tokens.lexicon import CHUNK, IrregularError, TokenTable, Words, find_all_tokens, ragged_indices
 from workbench.tokens.piece_tokens import PieceTokens, assemble
 from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
 from workbench.tokens.text_encoding import CHECKED, TextEncoder, begin_with
@@ -75,7 +75,7 @@ class EntryEncoder:
                 self._pieces = PieceTokens(self._assembler, self._texts.codes) if self._assembler else None
             if self._assembler is not None and self._pieces is not None:
                 # Whatever is wrong with a text or a span, reading the texts themselves says where.
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(IrregularError):
                     parts = [self._finish(*part) for part in assemble(self._assembler, entries, self._pieces)]
                     whole = self._join(parts, entry_entities(entries))
                     if _agrees(whole, self._read(entries[:CHECKED])):

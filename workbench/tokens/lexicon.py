@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.tokens.opening import without_padding
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 20_000
+
+
+class IrregularError(Exception):
+    """Texts that cannot be put together from words; they must be written and encoded whole, which says why."""
+
+
 FIRST = "\n"
 
 
@@ -160,7 +168,7 @@ class WordCodes(Words):
 
     @property
     def table(self) -> TokenTable:
-        """The words' tokens, characters counted from the word's own first. Raises what the tokenizer raises."""
+        """The words' tokens, characters counted from the word's own first. Raises IrregularError."""
         self._extend()
         return self._table
 
@@ -171,9 +179,13 @@ class WordCodes(Words):
         ids, starts, ends, sizes = [], [], [], []
         for first in range(0, len(fresh), CHUNK):
             chunk = fresh[first : first + CHUNK]
-            encodings = self._backend.encode_batch(
-                [text_of(word) for word in chunk], add_special_tokens=False
-            )
+            with without_padding(self._tokenizer) as backend:
+                try:
+                    encodings = backend.encode_batch(
+                        [text_of(word) for word in chunk], add_special_tokens=False
+                    )
+                except Exception as error:  # the library raises nothing more particular
+                    raise IrregularError("a word that the vocabulary lacks") from error
             for word, encoding in zip(chunk, encodings, strict=True):
                 shift = 0 if word.startswith(FIRST) else 1
                 ids += encoding.ids

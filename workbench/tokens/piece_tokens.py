@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from workbench.tokens.assembly import Assembler, IrregularError
-from workbench.tokens.lexicon import TokenTable, WordCodes, find_all_tokens, ragged_indices
+from workbench.tokens.assembly import Assembler
+from workbench.tokens.lexicon import IrregularError, TokenTable, WordCodes, find_all_tokens, ragged_indices
 from workbench.worlds.entry_sequence import WorldEntries
 
 
@@ -26,7 +26,7 @@ class PieceTokens:
         self.first = self.end = np.zeros(0, np.int64)
 
     def rows(self, pieces: np.ndarray) -> np.ndarray:
-        """The rows of these pieces. Raises what the tokenizer raises, and IrregularError for a hole between tokens."""
+        """The rows of these pieces. Raises IrregularError for a word unknown or a hole between tokens."""
         missing = len(self.pieces) - len(self.row_of)
         self.row_of = np.concatenate([self.row_of, np.full(missing, -1, np.int64)])
         used = np.zeros(len(self.pieces), bool)

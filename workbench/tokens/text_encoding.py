@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.tokens.lexicon import TokenTable, WordCodes, reads_word_by_word
+from workbench.tokens.lexicon import IrregularError, TokenTable, WordCodes, reads_word_by_word
 from workbench.tokens.spans import iterate_encodings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TextEncoder:
         """
         if self.codes is not None and len(texts) > CHECKED:
             # What is wrong with a text, reading it whole says.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(IrregularError):
                 table = self.codes.encode(texts)
                 if table.sizes.all() and same_beginning(table, self.encode_whole(texts[:CHECKED])):
                     return table
