@@ -4,7 +4,7 @@ Nothing here holds a text: entries and questions are functions of entity and num
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -51,10 +51,13 @@ class Corpus:
         """Every text a tokenizer must cover: entries, then questions with answers."""
         return Texts(self.entries, self.questions)
 
-    def count_words(self) -> Counter[str]:
-        """How often each word stands in the texts, what a tokenizer is made from; templates stay unwritten."""
-        counts = count_entry_words(self.entries)
-        return counts + count_words(question.text for question in self.questions)
+    def count_words(self, further: Iterable[str] = ()) -> Counter[str]:
+        """How often each word stands in the texts and in further ones, what a tokenizer is made from.
+
+        Entries of templates stay unwritten.
+        """
+        asked = count_words(question.text for question in self.questions)
+        return count_entry_words(self.entries) + asked + count_words(further)
 
 
 @dataclass(frozen=True)

@@ -214,16 +214,16 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
 
 
 def _fill(recipe: Recipe, folder: Path) -> None:
-    from workbench.tokens.lexicon import count_words
-    from workbench.tokens.tokenizers import make_tokenizer
+    from workbench.tokens.tokenizers import Read, make_tokenizer
 
     corpus: Corpus | None = None
+    words: Read
     if recipe.arithmetic is None:
         corpus = make_corpus(recipe)
         recipe = resolve_recipe(recipe, corpus)
-        words = corpus.count_words() + count_words(make_task_texts(recipe, corpus))
+        words = corpus.count_words(make_task_texts(recipe, corpus))
     else:  # problems are made as they are read: only their words are kept
-        words = count_words([" ".join(list_words(recipe.arithmetic.problems))])
+        words = [" ".join(list_words(recipe.arithmetic.problems))]
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:
         (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
         if corpus is not None:
@@ -264,10 +264,7 @@ def open_run(folder: Path | str) -> Run:
 
 
 def _first_difference(old: Recipe, new: Recipe) -> str:
-    before, after = (
-        flatten_sections(old.to_json()),
-        flatten_sections(new.to_json()),
-    )
+    before, after = (flatten_sections(one.to_json()) for one in (old, new))
     key = next(
         key
         for key in {**before, **after}
