@@ -5,7 +5,8 @@ Importing this package imports neither torch nor transformers.
 
 from workbench_models.architectures import count_parameters, is_bidirectional, make_model
 from workbench_models.errors import ModelError
-from workbench_models.places import FAMILIES, Place, list_sites, locate, site_axes
+from workbench_models.families import FAMILIES, find_family, text_config
+from workbench_models.places import Place, is_parallel, list_sites, locate, site_axes
 from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
 from workbench_models.sites import BLOCK_HOOKS, Site, layer_site, parse_site, parse_sites
 
@@ -20,7 +21,9 @@ __all__ = [
     "Place",
     "Site",
     "count_parameters",
+    "find_family",
     "is_bidirectional",
+    "is_parallel",
     "layer_site",
     "list_sites",
     "load_preset",
@@ -29,4 +32,5 @@ __all__ = [
     "parse_site",
     "parse_sites",
     "site_axes",
+    "text_config",
 ]

@@ -1,18 +1,17 @@
 """Which module of which Hugging Face architecture holds a site, and how its tensor is cut out of the flow.
 
-Adding an architecture is adding one `Family`; everything that reads activations follows this table.
-
 Shapes: B batch, T tokens, D width, H heads.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from workbench_models.errors import ModelError, nearest_names
+from workbench_models.families import FAMILIES, Cut, Family, find_family, text_config
 from workbench_models.sites import BLOCK_HOOKS, MODULE_PREFIX, OUTER_HOOKS, Site, parse_site
 
 Side = Literal["input", "output"]
-Cut = Literal["whole", "heads", "q|k|v", "heads(q|k|v)"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,71 +35,6 @@ class Place:
     heads: int = 0
 
 
-@dataclass(frozen=True)
-class Family:
-    """Module names of one architecture, `{}` being the block number."""
-
-    blocks: str
-    embed: str
-    final_norm: str
-    second_norm: str
-    attention: str
-    attention_writer: str
-    mlp: str
-    mlp_reader: str
-    mlp_writer: str
-    qkv: tuple[str, str, str]
-    qkv_cut: Cut
-
-
-_LLAMA_LIKE = Family(
-    blocks="layers.{}",
-    embed="embed_tokens",
-    final_norm="norm",
-    second_norm="post_attention_layernorm",
-    attention="self_attn",
-    attention_writer="self_attn.o_proj",
-    mlp="mlp",
-    mlp_reader="mlp.gate_proj",
-    mlp_writer="mlp.down_proj",
-    qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    qkv_cut="heads",
-)
-# Keyed by the `model_type` of the Hugging Face config.
-FAMILIES: dict[str, Family] = {
-    "gpt2": Family(
-        blocks="h.{}",
-        embed="wte",
-        final_norm="ln_f",
-        second_norm="ln_2",
-        attention="attn",
-        attention_writer="attn.c_proj",
-        mlp="mlp",
-        mlp_reader="mlp.c_fc",
-        mlp_writer="mlp.c_proj",
-        qkv=("attn.c_attn",) * 3,
-        qkv_cut="q|k|v",
-    ),
-    "gpt_neox": Family(
-        blocks="layers.{}",
-        embed="embed_in",
-        final_norm="final_layer_norm",
-        second_norm="post_attention_layernorm",
-        attention="attention",
-        attention_writer="attention.dense",
-        mlp="mlp",
-        mlp_reader="mlp.dense_h_to_4h",
-        mlp_writer="mlp.dense_4h_to_h",
-        qkv=("attention.query_key_value",) * 3,
-        qkv_cut="heads(q|k|v)",
-    ),
-    "llama": _LLAMA_LIKE,
-    "mistral": _LLAMA_LIKE,
-    "qwen2": _LLAMA_LIKE,
-    "qwen3": _LLAMA_LIKE,
-}
-
-
 def locate(site: Site | str, config: Any) -> Place:
     """The place of a site in a model with this Hugging Face config.
 
@@ -110,11 +44,11 @@ def locate(site: Site | str, config: Any) -> Place:
     site = parse_site(site) if isinstance(site, str) else site
     if site.kind == "module":
         return Place(site.name.removeprefix(MODULE_PREFIX), "output")
-    family = _family(site, config)
+    family, config = _family(site, config), text_config(config)
     if site.kind == "embed":
         return Place(family.embed, "output")
     if site.kind == "ln_final":
-        return Place(family.final_norm, "output")
+        return Place(_known(family.final_norm, site, config), "output")
     n_layers, block_number = int(config.num_hidden_layers), site.block
     if block_number is None or block_number >= n_layers:
         raise ModelError(
@@ -127,26 +61,29 @@ def locate(site: Site | str, config: Any) -> Place:
     if site.kind == "resid_post":
         return Place(block, "output")
     if site.kind == "resid_mid":
-        if getattr(config, "use_parallel_residual", False):
+        if is_parallel(config):
             raise ModelError(
                 f"site {site.short!r} does not exist in this model: its attention and feed-forward parts "
                 "run in parallel, so no state lies between them; "
                 f"use 'resid_pre.{block_number}' or 'resid_post.{block_number}'"
             )
-        return Place(f"{block}.{family.second_norm}", "input")
-    if site.kind in ("attn_out", "pattern"):
-        return Place(f"{block}.{family.attention}", "output", item=1 if site.kind == "pattern" else 0)
+        return Place(f"{block}.{_known(family.second_norm, site, config)}", "input")
+    if site.kind == "attn_out":
+        return Place(f"{block}.{_known(family.attention_adds or family.attention, site, config)}", "output")
+    if site.kind == "pattern":
+        return Place(f"{block}.{_known(family.attention, site, config)}", "output", item=1)
     if site.kind == "z":
-        return Place(f"{block}.{family.attention_writer}", "input", cut="heads", heads=_heads(config, "z"))
+        writer = _known(family.attention_writer, site, config)
+        return Place(f"{block}.{writer}", "input", cut="heads", heads=_heads(config, "z"))
     if site.kind == "mlp_out":
-        return Place(f"{block}.{family.mlp}", "output")
+        return Place(f"{block}.{_known(family.mlp_adds or family.mlp, site, config)}", "output")
     if site.kind == "mlp_pre":
-        return Place(f"{block}.{family.mlp_reader}", "output")
+        return Place(f"{block}.{_known(family.mlp_reader, site, config)}", "output")
     if site.kind == "mlp_post":
-        return Place(f"{block}.{family.mlp_writer}", "input")
+        return Place(f"{block}.{_known(family.mlp_writer, site, config)}", "input")
     part = "qkv".index(site.kind)
     return Place(
-        f"{block}.{family.qkv[part]}",
+        f"{block}.{_known(family.qkv, site, config)[part]}",
         "output",
         cut=family.qkv_cut,
         part=part,
@@ -154,22 +91,30 @@ def locate(site: Site | str, config: Any) -> Place:
     )
 
 
+def is_parallel(config: Any) -> bool:
+    """Whether attention and feed-forward part of a block read the same state."""
+    family = FAMILIES.get(str(getattr(config, "model_type", "")))
+    return bool(getattr(config, "use_parallel_residual", False)) or (family is not None and family.parallel)
+
+
 def list_sites(config: Any) -> list[Site]:
     """All sites of a model in the order in which a forward pass reaches its blocks.
 
-    Raises ModelError where the architecture is not in the table.
+    Raises ModelError where the architecture is not in the table and its structure shows no blocks.
     """
     embed, final = (parse_site(kind) for kind in OUTER_HOOKS)
     _family(embed, config)
-    kinds = [
-        kind
-        for kind in BLOCK_HOOKS
-        if kind != "resid_mid" or not getattr(config, "use_parallel_residual", False)
-    ]
-    blocks = [
-        parse_site(f"{kind}.{block}") for block in range(int(config.num_hidden_layers)) for kind in kinds
-    ]
-    return [embed, *blocks, final]
+    n_layers = int(text_config(config).num_hidden_layers)
+    blocks = [parse_site(f"{kind}.{block}") for block in range(n_layers) for kind in BLOCK_HOOKS]
+    return [site for site in (embed, *blocks, final) if _has(site, config)]
+
+
+def _has(site: Site, config: Any) -> bool:
+    try:
+        locate(site, config)
+    except ModelError:
+        return False
+    return True
 
 
 def site_axes(site: Site, config: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -181,6 +126,7 @@ def site_axes(site: Site, config: Any) -> tuple[tuple[str, ...], tuple[int, ...]
     after a forward pass and is refused here.
     """
     locate(site, config)
+    config = text_config(config)
     d_model = int(config.hidden_size)
     if site.kind == "module":
         raise ModelError(
@@ -200,14 +146,25 @@ def site_axes(site: Site, config: Any) -> tuple[tuple[str, ...], tuple[int, ...]
 
 def _family(site: Site, config: Any) -> Family:
     """The names of a config's architecture, or a refusal that offers a module path."""
-    model_type = str(getattr(config, "model_type", "unknown"))
-    if model_type not in FAMILIES:
+    family = find_family(config)
+    if family is None:
+        model_type = str(getattr(config, "model_type", "unknown"))
         raise ModelError(
             f"site {site.short!r} has no known place in architecture {model_type!r} "
             f"({nearest_names(model_type, tuple(FAMILIES))}); "
             "name its module instead, such as 'module:model.layers.3.mlp'"
         )
-    return FAMILIES[model_type]
+    return family
+
+
+def _known(path: T | None, site: Site, config: Any) -> T:
+    """A module path of a family, or a refusal where the architecture has no module that holds this alone."""
+    if path is None:
+        raise ModelError(
+            f"site {site.short!r} has no place of its own in architecture {config.model_type!r}; "
+            "use the residual stream ('resid_post'), or name a module such as 'module:model.layers.3.mlp'"
+        )
+    return path
 
 
 def _heads(config: Any, kind: str) -> int:

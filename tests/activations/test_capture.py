@@ -218,8 +218,8 @@ def test_any_module_can_be_named_by_its_path() -> None:
     close(
         model.model.decoder.final_layer_norm(acts["module:model.decoder.layers.1"]), states.hidden_states[-1]
     )
-    with pytest.raises(WorkbenchError, match="has no known place in architecture 'opt'"):
-        capture(model, "resid_post.0")
+    with pytest.raises(WorkbenchError, match=r"'mlp_out\.0' has no place of its own in architecture 'opt'"):
+        capture(model, "mlp_out.0")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench_models import Site, is_bidirectional
+from workbench_models import Site
 
 from workbench.activations.engines import Engine, open_engine
+from workbench.activations.manner import find_manner, read_rows
 from workbench.activations.planning import Job, make_job, make_plan
 from workbench.activations.store import ActivationStore, open_store
-from workbench.activations.streaming import batch_size, check_dtype, read_rows, set_training
+from workbench.activations.streaming import batch_size, check_dtype, set_training
 from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
 from workbench.files import require_free_space
@@ -105,7 +106,7 @@ def _default_folder(model: "Checkpoint | PreTrainedModel") -> Path:
     """`<run>/activations` for a run's checkpoint; anything else needs a folder of its own."""
     if (
         isinstance(model, Checkpoint)
-        and (run := model.path.absolute().parents[1])
+        and (run := model.path.absolute().parent.parent)
         and (run / RUN_FILE).is_file()
     ):
         return run / "activations"
@@ -136,7 +137,8 @@ def _fill(
     set_training(model, False)
     try:
         with open_engine(job.engine, model, job.sites) as engine:
-            plan, bytes_per_text = make_plan(job, engine, model, reading, batch_tokens, shard_bytes)
+            manner = find_manner(engine, model, reading)
+            plan, bytes_per_text = make_plan(job, engine, model, reading, manner, batch_tokens, shard_bytes)
             writer = StoreWriter(path, plan, reading)
             try:
                 missing = writer.missing
@@ -145,9 +147,9 @@ def _fill(
                 done = len(reading) - texts
                 for part in missing:
                     vectors = _shard_buffers(plan, job.sites, len(part), len(reading.position_labels), model)
-                    lengths = reading.read_lengths(is_bidirectional(model.config))[part.start : part.stop]
-                    for rows in plan_batches(lengths, batch_tokens):
-                        _read_into(vectors, engine, model, reading, part.start, rows)
+                    lengths = reading.read_lengths(manner.whole)[part.start : part.stop]
+                    for rows in plan_batches(lengths, 1 if manner.alone else batch_tokens):
+                        _read_into(vectors, engine, model, reading, part.start, rows, manner.whole)
                         done += len(rows)
                         if on_progress:
                             on_progress(job.label, done, len(reading))
@@ -180,11 +182,12 @@ def _read_into(
     reading: Reading,
     first: int,
     rows: Ints,
+    whole: bool,
 ) -> None:
     """Read one batch, `rows` counted from the shard's first text, into the shard's buffers."""
     import torch
 
-    found = read_rows(engine, model, reading, first + rows)
+    found = read_rows(engine, model, reading, first + rows, whole)
     where = torch.from_numpy(rows).to(model.device)
     for site, buffer in vectors.items():
         values = found[site.short].transpose(0, 1)  # [P, B, …]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from workbench_models import ModelError, Place, Site, locate, parse_site, parse_sites
+from workbench_models import ModelError, Place, Site, locate, parse_site, parse_sites, text_config
 from workbench_models.errors import nearest_names
 
 from workbench.activations.tail import find_tail
@@ -36,7 +36,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
     def __init__(self, model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> None:
         config = model.config
         try:
-            self.sites = parse_sites(sites, int(getattr(config, "num_hidden_layers", 0) or 0))
+            self.sites = parse_sites(sites, int(getattr(text_config(config), "num_hidden_layers", 0) or 0))
             self._places = {site: locate(site, config) for site in self.sites}
         except ModelError as error:
             raise WorkbenchError(f"{error}.") from error
@@ -47,6 +47,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
         self._tensors: dict[str, torch.Tensor] = {}
         self._positions: torch.Tensor | None = None
         self._before: torch.Tensor | None = None
+        self._expected: tuple[int, int] | None = None  # texts and tokens of the pass that runs
         self._stop = self._shorten = False
         self._hooks: list[Any] = []
         self._attention_before: str | None = None
@@ -100,6 +101,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
         stop_after_last: False runs all blocks in full, for module paths called more than once in a pass.
         """
         self._tensors, self._positions, self._stop = {}, positions, stop_after_last
+        self._expected = (ids.shape[0], ids.shape[1])
         few = positions is not None and 2 * positions.shape[1] <= ids.shape[1]
         self._shorten = stop_after_last and few and not self._model.training
         try:
@@ -108,6 +110,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
             pass
         finally:
             self._positions, self._before, self._stop, self._shorten = None, None, False, False
+            self._expected = None
         return self
 
     def __getitem__(self, site: str | Site) -> "torch.Tensor":
@@ -153,7 +156,11 @@ class Capture(Mapping[str, "torch.Tensor"]):
         if not self._shorten or self._tail is None or self._before is None or self._positions is None:
             return
         heads = take_tokens(args[0], self._positions)
-        self._positions, self._stop = None, False  # hooks inside the tail see these tokens alone
+        self._positions, self._stop, self._expected = (
+            None,
+            False,
+            None,
+        )  # hooks inside the tail see these tokens alone
         found = self._tail.finish(self._before, heads)
         self._tensors |= {site.short: found[site.short] for site in self.sites if site.short in found}
         raise _AllRead
@@ -161,9 +168,20 @@ class Capture(Mapping[str, "torch.Tensor"]):
     def _keep(self, site: Site, place: Place, flow: Any) -> None:
         """Cut the site out of what flows through its module, keep it, and end the pass after the last."""
         # A forward hook's return value would replace the output, so nothing here returns one.
+        if site.kind not in ("module", "pattern"):
+            self._require_tokens(site, flow[place.item] if isinstance(flow, tuple | list) else flow)
         self._tensors[site.short] = cut_site(site, place, flow, self._positions)
         if self._stop and len(self._tensors) == len(self.sites):
             raise _AllRead
+
+    def _require_tokens(self, site: Site, tensor: Any) -> None:
+        """Refuse a state that has not one vector for each token, so that a position would mean another token."""
+        found = tuple(getattr(tensor, "shape", ()))[:2]
+        if self._expected is not None and found != self._expected:
+            raise WorkbenchError(
+                f"Site {site.short!r} holds {list(found)} vectors where {list(self._expected)} tokens were read: this "
+                "architecture adds or folds tokens, so no vector is a token's; name a module inside it."
+            )
 
 
 def capture(model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> Capture:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench_models import ModelError, list_sites, site_axes
+from workbench_models import ModelError, list_sites, site_axes, text_config
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.loading import load_config
@@ -42,7 +42,10 @@ def list_model_sites(model: str | Path, revision: str = "main") -> list[ListedSi
     for site in sites:
         axes, shape = site_axes(site, config)
         if site.kind == "pattern":
-            axes, shape = (*axes, "key"), (*shape, int(config.max_position_embeddings))
+            axes, shape = (
+                (*axes, "key"),
+                (*shape, int(getattr(text_config(config), "max_position_embeddings", 0))),
+            )
         found.append(ListedSite(site.name, site.short, axes, shape))
     return found
 

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from workbench_models import BLOCK_HOOKS, Site, is_bidirectional
+from workbench_models import BLOCK_HOOKS, Site
 
 from workbench.activations.engines import Engine
+from workbench.activations.manner import Manner, read_rows
 from workbench.activations.store import FORMAT, VERSION
-from workbench.activations.streaming import check_dtype, read_rows, resolve_sites
+from workbench.activations.streaming import check_dtype, resolve_sites
 from workbench.files import digest_json
 from workbench.studies.checkpoints import Checkpoint, config_digest_of, require_sound
 from workbench.studies.loading import load_config
@@ -86,12 +87,18 @@ def digest_weights(model: "PreTrainedModel") -> str:
 
 
 def make_plan(
-    job: Job, engine: Engine, model: "PreTrainedModel", reading: Reading, batch_tokens: int, shard_bytes: int
+    job: Job,
+    engine: Engine,
+    model: "PreTrainedModel",
+    reading: Reading,
+    manner: Manner,
+    batch_tokens: int,
+    shard_bytes: int,
 ) -> tuple[dict[str, Any], float]:
     """The manifest without shards and the average bytes of a text; shapes come from reading the shortest."""
     shortest = np.array([int(np.argmin(reading.lengths))])
-    found = read_rows(engine, model, reading, shortest)
-    keys = int(reading.read_lengths(is_bidirectional(model.config)).max())
+    found = read_rows(engine, model, reading, shortest, manner.whole)
+    keys = int(reading.read_lengths(manner.whole).max())
     sites, bytes_per_vector = [], 0
     for site in job.sites:
         tensor = found[site.short]
@@ -120,6 +127,7 @@ def make_plan(
             if any(site.kind == "pattern" for site in job.sites)
             else _attention(job, model),
             "batch_tokens": batch_tokens,
+            "texts": manner.word,
             "libraries": {name: version(name) for name in libraries},
         },
         "texts": len(reading),

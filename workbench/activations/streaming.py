@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from workbench_models import ModelError, Site, is_bidirectional, parse_sites
+from workbench_models import ModelError, Site, parse_sites, text_config
 
-from workbench.activations.engines import Engine, open_engine
+from workbench.activations.engines import open_engine
+from workbench.activations.manner import find_manner, read_rows
 from workbench.errors import WorkbenchError
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
@@ -71,11 +72,11 @@ def iterate_activations(
         chosen = resolve_sites(sites, model.config, layers)
         reading.check_fits(model.config)
         with open_engine(engine, model, chosen) as opened:
-            lengths = reading.read_lengths(is_bidirectional(model.config))
-            for rows in plan_batches(lengths, batch_size(batch_tokens, model)):
-                yield ActivationBatch(
-                    checkpoint, rows, reading.positions[rows] >= 0, read_rows(opened, model, reading, rows)
-                )
+            manner = find_manner(opened, model, reading)
+            lengths = reading.read_lengths(manner.whole)
+            for rows in plan_batches(lengths, 1 if manner.alone else batch_size(batch_tokens, model)):
+                vectors = read_rows(opened, model, reading, rows, manner.whole)
+                yield ActivationBatch(checkpoint, rows, reading.positions[rows] >= 0, vectors)
 
 
 def iterate_models(
@@ -97,7 +98,7 @@ def iterate_models(
 
 def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | None) -> list[Site]:
     """The sites a user names, in a model of this config; a mistake is a WorkbenchError."""
-    n_layers = int(getattr(config, "num_hidden_layers", 0) or 0)
+    n_layers = int(getattr(text_config(config), "num_hidden_layers", 0) or 0)
     layers = None if layers is None else list(layers)
     if layers is not None and any(not 0 <= layer <= n_layers for layer in layers):
         raise WorkbenchError(
@@ -124,26 +125,3 @@ def check_dtype(dtype: str) -> None:
     """Refuse a precision that is not one of `DTYPES`."""
     if dtype not in DTYPES:
         raise WorkbenchError(f"dtype {dtype!r} does not exist here; expected one of {', '.join(DTYPES)}.")
-
-
-def read_rows(
-    engine: Engine, model: "PreTrainedModel", reading: Reading, rows: Ints
-) -> "dict[str, torch.Tensor]":
-    """One batch: pad the rows on the right, run the engine without gradients. Vectors [B, P, …] by site."""
-    import torch
-
-    lengths = reading.read_lengths(is_bidirectional(model.config))[rows]
-    width = int(lengths.max())
-    columns = np.arange(width)
-    inside = columns < lengths[:, None]  # [B, T]
-    # Any token will do as padding: nothing reads it. Not the model's own, at which Hugging Face warns.
-    padding = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0
-    flat = np.minimum(reading.offsets[:-1][rows][:, None] + columns, len(reading.ids) - 1)
-    ids = np.where(inside, reading.ids[flat], padding)
-    device = model.device
-    tensors = [
-        torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(device, non_blocking=True)
-        for array in (ids, inside, np.maximum(reading.positions[rows], 0))
-    ]
-    with torch.no_grad():
-        return engine.read(*tensors)

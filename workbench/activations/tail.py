@@ -60,7 +60,7 @@ def find_tail(model: "PreTrainedModel", sites: Iterable[Site]) -> Tail | None:
     """The tail of a pass that reads these sites, or None where the last of them lies before or outside of one."""
     wanted = list(sites)
     family = FAMILIES.get(str(getattr(model.config, "model_type", "")))
-    if family is None or any(site.kind == "module" for site in wanted):
+    if family is None or not family.plain or any(site.kind == "module" for site in wanted):
         return None
     n_layers = int(model.config.num_hidden_layers)
     final = any(site.kind == "ln_final" for site in wanted)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from workbench_models import text_config
 
 from workbench.activations import cache_activations, iterate_activations
 from workbench.files import format_bytes
@@ -44,7 +45,7 @@ def find_features(
 ) -> FoundFeatures:
     """A checkpoint's activations in memory where half of what is given holds them, else in the run's store."""
     memory = free_memory() // 2 if memory is None else memory
-    config = load_config(checkpoint)
+    config = text_config(load_config(checkpoint))
     sites, names = _layer_sites(layers, int(config.num_hidden_layers))
     n_positions, width = reading.positions.shape[1], int(config.hidden_size)
     held = 4 * len(sites) * n_positions * len(reading) * width
@@ -65,7 +66,7 @@ def capture_layers(
     checkpoint: Checkpoint, reading: Reading, layers: Sequence[int | str] | None, device: str
 ) -> tuple[np.ndarray, list[str]]:
     """Activations [L, P, N, D] in memory, float32, and the names of their layers; states a text lacks are 0."""
-    config = load_config(checkpoint)
+    config = text_config(load_config(checkpoint))
     sites, names = _layer_sites(layers, int(config.num_hidden_layers))
     shape = (len(sites), reading.positions.shape[1], len(reading), int(config.hidden_size))
     features = np.zeros(shape, np.float32)

@@ -141,8 +141,10 @@ class Reading:
 
         config: the model's Hugging Face config. Raises WorkbenchError naming the first such text.
         """
+        bidirectional = getattr(config, "is_causal", True) is False
+        config = config.get_text_config() if hasattr(config, "get_text_config") else config
         limit = getattr(config, "max_position_embeddings", None)
-        lengths = self.read_lengths(getattr(config, "is_causal", True) is False)
+        lengths = self.read_lengths(bidirectional)
         if limit is not None and (lengths > limit).any():
             row = int(np.argmax(lengths > limit))
             raise WorkbenchError(

@@ -1,0 +1,101 @@
+"""What a vector may depend on, tried once a model: later tokens, padding, company in a batch, the length of a text.
+
+Of a causal model none of these should matter, and then texts are cut behind the last token read and share batches.
+Some architectures break it (a rotary scale that changes with the length, attention that sees all, statistics over a
+batch), whatever their config says. So it is tried on the texts at hand, and where it fails texts are read whole, or
+each alone.
+
+Shapes: B batch, T tokens, P positions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from workbench_models import is_bidirectional, text_config
+
+from workbench.activations.engines import Engine
+from workbench.tokens.reading import Ints, Reading
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+# Largest difference that kernels make between two ways to the same vector, relative to its site's largest entry.
+_SAME = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 5e-2}
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How texts are read. whole: to their end, not only to the last position. alone: one text a batch."""
+
+    whole: bool = False
+    alone: bool = False
+
+    @property
+    def word(self) -> str:
+        """`cut`, `whole`, or `whole, alone`: what a store's manifest says."""
+        return ", ".join(["whole" if self.whole else "cut", *(["alone"] if self.alone else [])])
+
+
+def find_manner(engine: Engine, model: "PreTrainedModel", reading: Reading) -> Manner:
+    """How the texts of a reading can be read with a model without changing a vector.
+
+    Compares, with the engine and at its sites: the text with most tokens behind its last position cut and whole, the
+    shortest text alone and beside the longest.
+    """
+    same = _SAME.get(str(model.dtype).removeprefix("torch."), 1e-3)
+    whole = is_bidirectional(model.config)
+    if not whole:
+        limit = getattr(text_config(model.config), "max_position_embeddings", None) or np.inf
+        behind = np.where(reading.lengths <= limit, reading.lengths - reading.read_lengths(False), 0)
+        row = np.array([int(np.argmax(behind))])
+        if behind[row[0]]:
+            cut = read_rows(engine, model, reading, row, False)
+            whole = not _agree(cut, read_rows(engine, model, reading, row, True), same)
+    lengths = reading.read_lengths(whole)
+    short, long = int(np.argmin(lengths)), int(np.argmax(lengths))
+    if lengths[short] == lengths[long]:
+        return Manner(whole)
+    alone = read_rows(engine, model, reading, np.array([short]), whole)
+    beside = read_rows(engine, model, reading, np.array([short, long]), whole)
+    if _agree(alone, {site: values[:1] for site, values in beside.items()}, same):
+        return Manner(whole)
+    return Manner(whole=True, alone=True)
+
+
+def read_rows(
+    engine: Engine, model: "PreTrainedModel", reading: Reading, rows: Ints, whole: bool
+) -> "dict[str, torch.Tensor]":
+    """One batch: pad the rows on the right, run the engine without gradients. Vectors [B, P, …] by site."""
+    import torch
+
+    lengths = reading.read_lengths(whole)[rows]
+    width = int(lengths.max())
+    columns = np.arange(width)
+    inside = columns < lengths[:, None]  # [B, T]
+    # Any token will do as padding: nothing reads it. Not the model's own, at which Hugging Face warns.
+    padding = 1 if getattr(model.config, "pad_token_id", None) == 0 else 0
+    flat = np.minimum(reading.offsets[:-1][rows][:, None] + columns, len(reading.ids) - 1)
+    ids = np.where(inside, reading.ids[flat], padding)
+    device = model.device
+    tensors = [
+        torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(device, non_blocking=True)
+        for array in (ids, inside, np.maximum(reading.positions[rows], 0))
+    ]
+    with torch.no_grad():
+        return engine.read(*tensors)
+
+
+def _agree(one: "Mapping[str, torch.Tensor]", two: "Mapping[str, torch.Tensor]", same: float) -> bool:
+    """Whether two readings of one text are the same up to kernels; of patterns the keys that both have."""
+    for site, first in one.items():
+        second: Any = two[site]
+        keys = min(first.shape[-1], second.shape[-1])
+        if first.shape[:-1] != second.shape[:-1]:
+            return False
+        a, b = first[..., :keys].float(), second[..., :keys].float()
+        if not bool((a - b).abs().max() <= same * b.abs().max().clamp_min(1e-12)):
+            return False
+    return True
