@@ -18,6 +18,7 @@ from workbench.files import PARTIAL_PREFIX, sha256_file
 from workbench.recipes.recipe import Recipe, load_recipe
 from workbench.results.storing import SUFFIX
 from workbench.studies.runs import RUN_FILE, read_metrics
+from workbench.studies.series import STUDY_FILE
 from workbench_app.notes import NOTES_FILE, Notes, read_notes
 
 DEEPEST = 3  # runs/<a>/<b>/<run>
@@ -30,7 +31,8 @@ Stamp = tuple[int, int]
 class RunEntry:
     """What the index knows of a run. `fault` is the sentence to show where its recipe or run.json is broken.
 
-    result_sets: `p-embedding` → step → (mtime in ns, size) of its file.
+    result_sets: `p-embedding` → step → (mtime in ns, size) of its file. study: the content of study.json, where the
+    folder is a study of models that stand elsewhere.
     """
 
     id: str
@@ -43,6 +45,7 @@ class RunEntry:
     result_sets: dict[str, dict[int, Stamp]]
     notes: Notes
     strays: list[str] = field(default_factory=list)
+    study: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +53,9 @@ class RunEntry:
 
     @property
     def augmentation(self) -> str:
-        """The recipe's augmentation, those of its groups, or empty where the recipe is broken."""
+        """The recipe's augmentation, those of its groups, a study's texts, or empty where the recipe is broken."""
+        if self.study is not None:
+            return ", ".join(dict.fromkeys(map(str, self.study.get("groups", {}).values())))
         if self.recipe is None:
             return ""
         return ", ".join(group.augmentation for group in self.recipe.groups)
@@ -58,6 +63,9 @@ class RunEntry:
     @property
     def about(self) -> str:
         """The run in a few words: augmentation (where the name does not say it), model, entities."""
+        if self.study is not None:
+            model = self.study.get("model", {})
+            return f"{self.augmentation} · {model.get('architecture', '')}, {self.study.get('entities', 0):,} entities"
         if self.recipe is None:
             return ""
         entities = sum(group.people for group in self.recipe.groups)
@@ -139,7 +147,7 @@ class RunIndex:
 
 
 def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / RUN_FILE).exists():
+    if (folder / RUN_FILE).exists() or (folder / STUDY_FILE).exists():
         yield folder
         return
     if depth == 0:
@@ -155,7 +163,7 @@ def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
 
 def _stamps(path: Path) -> dict[str, Stamp]:
     """Modification times of all that the entry is made from; progress is read afresh each time instead."""
-    names = [RUN_FILE, "recipe.toml", "metrics.jsonl", "checkpoints", "results", NOTES_FILE]
+    names = [RUN_FILE, STUDY_FILE, "recipe.toml", "metrics.jsonl", "checkpoints", "results", NOTES_FILE]
     names += [f"results/{folder}" for folder in _names(path / "results")]
     return {name: stamp for name in names if (stamp := stamp_of(path / name)) is not None}
 
@@ -190,8 +198,14 @@ def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEnt
         fault = f"The recipe cannot be read: {error}"
     if recipe is not None and content.get("recipe_sha256", "") not in ("", sha256_file(path / "recipe.toml")):
         fault = "recipe.toml has been changed since the run was made; restore it, or train it into a folder of its own."
+    study = None
+    if not (path / RUN_FILE).exists() and (path / STUDY_FILE).exists():
+        recipe, state = None, "finished"
+        study, fault = _read_study(path)
     same_steps = known is not None and known.stamps.get("checkpoints") == stamps.get("checkpoints")
     steps = known.steps if same_steps and known is not None else _list_steps(path / "checkpoints")
+    if study is not None:
+        steps = [int(one["step"]) for one in study.get("series", [])]
     sets: dict[str, dict[int, Stamp]] = {}
     strays = []
     for folder in _names(path / "results"):
@@ -200,7 +214,16 @@ def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEnt
             continue
         sets[folder] = _list_results(path / "results" / folder)
     sets = {name: files for name, files in sets.items() if files}
-    return RunEntry(run_id, path, stamps, state, recipe, fault, steps, sets, read_notes(path), strays)
+    return RunEntry(run_id, path, stamps, state, recipe, fault, steps, sets, read_notes(path), strays, study)
+
+
+def _read_study(path: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """The content of study.json, or why it cannot be read."""
+    try:
+        content = json.loads((path / STUDY_FILE).read_text(encoding="utf-8"))
+        return (content, None) if isinstance(content, dict) else (None, f"{STUDY_FILE} holds no object.")
+    except (OSError, ValueError) as error:
+        return None, f"{STUDY_FILE} cannot be read ({error})."
 
 
 def _list_steps(folder: Path) -> list[int]:

@@ -35,6 +35,9 @@ def default_cuts(legend: RoleLegend) -> tuple[str, ...]:
     return ("name", *NAME_ROLES, "pronoun", "values", *values, *template)
 
 
+DEEP = 12  # blocks; a deeper network's default windows do not overlap
+
+
 @dataclass(frozen=True)
 class Window:
     """Neighbouring blocks that are cut together; `label` as shown: `all`, `2`, `0-1`."""
@@ -44,7 +47,11 @@ class Window:
 
 
 def make_windows(n_blocks: int, width: int | None = None) -> tuple[Window, ...]:
-    """All blocks, then every `width` neighbouring ones (default: a third of the depth, at least one)."""
+    """All blocks, then every `width` neighbouring ones (default: a third of the depth, at least one).
+
+    In more than 12 blocks the default windows stand side by side, since each costs passes through the network.
+    """
+    stride = 1 if width is not None or n_blocks <= DEEP else max(1, n_blocks // 3)
     width = max(1, n_blocks // 3) if width is None else width
     if not 1 <= width <= n_blocks:
         raise WorkbenchError(
@@ -52,7 +59,7 @@ def make_windows(n_blocks: int, width: int | None = None) -> tuple[Window, ...]:
         )
     windows = [Window("all", tuple(range(n_blocks)))]
     if width < n_blocks:
-        for first in range(n_blocks - width + 1):
+        for first in range(0, n_blocks - width + 1, stride):
             blocks = tuple(range(first, first + width))
             windows.append(Window(f"{first}" if width == 1 else f"{first}-{blocks[-1]}", blocks))
     return tuple(windows)

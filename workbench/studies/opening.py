@@ -5,8 +5,9 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.studies.runs import RUN_FILE, open_run
+from workbench.studies.series import STUDY_FILE
 from workbench.studies.study import Study
-from workbench.studies.table_study import STUDY_FILE, open_table_study
+from workbench.studies.table_study import open_table_study
 
 
 def open_study(path: Path | str) -> Study:

@@ -15,6 +15,7 @@ from workbench.studies.runs import RUN_FILE
 from workbench.studies.steps import in_order, select_checkpoints, step_of
 from workbench.studies.weight_files import CONFIG_FILE
 
+STUDY_FILE = "study.json"
 PICKLE_NAMES = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -28,7 +29,7 @@ def find_series(
 ) -> list[Checkpoint]:
     """The models a user names, by step.
 
-    model:       a run's folder, a Hugging Face model folder, a folder whose subfolders are such folders (a
+    model:       a run's or study's folder, a Hugging Face model folder, a folder whose subfolders are such folders (a
                  series), or a name on the hub.
     checkpoints: of a run or series: `all`, `last`, `every:4` (with first and last), or steps `0,512`.
     revisions:   of a hub name, such as `step1000`; each is downloaded (safetensors and JSON files only).
@@ -53,6 +54,8 @@ def find_series(
         raise WorkbenchError(f"{path} may not be read by this user; change its permissions.")
     if (path / RUN_FILE).is_file():
         return select_checkpoints(list_checkpoints(path / "checkpoints"), checkpoints, path)
+    if (path / STUDY_FILE).is_file():
+        return select_checkpoints(read_study_series(path), checkpoints, path)
     if (path / CONFIG_FILE).is_file():
         return [_local_checkpoint(path)]
     members = [_local_checkpoint(child) for child in path.iterdir() if (child / CONFIG_FILE).is_file()]
@@ -62,6 +65,19 @@ def find_series(
             "name the folder of one of these."
         )
     return select_checkpoints(in_order(members), checkpoints, path)
+
+
+def read_study_series(folder: Path) -> list[Checkpoint]:
+    """The series of a study as it was when the study was made; a model that is gone is refused by name."""
+    found = []
+    for one in read_json(folder / STUDY_FILE)["series"]:
+        path = Path(one["path"])
+        if not (path / CONFIG_FILE).is_file():
+            raise WorkbenchError(
+                f"The model {path} of the study {folder} is gone; put it back, or make the study again."
+            )
+        found.append(Checkpoint(path, one["label"], one["step"], one["counted"], {"sha256": one["sha256"]}))
+    return found
 
 
 def _local_checkpoint(path: Path) -> Checkpoint:

@@ -23,7 +23,7 @@ from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint
 from workbench.studies.corpus import QUESTIONS_FILE, Corpus, load_corpus, load_schema, save_corpus
 from workbench.studies.loading import load_config
-from workbench.studies.series import find_series
+from workbench.studies.series import STUDY_FILE, find_series, read_study_series
 from workbench.studies.study import Study
 from workbench.studies.study_file import StudyFile, load_study_file, study_to_toml
 from workbench.studies.table_facts import read_facts
@@ -38,7 +38,7 @@ from workbench.tokens.targets import make_targets
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-STUDY_FILE, STUDY_TOML = "study.json", "study.toml"
+STUDY_TOML = "study.toml"
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,7 @@ class TableStudy(Study):
 
     @cached_property
     def checkpoints(self) -> list[Checkpoint]:
-        """The series as it was when the study was made; a model that is gone is refused by name."""
-        found = []
-        for one in self.info["series"]:
-            path = Path(one["path"])
-            if not (path / CONFIG_FILE).is_file():
-                raise WorkbenchError(
-                    f"The model {path} of the study {self.path} is gone; put it back, or make the study again."
-                )
-            found.append(
-                Checkpoint(path, one["label"], one["step"], one["counted"], {"sha256": one["sha256"]})
-            )
-        return found
+        return read_study_series(self.path)
 
     @property
     def seed(self) -> int:

@@ -1,0 +1,227 @@
+"""A study of models that stand elsewhere, end to end: a tiny GPT-NeoX series, towns, every command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.errors import WorkbenchError
+from workbench.results.storing import list_results, load_results
+from workbench.studies.opening import open_study
+from workbench.studies.table_study import create_study
+
+SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
+COUNTRIES = ("Arland", "Borvia", "Cordova")
+TEMPLATES = ("{town} lies in {country} .", "The road to {town} leads through {country} .")
+TOML = """
+[series]
+models = "series"
+
+[table]
+file = "towns.csv"
+entity = "town"
+nouns = "towns"
+
+[texts]
+templates = ["{town} lies in {country} .", "The road to {town} leads through {country} ."]
+
+[[attributes]]
+key = "country"
+
+[[attributes]]
+key = "side"
+forms = ["whole"]
+
+[questions]
+country = "The road to {town} leads through"
+"""
+
+
+def make_towns() -> list[dict[str, str]]:
+    names = [(a + b).capitalize() for a in SYLLABLES[:12] for b in SYLLABLES[:5]]
+    return [
+        {"town": name, "country": COUNTRIES[i % 3], "side": ("East", "West")[i // 2 % 2]}
+        for i, name in enumerate(names)
+    ]
+
+
+def write_table(path: Path, rows: list[dict[str, str]]) -> None:
+    lines = [",".join(rows[0])] + [",".join(row.values()) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a series of two untrained models, a table and a study.toml."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("towns")
+    rows = make_towns()
+    texts = [template.format(**row) for row in rows for template in TEMPLATES]
+    backend = Tokenizer(models.WordLevel())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    words = [
+        *texts,
+        "Answer: East. West. Arland. Borvia. Cordova.",
+        "Answer: a Arland Borvia Cordova East West .",
+    ]
+    backend.train_from_iterator(
+        words, trainers.WordLevelTrainer(special_tokens=["<end>"], show_progress=False)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<end>")
+    for step in (0, 20):
+        torch.manual_seed(step)
+        config = GPTNeoXConfig(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=24, use_cache=False,
+        )  # fmt: skip
+        GPTNeoXForCausalLM(config).save_pretrained(folder / "series" / f"step{step}")
+        tokenizer.save_pretrained(str(folder / "series" / f"step{step}"))
+    write_table(folder / "towns.csv", rows)
+    (folder / "towns.toml").write_text(TOML, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(towns: Path) -> Path:
+    create_study(towns / "towns.toml", towns / "study")
+    return towns / "study"
+
+
+def workbench(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_folder_is_opened_like_a_run(study: Path) -> None:
+    opened = open_study(study)
+    assert [one.step for one in opened.checkpoints] == [0, 20]
+    assert (opened.read, opened.start, opened.architecture) == (
+        ("end:town", "before:country"),
+        "none",
+        "gpt_neox",
+    )
+    assert (len(opened.corpus.entities), len(opened.corpus.entries), len(opened.corpus.questions)) == (
+        60,
+        120,
+        60,
+    )
+    entry = opened.corpus.entries[1]
+    assert [entry.text[a:b] for a, b in (entry.names[0], entry.values["country"])] == ["Baba", "Arland"]
+    question = opened.corpus.questions[0]
+    assert (question.prompt, question.answer) == ("The road to Baba leads through", "Arland")
+
+
+def test_a_second_making_changes_nothing_and_another_study_is_refused(towns: Path, study: Path) -> None:
+    before = (study / "study.json").read_bytes()
+    create_study(towns / "towns.toml", study)
+    assert (study / "study.json").read_bytes() == before
+    (towns / "other.toml").write_text(TOML.replace("[series]", "seed = 1\n[series]"), encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="holds a study of other models, facts or texts"):
+        create_study(towns / "other.toml", study)
+
+
+def test_every_command_takes_it(study: Path, towns: Path) -> None:
+    quiet = ("--quiet", "--device", "cpu")
+    workbench("probe", study, "--family", "ridge", "--checkpoints", "all", *quiet)
+    workbench("probe", study, "--kind", "q", "--family", "ridge", *quiet)
+    workbench("probe", study, "--steps", "2", *quiet)
+    workbench("attention", study, "--what", "shares", "--entries", "6", *quiet)
+    workbench("attention", study, "--what", "knockout", "--entries", "4", "--roles", "name", *quiet)
+    asked = json.loads(workbench("evaluate", study, "--json", "--device", "cpu"))
+    assert {row["attribute"] for row in asked["cells"] if row["n"]} == {"country"}
+    kinds = {(found.kind, found.family.partition("+")[0]) for found in list_results(study)}
+    expected = {("p", "ridge"), ("q", "ridge"), ("p", "embedding"), ("attention", "shares"), ("qa", "none")}
+    assert expected <= kinds
+    p = load_results(study, "p", "ridge")
+    assert p["place"].values.tolist() == ["end:town", "before:country"]
+    assert p["checkpoint"].values.tolist() == [0, 20]
+    assert p["target"].values.tolist() == ["country/first", "country/whole", "side/whole"]
+    workbench("report", study, "--out", towns / "report.html")
+    assert "end:town" in (towns / "report.html").read_text(encoding="utf-8")
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('entity = "town"', 'entity = "city"', r"has no column 'city' of entities"),
+        ("lies in {country}", "lies in {land}", r"names \{land\}, but the table's columns are town, country, side"),
+        ('["{town} lies', '["It lies', r"does not name the entity; it needs \{town\}"),
+        ('models = "series"', 'models = "no/such/thing"', r"no/such/thing does not exist"),
+        ('key = "side"', 'key = "sides"', r"has no column 'sides' of an attribute"),
+        ("[table]", '[table]\nnoun = "town"', r"has the unknown key 'table.noun'; did you mean 'nouns'\?"),
+        ("[series]", 'read = ["end:capital"]\n[series]', r"There is no place 'end:capital' to read"),
+        ("leads through\"", "{country}\"", r"gives away its answer \{country\}"),
+        ("{town} lies in", "very " * 24 + "{town} lies in", r"holds the word 'very'|context is 24"),
+    ],
+)  # fmt: skip
+def test_a_study_toml_that_does_not_fit_is_one_sentence(
+    towns: Path, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in TOML
+    made = towns / "bad.toml"
+    made.write_text(TOML.replace(old, new), encoding="utf-8")
+    with pytest.raises(WorkbenchError, match=words) as caught:
+        create_study(made, tmp_path / "study")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [{"town": "", "country": "Arland", "side": "East"}],
+            r"row 61 names no entity \(column 'town'\)",
+        ),
+        (
+            [{"town": "Baba", "country": "Borvia", "side": "East"}],
+            r"'Baba' stands in the rows 1 and 61 with other values",
+        ),
+        (
+            [{"town": "New Arland", "country": "Arland", "side": "East"}],
+            r"the name 'New Arland' holds its country 'Arland'",
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit_is_one_sentence(
+    towns: Path, tmp_path: Path, rows: list[dict[str, str]], words: str
+) -> None:
+    write_table(towns / "bad.csv", make_towns() + rows)
+    (towns / "bad_table.toml").write_text(TOML.replace("towns.csv", "bad.csv"), encoding="utf-8")
+    with pytest.raises(WorkbenchError, match=words):
+        create_study(towns / "bad_table.toml", tmp_path / "study")
+
+
+def test_ready_texts_have_their_spans_checked(towns: Path, tmp_path: Path) -> None:
+    texts = towns / "texts.jsonl"
+    (towns / "ready.toml").write_text(
+        TOML.replace(
+            TOML[TOML.index("templates") : TOML.index("[[attributes]]")], 'file = "texts.jsonl"\n\n'
+        ),
+        encoding="utf-8",
+    )
+    good = {"town": "Baba", "text": "Baba lies in Arland ."}
+    texts.write_text(json.dumps({**good, "spans": {"country": [13, 99]}}) + "\n", encoding="utf-8")
+    with pytest.raises(
+        WorkbenchError, match=r"row 1: the span \[13, 99\] of 'country' does not lie in its text of 21"
+    ):
+        create_study(towns / "ready.toml", tmp_path / "study")
+    texts.write_text(json.dumps({**good, "town": "Nowhere"}) + "\n", encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="row 1 is about 'Nowhere', whom the table does not have"):
+        create_study(towns / "ready.toml", tmp_path / "study")
+    rows = [{"town": row["town"], "text": TEMPLATES[0].format(**row)} for row in make_towns()]
+    texts.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    made, _ = create_study(towns / "ready.toml", tmp_path / "study")
+    assert made.corpus.entries[2].values == {"country": (13, 20)}
