@@ -87,6 +87,41 @@ def add_answers(run: Run, step: int, test: float) -> xr.Dataset:
     return dataset
 
 
+def add_tasks(
+    run: Run, step: int, name: str, *, hints: bool, train_entities: int | None = None
+) -> xr.Dataset:
+    """An evaluation of a finetune on two tasks: test half .6 and .7 directly; .9 with hints where it was taught so."""
+    direct, hint = np.array([[0.8, 0.9], [0.6, 0.7]]), np.full((2, 2), 0.9 if hints else np.nan)
+    accuracy = np.stack([direct, hint], -1)
+    n = np.where(np.isnan(accuracy), 0, 50)
+    told = np.where(np.isnan(accuracy), np.nan, 0.85) * np.array([np.nan, 1.0])
+    dims = ("split", "task", "mode")
+    variables = {
+        "accuracy": (dims, accuracy),
+        "n": (dims, n),
+        "ci_low": (dims, accuracy - 0.1),
+        "ci_high": (dims, accuracy + 0.1),
+        "chance": (dims, np.where(n > 0, 0.5, np.nan)),
+        "first_accuracy": (dims, accuracy),
+        "hint_accuracy": (dims, told),
+        "predicted": (dims, told + (1 - told) * 0.5),
+    }
+    plan = {
+        "specs": ["mine"],
+        "hints": hints,
+        "train_entities": train_entities,
+        "pairs": None,
+        "definitions": [],
+    }
+    settings = {"plan": plan, "finetune": name, "finetuning": {"tasks": plan}, "train_half": 30}
+    tasks = ["classification:birth_date.month%2", "inverse:birth_date"]
+    coords = {"split": ["train", "test"], "task": tasks, "mode": ["direct", "hint"], "checkpoint": step}
+    attrs = attrs_of(run, "tasks", "lora", step, name, settings)
+    dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
+    save_result(result_path(run.path, "tasks", "lora", step, name), dataset)
+    return dataset
+
+
 def add_shares(run: Run, step: int) -> xr.Dataset:
     """Shares of attention [block, head, position, group], as `workbench attention` keeps them."""
     share = np.random.default_rng(step).dirichlet(np.ones(3), (2, 4, 6)).astype(float)

@@ -25,6 +25,8 @@ FILLS = {
     "sets": "workbench probe {run} --kind seen --checkpoints all",
     "attention": "workbench attention {run} --what shares --checkpoints all",
     "answers": "workbench finetune {run} && workbench evaluate {run} --adapter lora",
+    "tasks": "workbench finetune {run} --tasks retrieval,dual && "
+    "workbench evaluate {run} --adapter lora-tasks --tasks taught",
     "training": "workbench probe {run} --checkpoints all",
     "entity": "workbench entity {run} --entity 0 --checkpoints all",
     "paper": "workbench probe {run} --checkpoints all",

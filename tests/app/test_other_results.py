@@ -16,7 +16,7 @@ from workbench_app.selection import PAGES, resolve_runs
 from workbench_app.server import DEMO_FOLDER, make_app
 from workbench_app.view import View
 
-from tests.app.made_analyses import add_sets, add_shares
+from tests.app.made_analyses import add_sets, add_shares, add_tasks
 from tests.app.made_runs import make_run
 from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
@@ -45,6 +45,25 @@ def test_attention_shares_by_block_and_head(tmp_path):
     np.testing.assert_allclose(mean, expected, atol=1e-5)
 
 
+def test_tasks_of_every_finetune_in_one_page(tmp_path):
+    run = make_run(tmp_path, "one", steps=(0, 64))
+    add_tasks(run, 64, "plain", hints=False)
+    add_tasks(run, 64, "few", hints=False, train_entities=10)
+    add_tasks(run, 64, "hinted", hints=True)
+    text = str(draw_page(make_view(tmp_path, "/tasks"), "k").children)
+    for title in (
+        "Tasks, asked directly",
+        "With hints and without",
+        "Over the number of train entities",
+        "Forward against backward",
+    ):
+        assert title in text
+    for number in ("60", "70", "90", "85"):  # direct, direct, with hint, hint right
+        assert f"Td(children='{number}'" in text
+    train = str(draw_page(make_view(tmp_path, "/tasks?form=train"), "k").children)
+    assert "Td(children='80'" in train
+
+
 @pytest.mark.parametrize(
     ("values", "bounds"),
     [([0.1, 0.4], (0, 1)), ([0.0, 3.5], (0, 3.5)), ([-0.2, 0.1], (-0.2, 0.2)), ([np.nan], (0, 1))],
@@ -69,7 +88,7 @@ def test_the_demo_fills_every_page(page):
     drawn = draw_page(view, "k")
     assert "failed" not in str(drawn.children)
     sets = any(entry.sets_of("seen") for entry in view.runs)
-    assert drawn.panels or page in ("runs", "answers") or (page == "sets" and not sets)
+    assert drawn.panels or page in ("runs", "answers", "tasks") or (page == "sets" and not sets)
 
 
 def test_the_demos_results_are_sound_and_small():

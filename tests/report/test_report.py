@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.app.made_analyses import add_tasks
+from tests.app.made_runs import make_run
 from tests.report.conftest import finish, make_result
 from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
@@ -168,6 +170,17 @@ def test_the_papers_answers_stand_below_ours(made_runs, tmp_path, objective, wor
     text = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
     row = text.split(f'<th scope="row">{words}</th>')[1].split("</tr>")[0]
     assert row.count("<td>") == len(ATTRIBUTES) + 1 and f"<td>{number}</td>" in row
+
+
+def test_tasks_have_a_section_where_some_were_asked(tmp_path):
+    run = make_run(tmp_path, "one", steps=(0, 64))
+    assert "When it has to be used" not in write_report([run.path], tmp_path / "a.html").read_text(
+        encoding="utf-8"
+    )
+    add_tasks(run, 64, "hinted", hints=True)
+    text = write_report([run.path], tmp_path / "b.html").read_text(encoding="utf-8")
+    assert "When it has to be used" in text
+    assert "chance 50.0%, taught with hints, asked directly 60.0% (n = 50), with hint 90.0%" in text
 
 
 def test_groups_that_were_probed_stand_apart(tmp_path):
