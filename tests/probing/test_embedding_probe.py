@@ -21,7 +21,8 @@ from tests.probing.planted import (
     tiny_model,
 )
 from workbench.probing import embedding_probe
-from workbench.probing.embedding_probe import FittedProbes, ProbeParts, Readings
+from workbench.probing.embedding_probe import FittedProbes, ProbeParts
+from workbench.probing.probe_batches import Readings
 from workbench.tokens.encoding import EncodedTexts
 
 

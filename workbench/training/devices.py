@@ -8,6 +8,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TrainingRecipe
+from workbench.training.causal_kernel import use_causal_kernel
 from workbench.training.gelu import use_logistic_gelu
 from workbench.training.processor import bf16_pays, fused_attention_pays, measure_product
 
@@ -58,6 +59,7 @@ class Execution:
     def prepare(self, model: "PreTrainedModel") -> None:
         """Let a model compute this way: its attention and its GELU; the functions stay what they are."""
         model.set_attn_implementation(self.attention)
+        use_causal_kernel(model, self.device)
         if self.gelu == "logistic":
             use_logistic_gelu(model)
 
