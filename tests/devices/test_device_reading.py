@@ -14,14 +14,16 @@ from tests.activations.tiny_models import make_tiny
 from tests.devices.simulated import counted_waits
 from tests.extraction.tiny_networks import make_network
 from tests.probing.planted import CLASSES, CPU, TEST, TRAIN, planted_readings, probe_settings, tiny_model
-from workbench.activations import cache_activations, caching
+from workbench.activations import cache_activations, cache_series, caching
 from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
 from workbench.extraction.generation import generate
 from workbench.probing import probe_batches
 from workbench.probing.embedding_probe import FittedProbes, fit_embedding_probes
 from workbench.probing.linear import fit_probes, inputs
 from workbench.studies.runs import Run
-from workbench.training import causal_kernel
+from workbench.studies.series import find_series
+from workbench.training import causal_kernel, devices
+from workbench.training.devices import choose_device, choose_devices
 
 MISPLACED = "Expected all tensors to be on the same device"
 
@@ -139,3 +141,29 @@ def test_attention_on_a_device_is_the_cpus(sim: str, small_run: Callable[[], Run
             np.testing.assert_allclose(
                 there[variable], here[variable], rtol=2e-2, atol=2e-3, err_msg=str(variable)
             )
+
+
+def test_checkpoints_are_dealt_out_to_several_devices(sim: str, tmp_path: Path) -> None:
+    for step in (0, 5, 9):
+        make_tiny("llama", seed=step).save_pretrained(tmp_path / "series" / f"step-{step}")
+    series = find_series(str(tmp_path / "series"), "all")
+    reading = make_reading(12)
+    together = cache_series(series, reading, "resid_post", devices=[sim, "cpu"], folder=tmp_path / "two")
+    alone = cache_series(series, reading, "resid_post", folder=tmp_path / "one")
+    assert len(together) == 3
+    for found, wanted in zip(together, alone, strict=True):
+        assert found.path.relative_to(tmp_path / "two") == wanted.path.relative_to(tmp_path / "one")
+        for site in wanted:
+            np.testing.assert_allclose(
+                found[site].to_numpy(), wanted[site].to_numpy(), rtol=1e-3, atol=1e-4, err_msg=site
+            )
+
+
+def test_devices_are_named_or_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_devices("cpu,cpu", 5) == ["cpu"]
+    assert choose_devices(None, 1) == [choose_device(None)]
+    monkeypatch.setattr(devices, "count_gpus", lambda: 4)
+    monkeypatch.setattr(devices, "choose_device", lambda name: name)
+    assert choose_devices(None, 3) == ["cuda:0", "cuda:1", "cuda:2"]
+    assert choose_devices(None, 3, several=False) == ["cuda:0"]
+    assert choose_devices("cuda:3, cuda:1", 9) == ["cuda:3", "cuda:1"]

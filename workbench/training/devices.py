@@ -94,6 +94,18 @@ def choose_device(wanted: str | None) -> str:
     return wanted
 
 
+def choose_devices(wanted: str | None, jobs: int, several: bool = True) -> list[str]:
+    """Devices for jobs that can run side by side: those named (`cuda:0,cuda:1`), else all GPUs, at most one a job.
+
+    several: False takes one device whatever there is.
+    """
+    named = [part.strip() for part in (wanted or "").split(",") if part.strip()]
+    if not named and count_gpus() > 1:
+        named = [f"cuda:{number}" for number in range(count_gpus())]
+    found = [choose_device(name) for name in named] or [choose_device(None)]
+    return list(dict.fromkeys(found))[: max(1, jobs) if several else 1]
+
+
 def choose_execution(recipe: TrainingRecipe, device: str, steps: int) -> Execution:
     """Resolve `auto` in the recipe to what is fastest on this device, by rule or by a short measurement.
 
