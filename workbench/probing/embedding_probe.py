@@ -212,7 +212,9 @@ def _draw_batches(train: np.ndarray, readings: Readings, settings: ProbeSettings
     yield from order.reshape(settings.steps, settings.texts_per_step)
 
 
-def _read(probes: ProbeParts, model: "PreTrainedModel", execution: Execution, batch: ProbeBatch) -> torch.Tensor:
+def _read(
+    probes: ProbeParts, model: "PreTrainedModel", execution: Execution, batch: ProbeBatch
+) -> torch.Tensor:
     """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
     n_targets, n_texts = len(probes.scale_KD), len(batch.ids_BT)
     mask = None if batch.mask_BT is None else batch.mask_BT.repeat(n_targets, 1)
