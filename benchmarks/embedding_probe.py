@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from workbench.probing.embedding_probe import Readings, fit_embedding_probes
+from workbench.probing.embedding_probe import fit_embedding_probes
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings
+from workbench.probing.probe_batches import Readings
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.checkpoints import save_checkpoint
 from workbench.studies.runs import Run, create_run

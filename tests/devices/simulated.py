@@ -33,10 +33,11 @@ class SimulatedTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> "SimulatedTensor":
-        wrapped: SimulatedTensor = torch.Tensor._make_wrapper_subclass(
-            cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
-            device=torch.device(DEVICE, 0),
-        )  # fmt: skip
+        with torch.inference_mode(False):  # a view of a parameter must not become an inference tensor
+            wrapped: SimulatedTensor = torch.Tensor._make_wrapper_subclass(
+                cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
+                device=torch.device(DEVICE, 0),
+            )  # fmt: skip
         return wrapped
 
     def __init__(self, held: torch.Tensor) -> None:
@@ -57,6 +58,16 @@ class SimulatedTensor(torch.Tensor):
     def __array__(self, dtype: Any = None) -> Any:
         return self.numpy()
 
+    def storage(self) -> Any:
+        """Savers tell tied tensors by their storage."""
+        return self.held.storage()
+
+    def untyped_storage(self) -> Any:
+        return self.held.untyped_storage()
+
+    def data_ptr(self) -> int:
+        return self.held.data_ptr()
+
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         """Makes `Module.to` exchange parameters in place, as it does on a GPU: tied weights stay tied."""
         return ["held"], None
@@ -67,7 +78,11 @@ class SimulatedTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _run(operator, args, kwargs or {})
+        kwargs = kwargs or {}
+        parts = operator.decompose(
+            *args, **kwargs
+        )  # `to`, `matmul`, …: what they are made of comes here again
+        return _run(operator, args, kwargs) if parts is NotImplemented else parts
 
 
 def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -77,7 +92,8 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     simulated = [tensor for tensor in operands if isinstance(tensor, SimulatedTensor)]
     target = _target(name, args, kwargs, bool(simulated))
     _refuse_mixed(operator, name, args, operands, bool(simulated) or target == DEVICE)
-    if name in WAITING or (name == "_to_copy" and simulated and target == "cpu"):
+    leaves = name == "_to_copy" and simulated and target == "cpu" and not kwargs.get("non_blocking")
+    if name in WAITING or leaves:
         _waits[name] += 1
     if name == "copy_" and simulated and not isinstance(args[0], SimulatedTensor):
         _waits["copy to the CPU"] += 1
@@ -142,11 +158,17 @@ def register() -> None:
     register.library.fallback(  # type: ignore[attr-defined]
         lambda operator, *args, **kwargs: _run(operator, args, kwargs), "PrivateUse1"
     )
-    # `torch.tensor(…, device="sim")` copies with Python's dispatch switched off, where a fallback is not found.
-    register.copying = torch.library.Library("aten", "IMPL")  # type: ignore[attr-defined]
-    register.copying.impl(  # type: ignore[attr-defined]
-        "copy_", lambda *args, **kwargs: _run(torch.ops.aten.copy_.default, args, kwargs), "PrivateUse1"
-    )
+    # `torch.tensor(…, device="sim")` copies with Python's dispatch switched off, where a fallback is not found; `eye`
+    # and its like begin with an empty tensor that grows, which a wrapper cannot.
+    register.named = torch.library.Library("aten", "IMPL")  # type: ignore[attr-defined]
+    for name in ("copy_", "eye", "eye.m", "linspace", "randperm"):
+        packet, _, overload = name.partition(".")
+        operator = getattr(getattr(torch.ops.aten, packet), overload or "default")
+        register.named.impl(name, _on(operator), "PrivateUse1")  # type: ignore[attr-defined]
+
+
+def _on(operator: Any) -> Any:
+    return lambda *args, **kwargs: _run(operator, args, kwargs)
 
 
 @contextmanager

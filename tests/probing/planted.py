@@ -12,9 +12,9 @@ from workbench_models import Architecture, ModelShape, make_model
 from workbench.probing.embedding_probe import (
     FittedProbes,
     ProbeSettings,
-    Readings,
     fit_embedding_probes,
 )
+from workbench.probing.probe_batches import Readings
 from workbench.tokens.encoding import EncodedTexts
 from workbench.training.devices import Execution
 

@@ -21,7 +21,8 @@ from tests.probing.planted import (
     tiny_model,
 )
 from workbench.probing import embedding_probe
-from workbench.probing.embedding_probe import FittedProbes, ProbeParts, Readings
+from workbench.probing.embedding_probe import FittedProbes, ProbeParts
+from workbench.probing.probe_batches import Readings, make_batch
 from workbench.tokens.encoding import EncodedTexts
 
 
@@ -152,7 +153,8 @@ def test_trimmed_rows_hold_the_hidden_states_of_whole_rows(architecture: Any) ->
     model, readings = tiny_model(architecture), planted_readings(N)
     fitted = fit(model, readings, probe_settings(steps=3))
     probes, batch = fitted.probes, TEST[:20]
-    hidden_KBPD = embedding_probe._read(probes, model, CPU, readings, batch)
+    made = make_batch(readings, batch, architecture != "gbert", "cpu")
+    hidden_KBPD = embedding_probe._read(probes, model, CPU, made)
     ids_BT = torch.from_numpy(readings.texts.ids.reshape(N, LENGTH)[batch]).long()
     places_BP = torch.from_numpy(readings.places_NP[batch])
     embedded_BTD = model.get_input_embeddings()(ids_BT)

@@ -14,9 +14,9 @@ from workbench.tokens.packing import (
     MixedStream,
     Rows,
     RowStream,
-    iterate_batches,
     part_neighbours,
 )
+from workbench.training.pipelining import make_ahead
 
 END, PAD = 0, 1
 ENTITIES = [entity for entity in range(12) for _ in range(5)]  # five texts about each of twelve entities
@@ -160,10 +160,13 @@ def test_rows_depend_on_seed_and_row_alone(row_length: int | None) -> None:
 
 def test_batches_resume_where_they_stopped() -> None:
     stream = make_stream(ROW_LENGTH)
-    batches = [trim(rows) for rows in iterate_batches(stream, 0, 9, 4)]
+    other = make_stream(ROW_LENGTH)
+    batches = [trim(rows) for rows in make_ahead(lambda step: stream.rows(4 * step, 4), range(9))]
     assert len(batches) == 9
-    assert [trim(rows) for rows in iterate_batches(make_stream(ROW_LENGTH), 5, 9, 4)] == batches[5:]
-    assert list(iterate_batches(stream, 9, 9, 4)) == []
+    assert [trim(rows) for rows in make_ahead(lambda step: other.rows(4 * step, 4), range(5, 9))] == batches[
+        5:
+    ]
+    assert list(make_ahead(lambda step: stream.rows(4 * step, 4), range(9, 9))) == []
 
 
 # --- mixed rows

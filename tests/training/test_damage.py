@@ -277,10 +277,10 @@ def test_a_full_disk_stops_no_progress(tmp_path: Path) -> None:
     meter._since -= 2
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(FULL[0].error()))
-        meter.update(1, 100, lambda: 0.5)
+        meter.update(1, 100, 0.5)
     assert not (tmp_path / "progress.json").exists()
     meter._since -= 2
-    meter.update(2, 100, lambda: 0.5)
+    meter.update(2, 100, 0.5)
     assert json.loads((tmp_path / "progress.json").read_text())["step"] == 2
 
 

@@ -7,6 +7,7 @@ Shapes: N texts, P positions, B batch, H heads, T tokens.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,17 +90,33 @@ def cache_activations(
 
 
 def cache_series(
-    series: Sequence[Checkpoint],
+    checkpoints: Sequence[Checkpoint],
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
+    *,
+    devices: Sequence[str] = ("cpu",),
     **options: Any,
 ) -> list[ActivationStore]:
-    """`cache_activations` for one checkpoint after another, all in the memory of one model."""
-    loader = ModelLoader(device=options.get("device", "cpu"), dtype=options.get("dtype", "float32"))
+    """`cache_activations` for a series of checkpoints, in the memory of one model a device.
+
+    devices: with several, checkpoints are dealt out to them and computed side by side, each device with a thread and a
+    model of its own. Whichever device makes a store, it has the same name.
+    """
     sites = sites if isinstance(sites, str) else list(sites)
     if options.get("layers") is not None:
         options["layers"] = list(options["layers"])
-    return [cache_activations(checkpoint, reading, sites, loader=loader, **options) for checkpoint in series]
+
+    def cache_share(number: int) -> list[ActivationStore]:
+        device = devices[number]
+        loader = ModelLoader(device=device, dtype=options.get("dtype", "float32"))
+        return [
+            cache_activations(one, reading, sites, device=device, loader=loader, **options)
+            for one in checkpoints[number :: len(devices)]
+        ]
+
+    with ThreadPoolExecutor(len(devices), thread_name_prefix="caching") as pool:
+        shares = list(pool.map(cache_share, range(len(devices))))
+    return [shares[n % len(devices)][n // len(devices)] for n in range(len(checkpoints))]
 
 
 def _default_folder(model: "Checkpoint | PreTrainedModel") -> Path:

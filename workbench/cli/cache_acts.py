@@ -85,16 +85,15 @@ def cache_acts(
     """Cache activations of one or many checkpoints; what is there already is checked and kept.
 
     A cache is found by the bytes of weights and texts, so a changed checkpoint never gets an old one's.
-    An interrupted command is completed by giving it again.
+    An interrupted command is completed by giving it again. With several GPUs checkpoints are spread over them.
     """
-    from workbench.activations.caching import cache_activations
-    from workbench.studies.loading import ModelLoader
+    from workbench.activations.caching import cache_series
     from workbench.studies.series import find_series
-    from workbench.training.devices import choose_device
+    from workbench.training.devices import choose_devices
 
     use_threads(threads)
-    chosen = choose_device(device)
     series = find_series(model, checkpoints, revision)
+    devices = choose_devices(device, len(series), several=toolkit.value == "hooks")
     reading = _make_reading(Path(model), series[0], table, template, text, at, targets, tokenizer)
     # A run's stores lie in the run.
     folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
@@ -102,25 +101,19 @@ def cache_acts(
         chains = _make_jobs(context, Path(model), series, folder, placement.per_job)
         if placement.run(chains, device, threads).detached:
             return
-    loader = ModelLoader(device=chosen, dtype=dtype.value)
-    stores = []
     with step_bar("cache-acts", quiet) as show:
-        for checkpoint in series:
-            stores.append(
-                cache_activations(
-                    checkpoint,
-                    reading,
-                    sites,
-                    folder=folder,
-                    layers=None if layers is None else _numbers(layers),
-                    engine=toolkit.value,
-                    dtype=dtype.value,
-                    device=chosen,
-                    batch_tokens=batch_tokens,
-                    loader=loader,
-                    on_progress=show,
-                )
-            )
+        stores = cache_series(
+            series,
+            reading,
+            sites,
+            devices=devices,
+            folder=folder,
+            layers=None if layers is None else _numbers(layers),
+            engine=toolkit.value,
+            dtype=dtype.value,
+            batch_tokens=batch_tokens,
+            on_progress=show,
+        )
     _print_stores(stores, as_json)
 
 

@@ -67,6 +67,7 @@ from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
+from workbench.training.pipelining import LateNumbers, make_ahead
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -227,11 +228,17 @@ class _Finetuning:
         summed = SummedLoss(self.model, batches.pad_id, self.mask_id is not None)
         self.model.train()
         started = time.perf_counter() - reached.seconds
-        for step in range(reached.step, settings.steps):
-            seed_torch(settings.seed, "finetuning dropout", step)
+        losses = LateNumbers(self.execution.device)
+
+        def make(step: int) -> tuple[tuple[torch.Tensor, ...], int]:
             rows = batches.rows(step)
+            return to_tensors(rows, self.execution.device), int((rows.targets_BT >= 0).sum())
+
+        steps = range(reached.step, settings.steps)
+        for step, (batch, n_targets) in zip(steps, make_ahead(make, steps), strict=True):
+            seed_torch(settings.seed, "finetuning dropout", step)
             with self.execution.autocast():
-                loss = summed(*to_tensors(rows, self.execution.device)) / int((rows.targets_BT >= 0).sum())
+                loss = summed(*batch) / n_targets
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, CLIP)
             for group in optimizer.param_groups:
@@ -239,14 +246,14 @@ class _Finetuning:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             done = reached.step = step + 1
-            reached.recent_losses.append(self._finite(loss.item(), done))
-            if self.observer:
-                self.observer(done, settings.steps, reached.recent_losses[-1])
+            self._take(losses.append(done, loss), reached)
             measured = done % settings.evaluate_every == 0 or done == settings.steps
+            stopping = stop.raised and done < settings.steps
+            if measured or stopping:
+                self._take(losses.flush(), reached)
             if measured:
                 self._measure(trained, reached)
             reached.seconds = time.perf_counter() - started
-            stopping = stop.raised and done < settings.steps
             if stopping or (measured and done < settings.steps):
                 save_reached(self.folder, self.making, reached, trained, optimizer)
             if stopping:
@@ -255,10 +262,16 @@ class _Finetuning:
                 )
         return reached
 
-    def _finite(self, loss: float, step: int) -> float:
-        if not math.isfinite(loss):
-            raise WorkbenchError(f"The loss is {loss} at step {step}; lower --lr (now {self.settings.lr}).")
-        return loss
+    def _take(self, losses: list[tuple[int, float]], reached: Reached) -> None:
+        """Note the losses that are known by now; a diverged finetuning ends."""
+        for step, loss in losses:
+            if not math.isfinite(loss):
+                raise WorkbenchError(
+                    f"The loss is {loss} at step {step}; lower --lr (now {self.settings.lr})."
+                )
+            reached.recent_losses.append(loss)
+            if self.observer:
+                self.observer(step, self.settings.steps, loss)
 
     def _measure(self, trained: nn.Module, reached: Reached) -> None:
         """Ask a sample of both halves; keep the state if it is the best so far."""

@@ -19,11 +19,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
 from workbench.seeds import make_rng, seed_torch
-from workbench.tokens.encoding import EncodedTexts
-from workbench.tokens.packing import group_by_length, row_width
+from workbench.tokens.packing import IGNORED, group_by_length
 from workbench.tokens.targets import Target
 from workbench.training.devices import Execution
+from workbench.training.pipelining import LateNumbers, make_ahead
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,20 +51,6 @@ class ProbeSettings:
     weight_decay: float
     dropout: bool
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Readings:
-    """Texts, the places to read in them, and what is to be predicted there.
-
-    places_NP: int [N, P], token index in the text, -1 for none. labels_KN: int [K, N], -1 for none.
-    valid_KNP: bool [K, N, P], the cells that are trained and scored.
-    """
-
-    texts: EncodedTexts
-    places_NP: np.ndarray
-    labels_KN: np.ndarray
-    valid_KNP: np.ndarray
 
 
 class ProbeParts(nn.Module):
@@ -138,10 +125,12 @@ class FittedProbes:
         self.probes.eval()
         n_targets, n_places = len(readings.labels_KN), readings.places_NP.shape[1]
         predicted = np.full((n_targets, len(texts), n_places), -1, np.int64)
-        order = np.argsort(_used_lengths(readings)[texts], kind="stable")
+        order = np.argsort(used_lengths(readings)[texts], kind="stable")
+        causal = getattr(self.model.config, "is_causal", True) is not False
         for start in range(0, len(order), texts_per_batch):
             here = order[start : start + texts_per_batch]
-            hidden_KBPD = _read(self.probes, self.model, self.execution, readings, texts[here])
+            batch = make_batch(readings, texts[here], causal, self.execution.device)
+            hidden_KBPD = _read(self.probes, self.model, self.execution, batch)
             logits_KMC = self.probes.classify(hidden_KBPD.flatten(1, 2))
             predicted[:, here] = logits_KMC.argmax(-1).unflatten(1, (len(here), n_places)).cpu().numpy()
         return np.where(readings.places_NP[texts] >= 0, predicted, -1)
@@ -159,7 +148,7 @@ def fit_embedding_probes(
     """Train all K probes on the texts `train` (indices); which texts make up a step follows from the seed.
 
     The loss of a target is the mean cross-entropy over its valid cells in the batch; targets do not influence
-    one another. `observer(step, steps, loss)` is called after each step.
+    one another. `observer(step, steps, loss)` is called for each step, on a GPU a few steps later.
     """
     device = execution.device
     probes = ProbeParts(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
@@ -174,21 +163,28 @@ def fit_embedding_probes(
     optimizer = torch.optim.AdamW(
         [g for g in groups if g["params"]], weight_decay=settings.weight_decay, fused=True
     )
-    losses = np.zeros(settings.steps)
-    batches = _draw_batches(train, readings, settings)
+    losses, late = np.zeros(settings.steps), LateNumbers(device)
+    drawn = list(_draw_batches(train, readings, settings))
+    causal = getattr(model.config, "is_causal", True) is not False
+    batches = make_ahead(lambda step: make_batch(readings, drawn[step], causal, device), range(len(drawn)))
+
+    def note(numbers: list[tuple[int, float]]) -> None:
+        for step, number in numbers:
+            losses[step] = number / len(n_classes)
+            if observer:
+                observer(step + 1, settings.steps, losses[step])
+
     with frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
             seed_torch(settings.seed, "probe dropout", step)
-            hidden_KBPD = _read(probes, model, execution, readings, batch)
-            loss = _loss(probes, hidden_KBPD, readings, batch)
+            loss = _loss(probes, _read(probes, model, execution, batch), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * (1 - step / settings.steps)
             optimizer.step()
-            losses[step] = loss.item() / len(n_classes)
-            if observer:
-                observer(step + 1, settings.steps, losses[step])
+            note(late.append(step, loss))
+    note(late.flush())
     return FittedProbes(probes, model, execution, losses)
 
 
@@ -211,57 +207,32 @@ def _draw_batches(train: np.ndarray, readings: Readings, settings: ProbeSettings
     needed = settings.steps * settings.texts_per_step
     epochs = [rng.permutation(train) for _ in range(-(-needed // len(train)))]
     order = group_by_length(
-        np.concatenate(epochs)[:needed], _used_lengths(readings), settings.texts_per_step, rng
+        np.concatenate(epochs)[:needed], used_lengths(readings), settings.texts_per_step, rng
     )
     yield from order.reshape(settings.steps, settings.texts_per_step)
 
 
-def _used_lengths(readings: Readings) -> np.ndarray:
-    """[N] tokens of each text up to its last place; what comes later cannot matter to a causal model."""
-    return np.asarray(readings.places_NP.max(axis=1) + 1)
-
-
 def _read(
-    probes: ProbeParts, model: "PreTrainedModel", execution: Execution, readings: Readings, batch: np.ndarray
+    probes: ProbeParts, model: "PreTrainedModel", execution: Execution, batch: ProbeBatch
 ) -> torch.Tensor:
     """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
-    causal = getattr(model.config, "is_causal", True) is not False
-    lengths = _used_lengths(readings)[batch] if causal else readings.texts.lengths[batch]
-    width = min(row_width(int(lengths.max())), int(readings.texts.lengths.max()))
-    ids = np.zeros((len(batch), width), np.int64)
-    for b, (text, length) in enumerate(zip(batch, lengths, strict=True)):
-        ids[b, :length] = readings.texts.text_ids(text)[:length]
-    ids_BT = torch.from_numpy(ids).to(execution.device)
-    n_targets = len(probes.scale_KD)
-    mask = None
-    if not causal:
-        row_mask = np.arange(ids.shape[1]) < lengths[:, None]
-        mask = torch.from_numpy(np.tile(row_mask, (n_targets, 1))).to(execution.device)
+    n_targets, n_texts = len(probes.scale_KD), len(batch.ids_BT)
+    mask = None if batch.mask_BT is None else batch.mask_BT.repeat(n_targets, 1)
     with execution.autocast():
-        embedded = probes.embed(model.get_input_embeddings()(ids_BT), ids_BT)
+        embedded = probes.embed(model.get_input_embeddings()(batch.ids_BT), batch.ids_BT)
         hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
-    places_BP = torch.from_numpy(np.maximum(readings.places_NP[batch], 0).astype(np.int64)).to(
-        execution.device
-    )
-    hidden_KBTD: torch.Tensor = hidden.unflatten(0, (n_targets, len(batch)))
-    rows_B1 = torch.arange(len(batch), device=execution.device)[:, None]
-    return hidden_KBTD[:, rows_B1, places_BP].float()
+    hidden_KBTD: torch.Tensor = hidden.unflatten(0, (n_targets, n_texts))
+    rows_B1 = torch.arange(n_texts, device=execution.device)[:, None]
+    return hidden_KBTD[:, rows_B1, batch.places_BP].float()
 
 
-def _loss(
-    probes: ProbeParts, hidden_KBPD: torch.Tensor, readings: Readings, batch: np.ndarray
-) -> torch.Tensor:
+def _loss(probes: ProbeParts, hidden_KBPD: torch.Tensor, batch: ProbeBatch) -> torch.Tensor:
     """Sum over targets of the mean cross-entropy over each one's valid cells."""
-    n_places = hidden_KBPD.shape[2]
     logits_KMC = probes.classify(hidden_KBPD.flatten(1, 2))
-    valid_KM = torch.from_numpy(readings.valid_KNP[:, batch].reshape(len(logits_KMC), -1))
-    labels_KM = torch.from_numpy(np.repeat(readings.labels_KN[:, batch], n_places, axis=1))
-    labels_KM = labels_KM.masked_fill(~valid_KM, -100).to(logits_KMC.device)
     each_KM = functional.cross_entropy(
-        logits_KMC.transpose(1, 2), labels_KM, reduction="none", ignore_index=-100
+        logits_KMC.transpose(1, 2), batch.labels_KM, reduction="none", ignore_index=IGNORED
     )
-    count_K = valid_KM.sum(1).clamp(min=1).to(logits_KMC.device)
-    return (each_KM.sum(1) / count_K).sum()
+    return (each_KM.sum(1) / batch.count_K).sum()
 
 
 @contextmanager

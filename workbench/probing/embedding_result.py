@@ -15,10 +15,10 @@ from workbench.probing.confusion import confusion_variables, find_largest
 from workbench.probing.embedding_probe import (
     FittedProbes,
     ProbeSettings,
-    Readings,
     describe_fit,
     fit_embedding_probes,
 )
+from workbench.probing.probe_batches import Readings
 from workbench.probing.scoring import make_probe_dataset, score_cells
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model

@@ -14,8 +14,9 @@ import numpy as np
 import xarray as xr
 
 from workbench.facts.entities import split_mask
-from workbench.probing.embedding_probe import ProbeSettings, Readings
+from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
+from workbench.probing.probe_batches import Readings
 from workbench.probing.scoring import name_places
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.seeds import make_rng

@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 
 from workbench.facts.entities import split_mask
-from workbench.probing.embedding_probe import ProbeSettings, Readings
+from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.p_probe import choose_targets, p_probe_settings
+from workbench.probing.probe_batches import Readings
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study

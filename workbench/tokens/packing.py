@@ -8,7 +8,7 @@ and packing once and for all ties entries to fixed neighbours (both have broken 
 Shapes: B rows, T tokens.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -265,16 +265,3 @@ def _stack(parts: list[Rows], pad_id: int) -> Rows:
 
 def _answers_in(rows: Rows) -> np.ndarray:
     return np.zeros(rows.ids_BT.shape, bool) if rows.answers_BT is None else rows.answers_BT
-
-
-def iterate_batches(stream: RowSource, first_step: int, steps: int, rows_per_step: int) -> Iterator[Rows]:
-    """The batches of steps first_step … steps - 1, made one step ahead of their use in a background thread."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows") as pool:
-        ahead = pool.submit(stream.rows, first_step * rows_per_step, rows_per_step)
-        for step in range(first_step, steps):
-            batch = ahead.result()
-            if step + 1 < steps:
-                ahead = pool.submit(stream.rows, (step + 1) * rows_per_step, rows_per_step)
-            yield batch

@@ -8,6 +8,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import TrainingRecipe
+from workbench.training.causal_kernel import use_causal_kernel
 from workbench.training.gelu import use_logistic_gelu
 from workbench.training.processor import bf16_pays, fused_attention_pays, measure_product
 
@@ -58,6 +59,7 @@ class Execution:
     def prepare(self, model: "PreTrainedModel") -> None:
         """Let a model compute this way: its attention and its GELU; the functions stay what they are."""
         model.set_attn_implementation(self.attention)
+        use_causal_kernel(model, self.device)
         if self.gelu == "logistic":
             use_logistic_gelu(model)
 
@@ -90,6 +92,18 @@ def choose_device(wanted: str | None) -> str:
             f"The device {wanted!r} is not available here; leave --device out to use {available!r}."
         ) from error
     return wanted
+
+
+def choose_devices(wanted: str | None, jobs: int, several: bool = True) -> list[str]:
+    """Devices for jobs that can run side by side: those named (`cuda:0,cuda:1`), else all GPUs, at most one a job.
+
+    several: False takes one device whatever there is.
+    """
+    named = [part.strip() for part in (wanted or "").split(",") if part.strip()]
+    if not named and count_gpus() > 1:
+        named = [f"cuda:{number}" for number in range(count_gpus())]
+    found = [choose_device(name) for name in named] or [choose_device(None)]
+    return list(dict.fromkeys(found))[: max(1, jobs) if several else 1]
 
 
 def choose_execution(recipe: TrainingRecipe, device: str, steps: int) -> Execution:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from workbench.locks import Lock, hold
 from workbench.recipes.recipe import Recipe
 from workbench.seeds import seed_torch
 from workbench.studies.runs import Run, create_run
-from workbench.tokens.packing import Rows, iterate_batches
+from workbench.tokens.packing import Rows
 from workbench.training.data import TrainingSource, make_source
 from workbench.training.devices import (
     Execution,
@@ -35,6 +35,7 @@ from workbench.training.interruption import Interrupted, StopFlag, signals_as_fl
 from workbench.training.metrics import MetricsLog, Observer, ProgressMeter
 from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
 from workbench.training.optimizers import learning_rate, make_optimizers
+from workbench.training.pipelining import LateNumbers, make_ahead
 from workbench.training.plan import plan_checkpoints, plan_evaluations
 from workbench.training.saving import TrainingState, require_space, restore_state, save_state
 
@@ -100,6 +101,14 @@ def _open_or_create(recipe: Recipe, folder: Path, workers: Workers) -> Run:
     return run
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A worker's part of a step: ids, places and targets on the device, and how many targets all workers have."""
+
+    parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    n_targets: int
+
+
 class _Training:
     """One process's part in training one run."""
 
@@ -134,8 +143,8 @@ class _Training:
     def _loop(self, first_step: int, stop: StopFlag) -> None:
         recipe = self.run.recipe.training
         summed = SummedLoss(self.model, self.run.tokenizer.pad_token_id, self.mask_words is not None)
-        if self.execution.compile:
-            summed.compile(dynamic=True)
+        if self.execution.compile:  # filled rows are all of one shape
+            summed.compile(dynamic=self.run.recipe.tokens.packing != "resampled")
         loss_module = self.workers.wrap(summed)
         meter = self._make_meter() if self.workers.writes else None
         evaluation_steps = plan_evaluations(recipe.evaluations, self.steps)
@@ -143,15 +152,20 @@ class _Training:
             self._evaluate(0, None)
             self._save(0, "planned")
         self.model.train()
-        batches = iterate_batches(self.data.stream, first_step, self.steps, recipe.rows_per_step)
-        for step, rows in enumerate(batches, first_step + 1):
-            loss = self._step(loss_module, rows, step)
+        losses, newest = LateNumbers(self.device), math.nan
+        steps = range(first_step + 1, self.steps + 1)
+        for step, batch in zip(steps, make_ahead(self._make_batch, steps), strict=True):
+            for late, number in losses.append(step, self._step(loss_module, batch, step)):
+                newest = self._finite(number, late)
+            if step in evaluation_steps or step in self.checkpoint_steps or math.isnan(newest):
+                for late, number in losses.flush():
+                    newest = self._finite(number, late)
             if meter:
-                meter.update(step, int((rows.targets_BT >= 0).sum()), partial(self._finite, loss, step))
+                meter.update(step, batch.n_targets, newest)
             busy = time.perf_counter()
             stopping = self.workers.agree(stop.raised) and step < self.steps
             if step in evaluation_steps or step == self.steps:
-                self._evaluate(step, self._finite(loss, step))
+                self._evaluate(step, newest)
             if step in self.checkpoint_steps:
                 self._save(step, "planned")
             elif stopping:
@@ -164,20 +178,26 @@ class _Training:
                     f"Stopped at step {step} of {self.steps} and saved; continue with --resume."
                 )
 
-    def _step(self, loss_module: torch.nn.Module, rows: Rows, step: int) -> torch.Tensor:
-        """One optimizer step; the mean loss over all targets of all workers."""
+    def _make_batch(self, step: int) -> Batch:
+        """What a step (from 1) reads, on its way to the device; made in a thread while earlier steps run."""
         recipe = self.run.recipe.training
-        seed_torch(self.run.recipe.seed, "dropout", step, self.workers.rank)
+        rows = self.data.stream.rows((step - 1) * recipe.rows_per_step, recipe.rows_per_step)
         if self.mask_words:
             rows = self.mask_words(rows, step)
         share = self.workers.share(len(rows))
         mine = Rows(rows.ids_BT[share], rows.targets_BT[share])
-        n_targets = int((rows.targets_BT >= 0).sum())
+        parts = [to_tensors(part, self.device) for part in _split_rows(mine, recipe.accumulation)]
+        return Batch(parts, int((rows.targets_BT >= 0).sum()))
+
+    def _step(self, loss_module: torch.nn.Module, batch: Batch, step: int) -> torch.Tensor:
+        """One optimizer step; the mean loss over all targets of all workers. Nothing in it waits for the device."""
+        recipe = self.run.recipe.training
+        seed_torch(self.run.recipe.seed, "dropout", step, self.workers.rank)
         total = torch.zeros((), device=self.device)
-        for part in _split_rows(mine, recipe.accumulation):
+        for part in batch.parts:
             with self.execution.autocast():
-                loss = loss_module(*to_tensors(part, self.device))
-            (loss * (self.workers.size / n_targets)).backward()
+                loss = loss_module(*part)
+            (loss * (self.workers.size / batch.n_targets)).backward()
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         lr = learning_rate(recipe, step - 1, self.steps)
@@ -186,7 +206,7 @@ class _Training:
                 group["lr"] = lr
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return self.workers.total(total) / n_targets
+        return self.workers.total(total) / batch.n_targets
 
     def _evaluate(self, step: int, loss: float | None) -> None:
         if not self.workers.writes:
@@ -198,9 +218,9 @@ class _Training:
         row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
         self.state.metrics.append(row)
 
-    def _finite(self, loss: torch.Tensor, step: int) -> float:
-        """The loss as a number; asked for at least once a second, so a diverged run ends soon."""
-        if not math.isfinite(number := loss.item()):
+    def _finite(self, number: float, step: int) -> float:
+        """The loss of a step; a diverged run ends."""
+        if not math.isfinite(number):
             raise WorkbenchError(
                 f"The loss is {number} at step {step}; lower training.lr (now {self.run.recipe.training.lr}) "
                 "and train into a new folder."

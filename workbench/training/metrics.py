@@ -122,23 +122,21 @@ class ProgressMeter:
         self._step: int | None = None
         self._speed = 0.0
 
-    def update(self, step: int, tokens: int, loss: Callable[[], float]) -> None:
-        """After each step; `loss` is only asked for when something is shown (on a GPU it waits for the step)."""
+    def update(self, step: int, tokens: int, loss: float) -> None:
+        """After each step, with the newest loss that is known (on a GPU that of a few steps before)."""
         if self._step is None:
             self._step = step - 1
         self._tokens += tokens
         elapsed = time.perf_counter() - self._since
         if elapsed < 1.0 and step < self.steps:
             return
-        shown_loss = loss()
-        elapsed = time.perf_counter() - self._since
         speed = self._tokens / elapsed
         self._speed = speed if self._speed == 0 else 0.7 * self._speed + 0.3 * speed
         steps_per_second = (step - self._step) / elapsed * (self._speed / speed)
         progress = Progress(
             step=step,
             steps=self.steps,
-            loss=round(shown_loss, 4),
+            loss=round(loss, 4),
             tokens_per_second=round(self._speed),
             mfu=round(self._speed * self.flops_per_token / self.peak, 4),
             seconds_left=round((self.steps - step) / max(steps_per_second, 1e-9), 1),

@@ -3,7 +3,6 @@
 Shapes: B rows, T tokens, N targets, D width, V vocabulary.
 """
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from workbench.seeds import make_rng
 from workbench.tokens.packing import IGNORED, Rows
+from workbench.training.pipelining import send
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -32,20 +32,24 @@ class SummedLoss(nn.Module):
     def __init__(self, model: "PreTrainedModel", pad_id: int, bidirectional: bool) -> None:
         super().__init__()
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
-        logging.getLogger("transformers.modeling_utils").addFilter(_is_not_about_padding)
+        # transformers looks into the ids of every batch (the host waits for them) to advise what is not wanted here.
+        object.__setattr__(model.base_model, "warn_if_padding_and_no_attention_mask", _say_nothing)
 
     def forward(self, ids_BT: torch.Tensor, places_N: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
         """ids_BT: int64; places_N: flat indices into [B·T] with a target; targets_N: ids, or -100. → a scalar sum."""
         mask = (ids_BT != self.pad_id) if self.bidirectional else None
+        fused = self.model.config._attn_implementation == "sdpa"
+        if mask is not None and fused and mask.device.type != "cpu":
+            # Of four dimensions it is taken as it is; of two, transformers would wait to see whether it hides anything.
+            mask = mask[:, None, None, :]
         hidden_BTD = self.model.base_model(input_ids=ids_BT, attention_mask=mask).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
         logits_NV = self.model.get_output_embeddings()(hidden_ND)
         return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
 
 
-def _is_not_about_padding(record: logging.LogRecord) -> bool:
-    """Drop transformers' advice to pass an attention mask (gpt2 gives it): see SummedLoss for why none is."""
-    return "passing in an `attention_mask`" not in record.getMessage()
+def _say_nothing(*_: object) -> None:
+    """In the place of transformers' advice to pass an attention mask: see SummedLoss for why none is."""
 
 
 def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -59,10 +63,7 @@ def to_tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor, tor
     targets = flat[places]
     padding = -len(places) % TARGETS_ROUNDED_TO
     places, targets = np.pad(places, (0, padding)), np.pad(targets, (0, padding), constant_values=IGNORED)
-    tensors = [torch.from_numpy(array) for array in (rows.ids_BT, places, targets)]
-    if torch.device(device).type == "cuda":
-        tensors = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
-    ids_BT, places_N, targets_N = tensors
+    ids_BT, places_N, targets_N = send((rows.ids_BT, places, targets), device)
     return ids_BT, places_N, targets_N
 
 
