@@ -93,7 +93,7 @@ def _cards(
     found: dict,
     kind: str,
     plot: Plot,
-    *command: str,  # type: ignore[type-arg]
+    *command: str,
 ) -> str:
     cards = []
     for run in runs:
@@ -108,7 +108,7 @@ def _cards(
     return grid(*cards)
 
 
-def _distances(runs: Sequence[Study], found: dict) -> list[str]:  # type: ignore[type-arg]
+def _distances(runs: Sequence[Study], found: dict) -> list[str]:
     """Layer by distance from the query, where `nece` was probed at several layers."""
     boxes = []
     for run in runs:
