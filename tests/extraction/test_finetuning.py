@@ -13,8 +13,8 @@ from workbench.activations import cache_activations
 from workbench.errors import WorkbenchError
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import list_finetunes, load_finetuned, merge_finetune, open_finetune
-from workbench.extraction.finetuning import cosine, finetune
-from workbench.extraction.settings import FinetuneSettings, choose_settings
+from workbench.extraction.finetuning import finetune
+from workbench.extraction.settings import FinetuneSettings, choose_settings, cosine
 from workbench.results.storing import list_results, load_results
 from workbench.studies.checkpoints import without_progress_bars
 from workbench.studies.loading import load_model

@@ -5,12 +5,11 @@ The state after step s is a function of base, settings and s: batches and dropou
 has come is saved at each measurement, so the same command continues after an interruption, to the same weights.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ from workbench.extraction.finetunes import (
     save_finetune,
 )
 from workbench.extraction.lora import Adapter, attached, grow_vocabulary
-from workbench.extraction.settings import FinetuneSettings
+from workbench.extraction.settings import FinetuneSettings, cosine, describe_settings
 from workbench.extraction.task_asking import (
     AskableTasks,
     ask_tasks,
@@ -56,7 +55,6 @@ from workbench.extraction.unfinished import (
     trained_tensors,
     unfinished_folder,
 )
-from workbench.files import digest_json
 from workbench.locks import hold
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
@@ -73,7 +71,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Observer = Callable[[int, int, float], None]
-FINAL_LR = 0.1
 CLIP = 1.0
 
 
@@ -97,7 +94,7 @@ def finetune(
     continues. Raises Busy while another process makes this very finetune.
     """
     path = finetunes_folder(run) / require_name(settings.name if name is None else name)
-    making = _describe(checkpoint, settings, questions)
+    making = describe_settings(checkpoint, settings, questions)
     if not again and (found := find_finished(run, path, making, replace)):
         return found
     with hold(run.path, f"finetune-{path.name}", f"finetuned ({path.name})"):
@@ -163,12 +160,6 @@ def _make(
     made = save_finetune(run, checkpoint, path.name, info, states, model, tokenizer)
     drop_unfinished(unfinished_folder(path))
     return made
-
-
-def cosine(settings: FinetuneSettings, step: int) -> float:
-    """The learning rate of a step (from 0): a cosine from lr to a tenth of it, without warm-up."""
-    share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    return settings.lr * (FINAL_LR + (1 - FINAL_LR) * share)
 
 
 @dataclass
@@ -300,14 +291,3 @@ class _Finetuning:
         return summarise(
             ask(self.model, self.asked, chosen, self.book, mask_id=self.mask_id), kind_N, self.run.schema
         )
-
-
-def _describe(
-    checkpoint: Checkpoint, settings: FinetuneSettings, questions: list[Question] | None
-) -> dict[str, Any]:
-    """What determines a finetune, as far as a finished one remembers it."""
-    return {
-        **json.loads(json.dumps(settings.as_dict())),
-        "base weights": checkpoint.weights_digest,
-        "own questions": None if questions is None else digest_json([asdict(one) for one in questions]),
-    }

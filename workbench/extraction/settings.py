@@ -1,16 +1,21 @@
 """How a model is finetuned on questions; what is not given follows the paper's appendix, or the model's size."""
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.batches import Loss
+from workbench.files import digest_json
+from workbench.studies.checkpoints import Checkpoint
 from workbench.tasks.plan import TaskPlan
+from workbench.tasks.questions import Question
 
 Method = Literal["lora", "full"]
 NARROW = 256  # up to this width a model takes, and needs, larger rates: measured in docs/extraction.md
 PAPER_STEPS = 50_000
+FINAL_LR = 0.1  # the cosine ends at this share
 SMALLEST = {  # what each number may be at least
     "rank": 0, "embedding_rank": 0, "weight_decay": 0, "steps": 1, "questions_per_step": 1, "seed": 0,
     "evaluate_every": 1, "entities_measured": 1,
@@ -110,3 +115,20 @@ def choose_settings(width: int, **given: Any) -> FinetuneSettings:
                 f"model; choose at most {width}."
             )
     return settings
+
+
+def cosine(settings: FinetuneSettings, step: int) -> float:
+    """The learning rate of a step (from 0): a cosine from lr to a tenth of it, without warm-up."""
+    share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    return settings.lr * (FINAL_LR + (1 - FINAL_LR) * share)
+
+
+def describe_settings(
+    checkpoint: Checkpoint, settings: FinetuneSettings, questions: list[Question] | None
+) -> dict[str, Any]:
+    """What determines a finetune, as far as a finished one remembers it."""
+    return {
+        **json.loads(json.dumps(settings.as_dict())),
+        "base weights": checkpoint.weights_digest,
+        "own questions": None if questions is None else digest_json([asdict(one) for one in questions]),
+    }
