@@ -132,6 +132,11 @@ def format_points(difference: float) -> str:
     return f"{points:+d}".replace("-", "−") if points else "0"
 
 
+def place_names(cells: xr.Dataset) -> list[str]:
+    """What the columns of a result are called: the places a study reads, else the numbers of the positions."""
+    return [str(one) for one in cells["place" if "place" in cells.coords else "position"].values.tolist()]
+
+
 def chance_of(cells: xr.Dataset) -> dict[str, float]:
     """Chance by target, the mean where it was measured per position."""
     chance = cells["chance"]

@@ -16,6 +16,7 @@ from workbench.figures.cells import (
     format_points,
     format_share,
     name_results,
+    place_names,
     seeds_label,
     select_cells,
     target_label,
@@ -114,6 +115,7 @@ def _add_panel(figure: go.Figure, cells: xr.Dataset, variable: str, labels: list
     hover = hover_of(cells, targets)
     text = [[format_percent(value) for value in row] for row in z]
     add_cells(figure, z, text, hover, positions, targets, column)
+    name_columns(figure, cells, column)
     figure.update_yaxes(tickvals=list(range(len(targets))), ticktext=labels, row=1, col=column)
 
 
@@ -160,6 +162,12 @@ def add_cells(
         col=column,
     )
     figure.update_yaxes(range=[len(targets) - 0.5, -0.5], row=row, col=column)
+
+
+def name_columns(figure: go.Figure, cells: xr.Dataset, column: int, row: int = 1) -> None:
+    """Places instead of positions' numbers below the columns, where a study named them."""
+    if "place" in cells.coords:
+        figure.update_xaxes(ticktext=place_names(cells), row=row, col=column)
 
 
 def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figure:

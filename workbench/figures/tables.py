@@ -11,6 +11,7 @@ from workbench.figures.cells import (
     chance_of,
     format_percent,
     format_points,
+    place_names,
     select_cells,
     target_label,
 )
@@ -90,7 +91,7 @@ def make_layer_table(dataset: xr.Dataset) -> "Table":
     title = _title(dataset) + ", mean over targets by layer"
     table = Table(title=title, box=None, pad_edge=False, padding=(0, 0))
     table.add_column("layer", no_wrap=True)
-    for position in dataset["position"].values.tolist():
+    for position in place_names(dataset):
         table.add_column(f"{position:>4} ", justify="right", no_wrap=True)
     for layer in dataset["layer"].values.tolist():
         values = np.atleast_1d(means.sel(layer=layer).values).astype(float)
@@ -115,7 +116,7 @@ def _position_table(cells: xr.Dataset, variable: str) -> "Table":
     table = Table(title=_title(cells), box=None, pad_edge=False, padding=(0, 0))
     table.add_column("target", no_wrap=True)
     table.add_column(" chance ", style="dim", no_wrap=True)
-    for position in cells["position"].values.tolist():
+    for position in place_names(cells):
         table.add_column(f"{position:>4} ", justify="right", no_wrap=True)
     table.add_column("  n", justify="right", style="dim", no_wrap=True)
     chance = chance_of(cells)
