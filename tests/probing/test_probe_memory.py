@@ -58,9 +58,10 @@ def test_a_probe_of_the_store_is_that_of_memory(
 
 def test_the_store_is_made_once_for_all_families(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_features, "HELD_SHARE", 0.0)
+    task = make_cached_task(run, make_p_probe_data(run))
+    run_cached_probe(run, run.checkpoint("last"), task, probe="nearest-mean", memory=MEMORY)
     before = {path: path.stat().st_mtime_ns for path in stores_of(run)}
     assert before
-    task = make_cached_task(run, make_p_probe_data(run))
     run_cached_curve(run, run.checkpoint("last"), task, probe="ridge", numbers=[25, 50], memory=MEMORY)
     assert {path: path.stat().st_mtime_ns for path in stores_of(run)} == before
 
