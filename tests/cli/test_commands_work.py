@@ -65,6 +65,25 @@ def test_data_writes_what_a_recipe_can_read_again(
     assert json.loads(again.out) == json.loads(workbench("data", micro_toml, "--json").out)
 
 
+def test_data_starts_and_checks_a_folder_of_own_facts(workbench: Command, tmp_path: Path) -> None:
+    started = workbench("data", "towns", "--init")
+    assert (started.status, started.out.splitlines()[-1]) == (
+        0, "next: workbench data towns, workbench train own --set own.folder=towns"
+    )  # fmt: skip
+    answer = workbench(
+        "data", "towns", "--set", "own.entities=40", "--set", "own.augmentation=multi∞", "--json"
+    )
+    description = json.loads(answer.out)
+    assert (description["entities"], description["entries"], description["questions"]) == (40, 40, 160)
+    assert list(description["targets"])[-1] == "founded/century"
+    assert description["groups"] == {"everyone": {"entities": 40, "augmentation": "multi∞"}}
+    again = workbench("data", "towns", "--init")
+    assert (again.status, again.err.strip()) == (
+        1,
+        "workbench: towns exists already; give --init a new name.",
+    )
+
+
 # --- train
 
 
