@@ -1,27 +1,24 @@
 """Probe a checkpoint series that this project did not train: plain Hugging Face folders and your own table of
 entities.
 
-    python examples/03_probe_a_foreign_series.py [FOLDER]        about half a minute on one core
+    python examples/03_probe_a_foreign_series.py [FOLDER]        about a minute on one core
 
 The first half plays the stranger: with nothing but transformers it trains a small GPT-NeoX (Pythia's
 architecture) on sentences about towns and saves it every now and then. The second half is what you would
-write for a series of your own, or with `find_series("EleutherAI/pythia-70m", revisions=["step0", "step1000",
-"step143000"])` for a public one.
+write for a series of your own, or with `models = "EleutherAI/pythia-70m"` and `revisions = ["step0", "step1000"]` for
+a public one.
 """
 
+import csv
 import random
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
-
-from workbench.activations import cache_series, find_series, find_series_faults, read_table
-from workbench.tokens.opening import load_tokenizer
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 series = folder / "series"
@@ -68,32 +65,40 @@ for step in range(201):
     loss.backward()
     optimizer.step()
 
-# --- your part: sources, texts with places to read, activations, probes
+# --- your part: a table, a study.toml, and the commands
 # -----------------------------------------------
 
-sources = find_series(series, "all")
-print("faults of the series:", find_series_faults(sources) or "none")
+with (folder / "towns.csv").open("w", newline="", encoding="utf-8") as file:
+    table = csv.DictWriter(file, towns[0])
+    table.writeheader()
+    table.writerows(towns)
+(folder / "towns.toml").write_text(
+    """
+read = ["before:town", "end:town", "before:country"]
 
-reading = read_table(
-    towns,
-    load_tokenizer(sources[0].path),
-    template="Entities from {town} are citizens of {country} .",
-    at=["before:town", "end:town", "before:country"],
-)
-stores = cache_series(sources, reading, "layers", folder=folder / "activations")
+[series]
+models = "series"
 
-target = reading.columns["country"].values
-train = np.arange(len(towns)) % 2 == 0  # each town is in one half, in every row of the table below
-majority = np.bincount(target[~train]).max() / (~train).sum()
-print(
-    f"\nWhich country is it? Accuracy of a linear probe on towns it was not fitted on (chance {majority:.2f})"
+[table]
+file = "towns.csv"
+entity = "town"
+
+[texts]
+templates = ["Entities from {town} are citizens of {country} ."]
+
+[[attributes]]
+key = "country"
+forms = ["whole"]
+""",
+    encoding="utf-8",
 )
-for place in reading.position_labels:
-    print(f"\n{place:>16}  " + "".join(f"{site:>14}" for site in stores[0]))
-    for source, store in zip(sources, stores, strict=True):
-        row = f"{source.label:>16}  "
-        for site in store:
-            vectors = store[site].sel(place).to_numpy()[:, 0]
-            probe = LogisticRegression(C=0.1, max_iter=500).fit(vectors[train], target[train])
-            row += f"{probe.score(vectors[~train], target[~train]):>14.2f}"
-        print(row)
+study = folder / "study"
+for command in (
+    ["study", folder / "towns.toml", "--out", study],
+    ["verify", study],
+    ["probe", study, "--family", "logistic", "--checkpoints", "all", "--quiet"],
+    ["attention", study, "--what", "knockout", "--roles", "name", "--quiet"],
+):
+    print("\n$ workbench", *command, flush=True)
+    subprocess.run([sys.executable, "-m", "workbench", *map(str, command)], check=True)
+print(f"\nnext: workbench ui {folder}")

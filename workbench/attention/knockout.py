@@ -7,6 +7,8 @@ minus with it. The control cuts as many tokens, drawn at random among those the 
 Shapes: B batch, P positions, K keys, W windows.
 """
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,7 @@ def default_cuts(legend: RoleLegend) -> tuple[str, ...]:
     return ("name", *NAME_ROLES, "pronoun", "values", *values, *template)
 
 
+log = logging.getLogger("workbench.attention")
 DEEP = 12  # blocks; a deeper network's default windows do not overlap
 
 
@@ -121,10 +124,16 @@ def measure_knockout(
     import torch
 
     generator = torch.Generator().manual_seed(hash_to_int(seed, "knock-out control") % 2**63)
+    told = False
     with written_out(model):
         for batch in examples.batches(str(model.device), batch_tokens):
             queries = QueryPass(parts, batch)
+            started = time.perf_counter()
             clean = read_tokens(parts, queries.run(), batch.answers_BP)
+            if not told:
+                told = True
+                one = (time.perf_counter() - started) * len(examples) / len(batch.rows)
+                tell_minutes(one * 2 * len(names) * len(windows), len(names), len(windows))
             draws_BPK = torch.rand(queries.visible_BPK.shape, generator=generator).to(batch.ids_BT.device)
             for number, name in enumerate(names):
                 cut_BPK = find_cut(queries, name, legend) & queries.visible_BPK
@@ -159,6 +168,17 @@ def measure_knockout(
             f"No entry has the role {absent[0]!r} before a position; choose among other roles."
         )
     return _to_dataset(sums, names, windows, examples)
+
+
+def tell_minutes(seconds: float, roles: int, windows: int) -> None:
+    """Say beforehand what takes longer than a minute, and what makes it shorter."""
+    if seconds > 60:
+        log.warning(
+            "Cutting %d roles in %d windows of blocks takes about %.0f minutes; fewer --roles or --entries take less.",
+            roles,
+            windows,
+            max(1, seconds / 60),
+        )
 
 
 def find_cut(queries: "QueryPass", name: str, legend: RoleLegend) -> "torch.Tensor":

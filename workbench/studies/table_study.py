@@ -168,7 +168,7 @@ def create_study(source: Path, folder: Path) -> tuple[TableStudy, list[str]]:
     )
     file, corpus, notes = read_facts(file, source.parent)
     tokenizer = _load_tokenizer(file, source.parent, series)
-    start = _find_start(file, tokenizer, series[-1])
+    start = _find_start(file, tokenizer, series[-1], corpus.entries[0].text)
     entries = encode_entries(tokenizer, corpus.entries, corpus.schema, start)
     if not file.read:
         file = file.model_copy(update={"read": _default_places(corpus, file.table.entity)})
@@ -231,8 +231,8 @@ def _load_tokenizer(file: StudyFile, beside: Path, series: list[Checkpoint]) -> 
     return tokenizer
 
 
-def _find_start(file: StudyFile, tokenizer: "PreTrainedTokenizerFast", model: Checkpoint) -> Start:
-    """What goes before a text: what the file says, else what the tokenizer puts there itself.
+def _find_start(file: StudyFile, tokenizer: "PreTrainedTokenizerFast", model: Checkpoint, text: str) -> Start:
+    """What goes before a text: what the file says, else what the tokenizer puts before this one.
 
     A model this project trained has never seen a text without end-of-text before it.
     """
@@ -240,8 +240,8 @@ def _find_start(file: StudyFile, tokenizer: "PreTrainedTokenizerFast", model: Ch
         return file.start
     if (model.path / INFO_FILE).is_file():
         return "eos"
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    head = tokenizer("a")["input_ids"]
+    plain = tokenizer(text, add_special_tokens=False)["input_ids"]
+    head = tokenizer(text)["input_ids"]
     head = head[: head.index(plain[0])] if plain and plain[0] in head else []
     if not head:
         return "none"
