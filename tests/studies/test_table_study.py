@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.results.storing import list_results, load_results
+from workbench.studies.creating import create_study
 from workbench.studies.opening import open_study
-from workbench.studies.table_study import create_study
 
 SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
 COUNTRIES = ("Arland", "Borvia", "Cordova")

@@ -24,8 +24,8 @@ def study(
     """
     import json
 
+    from workbench.studies.creating import create_study
     from workbench.studies.study_words import describe_study
-    from workbench.studies.table_study import create_study
 
     made, notes = create_study(file, out or Path("studies") / file.stem)
     about = describe_study(made)
