@@ -137,6 +137,13 @@ def test_every_command_takes_it(study: Path, towns: Path) -> None:
     workbench("probe", study, "--steps", "2", *quiet)
     workbench("attention", study, "--what", "shares", "--entries", "6", *quiet)
     workbench("attention", study, "--what", "knockout", "--entries", "4", "--roles", "name", *quiet)
+    workbench(
+        "finetune", study, "--name", "tuned", "--steps", "2", "--embedding-rank", "4", "--rank", "2", *quiet
+    )
+    workbench("evaluate", study, "--adapter", "tuned", "--device", "cpu")
+    workbench("entity", study, "--entities", "2", "--layers", "1", *quiet)
+    workbench("verify", study)
+    workbench("compare", study, "--adapter", "tuned")
     asked = json.loads(workbench("evaluate", study, "--json", "--device", "cpu"))
     assert {row["attribute"] for row in asked["cells"] if row["n"]} == {"country"}
     kinds = {(found.kind, found.family.partition("+")[0]) for found in list_results(study)}
