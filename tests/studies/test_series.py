@@ -173,6 +173,7 @@ def test_hub_names_are_fetched_by_revision_without_pickles(
     import huggingface_hub
 
     asked: list[tuple[str, str]] = []
+    (tmp_path / "model.safetensors").touch()
 
     def snapshot_download(name: str, *, revision: str, allow_patterns: list[str]) -> str:
         assert not any(
@@ -194,3 +195,102 @@ def test_hub_names_are_fetched_by_revision_without_pickles(
         WorkbenchError, match=r"'EleutherAI/pythia-14m' \(revision 'step9'\) .* \(no such revision\)"
     ):
         find_series("EleutherAI/pythia-14m", "last", ["step9"])
+
+
+@pytest.mark.parametrize(
+    ("names", "steps", "last"),
+    [
+        (["epoch=9-step=4690", "epoch=10-step=5159"], [4690, 5159], "epoch=10-step=5159"),
+        (["epoch=9", "epoch=10"], [9, 10], "epoch=10"),
+        (["ckpt_2000", "ckpt_10000"], [2000, 10000], "ckpt_10000"),
+        (["9000", "10000"], [9000, 10000], "10000"),
+        (["step-512", "step-1k", "step-2k"], [512, 1000, 2000], "step-2k"),
+        (["step-50K-105b", "step-480k-1T"], [50000, 480000], "step-480k-1T"),
+        (["iter_0000100", "iter_0000020"], [20, 100], "iter_0000100"),
+        (["best", "step-100", "step-200"], [100, 200, 201], None),
+    ],
+)
+def test_steps_are_numbers_in_every_naming(
+    names: list[str], steps: list[int], last: str | None, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    assert [one.step for one in find_series(tmp_path, "all")] == steps
+    if last is not None:
+        assert labels(tmp_path) == [last]
+    else:
+        with pytest.raises(
+            WorkbenchError, match=r"the name 'best' tells no step, so no checkpoint is the last"
+        ):
+            find_series(tmp_path)
+
+
+def test_a_network_that_is_not_filled_is_refused_with_names(tmp_path: Path) -> None:
+    make_tiny("llama").save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    wrapped = {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}
+    save_file(wrapped, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        WorkbenchError, match=r"does not fill its network, .* it lacks tensor lm_head\.weight; "
+    ):
+        load_model(find_series(tmp_path)[0])
+    del tensors["model.layers.1.mlp.down_proj.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        WorkbenchError, match=r"it lacks tensor model\.layers\.1\.mlp\.down_proj\.weight; run"
+    ):
+        load_model(find_series(tmp_path)[0])
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen2"])
+def test_files_with_the_names_of_the_base_model_are_loaded_as_the_library_does(
+    name: str, tmp_path: Path
+) -> None:
+    """At step 0 all norms are ones and all biases zeros, so values could not tell them apart."""
+    prefix = "transformer." if name == "gpt2" else "model."
+    models = [make_tiny(name, seed=seed) for seed in (0, 1)]
+    with torch.no_grad():
+        for key, parameter in models[0].named_parameters():
+            if parameter.ndim == 1:
+                parameter.fill_(1.0 if key.endswith("weight") else 0.0)
+    for step, model in enumerate(models):
+        model.save_pretrained(tmp_path / f"step{step}")
+        file = tmp_path / f"step{step}" / "model.safetensors"
+        stored = {key.removeprefix(prefix): tensor for key, tensor in load_file(file).items()}
+        save_file(stored, file, metadata={"format": "pt"})
+    loader = ModelLoader()
+    for checkpoint in find_series(tmp_path, "all"):
+        with torch.no_grad():
+            found = loader.load(checkpoint)(random_ids()).logits
+            assert torch.equal(found, models[checkpoint.step](random_ids()).logits)
+
+
+def test_a_shard_of_another_step_is_found_in_any_precision(tmp_path: Path) -> None:
+    from workbench.activations import find_series_faults
+
+    for step in (0, 10, 20):
+        make_tiny("llama", seed=step).save_pretrained(tmp_path / f"step{step}")
+    donor = load_file(tmp_path / "step10" / "model.safetensors")
+    file = tmp_path / "step20" / "model.safetensors"
+    name = "model.layers.1.mlp.up_proj.weight"
+    save_file(
+        {**load_file(file), name: donor[name].to(torch.bfloat16)}, file, metadata={"format": "pt", "by": "me"}
+    )
+    assert find_series_faults(find_series(tmp_path, "all")) == [
+        f"step10, step20 share 1 of 23 matrices, such as {name}: one holds weights of another step"
+    ]
+
+
+@pytest.mark.parametrize("code", [{"AutoConfig": "my.Config", "AutoModelForCausalLM": "my.Model"}])
+def test_code_of_a_repository_is_not_run_nor_asked_about(
+    code: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    make_tiny("llama").save_pretrained(tmp_path)
+    (tmp_path / "my.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "mine", "auto_map": code}))
+    with pytest.raises(WorkbenchError, match=r"config\.json cannot be read as a Hugging Face config"):
+        load_model(find_series(tmp_path)[0])
+    assert not (tmp_path / "RAN").exists()

@@ -201,3 +201,28 @@ def test_a_word_outside_a_closed_vocabulary_is_named() -> None:
     rows = [{"text": "Oslo lies"}] * 5 + [{"text": "Oslo lies somewhere"}] + [{"text": "Oslo"}] * 3
     with pytest.raises(WorkbenchError, match="row 6: 'Oslo lies somewhere' holds the word 'somewhere'"):
         read_table(rows, closed)
+
+
+def test_columns_that_look_like_spans_are_data_unless_they_are_asked_for() -> None:
+    tokenizer = make_bpe()
+    rows = [
+        {"text": "Oslo lies here", "reign_start": "1837", "reign_end": "1901", "city_start": 0, "city_end": 4}
+    ]
+    found = read_table(rows, tokenizer, at=["end:city"])
+    assert set(found.columns) == {"reign_start", "reign_end"}
+    assert set(read_table(rows, tokenizer).columns) == {"reign_start", "reign_end", "city_start", "city_end"}
+
+
+def test_a_null_span_is_none(tmp_path: Path) -> None:
+    rows = [{"text": "Oslo lies here", "spans": {"city": [0, 4], "verb": None}}]
+    assert len(read_table(rows, make_bpe(), at=["end:city"])) == 1
+
+
+def test_a_long_cell_is_read_and_a_header_twice_refused(tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text('text,label\n"' + "Oslo " * 40_000 + '",a\n', encoding="utf-8")
+    assert len(read_table(tmp_path / "long.csv", make_bpe())) == 1
+    (tmp_path / "twice.csv").write_text("text,label,label\nOslo,a,b\n", encoding="utf-8")
+    with pytest.raises(
+        WorkbenchError, match=r"twice\.csv names the column 'label' twice; give each its own name"
+    ):
+        read_table(tmp_path / "twice.csv", make_bpe())

@@ -17,7 +17,15 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".csv":
         import csv
 
-        read = [dict(row) for row in csv.DictReader(iterate_lines(path, newline=""))]
+        csv.field_size_limit(2**31 - 1)  # a cell may hold a long text
+        try:
+            reader = csv.DictReader(iterate_lines(path, newline=""))
+            header = list(reader.fieldnames or [])
+            read = [dict(row) for row in reader]
+        except csv.Error as error:
+            raise WorkbenchError(f"{path} cannot be read as CSV ({error}).") from error
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise WorkbenchError(f"{path} names the column {twice[0]!r} twice; give each its own name.")
         for number, row in enumerate(read, 1):
             if None in row:
                 raise WorkbenchError(

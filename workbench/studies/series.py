@@ -13,10 +13,9 @@ from workbench.files import read_json
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint, list_checkpoints, read_checkpoint
 from workbench.studies.runs import RUN_FILE
 from workbench.studies.steps import in_order, select_checkpoints, step_of
-from workbench.studies.weight_files import CONFIG_FILE
+from workbench.studies.weight_files import CONFIG_FILE, INDEX_FILE, SINGLE_FILE
 
 STUDY_FILE = "study.json"
-PICKLE_NAMES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def as_checkpoint(model: Checkpoint | Path | str) -> Checkpoint:
@@ -107,4 +106,10 @@ def _download(name: str, revision: str) -> Checkpoint:
             f"{name!r} (revision {revision!r}) is no local folder and could not be had from the Hugging "
             f"Face hub ({first_line(error)})."
         ) from error
+    if not (folder / SINGLE_FILE).is_file() and not (folder / INDEX_FILE).is_file():
+        raise WorkbenchError(
+            f"{name!r} (revision {revision!r}) holds its weights as pickle files, which this project never reads, or "
+            "none at all: it has no safetensors file; convert them with `save_pretrained` in an environment you "
+            "trust, or choose a copy in safetensors format."
+        )
     return _named(folder, f"{name}@{revision}", revision)

@@ -7,7 +7,7 @@ Shapes: N texts, P positions.
 """
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,19 +61,20 @@ def read_table(
     )
     if not rows:
         raise WorkbenchError(f"{where} holds no rows; expected one text a row.")
-    texts, spans = _make_texts(rows, template, text, where)
+    asked = {place.partition(":")[2] for place in at}
+    texts, spans = _make_texts(rows, template, text, asked, where)
     encoded = encode_texts(tokenizer, texts, start, where)
     if not at:
         raise WorkbenchError("There is no place to read; name at least one, such as 'last'.")
     parts = [_positions(place, encoded, texts, spans, rows, where) for place in at]
     labels = tuple(label for names, _ in parts for label in names)
     positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
-    columns = _columns(rows, text if template is None else None, targets, where)
+    columns = _columns(rows, text if template is None else None, targets, asked, where)
     return Reading(encoded.ids, encoded.offsets, positions, labels, columns)
 
 
 def _make_texts(
-    rows: Sequence[Row], template: str | None, text: str, where: str
+    rows: Sequence[Row], template: str | None, text: str, asked: Collection[str], where: str
 ) -> tuple[list[str], list[dict[str, tuple[int, int]]]]:
     """The text of each row, and the character spans known of it."""
     texts: list[str] = []
@@ -88,9 +89,11 @@ def _make_texts(
         given = row.get("spans") or {}
         if not isinstance(given, Mapping):
             raise WorkbenchError(f"{where}, row {number}: spans is {given!r}; expected name → [start, end].")
-        found |= {name: _check_span(span, name, made, where, number) for name, span in given.items()}
-        for name in [key.removesuffix("_start") for key in row if key.endswith("_start")]:
-            if f"{name}_end" in row:
+        for name, span in given.items():
+            if span is not None:  # how Parquet writes the fields a row does not have
+                found[name] = _check_span(span, name, made, where, number)
+        for name in asked:  # columns such as reign_start are data unless a place of that name is read
+            if f"{name}_start" in row and f"{name}_end" in row:
                 span = [_whole(row[f"{name}_start"]), _whole(row[f"{name}_end"])]
                 found[name] = _check_span(span, name, made, where, number)
         texts.append(made)
@@ -157,13 +160,13 @@ def _search(name: str, text: str, row: Row, where: str, number: int) -> tuple[in
 
 
 def _columns(
-    rows: Sequence[Row], text: str | None, targets: Sequence[str] | None, where: str
+    rows: Sequence[Row], text: str | None, targets: Sequence[str] | None, asked: Collection[str], where: str
 ) -> dict[str, Column]:
     """The columns of a table as numbers: whole numbers as they are, everything else as categories."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     if targets is None:
-        ends = {f"{name.removesuffix('_start')}{end}" for name in names for end in ("_start", "_end")}
-        spans = {name for name in names if name in ends and f"{name.rpartition('_')[0]}_end" in names}
+        paired = {name for name in asked if f"{name}_start" in names and f"{name}_end" in names}
+        spans = {f"{name}{end}" for name in paired for end in ("_start", "_end")}
         chosen = [name for name in names if name not in (text, "spans") and name not in spans]
     else:
         chosen = list(targets)

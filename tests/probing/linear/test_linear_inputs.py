@@ -163,3 +163,20 @@ def test_the_results_of_one_thread_are_those_of_two(planted: Callable[..., Any])
     finally:
         torch.set_num_threads(before)
     np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.011)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">f8", "f2", ">i2", "u2", "i8"])
+def test_features_of_any_byte_order_and_type_are_the_same_numbers(dtype: str) -> None:
+    from workbench.probing.linear.inputs import _read_rows
+
+    features_ND = np.arange(12).reshape(4, 3).astype(dtype)
+    rows_nD = torch.empty(2, 3)
+    _read_rows(features_ND, np.array([3, 1]), rows_nD)
+    assert rows_nD.tolist() == [[9, 10, 11], [3, 4, 5]]
+
+
+def test_features_that_are_no_numbers_are_refused() -> None:
+    from workbench.probing.linear.inputs import _read_rows
+
+    with pytest.raises(WorkbenchError, match=r"The features are <U1; expected numbers"):
+        _read_rows(np.array([["a"], ["b"]]), np.array([0]), torch.empty(1, 1))

@@ -204,7 +204,12 @@ def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> No
             features_ND, texts, axis=0, out=rows_nD.numpy(), mode="clip"
         )  # any other mode copies once more
     else:
-        rows_nD.copy_(torch.from_numpy(np.asarray(features_ND[texts])))
+        rows = np.asarray(features_ND[texts])
+        if rows.dtype.kind not in "fiub":
+            raise WorkbenchError(f"The features are {rows.dtype}; expected numbers.")
+        # Whatever byte order and precision they come in; what float32 cannot hold becomes infinite and is refused.
+        with np.errstate(over="ignore"):
+            rows_nD.copy_(torch.from_numpy(rows.astype(np.float32)))
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:
