@@ -9,6 +9,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
+from workbench.figures.paper import KEYS as PAPER_KEYS
 from workbench.figures.paper import paper_augmentations
 from workbench.results.storing import ResultSet, list_results, load_results, require_same_weights
 from workbench.studies.opening import open_study
@@ -71,8 +72,8 @@ class RunParts:
 
     @property
     def in_paper(self) -> bool:
-        """Whether the paper has numbers for this augmentation (then they are laid beside)."""
-        return self.augmentation in paper_augmentations()
+        """Whether the paper has numbers for these facts and this augmentation (then they are laid beside)."""
+        return tuple(self.run.schema.keys) == tuple(PAPER_KEYS) and self.augmentation in paper_augmentations()
 
     @property
     def is_gbert(self) -> bool:
