@@ -50,6 +50,17 @@ def header(parts: Parts) -> str:
     names = " · ".join(f"<b>{escape(part.augmentation)}</b>" for part in parts)
     only = _differ_by_writing_alone(parts)
     ways = "How the biographies were written is all that differs" if only else "Biographies"
+    if not all(isinstance(part.run, Run) for part in parts):
+        studied = "; ".join(
+            f"<b>{escape(part.name)}</b>: {escape(part.run.model_words)}, {part.entities:,} "
+            f"{escape(part.run.schema.nouns)}, read at {escape(', '.join(part.run.read))}"
+            for part in parts
+        )
+        return (
+            plain_header("What a model knows before it says it")
+            + f'<p class="lead">Models and facts of your own. {studied}. What they were trained on we do not know; the '
+            "table says what is true of each entity, and half of the entities teach the probes.</p>"
+        )
     return (
         plain_header("What a model knows before it says it")
         + f'<p class="lead">{models}, started from nothing, {verb} the biographies of {entities} made-up people. Every '

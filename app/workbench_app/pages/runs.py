@@ -104,7 +104,7 @@ def told_faults(entries: Mapping[str, RunEntry]) -> Component | None:
 
 def make_row(entry: RunEntry) -> dict[str, Any]:
     """What the table tells of a run, as plain values."""
-    recipe = entry.recipe
+    recipe, study = entry.recipe, entry.study or {}
     rows = entry.metrics()
     last = rows[-1] if rows else {}
     recited = ((last.get("biographies") or {}).get("test") or {}).get("mean")
@@ -115,8 +115,10 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "live": live,
         "fault": entry.fault or "",
         "augmentation": entry.augmentation,
-        "model": f"{recipe.model.architecture} {recipe.model.preset}" if recipe else "",
-        "entities": sum(group.people for group in recipe.groups) if recipe else None,
+        "model": f"{recipe.model.architecture} {recipe.model.preset}"
+        if recipe
+        else study.get("model", {}).get("architecture", ""),
+        "entities": sum(group.people for group in recipe.groups) if recipe else study.get("entities"),
         "exposures": recipe.training.exposures if recipe else None,
         "seed": recipe.seed if recipe else None,
         "checkpoints": len(entry.steps),
