@@ -107,7 +107,12 @@ def hold(folder: Path, name: str, doing: str, *, wait: bool = False) -> Iterator
 
 def _claim(file: Path) -> Owner | None:
     """Make the lock file ours, after taking away one whose owner is gone; None while another one holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # it was there, and was taken away by one that has just ended
+        if file.parent.exists():
+            raise
+        return None
     owner = _this_process()
     draft = file.with_name(f".{owner.token}")
     try:

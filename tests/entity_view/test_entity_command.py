@@ -22,6 +22,7 @@ from workbench.results.storing import list_results, load_result, load_results, r
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run, open_run
 from workbench.worlds.biographies.schema import SCHEMA
+from workbench.worlds.entries import save_entries
 
 KINDS = kinds_of(RoleLegend(SCHEMA.keys))
 
@@ -169,11 +170,9 @@ def test_a_run_without_finetunes_or_without_an_entry(tmp_path: Path, small_run: 
     shutil.rmtree(path / "finetunes")
     with pytest.raises(WorkbenchError, match=r"no finetune 'lora' \(make one with `workbench finetune"):
         raise invoke(str(path), "--adapter", "lora").exception
-    file = path / "corpus" / "entries.jsonl"
-    lines = [
-        line for line in file.read_text().splitlines(keepends=True) if not line.startswith('{"entity": 3,')
-    ]
-    file.write_text("".join(lines))
+    ready = [entry for entry in small_run.corpus.entries if entry.entity != 3]
+    save_entries(path / "corpus" / "entries.jsonl", ready)
+    (path / "corpus" / "texts.json").unlink()
     with pytest.raises(WorkbenchError, match=r"Entity 3 of .* has no entry; choose another\."):
         raise invoke(str(path), "--entity", "3").exception
 

@@ -74,7 +74,7 @@ def test_workbench_commands_and_options_exist(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words.values[0][:1] == ["workbench"]])
 def test_recipes_named_in_commands_are_shipped(words: list[str]) -> None:
-    if words[1] in ("data", "train", "recipes") and len(words) > 2 and not words[2].endswith(".toml"):
+    if words[1] in ("data", "train", "recipes") and len(words) > 2 and not words[2].endswith((".toml", "/")):
         assert words[2] in shipped_recipes()
 
 
