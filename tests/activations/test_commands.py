@@ -134,11 +134,11 @@ def test_sites_are_listed_with_shapes(run: Run, series: Path) -> None:
     assert rows["pattern.2"]["shape"] == [4, 64]
 
 
-def test_modules_of_an_unknown_architecture_are_listed(tmp_path: Path) -> None:
+def test_sites_of_a_config_alone_are_listed(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(
         '{"model_type": "opt", "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}'
     )
-    assert "module:model.decoder.layers.1.fc1" in invoke("sites", tmp_path)
+    assert "blocks.1.hook_resid_post" in invoke("sites", tmp_path)
 
 
 def test_verify_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_one_entry_of_each_test_entity() -> None:
         corpus, tokenizer = small_corpus()
         recipe = type("R", (), {"seed": 0})
         path = "runs/fake"
+        seed = 0
 
     run: object = FakeRun()
     chosen = choose_entries(run)  # type: ignore[arg-type]

@@ -156,7 +156,8 @@ def test_several_runs_seeds_and_figures_in_one_call(workbench: Command, own_run:
     options = ("--kind", "q", "--seeds", "0,1", "--quiet", "--figure", "figures.html")
     answer = workbench("probe", own_run.path, own_run.path, *options)
     assert answer.status == 0, answer.err
-    assert answer.out.count("· Q-probe (embedding, seeds0-1) · step 12") == 2
+    # A run that is named twice is there once.
+    assert answer.out.count("· Q-probe (embedding, seeds0-1) · step 12") == 1
     assert "mean over 2 seeds" in answer.out
     page = (tmp_path / "figures.html").read_text(encoding="utf-8")
     assert "From the name alone" in page

@@ -6,8 +6,6 @@ not: P(all steps right) + (1 − that) × chance is `predicted` (Part 3.2, a foo
 Shapes: S halves (train, test), Q tasks, M modes (direct, hint), N questions.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,11 +28,11 @@ from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
+from workbench.tasks.answers import KIND, commonest_share
 from workbench.tasks.plan import TaskPlan, plan_from
 from workbench.tasks.task import MODES
 from workbench.training.devices import choose_device
 
-KIND = "tasks"
 SPLITS = ("train", "test")
 DIMS = ("split", "task", "mode")
 
@@ -173,11 +171,6 @@ def predict_accuracy(hint_accuracy: np.ndarray, chance: np.ndarray) -> np.ndarra
     0.955
     """
     return np.asarray(hint_accuracy + (1 - hint_accuracy) * chance)
-
-
-def commonest_share(answers: Sequence[str]) -> float:
-    """What always giving the commonest of these answers would score."""
-    return max(Counter(answers).values()) / len(answers)
 
 
 def _plan_of(run: Study, tuned: Finetune | None) -> TaskPlan:

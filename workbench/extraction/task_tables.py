@@ -11,11 +11,11 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
-from workbench.extraction.task_evaluation import KIND, commonest_share
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.results.storing import list_results, load_results
 from workbench.studies.study import Study, name_apart
+from workbench.tasks.answers import KIND, commonest_share
 from workbench.tasks.plan import TaskPlan
 
 if TYPE_CHECKING:

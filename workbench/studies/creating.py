@@ -109,8 +109,11 @@ def _find_start(file: StudyFile, tokenizer: "PreTrainedTokenizerFast", model: Ch
         return file.start
     if (model.path / INFO_FILE).is_file():
         return "eos"
-    plain = tokenizer(text, add_special_tokens=False)["input_ids"]
-    head = tokenizer(text)["input_ids"]
+    try:
+        plain = tokenizer(text, add_special_tokens=False)["input_ids"]
+        head = tokenizer(text)["input_ids"]
+    except Exception:  # a word that the vocabulary lacks: the encoding of all texts names it
+        return "none"
     head = head[: head.index(plain[0])] if plain and plain[0] in head else []
     if not head:
         return "none"
