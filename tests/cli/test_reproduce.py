@@ -72,7 +72,7 @@ def test_all_are_those_of_the_paper(tmp_path):
 @pytest.mark.parametrize(
     ("augmentations", "seeds", "overrides", "sentence"),
     [
-        (["singel"], [0], [], "couple2; did you mean 'single'?"),
+        (["singel"], [0], [], "multi5+reverse1; did you mean 'single'?"),
         (["single", "single"], [0], [], "single is given twice; give each augmentation and seed once."),
         (["single"], [1, 1], [], "1 is given twice"),
         ([], [0], [], "needs at least one augmentation and one seed"),
