@@ -37,7 +37,7 @@ COLUMNS: list[dict[str, Any]] = [
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
     {"field": "augmentation", "headerName": "Augmentation", "minWidth": 132, "flex": 2, "tooltipField": "augmentation"},
     {"field": "model", "headerName": "Model", "minWidth": 132, "flex": 1},
-    {"field": "entities", "headerName": "Entities", "width": 78, **NUMBER, **THOUSANDS},
+    {"field": "entities", "headerName": "Entities", "width": 92, **NUMBER, **THOUSANDS},
     {"field": "probed", "headerName": "Probed", "minWidth": 236, "flex": 3, "tooltipField": "sets", "wrapText": True,
      "autoHeight": True},
     {"field": "loss", "headerName": "Loss", "width": 74, **NUMBER},
