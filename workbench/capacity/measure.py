@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.capacity.bits import (
-    Bits,
     Choices,
     RandomValues,
     learned_bits,
@@ -209,8 +208,3 @@ def capacity_of_run(
             save_result(result_path(run.path, KIND, FAMILY, checkpoint.step), dataset)
             found[checkpoint.step] = dataset
     return [found[checkpoint.step] for checkpoint in checkpoints]
-
-
-def as_bits(dataset: "xr.Dataset") -> Bits:
-    """The learned bits of a result, by term."""
-    return Bits(*(float(dataset[f"bits_{name}"]) for name in ("names", "values", "diversity")))
