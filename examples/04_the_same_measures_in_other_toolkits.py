@@ -19,7 +19,6 @@ from workbench_models import make_model
 from workbench import bridge, load_recipe, trace
 from workbench.attention import choose_entries, make_examples
 from workbench.attention.logit_lens import measure_lens
-from workbench.attention.roles import expand_role
 from workbench.attention.shares import measure_shares
 from workbench.studies.checkpoints import save_checkpoint
 from workbench.studies.loading import load_model
@@ -40,9 +39,9 @@ checkpoint = run.checkpoint("last")
 
 # One entry of each of 20 test entities, cut behind the last position. A batch holds the token ids, what every token is
 # there for (its role), the six positions, and the token that should come next at each.
-examples = make_examples(run.tokenizer, choose_entries(run, 20))
+examples = make_examples(run.tokenizer, choose_entries(run, 20), run.schema)
 batch = examples.batch(np.arange(len(examples)))
-is_name = torch.isin(batch.roles_BT, torch.tensor(expand_role("name"))).float()
+is_name = torch.isin(batch.roles_BT, torch.tensor(examples.legend.expand("name"))).float()
 blocks = range(run.recipe.model.shape.n_layers)
 
 # --- the workbench: one call a measure, for any number of entries --------------------------------------------------

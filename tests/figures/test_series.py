@@ -22,8 +22,8 @@ from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.figures.tables import print_result, table_text
-from workbench.probing.seen_sets import LETTERS, NOTHING
-from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.probing.seen_sets import NOTHING
+from workbench.worlds.biographies.schema import ATTRIBUTES, LETTERS
 
 STEPS = (0, 64, 512)
 

@@ -66,9 +66,13 @@ def data() -> PProbeData:
         }
         start = text.index(name)
         entries.append(Entry(i, 0, text, ((start, start + len(name)),), (), spans, {}))
-    third = Entity(2, "everyone", "No One", "they", {"major": "Art"}, "test")  # two majors, or it is no task
+    # Two more, or it is no task: two majors, and values that entities share.
+    more = [
+        Entity(2 + i, "everyone", name, "they", VALUES[0] | {"major": "Art"}, "test")
+        for i, name in enumerate("AB")
+    ]
     tokenizer = make_tokenizer(TokensRecipe(), [*TEXTS, "Answer: Law. Art."])  # type: ignore[call-arg]
-    targets = make_targets([*entities, third], SCHEMA, tokenizer)
+    targets = make_targets([*entities, *more], SCHEMA, tokenizer)
     encoded = encode_entries(tokenizer, entries, SCHEMA)
     tokens = [tokenizer.convert_ids_to_tokens(encoded.text_ids(n).tolist()) for n in range(2)]
     read = [[tokens[n][place] if place >= 0 else None for place in encoded.positions[n]] for n in range(2)]
