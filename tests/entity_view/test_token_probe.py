@@ -33,7 +33,7 @@ def target(small_run: Run) -> Target:
 
 
 def plant(texts: dict[str, TokenTexts], target: Target, where) -> dict[str, np.ndarray]:
-    """Noise [S, entries, D], plus three times the class's own direction at tokens where `where` holds."""
+    """Noise [S, entries, D], plus eight times the class's own direction at tokens where `where` holds."""
     rng = np.random.default_rng(0)
     features = {}
     for name, found in texts.items():
@@ -41,7 +41,7 @@ def plant(texts: dict[str, TokenTexts], target: Target, where) -> dict[str, np.n
         labels_N = target.labels_N[found.entities]
         planted_SN = where(found).T
         noise[..., : len(target.classes)] += (
-            4 * planted_SN[..., None] * np.eye(len(target.classes), dtype=np.float32)[labels_N]
+            8 * planted_SN[..., None] * np.eye(len(target.classes), dtype=np.float32)[labels_N]
         )
         features[name] = noise
     return features

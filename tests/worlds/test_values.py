@@ -54,7 +54,7 @@ def test_a_run_of_random_values_learns_bits(tmp_path) -> None:
             "values": SMALL.model_dump(),
             "model": {"n_layers": 1, "d_model": 48, "n_heads": 2, "max_length": 64},
             "training": {
-                "exposures": 150, "rows_per_step": 60, "lr": 5e-3, "precision": "fp32",
+                "exposures": 150, "rows_per_step": 20, "lr": 1e-2, "precision": "fp32",
                 "checkpoints": "linear:1", "evaluations": 1,
             },
         }
