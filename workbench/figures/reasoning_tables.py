@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures.cells import format_percent
+from workbench.probing.query_scores import LEAST_SPREAD
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,15 @@ def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" =
     """One line for each V-probe: accuracy beside both controls, balanced accuracy, accuracy by label."""
     from rich.console import Console
 
-    (console or Console()).print(make_property_table(datasets))
+    console = console or Console()
+    console.print(make_property_table(datasets))
+    for dataset in datasets:
+        if float(dataset.get("spread", 1.0)) < LEAST_SPREAD:
+            console.print(
+                f"{dataset.attrs['variant']}, step {int(dataset['checkpoint'])}: the state that is read is the same "
+                "whatever is asked, so this probe only knows the majority; lower probing.lr_embedding.",
+                highlight=False,
+            )
 
 
 def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":

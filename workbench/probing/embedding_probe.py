@@ -54,13 +54,24 @@ class ProbeSettings:
 
 
 class ProbeParts(nn.Module):
-    """The trainable parts of K probes."""
+    """The trainable parts of K probes.
 
-    def __init__(self, n_classes: list[int], width: int, vocabulary: int, settings: ProbeSettings) -> None:
+    unit: what an embedding update of 1 adds. With the root mean square of the network's own embeddings, a learning
+    rate means the same for every network; with 1, it acts more strongly the smaller those embeddings are.
+    """
+
+    def __init__(
+        self,
+        n_classes: list[int],
+        width: int,
+        vocabulary: int,
+        settings: ProbeSettings,
+        unit: float = 1.0,
+    ) -> None:
         super().__init__()
         n_targets, most = len(n_classes), max(n_classes)
         generator = torch.Generator().manual_seed(settings.seed)
-        self.rank = settings.rank
+        self.rank, self.unit = settings.rank, unit
         if self.rank:
             self.tokens_VX = nn.Parameter(
                 torch.zeros(vocabulary, n_targets * self.rank)
@@ -82,7 +93,7 @@ class ProbeParts(nn.Module):
         if not self.rank:
             return embedding_BTD.repeat(n_targets, 1, 1)
         factors_BTKR = functional.embedding(ids_BT, self.tokens_VX).unflatten(-1, (n_targets, self.rank))
-        update_KBTD = torch.einsum("btkr,krd->kbtd", factors_BTKR, self.directions_KRD)
+        update_KBTD = torch.einsum("btkr,krd->kbtd", factors_BTKR, self.unit * self.directions_KRD)
         return (embedding_BTD + update_KBTD).flatten(0, 1)
 
     def classify(self, hidden_KMD: torch.Tensor) -> torch.Tensor:

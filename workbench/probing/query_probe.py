@@ -4,6 +4,11 @@ Behind the first `place` tokens of a text stands `[START] name [END]` (or `[STAR
 at [END]. All is frozen but a low-rank update of the input embedding and a linear head, as in the embedding probe;
 the three markers are new tokens, whose embeddings start as the mean of all others.
 
+The update is counted in units of the network's own embeddings. [END] is updated at every query and read at every
+query; where its update outgrows what attention writes there, the state is the same whatever is asked, and only the
+bias still learns. Without the unit, a rate that suits a trained network does that to an untrained one, whose
+embeddings are smaller, and the control is too low.
+
 All queries of a text share one row: each sees the prefix up to its own place and itself, and stands at the positions
 that follow, so that the numbers are those of rows of their own, at a fraction of the cost.
 
@@ -115,13 +120,19 @@ def by_text(queries: Queries, members: np.ndarray) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class FittedQueryProbe:
-    """A trained probe. layer: after which block it reads, None after the last norm; losses: of every step."""
+    """A trained probe.
+
+    layer: after which block it reads, None after the last norm. losses: of every step. spread: how much the read
+    states of the last step's queries differ, as a share of their length; below LEAST_SPREAD the
+    update has drowned what the network writes, and one state is read whatever is asked.
+    """
 
     parts: ProbeParts
     model: "PreTrainedModel"
     execution: "Execution"
     layer: int | None
     losses: np.ndarray
+    spread: float
 
     @torch.inference_mode()
     def predict(self, queries: Queries, members: np.ndarray, texts_per_batch: int = 64) -> np.ndarray:
@@ -162,7 +173,8 @@ def fit_query_probe(
     if layer is not None and not 0 <= layer <= depth:
         raise WorkbenchError(f"Layer {layer} does not exist; the model has layers 0 to {depth}.")
     vocabulary = int(model.config.vocab_size) + N_MARKERS
-    parts = ProbeParts([len(queries.classes)], model.config.hidden_size, vocabulary, settings).to(
+    unit = measure_unit(model)
+    parts = ProbeParts([len(queries.classes)], model.config.hidden_size, vocabulary, settings, unit).to(
         execution.device
     )
     low_rank = [p for name, p in parts.named_parameters() if name.startswith(("tokens", "directions"))]
@@ -176,7 +188,7 @@ def fit_query_probe(
     rng = make_rng(settings.seed, "query probe batches")
     of_text = by_text(queries, members)
     order: list[int] = []
-    losses = np.zeros(settings.steps)
+    losses, hidden_QD = np.zeros(settings.steps), torch.zeros(1)
     with frozen(model, training=settings.dropout):
         for step in range(settings.steps):
             while len(order) < settings.texts_per_step:
@@ -184,7 +196,8 @@ def fit_query_probe(
             batch, order = order[: settings.texts_per_step], order[settings.texts_per_step :]
             seed_torch(settings.seed, "probe dropout", step)
             rows = pack_rows(queries, [of_text[n] for n in batch])
-            logits_QC = read_rows(parts, model, execution, rows, layer)
+            hidden_QD = read_states(parts, model, execution, rows, layer)
+            logits_QC = parts.classify(hidden_QD[None])[0]
             labels_Q = torch.from_numpy(queries.label_Q[rows.query_Q]).to(logits_QC.device)
             loss = functional.cross_entropy(logits_QC, labels_Q)
             optimizer.zero_grad(set_to_none=True)
@@ -195,13 +208,33 @@ def fit_query_probe(
             losses[step] = loss.item()
             if observer:
                 observer(step + 1, settings.steps, losses[step])
-    return FittedQueryProbe(parts, model, execution, layer, losses)
+    return FittedQueryProbe(parts, model, execution, layer, losses, measure_spread(hidden_QD.detach()))
+
+
+def measure_unit(model: "PreTrainedModel") -> float:
+    """Root mean square of the input embeddings."""
+    table_VD: Any = model.get_input_embeddings().weight
+    return float(table_VD.detach().float().square().mean().sqrt())
+
+
+def measure_spread(hidden_QD: torch.Tensor) -> float:
+    """Root mean square distance of states from their mean, as a share of the mean's length."""
+    mean_D = hidden_QD.mean(0)
+    return float((hidden_QD - mean_D).square().sum(-1).mean().sqrt() / mean_D.norm())
 
 
 def read_rows(
     parts: ProbeParts, model: "PreTrainedModel", execution: "Execution", rows: PackedRows, layer: int | None
 ) -> torch.Tensor:
     """Logits [Q, C] of the packed queries, float32."""
+    logits_QC: torch.Tensor = parts.classify(read_states(parts, model, execution, rows, layer)[None])[0]
+    return logits_QC
+
+
+def read_states(
+    parts: ProbeParts, model: "PreTrainedModel", execution: "Execution", rows: PackedRows, layer: int | None
+) -> torch.Tensor:
+    """States [Q, D] at the last markers of the packed queries, float32."""
     device = execution.device
     ids_BT = rows.ids_BT.to(device)
     table_VD: Any = model.get_input_embeddings().weight
@@ -217,6 +250,5 @@ def read_rows(
             output_hidden_states=layer is not None,
         )
     hidden_BTD = out.last_hidden_state if layer is None else out.hidden_states[layer]
-    hidden_QD = hidden_BTD.flatten(0, 1)[rows.end_Q.to(device)].float()
-    logits_QC: torch.Tensor = parts.classify(hidden_QD[None])[0]
-    return logits_QC
+    hidden_QD: torch.Tensor = hidden_BTD.flatten(0, 1)[rows.end_Q.to(device)].float()
+    return hidden_QD

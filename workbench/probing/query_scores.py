@@ -4,14 +4,14 @@ Shapes: Q queries.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workbench.results.statistics import wilson_interval
 
-if TYPE_CHECKING:
-    import xarray as xr
+# Read states that differ by less than this share of their length say nothing but the majority.
+LEAST_SPREAD = 0.02
 
 
 def balanced_accuracy(right_Q: np.ndarray, label_Q: np.ndarray) -> float:
@@ -29,7 +29,7 @@ def score_queries(
     label_Q: np.ndarray,
     classes: Sequence[str],
     groups: Mapping[str, tuple[np.ndarray, Sequence[int]]],
-) -> "dict[str, Any]":
+) -> dict[str, Any]:
     """Variables of a result. groups: dimension → (each query's value, the values that get a cell).
 
     accuracy, n, chance (commonest label), balanced, ci_low, ci_high; by_label [label]; by_<dimension> [dimension],
@@ -52,13 +52,3 @@ def score_queries(
         scores[f"by_{name}"] = (name, np.where(n > 0, right / np.maximum(n, 1), np.nan))
         scores[f"n_by_{name}"] = (name, n)
     return scores
-
-
-def describe_scores(dataset: "xr.Dataset") -> str:
-    """One line: accuracy beside majority and, where there, the untrained network's."""
-    control = float(dataset["untrained"]) if "untrained" in dataset else float("nan")
-    untrained = "" if np.isnan(control) else f" · the same probe on the untrained network {control:.1%}"
-    return (
-        f"{float(dataset['accuracy']):.1%} (n {int(dataset['n']):,}) · majority {float(dataset['chance']):.1%}"
-        f"{untrained} · balanced {float(dataset['balanced']):.1%}"
-    )

@@ -159,6 +159,7 @@ class _Prober:
     def _own(self, wanted: str, checkpoint: Checkpoint) -> "xr.Dataset":
         request, run = self.request, self.run
         settings: dict[str, Any] = {**asdict(request.settings(run)), "n_test": request.n_test}
+        settings["unit"] = "embedding"  # what an update of 1 is; results in absolute units are made anew
         settings["layer"] = "final" if request.layer is None else request.layer
         if request.table is not None and request.table.is_file():
             settings["table"] = sha256_file(request.table)
@@ -187,6 +188,7 @@ class _Prober:
         test = np.flatnonzero(~queries.train_Q)
         said = fitted.predict(queries, test)
         scores = score_queries(said, queries.label_Q[test], queries.classes, group_queries(about, test))
+        scores["spread"] = fitted.spread
         tenth = max(1, len(fitted.losses) // 10)
         return xr.Dataset(
             scores,
