@@ -81,18 +81,25 @@ class Problem:
 
     @property
     def template(self) -> str:
-        """The solution without its names and numbers: each sentence's form, operands by where they were computed."""
+        """The solution without its numbers: each sentence's form, operands by where they were computed.
+
+        Its names are left out too, unless the family keeps them.
+        """
         place = {parameter: str(n) for n, parameter in enumerate(self.order)}
         forms = []
+        structure, named = self.structure, self.family.named_templates
         for parameter in self.order:
             formula = self.formulas[parameter]
             if formula is None:
-                terms = self.structure.terms[parameter]
-                forms.append("T" + "+".join(["*".join([place[part] for part in term]) for term in terms]))
+                terms = structure.terms[parameter]
+                form = "T" + "+".join(["*".join([place[part] for part in term]) for term in terms])
             else:
                 kind = "D" if formula.difference else "S"
                 constant = "" if formula.constant is None else f"c{formula.joins}"
-                forms.append(kind + constant + ",".join([place[operand] for operand in formula.operands]))
+                form = kind + constant + ",".join([place[operand] for operand in formula.operands])
+            if named:
+                form = " ".join((*structure.owners[parameter], *structure.things[parameter], form))
+            forms.append(form)
         return ";".join(forms)
 
     @property
