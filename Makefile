@@ -33,18 +33,11 @@ app: install
 	$(BIN)/workbench ui $(RUNS)
 
 # Each test process computes with one thread: two processes that each take both cores slow one another down.
-# The tests of the simulated device run in a process of their own: torch knows a device only from when it was named.
 test: install-dev browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --ignore=tests/devices $(TESTS)
-ifeq ($(TESTS),tests)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/devices
-endif
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 test-all: install-dev browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not gpu" --ignore=tests/devices $(TESTS)
-ifeq ($(TESTS),tests)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not gpu" tests/devices
-endif
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not gpu" $(TESTS)
 
 check: install-dev
 	$(BIN)/ruff check .

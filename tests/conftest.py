@@ -8,6 +8,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,21 @@ from tests.app.browsers import ARGUMENTS, NO_BROWSER, find_browser
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus, make_corpus
 
+DEVICE_TESTS = Path(__file__).parent / "devices"
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: processes get whole files in this order, and none should begin it at the end."""
+    """The longest file first: processes get whole files in this order, and none should begin it at the end.
+
+    The simulated device is made known before any test: PyTorch's autograd counts devices once a process, at the first
+    backward pass, and has no queue for one that is named later.
+    """
     items.sort(key=lambda item: item.path.name != "test_examples.py")
+    if any(DEVICE_TESTS in item.path.parents for item in items):
+        from tests.devices.simulated import register
+
+        register()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,22 +1,21 @@
-"""The simulated device, known to torch in every process that runs these tests."""
+"""The simulated device; tests/conftest.py makes it known to torch before the first test of a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 from workbench_models import ModelShape, make_model
 
-from tests.devices.simulated import DEVICE, register
+from tests.devices.simulated import DEVICE
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.checkpoints import save_checkpoint
 from workbench.studies.runs import Run, create_run, open_run
 
 
 @pytest.fixture(scope="session")
-def sim() -> Iterator[str]:
+def sim() -> str:
     """The device's name."""
-    register()
-    yield DEVICE
+    return DEVICE
 
 
 @pytest.fixture(scope="module")
