@@ -18,6 +18,7 @@ LINES = [
     "tokens",
     "studies",
     "training",
+    "rewriting",
     "activations",
     "results",
     "probing extraction attention capacity",

@@ -42,6 +42,7 @@ class EncodedEntries(EncodedTexts):
     schema: the attributes behind A.
     value_start, value_end: int32 [N, A], the value's tokens are [start, end); -1 where an entry lacks it.
     name_start, name_end: int32 [N], first and last token of the first full name; -1 without a name.
+    worded: bool [N, A], where a value is stated in other words than its own; None where none is.
     """
 
     schema: Schema
@@ -49,6 +50,7 @@ class EncodedEntries(EncodedTexts):
     value_end: np.ndarray
     name_start: np.ndarray
     name_end: np.ndarray
+    worded: np.ndarray | None = None
 
     @property
     def order(self) -> np.ndarray:

@@ -8,6 +8,7 @@ that were trained elsewhere may want another start (`Start`): begin-of-text, or 
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -84,7 +85,7 @@ class EntryEncoder:
         return self._read(entries)
 
     def _read(self, entries: Sequence[Entry]) -> EncodedEntries:
-        parts, owners = [], []
+        parts, owners, worded = [], [], []
         for chunk in _chunks(entries):
             texts = [entry.text for entry in chunk]
             table = self._texts.encode(texts)
@@ -102,8 +103,11 @@ class EntryEncoder:
             rows, _, first, last = _find(table, named, texts)
             name_start[rows], name_end[rows] = first, last
             owners.append(np.array([entry.entity for entry in chunk], np.int32))
+            worded.append(np.array([[key in entry.worded for key in self.schema.keys] for entry in chunk]))
             parts.append(self._finish(table, value_start, value_end, name_start, name_end))
-        return self._join(parts, np.concatenate(owners) if owners else np.empty(0, np.int32))
+        whole = self._join(parts, np.concatenate(owners) if owners else np.empty(0, np.int32))
+        otherwise = np.concatenate(worded) if worded else np.zeros((0, len(self.schema)), bool)
+        return replace(whole, worded=otherwise) if otherwise.any() else whole
 
     def _finish(self, table: TokenTable, *places: np.ndarray) -> tuple[np.ndarray, ...]:
         """Ids led by what starts a text, sizes, and every place in the text moved on by as much."""
@@ -199,14 +203,16 @@ def check_values_tokenize_alike(
 ) -> None:
     """Refuse a tokenizer that gives a value other ids in a biography than in an answer.
 
-    `values[p]` are the values of entity p. What a model learns of ` Princeton` it cannot say as `Princeton`.
+    `values[p]` are the values of entity p. What a model learns of ` Princeton` it cannot say as `Princeton`. A value
+    that is stated in other words is another text on purpose.
     """
     for column, attribute in enumerate(entries.schema.keys):
         distinct = list(dict.fromkeys(one[attribute] for one in values if attribute in one))
         number = {value: n for n, value in enumerate(distinct)}
         of_entity = np.array([number.get(one.get(attribute, ""), -1) for one in values], np.int64)
         wanted = [np.array(ids, np.int32) for ids in answers_ids(tokenizer, distinct)]
-        rows = np.flatnonzero(entries.value_start[:, column] >= 0)
+        stated = entries.value_start[:, column] >= 0
+        rows = np.flatnonzero(stated if entries.worded is None else stated & ~entries.worded[:, column])
         value = of_entity[entries.entities[rows]]
         begin = entries.offsets[rows] + entries.value_start[rows, column]
         sizes = entries.value_end[rows, column] - entries.value_start[rows, column]

@@ -24,6 +24,7 @@ class Entry:
     pronouns: every pronoun that stands for the entity.
     values: attribute → where its value is stated, in the order of appearance.
     sentences: attribute → its whole sentence, in the order of appearance.
+    worded: attributes whose value is stated in other words, so that its span does not read the value.
     """
 
     entity: int
@@ -33,6 +34,7 @@ class Entry:
     pronouns: tuple[Span, ...]
     values: dict[str, Span]
     sentences: dict[str, Span]
+    worded: tuple[str, ...] = ()
 
 
 def save_entries(path: Path, entries: Iterable[Entry]) -> None:
@@ -48,10 +50,18 @@ def save_entries(path: Path, entries: Iterable[Entry]) -> None:
                 "pronouns": entry.pronouns,
                 "values": entry.values,
                 "sentences": entry.sentences,
+                **_write_worded(entry),
             }
             for entry in entries
         ),
     )
+
+
+def _write_worded(entry: Entry) -> dict[str, dict[str, str]]:
+    """The words that state a value otherwise, by attribute; nothing where all values stand as they are."""
+    if not entry.worded:
+        return {}
+    return {"worded": {key: entry.text[slice(*entry.values[key])] for key in entry.worded}}
 
 
 def load_entries(path: Path, entities: Sequence[Entity], schema: Schema) -> list[Entry]:
@@ -116,11 +126,18 @@ def _entry_from(
                 f"{entity.name!r}; leave `names` out to have the full name searched for."
             )
     spans = {attribute: _check_span(span, text, where) for attribute, span in values.items()}
+    worded = row.get("worded", {})
+    if not isinstance(worded, dict) or not set(worded) <= set(spans):
+        raise WorkbenchError(
+            f"{where}: worded is {worded!r}; expected attribute → the words that stand for its value, of attributes "
+            "that have a span."
+        )
     for attribute, (start, end) in spans.items():
-        if text[start:end] != entity.values.get(attribute):
+        value = entity.values.get(attribute)
+        if text[start:end] != (worded.get(attribute, value) if value is not None else None):
             raise WorkbenchError(
                 f"{where}: the span {[start, end]} of {attribute} reads {text[start:end]!r}, but the value of "
-                f"{entity.name} is {entity.values.get(attribute)!r}; give the span of the value itself."
+                f"{entity.name} is {value!r}; give the span of the value itself."
             )
     ordered = dict(sorted(spans.items(), key=lambda item: item[1]))
     sentences, variant = row.get("sentences", {}), row.get("variant", 0)
@@ -134,7 +151,8 @@ def _entry_from(
         )
     sentence_spans = {attribute: _check_span(span, text, where) for attribute, span in sentences.items()}
     pronouns = _check_spans(row.get("pronouns"), text, where, "pronouns")
-    return Entry(entity_id, variant, text, names, pronouns, ordered, sentence_spans)
+    otherwise = tuple(key for key in ordered if worded.get(key, entity.values[key]) != entity.values[key])
+    return Entry(entity_id, variant, text, names, pronouns, ordered, sentence_spans, otherwise)
 
 
 def _check_spans(spans: Any, text: str, where: str, key: str) -> tuple[Span, ...]:
