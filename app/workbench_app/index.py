@@ -8,8 +8,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class RunEntry:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.name or self.path.resolve().name
 
     @property
     def augmentation(self) -> str:
@@ -131,12 +132,10 @@ class RunIndex:
 
     def _look(self) -> dict[str, RunEntry]:
         found: dict[str, RunEntry] = {}
-        for path in _find_runs(self.folder, DEEPEST):
-            relative = path.relative_to(self.folder).as_posix() if path != self.folder else path.name
-            run_id = base = re.sub(r"[^A-Za-z0-9._+-]", "_", relative)
-            number = 2
-            while run_id in found:
-                run_id, number = f"{base}~{number}", number + 1
+        for path in _once(_find_runs(self.folder, DEEPEST)):
+            run_id = make_id(
+                path.relative_to(self.folder).as_posix() if path != self.folder else path.resolve().name
+            )
             stamps = _stamps(path)
             known = self._entries.get(run_id)
             if known is not None and known.path == path and known.stamps == stamps:
@@ -144,6 +143,29 @@ class RunIndex:
             else:
                 found[run_id] = _read_entry(run_id, path, stamps, known)
         return found
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """A run that links lead to as well is one run: at its own place where that is below the folder."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        place = path.resolve()
+        if place not in found or not path.is_symlink():
+            found[place] = path
+    return sorted(found.values())
+
+
+def make_id(relative: str) -> str:
+    """What pages call the run at a path below the folder: a function of that path alone, whatever else is there.
+
+    `group/run` is `group~run`; where a name has other characters than letters, digits and `._+-`, they become `_` and
+    a digest of the path follows, so that no two runs share an id and an address means the same run tomorrow.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._+/-]", "_", relative)
+    digest = (
+        "" if plain == relative else "~~" + sha256(relative.encode(errors="surrogateescape")).hexdigest()[:8]
+    )
+    return plain.replace("/", "~") + digest
 
 
 def _find_runs(folder: Path, depth: int) -> Iterator[Path]:

@@ -1,10 +1,11 @@
 """Make the app and serve it."""
 
+import errno
 import logging
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,14 +16,14 @@ from flask import Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 from workbench_app.callbacks import add_callbacks
 from workbench_app.downloads import add_downloads
 from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
 from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
-from workbench_app.security import LOOPBACK, guard
+from workbench_app.security import LOOPBACK, check_token, guard, parse_origin
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 DEFAULT_PORT = 8050
@@ -38,12 +39,16 @@ def make_app(
     url_prefix: str = "/",
     writable: bool = True,
     pause: float = 1.0,
+    origins: Sequence[str] = (),
 ) -> Dash:
     """The app over a folder of runs.
 
     host decides which Host headers are answered; anything but this machine needs a `token`. url_prefix is the
-    path a proxy serves the app under. pause: seconds between two looks at the folder; browsers ask a third as often.
+    path a proxy serves the app under; origins are the addresses browsers open, where a proxy changes the Host header
+    (`https://lab.example`). pause: seconds between two looks at the folder; browsers ask a third as often.
     """
+    check_token(token)
+    places = [parse_origin(origin) for origin in origins]
     folder = Path(runs_folder)
     if not folder.is_dir():
         raise WorkbenchError(
@@ -74,7 +79,7 @@ def make_app(
     add_downloads(app.server, index, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
-    guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix)
+    guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)
     return app
 
 
@@ -132,10 +137,7 @@ class _Quiet(WSGIRequestHandler):
 
 def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
     """A server of many threads, not yet running; port 0 takes a free one."""
-    if port and _taken(host, port):
-        raise WorkbenchError(
-            f"Port {port} of {host} is taken; choose another with --port, or --port 0 for any."
-        )
+    _check_address(host, port)
     server = make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
     server.daemon_threads = True  # type: ignore[attr-defined]
     return server
@@ -154,12 +156,20 @@ def serve(app: Dash, host: str, port: int, ready: Callable[[int], None]) -> None
         server.server_close()
 
 
-def _taken(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
+def _check_address(host: str, port: int) -> None:
+    """Refuse, with the system's reason, an address that cannot be listened on."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise WorkbenchError(
+                f"Port {port} of {host} is taken; choose another with --port, or --port 0 for any."
+            ) from None
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        raise WorkbenchError(
+            f"Cannot listen on {host}, port {port}: {reason}; choose an address of this machine with --host, or "
+            "another port with --port."
+        ) from None

@@ -1,12 +1,15 @@
 """From folders to what pages show: index, library, selection, frames, notes. No browser."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from workbench_app.entries import pieces_of, read_entity
 from workbench_app.frames import UNIT, make_frames
-from workbench_app.index import RunIndex
+from workbench_app.index import RunIndex, make_id
 from workbench_app.library import ResultLibrary
 from workbench_app.metrics import with_derived
 from workbench_app.notes import Notes, parse_tags, read_notes, write_notes
@@ -33,7 +36,34 @@ def test_ids_of_nested_runs_are_no_paths(tmp_path):
     make_run(tmp_path / "a", "same", steps=(0,))
     make_run(tmp_path / "b", "same", steps=(0,))
     make_run(tmp_path, "a_same", steps=(0,))
-    assert sorted(RunIndex(tmp_path).entries()) == ["a_same", "a_same~2", "b_same"]
+    assert sorted(RunIndex(tmp_path).entries()) == ["a_same", "a~same", "b~same"]
+
+
+def test_an_id_depends_on_the_run_alone(tmp_path):
+    """The first of two names that look alike had the id of the second once the first was gone."""
+    names = ["größe 1", "größe_1", "größe-1", "gr__e_1", "plain"]
+    ids = [make_id(name) for name in names]
+    assert len(set(ids)) == len(names)
+    assert ids[3:] == ["gr__e_1", "plain"]
+    assert all(re.fullmatch(r"[A-Za-z0-9._+~-]+", name) for name in ids)
+    for name in names:
+        make_run(tmp_path, "made", steps=(0,))
+        (tmp_path / "made").rename(tmp_path / name)
+    index = RunIndex(tmp_path, pause=0)
+    assert set(index.entries()) == set(ids)
+    shutil.rmtree(tmp_path / names[0])
+    assert index.get(ids[0]) is None
+    assert index.entries()[ids[1]].path.name == names[1]
+
+
+def test_a_run_that_links_lead_to_is_one_run(tmp_path, monkeypatch):
+    make_run(tmp_path / "disk", "far", steps=(0,))
+    make_run(tmp_path / "runs", "near", steps=(0,))
+    for name, target in {"a-link": "near", "b-link": "near", "elsewhere": "../disk/far"}.items():
+        (tmp_path / "runs" / name).symlink_to(target)
+    assert list(RunIndex(tmp_path / "runs").entries()) == ["elsewhere", "near"]
+    monkeypatch.chdir(tmp_path / "runs" / "near")
+    assert [(entry.id, entry.name) for entry in RunIndex(Path()).entries().values()] == [("near", "near")]
 
 
 def test_an_unchanged_run_is_not_read_again(own_runs):

@@ -2,10 +2,13 @@
 
 import json
 import random
+import socket
 
 import pytest
-from workbench_app.server import make_app
+from typer.testing import CliRunner
+from workbench_app.server import make_app, make_http_server
 
+from workbench.cli import app as cli
 from workbench.errors import WorkbenchError
 
 
@@ -62,6 +65,137 @@ def test_another_sites_page_cannot_write(client):
         client.post("/_dash-update-component", json={}, headers={"Origin": "http://evil.example"}).status_code
         == 403
     )
+
+
+def write(client, **headers):
+    """The status and the sentence of a request that a page sends."""
+    answer = client.post("/_dash-update-component", json={}, headers=headers)
+    return answer.status_code, answer.text
+
+
+PROXIES = {
+    "no proxy": {"Host": "127.0.0.1:8050", "Origin": "http://127.0.0.1:8050"},
+    "nginx, Host is the upstream's": {"Host": "127.0.0.1:8050", "Origin": "https://lab.example"},
+    "nginx, the port dropped": {"Host": "localhost", "Origin": "https://localhost:8443"},
+    "codespace": {"Host": "localhost:8050", "Origin": "https://x-8050.app.example"},
+}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_behind_proxies_the_page_may_write(client, runs_folder, name):
+    """By the browser's word, by the proxy's, or by --origin; without any of them it is told what to set."""
+    headers = PROXIES[name]
+    assert write(client, **headers, **{"Sec-Fetch-Site": "same-origin"})[0] == 500  # answered: an empty body
+    origin = headers["Origin"]
+    assert write(client, **headers, **{"X-Forwarded-Host": origin.split("//")[1]})[0] == 500
+    started = make_app(runs_folder, origins=[origin]).server.test_client()
+    assert write(started, **headers)[0] == 500
+    status, said = write(client, **headers)
+    if name == "no proxy":
+        assert status == 500
+    else:
+        assert (status, said) == (
+            403,
+            f"A page of {origin} may not write here; if that is where you opened the app, behind a proxy, start it "
+            "with --origin and that address.\n",
+        )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "null"},
+        {"Origin": "http://[::"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.example"},
+        {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "evil.example", "Origin": "http://evil.example", "X-Forwarded-Host": "localhost"},
+    ],
+)
+def test_no_other_page_may_write(client, headers):
+    assert write(client, **headers)[0] == 403
+
+
+def test_a_host_that_a_proxy_passes_on_is_answered_where_it_was_named(client, runs_folder):
+    refused = client.get("/", headers={"Host": "lab.example"})
+    assert refused.status_code == 403
+    assert "behind a proxy, start it with --origin and the address that browsers open" in refused.text
+    named = make_app(runs_folder, origins=["https://lab.example"]).server.test_client()
+    assert named.get("/", headers={"Host": "lab.example"}).status_code == 200
+    assert named.get("/", headers={"Host": "evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["lab.example", "https://lab.example/app", "file:///x", "https://[::", "", "https://h:x"]
+)
+def test_an_origin_is_an_address(runs_folder, origin):
+    with pytest.raises(WorkbenchError, match="expected where a browser opens the app, scheme and host"):
+        make_app(runs_folder, origins=[origin])
+
+
+@pytest.mark.parametrize("token", ["Ab+c/d==", "a b&c=#?%25", "ünï☃", "💥", "'\"\\;,", "\x7f\x01"])
+def test_a_token_of_any_characters_opens_the_app(runs_folder, monkeypatch, token):
+    """The printed link, as a browser would send it."""
+    served = {}
+    monkeypatch.setattr(
+        "workbench_app.server.serve", lambda app, host, port, ready: (served.update(app=app), ready(8050))
+    )
+    said = CliRunner().invoke(cli, ["ui", str(runs_folder), "--no-browser", "--token", token])
+    assert said.exit_code == 0, said.output
+    link = said.output.split(" at ")[1].split(" (Ctrl-C")[0]
+    assert link.isascii()
+    client = served["app"].server.test_client()
+    traded = client.get(link.removeprefix("http://127.0.0.1:8050"))
+    assert traded.status_code == 302
+    assert traded.headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+
+
+def test_two_apps_of_one_host_keep_their_tokens(runs_folder):
+    """Browsers keep the cookies of a host's ports together."""
+    one, two = (make_app(runs_folder, token=token).server.test_client() for token in ("one", "two"))
+    names = [
+        client.get(f"/?token={t}").headers["Set-Cookie"].split("=")[0]
+        for client, t in ((one, "one"), (two, "two"))
+    ]
+    assert names[0] != names[1]
+
+
+@pytest.mark.parametrize(("token", "words"), [("", "is empty"), ("  ", "is empty"), ("\udcff", "no UTF-8")])
+def test_a_token_that_protects_nothing_is_refused(runs_folder, token, words):
+    with pytest.raises(WorkbenchError, match=words):
+        make_app(runs_folder, token=token)
+
+
+def test_a_traded_token_leads_to_no_other_site(runs_folder):
+    client = make_app(runs_folder, token="s3cret").server.test_client()
+    traded = client.get("/?token=s3cret", environ_overrides={"PATH_INFO": "//evil.example/"})
+    assert traded.headers["Location"] == "/evil.example/"
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("192.0.2.1", "Cannot assign requested address"), ("no-such-host.invalid", "[Nn]ame"), ("a" * 70, "")],
+)
+@pytest.mark.parametrize("port", [0, 8050])
+def test_an_address_that_cannot_be_had_says_the_systems_reason(runs_folder, host, reason, port):
+    app = make_app(runs_folder, host=host, token="t")
+    with pytest.raises(
+        WorkbenchError, match=rf"Cannot listen on {host}, port {port}: .*{reason}.*; choose an address"
+    ):
+        make_http_server(app, host, port)
+
+
+def test_a_port_that_is_taken_is_named(runs_folder):
+    app = make_app(runs_folder)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(
+            WorkbenchError, match=f"Port {port} of 127.0.0.1 is taken; choose another with --port"
+        ):
+            make_http_server(app, "127.0.0.1", port)
 
 
 def test_a_reachable_host_needs_a_token(runs_folder):

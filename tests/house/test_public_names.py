@@ -1,6 +1,7 @@
 """The public surface: adding a name is a decision, so it is made here too."""
 
 import workbench
+from workbench import activations
 
 LINES = [
     "Checkpoint Corpus Recipe Run WorkbenchError bridge cache_activations capture create_run export",
@@ -25,3 +26,8 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
 
 def test_other_names_are_not() -> None:
     assert not hasattr(workbench, "no_such_name")
+
+
+def test_names_of_the_first_version_still_lead_somewhere() -> None:
+    assert activations.find_sources is activations.find_series
+    assert activations.ModelSource is activations.Checkpoint

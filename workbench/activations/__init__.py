@@ -18,6 +18,8 @@ from workbench.tokens.positions import read_biographies, read_names
 from workbench.tokens.reading import Column, Reading
 from workbench.tokens.table import read_table
 
+find_sources, ModelSource = find_series, Checkpoint  # what the first version called them
+
 __all__ = [
     "ENGINES",
     "TOLERANCE",

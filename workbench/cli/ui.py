@@ -17,6 +17,12 @@ def ui(
     url_prefix: Annotated[
         str, typer.Option(help="Path a proxy serves the app under, e.g. /workbench.")
     ] = "/",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address that browsers open, where a proxy hides it: https://lab.example (repeatable)."
+        ),
+    ] = None,
     token: Annotated[str | None, typer.Option(help="Only browsers that know it are answered.")] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Open the small result set that ships with the workbench.")
@@ -27,16 +33,20 @@ def ui(
 
     Runs that are training or being probed fill in while you look. Nothing is sent anywhere.
     """
+    from urllib.parse import quote
+
     from workbench_app.server import DEMO_FOLDER, make_app, serve
 
     root = DEMO_FOLDER if demo else folder
-    app = make_app(root, host=host, token=token, url_prefix=url_prefix, writable=not demo)
+    app = make_app(
+        root, host=host, token=token, url_prefix=url_prefix, writable=not demo, origins=origin or ()
+    )
 
     def ready(port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         prefix = f"{url_prefix.strip('/')}/" if url_prefix.strip("/") else ""
         address = f"http://{shown}:{port}/{prefix}{'p-probe' if demo else ''}"
-        address += f"?token={token}" if token else ""
+        address += f"?token={quote(token, safe='')}" if token else ""
         typer.echo(f"Serving {root} at {address} (Ctrl-C stops it)")
         if browser:
             import webbrowser
