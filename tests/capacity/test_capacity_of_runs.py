@@ -6,7 +6,7 @@ import torch
 
 from workbench.capacity.contexts import find_facts, make_contexts, scored_attributes
 from workbench.capacity.losses import Spans, span_losses
-from workbench.capacity.measure import CapacityRequest, capacity_of_run, make_material, measure_capacity
+from workbench.capacity.measure import CapacityRequest, capacity_of_study, make_material, measure_capacity
 from workbench.recipes.recipe import make_recipe
 from workbench.results.storing import load_results
 from workbench.studies.corpus import make_corpus
@@ -98,7 +98,7 @@ def test_a_uniform_model_knows_nothing_of_a_uniform_vocabulary_fact(run) -> None
 
 
 def test_a_run_learns_bits_and_never_more_than_there_are(run) -> None:
-    before, after = capacity_of_run(run, run.checkpoints, CapacityRequest(entities=40))
+    before, after = capacity_of_study(run, run.checkpoints, CapacityRequest(entities=40))
     assert float(before["bits"]) < 0  # an untrained model puts probability where no fact is
     assert float(after["bits"]) > 0.3 * float(after["most_bits"])
     assert float(after["bits_values"]) <= 40 * sum(np.log2([4 * 12 * 5, 6, 6, 6, 6, 3])) + 1e-6
@@ -108,7 +108,7 @@ def test_a_run_learns_bits_and_never_more_than_there_are(run) -> None:
     )
     stored = load_results(run.path, "capacity", "bits")
     assert stored["bits"].values.tolist() == [float(before["bits"]), float(after["bits"])]
-    again = capacity_of_run(run, run.checkpoints, CapacityRequest(entities=40))
+    again = capacity_of_study(run, run.checkpoints, CapacityRequest(entities=40))
     assert [d.attrs["created"] for d in again] == [before.attrs["created"], after.attrs["created"]]
 
 

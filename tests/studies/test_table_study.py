@@ -1,6 +1,7 @@
 """A study of models that stand elsewhere, end to end: a tiny GPT-NeoX series, towns, every command."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,18 @@ def test_every_command_takes_it(study: Path, towns: Path) -> None:
     assert p["target"].values.tolist() == ["country/first", "country/whole", "side/whole"]
     workbench("report", study, "--out", towns / "report.html")
     assert "end:town" in (towns / "report.html").read_text(encoding="utf-8")
+
+
+def test_bits_are_counted_from_the_values_that_occur(study: Path) -> None:
+    """Nobody knows what towns' names were drawn from: they count for nothing, countries as often as they occur."""
+    answer = " ".join(workbench("capacity", study, "--checkpoints", "all", "--device", "cpu").split())
+    assert "The pools of these facts are not known: names count for nothing" in answer
+    data = load_results(study, "capacity", "bits").sel(checkpoint=20)
+    assert data["fact"].values.tolist() == ["country"]  # no text states the side
+    assert float(data["bits_names"]) == 0.0
+    assert float(data["most_bits"]) == pytest.approx(60 * math.log2(3))  # 20 towns in each of three
+    loss = float(data["loss"].sel(fact="country"))
+    assert float(data["bits"]) == pytest.approx(60 * (math.log2(3) - loss / math.log(2)))
 
 
 Change = Callable[[dict[str, Any]], None]

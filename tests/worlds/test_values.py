@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from workbench.capacity.measure import CapacityRequest, capacity_of_run
+from workbench.capacity.measure import CapacityRequest, capacity_of_study
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import make_recipe
 from workbench.studies.corpus import make_corpus
@@ -61,7 +61,7 @@ def test_a_run_of_random_values_learns_bits(tmp_path) -> None:
     )  # fmt: skip
     assert make_corpus(recipe).schema.labels["id_1"] == "ID 1"
     run = train(recipe, tmp_path / "run")
-    before, after = capacity_of_run(run, run.checkpoints, CapacityRequest(entities=60))
+    before, after = capacity_of_study(run, run.checkpoints, CapacityRequest(entities=60))
     most = 60 * 3 * 2 * np.log2(7)
     assert float(after["bits_values"]) <= most + 1e-6
     assert float(after["bits_diversity"]) <= 3 * 7 * np.log2(25 / 7) + 1e-6

@@ -17,16 +17,17 @@ from workbench.errors import WorkbenchError
 class Choices:
     """Out of how many a fact is drawn: what somebody who knows the pools, and nothing else, must guess among.
 
-    names: N₀. values: attribute → pool size, of the attributes that count (one that another determines does not).
+    names: N₀; None where nobody knows what names were drawn from: then they count for nothing.
+    values: attribute → pool size, of the attributes that count (one that another determines does not).
     """
 
-    names: float
+    names: float | None
     values: Mapping[str, float]
 
     @property
     def bits_of_name(self) -> float:
-        """log2 N₀."""
-        return math.log2(self.names)
+        """log2 N₀; 0 of unknown pools."""
+        return 0.0 if self.names is None else math.log2(self.names)
 
     @property
     def bits_of_values(self) -> float:
@@ -47,22 +48,27 @@ class Bits:
         return self.names + self.values + self.diversity
 
 
-def learned_bits(n: int, choices: Choices, name_loss: float, value_losses: Mapping[str, float]) -> Bits:
+def learned_bits(
+    n: int, choices: Choices, name_loss: float | None, value_losses: Mapping[str, float]
+) -> Bits:
     """Bits of biographies: N log2(N₀ / e^p₁) + N Σ log2(S_a / e^p_a) (Definition 4.3).
 
-    n: entities. name_loss: p₁, nats of a whole name. value_losses: attribute → nats of a whole value; one that is
-    not among the choices is refused.
+    n: entities. name_loss: p₁, nats of a whole name; None where names do not count. value_losses: attribute → nats of
+    a whole value; one that is not among the choices is refused.
     """
     if unknown := sorted(set(value_losses) ^ set(choices.values)):
         raise WorkbenchError(
             f"The losses and the pools do not name the same attributes: {unknown[0]!r} is in one of them only."
         )
     values = choices.bits_of_values - sum(value_losses.values()) / math.log(2)
-    return Bits(n * (choices.bits_of_name - name_loss / math.log(2)), n * values)
+    names = 0.0 if name_loss is None else choices.bits_of_name - name_loss / math.log(2)
+    return Bits(n * names, n * values)
 
 
 def most_bits(n: int, choices: Choices) -> Bits:
     """What a model that has learned everything holds: p₁ = ln N (names come in no order), p₂ = 0."""
+    if choices.names is None:
+        return Bits(0.0, n * choices.bits_of_values)
     if n > choices.names:
         raise WorkbenchError(
             f"There are {n} entities but only {choices.names:.0f} possible names; expected fewer entities than names."

@@ -17,9 +17,9 @@ from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import encode_entries
-from workbench.tokens.spans import find_tokens, iterate_encodings
+from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
 from workbench.worlds.entries import Entry, Span
-from workbench.worlds.entry_sequence import WorldEntries
+from workbench.worlds.entry_sequence import FileEntries, WorldEntries
 from workbench.worlds.values.world import first_chunk
 
 if TYPE_CHECKING:
@@ -69,15 +69,25 @@ def find_facts(entry: Entry, schema: Schema, has_pronouns: bool) -> dict[str, Sp
 
 
 def make_contexts(
-    tokenizer: "PreTrainedTokenizerFast", corpus: Corpus, entities: Sequence[int], *, chunks: bool = False
+    tokenizer: "PreTrainedTokenizerFast",
+    corpus: Corpus,
+    entities: Sequence[int],
+    *,
+    names: bool = True,
+    chunks: bool = False,
+    start: Start = "eos",
 ) -> Contexts:
     """For each entity and fact the first of its entries in which nothing tells the fact.
 
+    names:  whether names are facts too. An attribute that no entry states is none.
     chunks: also the first chunk of every value, as `id_1/chunk` (the world `values`).
+    start:  what the model reads before a text.
     Raises WorkbenchError where a fact is never stated without having been told, with its name.
     """
     has_pronouns = len({corpus.entities[number].pronoun for number in entities}) > 1
-    facts = (NAME, *((PRONOUN,) if has_pronouns else ()), *scored_attributes(corpus.schema))
+    scored = scored_attributes(corpus.schema)
+    facts: tuple[str, ...] = (*((NAME,) if names else ()), *((PRONOUN,) if has_pronouns else ()), *scored)
+    stated: set[str] = set()
     taken: dict[tuple[int, str], tuple[int, Span]] = {}
     entries: list[Entry] = []
     for number in entities:
@@ -85,6 +95,7 @@ def make_contexts(
             fact for fact in facts if fact in (NAME, PRONOUN) or fact in corpus.entities[number].values
         }
         for entry in _entries_of(corpus, number):
+            stated |= entry.values.keys()
             found = find_facts(entry, corpus.schema, has_pronouns)
             if new := missing & set(found):
                 taken |= {(number, fact): (len(entries), found[fact]) for fact in sorted(new)}
@@ -92,23 +103,32 @@ def make_contexts(
                 missing -= new
             if not missing:
                 break
+    if not stated & set(scored):
+        raise WorkbenchError(
+            f"No entry states any of {', '.join(scored) or 'the attributes'}, so there are no bits to count; the texts "
+            "need templates that name a value."
+        )
+    facts = tuple(fact for fact in facts if fact in (NAME, PRONOUN) or fact in stated)
     for fact in facts:
         if not any(known == fact for _, known in taken):
             raise WorkbenchError(
                 f"No entry states {fact!r} before something else tells it, so its bits cannot be measured; "
                 "use an augmentation that permutes the sentences, or `single`."
             )
-    encoded = encode_entries(tokenizer, entries, corpus.schema)
+    encoded = encode_entries(tokenizer, entries, corpus.schema, start)
+    head = len(start_ids(tokenizer, start))
     rows = []
-    names = [*facts, *(f"{fact}{CHUNK}" for fact in facts if chunks and fact in corpus.schema)]
+    labels = [*facts, *(f"{fact}{CHUNK}" for fact in facts if chunks and fact in corpus.schema)]
     for (entity, fact), (number, span) in taken.items():
         text = entries[number].text
-        rows.append((number, *_tokens(tokenizer, text, span), names.index(fact), entity))
-        if f"{fact}{CHUNK}" in names:
+        rows.append((number, *_tokens(tokenizer, text, span, head), labels.index(fact), entity))
+        if f"{fact}{CHUNK}" in labels:
             part = span[0], span[0] + len(first_chunk(text[span[0] : span[1]]))
-            rows.append((number, *_tokens(tokenizer, text, part), names.index(f"{fact}{CHUNK}"), entity))
+            rows.append(
+                (number, *_tokens(tokenizer, text, part, head), labels.index(f"{fact}{CHUNK}"), entity)
+            )
     texts, starts, ends, fact_N, entities_N = (np.array(column) for column in zip(*rows, strict=True))
-    return Contexts(Spans(encoded, texts, starts, ends), tuple(names), fact_N, entities_N)
+    return Contexts(Spans(encoded, texts, starts, ends), tuple(labels), fact_N, entities_N)
 
 
 def _entries_of(corpus: Corpus, number: int) -> Iterator[Entry]:
@@ -116,12 +136,14 @@ def _entries_of(corpus: Corpus, number: int) -> Iterator[Entry]:
     if isinstance(corpus.entries, WorldEntries):
         world, entity = corpus.entries.world, corpus.entities[number]
         yield from (world.entry(entity, k) for k in range(world.n_entries(entity) or MOST_TRIES))
+    elif isinstance(corpus.entries, FileEntries):
+        yield from corpus.entries.of(number)
     else:
         yield from (entry for entry in corpus.entries if entry.entity == number)
 
 
-def _tokens(tokenizer: "PreTrainedTokenizerFast", text: str, span: Span) -> tuple[int, int]:
-    """The tokens [start, end) of characters, counted behind the token that begins every text."""
+def _tokens(tokenizer: "PreTrainedTokenizerFast", text: str, span: Span, head: int) -> tuple[int, int]:
+    """The tokens [start, end) of characters, counted behind the `head` tokens that begin every text."""
     ((_, starts, ends),) = iterate_encodings(tokenizer, [text])
     first, last = find_tokens(span, starts, ends, text)
-    return first + 1, last + 2
+    return first + head, last + 1 + head

@@ -25,6 +25,7 @@ from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
+from workbench.studies.study import Study
 from workbench.training.devices import Execution, choose_device
 from workbench.worlds.biographies.pools import load_pools
 from workbench.worlds.values.sections import ValuesRecipe
@@ -59,48 +60,56 @@ class Material:
     note: str
 
 
-def make_material(run: Run, request: CapacityRequest) -> Material:
+def make_material(study: Study, request: CapacityRequest) -> Material:
     """Choose entities, contexts and pools; a bidirectional model, which has no such losses, is refused."""
-    if run.recipe.model.architecture == "gbert":
+    if study.bidirectional:
         raise WorkbenchError(
-            f"{run.path} holds a bidirectional model; bits are counted from the losses of a causal one."
+            f"{study.path} holds a bidirectional model; bits are counted from the losses of a causal one."
         )
-    corpus = run.corpus
+    corpus = study.corpus
     n = len(corpus.entities)
-    scored = np.sort(make_rng(run.recipe.seed, "capacity").permutation(n)[: request.entities])
-    values = run.recipe.values
-    contexts = make_contexts(run.tokenizer, corpus, scored.tolist(), chunks=values is not None)
-    if values is not None:
-        _require_whole_chunks(run, contexts, values)
-    known = values is not None or (
-        run.recipe.world == "biographies" and run.recipe.biographies.corpus is None
-    )
-    if values is not None:
+    scored = np.sort(make_rng(study.seed, "capacity").permutation(n)[: request.entities])
+    recipe = study.recipe if isinstance(study, Run) else None
+    values = None if recipe is None else recipe.values
+    shape = None
+    if recipe is not None and values is not None:
         shape = RandomValues(
             values.attributes, values.chunks, values.diversity, values.length, values.alphabet
         )
         each = dict.fromkeys(corpus.schema.keys, float(values.diversity) ** values.chunks)
         choices = Choices(float(load_pools().n_names), each)
+    elif recipe is not None and recipe.world == "biographies" and recipe.biographies.corpus is None:
+        choices = choices_of_biographies(recipe)
     else:
-        shape = None
-        choices = (
-            choices_of_biographies(run.recipe) if known else count_choices(corpus.schema, corpus.entities)
-        )
-        choices = Choices(choices.names, {key: choices.values[key] for key in contexts.facts if key != NAME})
+        choices = count_choices(corpus.schema, corpus.entities)
+    contexts = make_contexts(
+        study.tokenizer,
+        corpus,
+        scored.tolist(),
+        names=choices.names is not None,
+        chunks=values is not None,
+        start=study.start,
+    )
+    if values is not None:
+        _require_whole_chunks(study, contexts, values)
+    else:
+        stated = {key: choices.values[key] for key in contexts.facts if key != NAME}
+        choices = Choices(choices.names, stated)
     # A vocabulary that was made for the corpus, or restricted to it, is used whole.
-    own = run.recipe.tokens.tokenizer == "word" or run.recipe.tokens.restrict
-    used = len(run.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
-    return Material(n, tuple(scored.tolist()), contexts, choices, shape, used, "" if known else COUNTED)
+    own = recipe is not None and (recipe.tokens.tokenizer == "word" or recipe.tokens.restrict)
+    used = len(study.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
+    note = COUNTED if choices.names is None else ""
+    return Material(n, tuple(scored.tolist()), contexts, choices, shape, used, note)
 
 
-def _require_whole_chunks(run: Run, contexts: Contexts, values: ValuesRecipe) -> None:
+def _require_whole_chunks(study: Study, contexts: Contexts, values: ValuesRecipe) -> None:
     """Refuse a tokenizer that merges symbols: chunks must end with tokens, or p₃ is no loss of a chunk."""
     spans = contexts.spans
     chunks = np.array([contexts.facts[fact].endswith(CHUNK) for fact in contexts.fact_N])
     lengths = (spans.ends - spans.starts)[chunks]
     if (lengths != values.length).any():
         raise WorkbenchError(
-            f"The tokenizer of {run.path} makes {int(lengths.max())} tokens of {values.length} symbols; "
+            f"The tokenizer of {study.path} makes {int(lengths.max())} tokens of {values.length} symbols; "
             "bits of random values need one token a symbol: use tokens.tokenizer = 'word'."
         )
 
@@ -120,16 +129,16 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     by_fact = {fact: losses_N[contexts.of(fact)] for fact in contexts.facts}
     means = {fact: float(values.mean()) for fact, values in by_fact.items()}
     if (shape := material.shape) is None:
-        bits = learned_bits(n, choices, means[NAME], {fact: means[fact] for fact in choices.values})
+        bits = learned_bits(n, choices, means.get(NAME), {fact: means[fact] for fact in choices.values})
         most = most_bits(n, choices)
     else:
         whole, first = (
             float(np.mean([means[f"{key}{tail}"] for key in choices.values])) for tail in ("", CHUNK)
         )
-        bits = learned_bits_of_values(n, choices.names, shape, means[NAME], whole, first)
-        most = most_bits_of_values(n, choices.names, shape)
+        bits = learned_bits_of_values(n, float(choices.names or 0), shape, means[NAME], whole, first)
+        most = most_bits_of_values(n, float(choices.names or 0), shape)
     parameters = count_parameters(model, material.used_tokens)
-    pools = {NAME: choices.names, **choices.values}
+    pools = {NAME: choices.names or math.nan, **choices.values}
     pools |= {f"{key}{CHUNK}": float(shape.alphabet**shape.length) for key in choices.values if shape}
     numbers: dict[str, Any] = {
         "bits": bits.total,
@@ -175,8 +184,8 @@ def count_parameters(model: "PreTrainedModel", used_tokens: int) -> int:
     return sum(p.numel() for p in model.parameters()) - unused * sum(tables.values())
 
 
-def capacity_of_run(
-    run: Run,
+def capacity_of_study(
+    study: Study,
     checkpoints: Sequence[Checkpoint],
     request: CapacityRequest | None = None,
     *,
@@ -185,16 +194,16 @@ def capacity_of_run(
 ) -> "list[xr.Dataset]":
     """Measure checkpoints and keep the results; one that is there for the same weights is not made again."""
     request = request or CapacityRequest()
-    settings = {"entities": request.entities, "seed": run.recipe.seed}
+    settings = {"entities": request.entities, "seed": study.seed}
     found: dict[int, xr.Dataset] = {}
     for checkpoint in checkpoints:
-        path = result_path(run.path, KIND, FAMILY, checkpoint.step)
+        path = result_path(study.path, KIND, FAMILY, checkpoint.step)
         kept = None if request.again else find_result(path, checkpoint.weights_digest, settings)
         if kept is not None:
             found[checkpoint.step] = kept
     missing = [checkpoint for checkpoint in checkpoints if checkpoint.step not in found]
     if missing:
-        material, chosen = make_material(run, request), choose_device(device)
+        material, chosen = make_material(study, request), choose_device(device)
         execution = Execution(device=chosen, bf16=False, attention="sdpa", compile=False)
         for number, checkpoint in enumerate(missing):
             if show:
@@ -202,9 +211,9 @@ def capacity_of_run(
             dataset = measure_capacity(load_model(checkpoint, device=chosen), material, execution)
             notes = {"device": chosen, "pools": material.note or "the recipe's"}
             attrs = make_attrs(
-                kind=KIND, family=FAMILY, run=run, checkpoint=checkpoint, settings=settings, notes=notes
+                kind=KIND, family=FAMILY, run=study, checkpoint=checkpoint, settings=settings, notes=notes
             )
             dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
-            save_result(result_path(run.path, KIND, FAMILY, checkpoint.step), dataset)
+            save_result(result_path(study.path, KIND, FAMILY, checkpoint.step), dataset)
             found[checkpoint.step] = dataset
     return [found[checkpoint.step] for checkpoint in checkpoints]

@@ -1,5 +1,7 @@
 """Out of how many facts were drawn: the pools of a recipe, or what the facts themselves show where nobody drew them."""
 
+import math
+from collections import Counter
 from pathlib import Path
 
 from workbench.capacity.bits import Choices
@@ -11,8 +13,8 @@ from workbench.worlds.biographies.people import PRONOUNS
 from workbench.worlds.biographies.pools import load_pools
 
 COUNTED = (
-    "The pools of these facts are not known: names count for nothing, and an attribute is as if drawn from the values "
-    "that occur. Bits are then a lower bound of what was drawn."
+    "The pools of these facts are not known: names count for nothing, and a value is as if drawn from those that "
+    "occur, as often as they occur. Bits are then a lower bound of what was drawn."
 )
 
 
@@ -27,12 +29,21 @@ def choices_of_biographies(recipe: Recipe) -> Choices:
 
 
 def count_choices(schema: Schema, entities: list[Entity]) -> Choices:
-    """What the facts show: as many names as there are entities, as many values as occur (see `COUNTED`)."""
+    """What the facts show: nothing about names; of an attribute e^H, H the entropy of its values (see `COUNTED`).
+
+    So a model that knows how often each value occurs, and nothing about anybody, has learned 0 bits.
+    """
     values = {
-        key: float(len({entity.values[key] for entity in entities if key in entity.values}))
+        key: _perplexity([e.values[key] for e in entities if key in e.values])
         for key in scored_attributes(schema)
     }
-    n_pronouns = len({entity.pronoun for entity in entities})
-    if n_pronouns > 1:
-        values[PRONOUN] = float(n_pronouns)
-    return Choices(float(len(entities)), values)
+    pronouns = [entity.pronoun for entity in entities]
+    if len(set(pronouns)) > 1:
+        values[PRONOUN] = _perplexity(pronouns)
+    return Choices(None, values)
+
+
+def _perplexity(values: list[str]) -> float:
+    """How many equally frequent values would be as uncertain: e^H; 1 of none."""
+    shares = [count / len(values) for count in Counter(values).values()]
+    return math.exp(-sum(share * math.log(share) for share in shares))

@@ -17,7 +17,7 @@ from workbench.cli.options import (
 def capacity(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of one or several runs, e.g. `runs/sizes/*`."),
+        typer.Argument(metavar="STUDY...", help="Folders of runs or studies, e.g. `runs/sizes/*`."),
     ],
     checkpoints: CheckpointsOption = "last",
     entities: Annotated[
@@ -36,25 +36,26 @@ def capacity(
     """Count the bits of knowledge in a model: learned bits of names and of values, bits a parameter, and the most.
 
     The estimator is that of Part 3.3: losses summed over the tokens of each fact, scored where nothing before it tells
-    it, against the pools that it was drawn from. Results are kept under the run's results folder (kind `capacity`).
+    it, against the pools that it was drawn from (of facts of your own: the values that occur). Results are kept under
+    the study's results folder (kind `capacity`).
     """
     import json
 
     from rich.console import Console
 
-    from workbench.capacity.measure import CapacityRequest, capacity_of_run
+    from workbench.capacity.measure import CapacityRequest, capacity_of_study
     from workbench.capacity.tables import capacity_table, describe_capacity
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     measured = []
-    for opened in [open_run(run) for run in {run.resolve(): run for run in runs}.values()]:
+    for opened in open_studies(runs):
         chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-        measured.append(capacity_of_run(opened, chosen, CapacityRequest(entities, again), device=device))
+        measured.append(capacity_of_study(opened, chosen, CapacityRequest(entities, again), device=device))
     newest = [datasets[-1] for datasets in measured]
     if as_json:
         rows = [
