@@ -25,6 +25,7 @@ LINES = [
     "reasoning",
     "entity_view",
     "figures report",
+    "claims",
     "experiments",
     "cli __main__",
 ]

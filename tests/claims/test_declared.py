@@ -1,0 +1,109 @@
+"""Experiment files: what is read, and what is refused with file, claim and fault."""
+
+import copy
+
+import pytest
+
+from workbench.claims.declared import load_experiment, make_experiment, shipped_experiments
+from workbench.claims.expressions import parse_inequality
+from workbench.errors import WorkbenchError
+
+MINE = {
+    "name": "mine",
+    "title": "Mine",
+    "scales": {"tiny": "tiny"},
+    "stages": {
+        "lora": {"kind": "finetune"},
+        "full": {"kind": "finetune", "options": {"method": "full"}},
+        "p": {"kind": "p"},
+    },
+    "arms": {
+        "a": {"stages": ["lora", "p"], "set": {"biographies.augmentation": "single"}},
+        "b": {"stages": ["lora", "full"], "set": {"biographies.augmentation": "multi5"}},
+    },
+    "claims": [{"name": "c", "says": "s", "source": "here", "holds": ['answers("a") >= 5']}],
+}  # fmt: skip
+
+
+def changed(**places: object) -> dict:
+    content = copy.deepcopy(MINE)
+    for place, value in places.items():
+        *path, last = place.split("__")
+        inner = content
+        for step in path:
+            inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+        inner[last] = value
+    return content
+
+
+def test_an_inequality_is_a_sum_of_terms_and_a_bound():
+    found = parse_inequality(
+        '2 * p("a", "city/whole", position=3).not_next - answers("b")/4 + 1 >= 5 - q("a")'
+    )
+    assert [(c, str(term)) for c, term in found.terms] == [
+        (2.0, 'p("a", "city/whole", position=3).not_next'),
+        (-0.25, 'answers("b", "mean")'),
+        (1.0, 'q("a", "mean")'),
+    ]
+    assert (found.relation, found.bound, found.arms) == (">=", 4.0, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('answers("a")', "is no inequality; write e.g."),
+        ('answers("a") > 3', "compares in a way that is not known; use >= or <=."),
+        ('answers("a" >= 3', "is not understood ("),
+        ("3 >= 2", "measures nothing"),
+        ('anwsers("a") >= 3', "there is no measure 'anwsers'; did you mean 'answers'?"),
+        ('answers("a").best >= 3', "behind answers(…) may stand .train, .chance, .first, .train_first, not .best."),
+        ('answers("a", place=3) >= 3', "answers(…) has no option 'place' (known: group, stage)."),
+        ('answers(a) >= 3', "answers(…) takes an arm, then an attribute, or `mean`, each in quotes"),
+        ('answers("a") * answers("b") >= 3', "only sums of measured terms with numbers before them can be decided."),
+        ('__import__("os") >= 3', "there is no measure '__import__'"),
+        ('max("a") >= 3', "there is no measure 'max'"),
+    ],
+)  # fmt: skip
+def test_what_is_no_inequality_is_refused(text, sentence):
+    with pytest.raises(WorkbenchError) as refused:
+        make_experiment(changed(claims__0__holds=[text]), "mine.toml")
+    assert str(refused.value).startswith("mine.toml, claim 'c': ") and sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("places", "sentence"),
+    [
+        ({"claims__0__holds": ['answers("aa") >= 5']},
+            "claim 'c': answers(\"aa\", \"mean\"): there is no arm 'aa'; did you mean 'a'? Declared: a, b."),
+        ({"claims__0__holds": ['q("a") >= 5']}, "nothing says what measures it in 'a': none of its stages does."),
+        ({"claims__0__holds": ['answers("b") >= 5']}, "its stages lora, full both do; add stage=…."),
+        ({"claims__0__holds": ['answers("a", stage="full") >= 5']}, "the arm has no such stage 'full' (it has lora)."),
+        ({"claims__0__paper": [1.0, 2.0]}, "mine.toml, claim 'c': has 2 numbers of the paper for 1 inequalities."),
+        ({"claims__0__hold": []}, "mine.toml, claim 'c': hold: there is no such key."),
+        ({"arms__a__stages": ["lorra"]},
+            "mine.toml, arm 'a': there is no stage 'lorra'; did you mean 'lora'? Declared: lora, full, p."),
+        ({"arms__a__at": {"huge": {}}}, "mine.toml, arm 'a': there is no scale 'huge'. Declared: tiny."),
+        ({"stages__p__options": {"rang": 3}},
+            "stage 'p': a stage of kind 'p' has no option 'rang' (known: rank, steps, group, entries_per_entity)."),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused(places, sentence):
+    with pytest.raises(WorkbenchError) as refused:
+        make_experiment(changed(**places), "mine.toml")
+    assert sentence in str(refused.value)
+
+
+def test_two_claims_of_one_name_are_refused():
+    with pytest.raises(
+        WorkbenchError, match=r"mine.toml, claim 'c': there are two of this name; give each its own\."
+    ):
+        make_experiment(changed(claims=MINE["claims"] * 2), "mine.toml")
+
+
+def test_a_file_of_ones_own_and_an_unknown_name(tmp_path):
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(WorkbenchError, match=r"bad.toml is not valid TOML"):
+        load_experiment(tmp_path / "bad.toml")
+    with pytest.raises(WorkbenchError, match=r"There is no experiment 'part-3.7' .*did you mean 'part-3\.."):
+        load_experiment("part-3.7")
+    assert shipped_experiments() == ["confounds", "part-2", "part-3.1", "part-3.2", "part-3.3"]

@@ -1,0 +1,132 @@
+"""Whether an inequality holds, fails, or is undecided, from what was measured of one or several seeds.
+
+How the interval of `2 a − b` comes about, on purpose rather too wide than too narrow:
+
+1. Each measured share has Wilson's interval over entities (`quantities`).
+2. Within a seed, terms of the same sign add their margins (whatever they have to do with one another); the two
+   sides of a difference are joined by the square root of squares: MOVER, Zou and Donner, Statistics in Medicine 27
+   (2008), for two shares Newcombe's method 10 (ibid. 17, 1998). That is right for independent sides, and too wide where
+   the same entities are easy or hard for both.
+3. Over S seeds the mean is taken. Seeds draw entities of their own, so their margins join by √Σ/S. With two seeds or
+   more there is Student's t-interval of the S values as well, which also holds what differs between trained models.
+   The interval is what either of them leaves possible.
+4. With one seed nothing is known of other seeds; the decision says so.
+
+A claim of k inequalities has each decided at 1 − 0.05/k (Bonferroni), so it is wrongly said to hold, or to fail, at
+most 5 times in 100.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from workbench.claims.quantities import Quantity
+
+Relation = Literal[">=", "<="]
+Word = Literal["holds", "fails", "undecided", "not measured"]
+LEVEL = 0.95
+MOST_SEEDS = 1000
+Terms = Sequence[tuple[float, Quantity]]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One inequality `estimate ≥ bound` (or ≤), decided.
+
+    low, high: the interval of the estimate. seeds: over how many. entities: the fewest a term was measured on.
+    needs: what would decide an undecided one, in words; else empty.
+    """
+
+    word: Word
+    estimate: float
+    low: float
+    high: float
+    relation: Relation
+    bound: float
+    seeds: int
+    entities: int | None
+    needs: str = ""
+
+
+def decide(seeds: Sequence[Terms], relation: Relation, bound: float, level: float = LEVEL) -> Decision:
+    """Decide Σ coefficient × quantity `relation` bound. seeds: the same terms as they were measured with each seed."""
+    values = np.array([sum(c * quantity.value for c, quantity in terms) for terms in seeds])
+    if not len(values) or not np.isfinite(values).all():
+        return Decision("not measured", math.nan, math.nan, math.nan, relation, bound, len(values), None)
+    margins = np.array([_margins(terms, level) for terms in seeds])
+    estimate = float(values.mean())
+    of_entities = np.sqrt((margins**2).sum(0)) / len(values)
+    of_seeds = _t_margin(values.std(ddof=1), len(values), level) if len(values) > 1 else 0.0
+    below, above = (max(float(margin), of_seeds) for margin in of_entities)
+    low, high = estimate - below, estimate + above
+    reached = {"<=": (high <= bound, low > bound), ">=": (low >= bound, high < bound)}[relation]
+    word: Word = "holds" if reached[0] else "fails" if reached[1] else "undecided"
+    known = [quantity.n for terms in seeds for _, quantity in terms if quantity.n is not None]
+    entities = min(known) if known else None
+    found = Decision(word, estimate, low, high, relation, bound, len(values), entities)
+    if word != "undecided":
+        return found
+    margin = float(of_entities[0] if estimate >= bound else of_entities[1])
+    return replace(found, needs=_needs(abs(estimate - bound), margin, values, entities, level))
+
+
+def join_words(words: Sequence[Word]) -> Word:
+    """Of inequalities that are all to hold: one that fails decides; else one that is not known leaves it open."""
+    for word in ("fails", "not measured", "undecided"):
+        if word in words:
+            return word
+    return "holds"
+
+
+def level_of_each(k: int, level: float = LEVEL) -> float:
+    """The level at which each of k inequalities is decided."""
+    return 1 - (1 - level) / max(1, k)
+
+
+def _margins(terms: Terms, level: float) -> tuple[float, float]:
+    """How far below and above its value the sum may be, within one seed."""
+    sides: dict[bool, list[float]] = {True: [0.0, 0.0], False: [0.0, 0.0]}
+    for c, quantity in terms:
+        low, high = quantity.interval(level)
+        below, above = quantity.value - low, high - quantity.value
+        if c < 0:
+            below, above = above, below
+        side = sides[c > 0]
+        side[0] += abs(c) * below
+        side[1] += abs(c) * above
+    return math.hypot(sides[True][0], sides[False][0]), math.hypot(sides[True][1], sides[False][1])
+
+
+def _t_margin(spread: float, n: int, level: float) -> float:
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    return float(t.ppf(0.5 + level / 2, n - 1) * spread / math.sqrt(n))
+
+
+def _needs(distance: float, margin: float, values: np.ndarray, entities: int | None, level: float) -> str:
+    """What would decide, if the estimate stays where it is: margins shrink with √entities and with √seeds."""
+    n = len(values)
+    if distance == 0:
+        return "the estimate lies on the bound; no number of entities decides that"
+    parts = []
+    seeds_do = n > 1 and _t_margin(values.std(ddof=1), n, level) > distance
+    if entities is not None and margin > distance and not seeds_do:
+        parts.append(
+            f"about {math.ceil(entities * (margin / distance) ** 2):,} test entities (now {entities:,})"
+        )
+    if n > 1:
+        spread = float(values.std(ddof=1))
+        for wanted in range(n + 1, MOST_SEEDS + 1):
+            by_entities = margin * math.sqrt(n / wanted)
+            if max(by_entities, _t_margin(spread, wanted, level)) <= distance:
+                parts.append(f"about {wanted} seeds (now {n})")
+                break
+        else:
+            parts.append(f"more than {MOST_SEEDS:,} seeds" if seeds_do else "")
+    elif entities is None:
+        parts.append("more seeds, or a finer measurement")
+    words = " or ".join(part for part in parts if part)
+    return f"{words} would decide it, if the estimate stays" if words else "more seeds would decide it"

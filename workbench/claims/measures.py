@@ -1,0 +1,151 @@
+"""From results to the numbers that claims are about. Each measure reads one cell, with the entities behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.claims.declared import Experiment
+from workbench.claims.expressions import Term
+from workbench.claims.quantities import Bracket, Correlation, Quantity
+from workbench.claims.readers import READERS, make_share, require_cell
+from workbench.claims.sources import Source, sources_of
+from workbench.errors import WorkbenchError
+from workbench.results.storing import find_result, result_path
+from workbench.studies.runs import Run
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MEASURED_FINALLY = 1000  # entities of each half whose biographies are measured at the last step
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why there is no number. made: whether running the experiment would make it."""
+
+    why: str
+    made: bool = True
+
+
+def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> Quantity | Missing:
+    """The number that a term stands for, of one arm's run.
+
+    Raises WorkbenchError where the result has no such cell.
+    """
+    if run is None:
+        return Missing(f"{term.arm} is not trained")
+    if term.kind.stage == "train":
+        return _recites(term, run) if term.measure == "recites" else _reaches(term, run)
+    name = experiment.stage_of(term)
+    assert name is not None
+    sources = sources_of(name, experiment.stages[name], scale)
+    if term.measure == "v":
+        sources = [source for source in sources if source.variant.partition("+")[0] == term.cell]
+    if term.measure == "answers" and (group := term.option("group")):
+        sources = [Source(one.kind, one.family, _join(one.variant, f"group-{group}")) for one in sources]
+    if not sources:
+        raise WorkbenchError(f"{term}: the stage {name!r} does not measure {term.cell!r}.")
+    dataset = read_newest(run, sources[0])
+    if dataset is None:
+        return Missing(f"{term.arm}: {name} is not done")
+    return READERS[term.measure](term, dataset, run)
+
+
+def read_newest(run: Run, source: Source) -> "xr.Dataset | None":
+    """The result of the last checkpoint, if there is one of these very weights; a damaged one does not count."""
+    if not run.checkpoints:
+        return None
+    last = run.checkpoints[-1]
+    path = result_path(run.path, source.kind, source.family, last.step, source.variant)
+    try:
+        return find_result(path, last.weights_digest, None)
+    except WorkbenchError:
+        return None
+
+
+def correlate(
+    term: Term, experiment: Experiment, scale: str, runs: Mapping[str, Run | None]
+) -> Quantity | Missing:
+    """Pearson's r of two measures over all arms that have both, by attribute, whole values but the first's.
+
+    Its interval counts arms, not cells: the attributes of one model are not independent.
+    """
+    pairs: list[tuple[float, float]] = []
+    arms = 0
+    for arm, run in runs.items():
+        found = []
+        for name in (term.arm, term.cell):
+            stages = [
+                stage
+                for stage in experiment.arms[arm].stages
+                if experiment.stages[stage].makes == name and "group" not in experiment.stages[stage].options
+            ]
+            if not stages or run is None:
+                break
+            source = sources_of(stages[0], experiment.stages[stages[0]], scale)[0]
+            if (dataset := read_newest(run, source)) is None:
+                break
+            found.append(_by_attribute(name, dataset))
+        if len(found) == 2:
+            both = [key for key in found[0] if key in found[1]]
+            pairs += [(found[0][key], found[1][key]) for key in both]
+            arms += 1
+    if arms < 4:
+        return Missing(f"{arms} arms have both {term.arm} and {term.cell}; it takes 4")
+    first, second = np.array(pairs).T
+    if first.std() == 0 or second.std() == 0:
+        return Missing(f"{term.arm} and {term.cell} do not vary", made=False)
+    return Correlation(float(np.corrcoef(first, second)[0, 1]), arms)
+
+
+def _by_attribute(name: str, dataset: "xr.Dataset") -> dict[str, float]:
+    """Attribute → accuracy, without attributes that are asked in full and probed in part."""
+    if name == "answers":
+        test = dataset["accuracy"].sel(split="test")
+        return {
+            str(key): float(value) for key, value in zip(test["attribute"].values, test.values, strict=True)
+        }
+    cells = (
+        dataset["accuracy"].isel(position=0)
+        if "position" in dataset["accuracy"].dims
+        else dataset["accuracy"]
+    )
+    return {
+        str(target).partition("/")[0]: float(value)
+        for target, value in zip(cells["target"].values, cells.values, strict=True)
+        if str(target).endswith("/whole")
+    }
+
+
+def _recites(term: Term, run: Run) -> Quantity | Missing:
+    rows = [row for row in run.metrics() if row.get("biographies")]
+    if not rows:
+        return Missing(f"{term.arm} is not trained")
+    halves = [half for half in rows[-1]["biographies"].values() if half]
+    known = [key for key in halves[0] if all(key in half for half in halves)]
+    require_cell(term.cell, known, term, "attribute")
+    value = float(np.mean([half[term.cell] for half in halves]))
+    return make_share(value, min(run.n_entities, 2 * MEASURED_FINALLY), term, term.cell)
+
+
+def _reaches(term: Term, run: Run) -> Quantity | Missing:
+    """When a curve first is at the height: between the evaluation before and this one."""
+    split, share = str(term.option("split", "test")), float(term.option("share", 50))
+    before = 0.0
+    rows = [row for row in run.metrics() if row.get(term.cell)]
+    for row in rows:
+        if split not in row[term.cell]:
+            raise WorkbenchError(f"{term}: {term.cell} of the half {split!r} are not measured in this run.")
+        now = float(row.get("exposures") or 0.0)
+        if 100 * row[term.cell][split]["mean"] >= share:
+            return Bracket(min(before, now), now)
+        before = now
+    if not rows:
+        return Missing(f"{term.arm} measures no {term.cell} while it is trained")
+    return Missing(f"{term.cell} of {split} entities never reach {share:g} % in {term.arm}", made=False)
+
+
+def _join(*parts: str) -> str:
+    return "+".join(part for part in parts if part)

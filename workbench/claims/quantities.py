@@ -1,0 +1,159 @@
+"""What was measured of one model, with what it does not know: a value and its interval at any level.
+
+Shares are in percent here, as the papers print them and as claims are written.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.results.statistics import wilson_interval
+
+
+class Quantity(ABC):
+    """A measured number of one model."""
+
+    @property
+    @abstractmethod
+    def value(self) -> float:
+        """The estimate."""
+
+    @abstractmethod
+    def interval(self, level: float) -> tuple[float, float]:
+        """What the number may be, at a level such as 0.95, given the entities it was measured on."""
+
+    @property
+    def n(self) -> int | None:
+        """How many entities it was measured on; None where its interval does not hang on that."""
+        return None
+
+
+@dataclass(frozen=True)
+class Share(Quantity):
+    """A share of entities, with Wilson's score interval (`workbench.results.statistics`).
+
+    right may be a fraction: where entities have several entries, `n` counts entities and right is accuracy × n,
+    since the entries of one entity are not independent; that is never narrower than the truth.
+    """
+
+    right: float
+    entities: int
+
+    def __post_init__(self) -> None:
+        if self.entities < 1 or not 0 <= self.right <= self.entities:
+            raise WorkbenchError(f"{self.right} right of {self.entities} is no share; expected 0 … n, n ≥ 1.")
+
+    @property
+    def value(self) -> float:
+        return 100 * self.right / self.entities
+
+    def interval(self, level: float) -> tuple[float, float]:
+        low, high = wilson_interval(self.right, self.entities, level)
+        return 100 * float(low), 100 * float(high)
+
+    @property
+    def n(self) -> int:
+        return self.entities
+
+
+@dataclass(frozen=True)
+class Mean(Quantity):
+    """The mean of several quantities of the same entities, such as the six attributes.
+
+    Its interval is the mean of theirs: right whatever the parts have to do with one another (the standard deviation
+    of a mean is at most the mean of the standard deviations), and too wide where they are independent.
+    """
+
+    parts: Sequence[Quantity]
+
+    @property
+    def value(self) -> float:
+        return float(np.mean([part.value for part in self.parts]))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        low, high = np.mean([part.interval(level) for part in self.parts], axis=0)
+        return float(low), float(high)
+
+    @property
+    def n(self) -> int | None:
+        known = [part.n for part in self.parts if part.n is not None]
+        return min(known) if known else None
+
+
+@dataclass(frozen=True)
+class Exact(Quantity):
+    """A number without uncertainty of its own, such as chance: it is counted, not estimated."""
+
+    number: float
+
+    @property
+    def value(self) -> float:
+        return self.number
+
+    def interval(self, level: float) -> tuple[float, float]:
+        return self.number, self.number
+
+
+@dataclass(frozen=True)
+class Normal(Quantity):
+    """An estimate with a standard error, such as learned bits: the normal interval."""
+
+    estimate: float
+    error: float
+    entities: int | None = None
+
+    @property
+    def value(self) -> float:
+        return self.estimate
+
+    def interval(self, level: float) -> tuple[float, float]:
+        from scipy.stats import norm  # type: ignore[import-untyped]
+
+        half = float(norm.ppf(0.5 + level / 2)) * self.error
+        return self.estimate - half, self.estimate + half
+
+    @property
+    def n(self) -> int | None:
+        return self.entities
+
+
+@dataclass(frozen=True)
+class Bracket(Quantity):
+    """A number known to lie between two, such as when a curve that is measured now and then passes a height.
+
+    The value is the upper end: the first measurement at which it had.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        return self.high
+
+    def interval(self, level: float) -> tuple[float, float]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Correlation(Quantity):
+    """Pearson's r over so many independent pairs, with Fisher's interval (1915; tanh(atanh r ± z/√(n − 3)))."""
+
+    r: float
+    pairs: int
+
+    @property
+    def value(self) -> float:
+        return self.r
+
+    def interval(self, level: float) -> tuple[float, float]:
+        from scipy.stats import norm
+
+        if self.pairs <= 3:
+            return -1.0, 1.0
+        z = float(norm.ppf(0.5 + level / 2)) / np.sqrt(self.pairs - 3)
+        middle = np.arctanh(np.clip(self.r, -1 + 1e-12, 1 - 1e-12))
+        return float(np.tanh(middle - z)), float(np.tanh(middle + z))

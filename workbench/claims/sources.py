@@ -1,0 +1,57 @@
+"""Where a stage's results lie in a run: kind, family and variant, as `workbench.results.storing` names folders."""
+
+from dataclasses import dataclass
+
+from workbench.claims.declared import Stage
+from workbench.extraction.evaluation import EvaluationRequest
+from workbench.extraction.task_evaluation import TaskRequest
+from workbench.probing.runner import ProbeRequest
+from workbench.reasoning.evaluation import SolvingRequest
+from workbench.reasoning.v_probe import VRequest
+from workbench.tasks.plan import TaskPlan
+from workbench.tasks.specs import split_specs
+from workbench.worlds.arithmetic.properties import PROPERTIES
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of results."""
+
+    kind: str
+    family: str
+    variant: str = ""
+
+
+def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
+    """What a stage of this name makes: one folder, of V-probes one for each property."""
+    given = stage.options_at(scale)
+    if stage.kind in ("p", "q"):
+        request = ProbeRequest(stage.kind, **given)  # type: ignore[arg-type]
+        return [Source(stage.kind, "embedding", request.variant)]
+    if stage.kind == "finetune":
+        method = str(given.get("method", "lora"))
+        if "tasks" in given:
+            return [Source("tasks", method, TaskRequest(adapter=name).variant)]
+        return [Source("qa", method, EvaluationRequest(adapter=name).variant)]
+    if stage.kind == "ask":
+        beams = int(given.get("beams", 1))
+        if "tasks" in given:
+            plan = TaskPlan(tuple(split_specs(str(given["tasks"]), [])), bool(given.get("hints", False)))
+            return [Source("tasks", "none", TaskRequest(plan=plan, beams=beams).variant)]
+        return [Source("qa", "none", EvaluationRequest(beams=beams).variant)]
+    if stage.kind == "solve":
+        keys = ("operations", "number", "beams", "temperature", "regret", "mistakes")
+        solving = SolvingRequest(**{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]
+        operations = given.get("operations")
+        variant = "" if operations is None else "op" + "-".join(str(operations).replace(" ", "").split(","))
+        return [Source("solving", solving.family, variant)]
+    if stage.kind == "v":
+        wanted = given.get("property", "all")
+        names = PROPERTIES if wanted == "all" else tuple(str(wanted).split(","))
+        operations, steps = given.get("operations"), given.get("steps")
+        asked = VRequest(
+            operations=None if operations is None else int(operations),
+            steps=None if steps is None else int(steps),
+        )
+        return [Source("v", "embedding", asked.variant(name)) for name in names]
+    return [Source("capacity", "bits")]

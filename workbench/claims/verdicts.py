@@ -1,0 +1,145 @@
+"""Claims decided: each with its inequalities, premises, chance, and what would decide it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from workbench.claims.decision import Decision, Word, decide, join_words, level_of_each
+from workbench.claims.declared import Claim, Experiment
+from workbench.claims.expressions import Inequality, Term
+from workbench.claims.measures import Missing
+from workbench.claims.quantities import Quantity
+
+Measured = Callable[[Term, int], Quantity | Missing]
+WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not measured")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim. decisions: of what it says, premises: of what is given, each in the file's order.
+    chance: of the first term that has one, in percent, NaN without. seeds: those that were measured."""
+
+    experiment: str
+    claim: Claim
+    word: Word
+    decisions: tuple[Decision, ...]
+    premises: tuple[Decision, ...]
+    reason: str
+    chance: float
+    seeds: tuple[int, ...]
+
+
+def judge(experiment: Experiment, claim: Claim, measured: Measured, seeds: Sequence[int]) -> Verdict:
+    """Decide one claim from what was measured with each seed; a seed that lacks any term does not count."""
+    found: dict[int, dict[Term, Quantity]] = {}
+    lacking: dict[int, Missing] = {}
+    for seed in seeds:
+        numbers: dict[Term, Quantity] = {}
+        for term in claim.terms:
+            quantity = measured(term, seed)
+            if isinstance(quantity, Missing):
+                lacking[seed] = quantity
+                break
+            numbers[term] = quantity
+        else:
+            found[seed] = numbers
+    level = level_of_each(len(claim.inequalities))
+    decisions = tuple(_decide(one, found, level) for one in claim.inequalities)
+    premises = tuple(_decide(one, found, level_of_each(len(claim.premises))) for one in claim.premises)
+    word, reason = _conclude(claim, decisions, premises)
+    if not found:
+        why = next(iter(lacking.values()), Missing("no seed was asked for"))
+        word, reason = ("not measured" if why.made else "undecided"), why.why
+    elif lacking:
+        told = "; ".join(f"seed {seed}: {missing.why}" for seed, missing in lacking.items())
+        reason = f"{reason}; {told}" if reason else told
+    if found and len(found) == 1 and word in ("holds", "fails"):
+        reason = "; ".join(filter(None, [reason, "one seed: says nothing of other seeds"]))
+    chance = _chance(claim, measured, list(found))
+    return Verdict(experiment.name, claim, word, decisions, premises, reason, chance, tuple(found))
+
+
+def difference(decision: Decision, paper: float | None) -> tuple[float, float, float] | None:
+    """Ours minus the paper's, with the interval of ours (the paper prints none)."""
+    if paper is None or math.isnan(decision.estimate):
+        return None
+    return decision.estimate - paper, decision.low - paper, decision.high - paper
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """Plain data: NaN becomes null."""
+
+    def plain(decision: Decision, text: str, paper: float | None) -> dict[str, Any]:
+        apart = difference(decision, paper)
+        return {
+            "inequality": text,
+            "verdict": decision.word,
+            "estimate": _known(decision.estimate),
+            "low": _known(decision.low),
+            "high": _known(decision.high),
+            "entities": decision.entities,
+            "paper": paper,
+            "difference": None if apart is None else list(apart),
+            "needs": decision.needs,
+        }
+
+    claim = verdict.claim
+    papers = claim.paper_numbers()
+    return {
+        "experiment": verdict.experiment,
+        "claim": claim.name,
+        "says": claim.says,
+        "source": claim.source,
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "chance": _known(verdict.chance),
+        "seeds": list(verdict.seeds),
+        "holds": [
+            plain(decision, one.text, paper)
+            for decision, one, paper in zip(verdict.decisions, claim.inequalities, papers, strict=True)
+        ],
+        "given": [
+            plain(decision, one.text, None)
+            for decision, one in zip(verdict.premises, claim.premises, strict=True)
+        ],
+    }
+
+
+def _decide(inequality: Inequality, found: dict[int, dict[Term, Quantity]], level: float) -> Decision:
+    terms = [[(c, numbers[term]) for c, term in inequality.terms] for numbers in found.values()]
+    return decide(terms, inequality.relation, inequality.bound, level)
+
+
+def _conclude(claim: Claim, decisions: Sequence[Decision], premises: Sequence[Decision]) -> tuple[Word, str]:
+    """The claim's word, and why where that is not in its inequalities."""
+    given = join_words([premise.word for premise in premises])
+    if premises and given != "holds":
+        untrue = [
+            f"{one.text} {'does not hold' if premise.word == 'fails' else 'is ' + premise.word}"
+            f" ({premise.estimate:.1f})"
+            for one, premise in zip(claim.premises, premises, strict=True)
+            if premise.word != "holds"
+        ]
+        return "undecided", "what is given is not: " + "; ".join(untrue)
+    word = join_words([decision.word for decision in decisions])
+    if word != "undecided":
+        return word, ""
+    needs = dict.fromkeys(decision.needs for decision in decisions if decision.word == "undecided")
+    return word, "; ".join(needs)
+
+
+def _chance(claim: Claim, measured: Measured, seeds: Sequence[int]) -> float:
+    for term in claim.terms:
+        if "chance" in term.kind.selectors:
+            asked = replace(term, selector="chance")
+            numbers = [measured(asked, seed) for seed in seeds]
+            known = [number.value for number in numbers if not isinstance(number, Missing)]
+            return float(np.mean(known)) if known else math.nan
+    return math.nan
+
+
+def _known(number: float) -> float | None:
+    return number if math.isfinite(number) else None
