@@ -1,10 +1,12 @@
 """V-probes of a run: labels are the graph's, read at the paper's places, beside both controls."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from workbench.cli import app
@@ -15,10 +17,12 @@ from workbench.figures.reasoning import (
     plot_property_steps,
     plot_solving,
 )
+from workbench.figures.reasoning_tables import print_properties
 from workbench.reasoning.evaluation import SolvingRequest, run_solving
 from workbench.reasoning.v_probe import VRequest, read_layers, run_v_probes
 from workbench.reasoning.v_queries import make_queries
 from workbench.report import write_report
+from workbench.results.provenance import facts_of
 from workbench.studies.runs import Run
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.judge import judge_solution, split_sentences
@@ -90,7 +94,10 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
         assert {"accuracy", "chance", "untrained", "balanced", "by_label", "by_step", "by_distance"} <= set(
             dataset
         )
-        assert int(dataset["n"]) > 50 and 0 <= float(dataset["untrained"]) <= 1
+        assert (
+            int(dataset["n"]) > 50 and 0 <= float(dataset["untrained"]) <= 1 and float(dataset["spread"]) > 0
+        )
+        assert facts_of(dataset).keys == PROPERTIES and facts_of(dataset).nouns == "parameters"
     again = run_v_probes(run, run.checkpoints[-1:], request)
     assert [one.attrs["created"] for one in again] == [one.attrs["created"] for one in made]
     layers = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), layer=1, n_test=30))
@@ -100,6 +107,18 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
     assert (
         len(plot_solving(run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3", number=2))).data) == 1
     )
+
+
+def test_a_probe_that_reads_one_state_is_named(run: Run) -> None:
+    (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), n_test=30))
+    for spread, said in ((0.5, False), (0.001, True)):
+        console = Console(file=StringIO(), width=200)
+        print_properties([made.assign(spread=spread)], console)
+        told = (
+            f"nece, step {int(made['checkpoint'])}: the state that is read is the same whatever is asked, so this "
+            "probe only knows the majority; lower probing.lr_embedding."
+        )
+        assert (told in console.file.getvalue()) == said  # type: ignore[attr-defined]
 
 
 def test_commands_in_one_go(run: Run, tmp_path: Path) -> None:
@@ -138,7 +157,7 @@ def test_commands_in_one_go(run: Run, tmp_path: Path) -> None:
 def test_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "mine.jsonl"
     rows = [
-        {"prefix": f"{owner} Crate is {n} .", "query": f"{owner} Crate", "label": str(n % 2), "split": half}
+        {"prefix": f"{owner}Crate is {n} .", "query": f"{owner}Crate", "label": str(n % 2), "split": half}
         for n in range(5)
         for half in ("train", "test")
         for owner in ({"train": "School", "test": "Farm"}[half],)

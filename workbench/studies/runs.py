@@ -34,6 +34,7 @@ from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.positions import POSITIONS
 from workbench.tokens.spans import Start
+from workbench.worlds.arithmetic.schema import SCHEMA as ARITHMETIC
 from workbench.worlds.arithmetic.wording import list_words
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Run(Study):
 
     @cached_property
     def schema(self) -> Schema:
-        """What is known about an entity, without reading the corpus."""
-        return load_schema(self.corpus_folder)
+        """What is known about an entity, without reading the corpus; in the arithmetic world, about a parameter."""
+        return ARITHMETIC if self.recipe.arithmetic is not None else load_schema(self.corpus_folder)
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":

@@ -123,10 +123,10 @@ def test_every_kind_of_fault_by_hand() -> None:
         "cut short in a sentence": (whole[:-3], "cut short", 2),
         "cut short between sentences": (join(solution[:2]), "cut short", 2),
         "nothing at all": ([], "cut short", 0),
-        "no such name": (["Moon", "Cheese", *solution[0][2:]], "undefined", 0),
+        "no such name": (["MoonCheese", *solution[0][1:]], "undefined", 0),
         "no form": (["so", "so", "."], "bad form", 0),
         "twice": (join([solution[0], solution[0]]), "bad form", 1),
-        "no step": ([*solution[0][:4], "."], "bad form", 0),
+        "no step": ([*solution[0][:3], "."], "bad form", 0),
     }
     for what, (words, kind, place) in table.items():
         verdict = judge_solution(problem, words)

@@ -19,9 +19,10 @@ class Family:
     parameters: most instance parameters (the paper's ip); operations: most operations in training;
     beyond: operations of the out-of-distribution sets. depths, widths: the three choices for the number of layers
     and for the items of a layer, smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime.
-    letters: variable names. names: `full` or `short` words, which also decides the phrasing. named_templates: a
-    template keeps its names and leaves out only numbers and letters. Few operations have few forms of solutions (one
-    of one operation), and a split by these alone would test on forms that were never trained.
+    letters: variable names. names: `full` or `short` words, which also decides the phrasing. whole_templates: a
+    template keeps names and constants and leaves out only letters. Few operations have few forms of solutions (one
+    of one operation): tests would ask for forms that were never trained, and with names alone a model could learn
+    which names never stand alone.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Family:
     modulus: int = 23
     letters: int = 52
     names: str = "full"
-    named_templates: bool = False
+    whole_templates: bool = False
 
     @property
     def settings(self) -> tuple[tuple[Layer, ...], ...]:
@@ -54,7 +55,7 @@ FAMILIES = {
         modulus=5,
         letters=10,
         names="short",
-        named_templates=True,
+        whole_templates=True,
     ),
 }
 

@@ -1,8 +1,8 @@
 """The things arithmetic problems are about: four settings of four layers, each layer with a hundred kinds of item.
 
 An item of the full names is a modifier and a noun (`Marble Fountain`): five nouns are the layer's sub-categories,
-twenty modifiers make each of them twenty items. Items of the short names are single words, which keeps a tiny
-model's texts short.
+twenty modifiers make each of them twenty items. Items of the short names are single words, written together
+(`SchoolCrate`), which keeps a tiny model's texts short.
 """
 
 from dataclasses import dataclass

@@ -83,11 +83,11 @@ class Problem:
     def template(self) -> str:
         """The solution without its numbers: each sentence's form, operands by where they were computed.
 
-        Its names are left out too, unless the family keeps them.
+        Its names are left out too, unless the family keeps both.
         """
         place = {parameter: str(n) for n, parameter in enumerate(self.order)}
         forms = []
-        structure, named = self.structure, self.family.named_templates
+        structure, whole = self.structure, self.family.whole_templates
         for parameter in self.order:
             formula = self.formulas[parameter]
             if formula is None:
@@ -95,9 +95,10 @@ class Problem:
                 form = "T" + "+".join(["*".join([place[part] for part in term]) for term in terms])
             else:
                 kind = "D" if formula.difference else "S"
-                constant = "" if formula.constant is None else f"c{formula.joins}"
+                number = formula.constant if whole else "c"
+                constant = "" if formula.constant is None else f"{number}{formula.joins}"
                 form = kind + constant + ",".join([place[operand] for operand in formula.operands])
-            if named:
+            if whole:
                 form = " ".join((*structure.owners[parameter], *structure.things[parameter], form))
             forms.append(form)
         return ";".join(forms)

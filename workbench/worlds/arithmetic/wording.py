@@ -1,11 +1,12 @@
 """Problems and solutions as words: the sentences, the question, the solution, and the vocabulary they come from.
 
 Words are what the word tokenizer splits a text into, so a list of words is a list of tokens. Two phrasings: `full`
-(`The number of each A's B equals 3 more than …`) and `short` (`A B is 3 more …`), which leaves out what a reader
-could do without.
+(`The number of each A's B equals 3 more than …`) and `short` (`AB is 3 more …`), which leaves out what a reader
+could do without and writes a name as one word.
 """
 
 import string
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,6 +64,7 @@ class Phrasing:
     conjunction: tuple[str, ...]
     question: tuple[str, ...]
     define: tuple[str, ...]
+    one_word: bool = False  # a name's owner and thing are written together
 
 
 PHRASINGS = {
@@ -80,13 +82,18 @@ PHRASINGS = {
         ("What", "is", "the", "number", "of"),
         ("Define",),
     ),
-    "short": Phrasing((), (), (), "is", ("more",), ("times",), ("sum",), ("difference",), (), (), (), ()),
+    "short": Phrasing(
+        (), (), (), "is", ("more",), ("times",), ("sum",), ("difference",), (), (), (), (), True
+    ),
 }
 
 
 def list_words(family: Family) -> list[str]:
     """Every word a problem or solution of the family can hold."""
     words = dict.fromkeys([*GLUE, *LETTERS[: family.letters], *map(str, range(family.modulus))])
+    if PHRASINGS[family.names].one_word:
+        words.update(dict.fromkeys(_list_joined(family)))
+        return list(words)
     for setting in family.settings:
         for layer in setting:
             words.update(dict.fromkeys(layer.category))
@@ -96,11 +103,24 @@ def list_words(family: Family) -> list[str]:
     return list(words)
 
 
+def _list_joined(family: Family) -> Iterator[str]:
+    """Every name of one word: an item with one of the next layer, or with the category of any lower one."""
+    for setting in family.settings:
+        for top, layer in enumerate(setting):
+            below = [item for pool in setting[top + 1].pools for item in pool] if setting[top + 1 :] else []
+            things = [*below, *(lower.category for lower in setting[top + 1 :])]
+            yield from ("".join(owner + thing) for pool in layer.pools for owner in pool for thing in things)
+
+
 def name_parameters(problem: Problem) -> list[tuple[str, ...]]:
-    """Each parameter's name as words: `each` owner `'s` thing."""
+    """Each parameter's name as words: `each` owner `'s` thing; or both in one word."""
     phrasing = PHRASINGS[problem.family.names]
     before, between = phrasing.before_owner, phrasing.between
     structure = problem.structure
+    if phrasing.one_word:
+        return [
+            ("".join(owner + thing),) for owner, thing in zip(structure.owners, structure.things, strict=True)
+        ]
     return [
         before + owner + between + thing
         for owner, thing in zip(structure.owners, structure.things, strict=True)
