@@ -18,6 +18,7 @@ from workbench.worlds.arithmetic.draws import (
     require_operations,
 )
 from workbench.worlds.arithmetic.families import FAMILIES, TRAIN_HASHES, load_family
+from workbench.worlds.arithmetic.picking import pick
 from workbench.worlds.arithmetic.problem import Problem, ask_again, make_problem
 from workbench.worlds.arithmetic.properties import find_ancestors
 from workbench.worlds.arithmetic.wording import join_words, list_words, write_problem
@@ -57,6 +58,14 @@ def test_operations_are_exact_and_the_solution_is_the_shortest(name: str, number
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ten_thousand_problems_of_each_family(name: str) -> None:
     test_operations_are_exact_and_the_solution_is_the_shortest(name, 10_000)
+
+
+def test_picking_gives_every_order_equally_often() -> None:
+    rng, number = Random(0), 6_000
+    drawn = Counter(tuple(pick("abc", 2, rng.random)) for _ in range(number))
+    assert len(drawn) == 6 and all(len(set(two)) == 2 for two in drawn)
+    np.testing.assert_allclose([n / number for n in drawn.values()], 1 / 6, atol=0.02)
+    assert sorted(pick(range(5), 5, rng.random)) == list(range(5)) and pick([], 0, rng.random) == []
 
 
 def test_exactly_one_assignment_satisfies_the_sentences() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from workbench.worlds.arithmetic.picking import pick
 from workbench.worlds.arithmetic.structure import Structure
 
 CONSTANT = -1  # the parent that is a random number
@@ -19,19 +20,17 @@ MOST_PARENTS = 4
 class Dependencies:
     """parents: of each instance parameter, in no order, CONSTANT at most once; empty for abstract ones.
 
-    order: the necessary parameters, each after what it needs, the query last. all_order: every parameter that has a
-    value, unnecessary ones too.
+    order: the necessary parameters, each after what it needs, the query last.
     """
 
     parents: list[list[int]]
     order: list[int]
-    all_order: list[int]
 
 
 def draw_dependencies(
     structure: Structure, operations: int, abstract: int, before_edges: int, rng: Random
 ) -> Dependencies | None:
-    """One attempt; None where it does not come out with exactly these operations."""
+    """One attempt at the necessary part; None where it does not come out with exactly these operations."""
     necessary = _draw_necessary(structure, abstract, before_edges, rng)
     spare = operations - sum(structure.operations(p) if p >= structure.n_instances else 1 for p in necessary)
     if spare < 0 or not necessary:
@@ -43,7 +42,7 @@ def draw_dependencies(
     order = backwards[::-1]
     if not _add_parents(structure, order, parents, operations, rng):
         return None
-    return Dependencies(parents, order, _add_unnecessary(structure, order, parents, rng))
+    return Dependencies(parents, order)
 
 
 def _draw_necessary(structure: Structure, abstract: int, before_edges: int, rng: Random) -> set[int]:
@@ -52,7 +51,7 @@ def _draw_necessary(structure: Structure, abstract: int, before_edges: int, rng:
     necessary: set[int] = set()
     used = 0
     candidates = list(range(n_instances, len(structure.owners)))
-    rng.shuffle(candidates)
+    candidates = pick(candidates, len(candidates), random)
     for candidate in candidates:
         if used + 2 > abstract:
             break
@@ -176,10 +175,13 @@ def _add_parent(own: list[int], order: list[int], place: int, random: Callable[[
     return True
 
 
-def _add_unnecessary(
+def add_unnecessary(
     structure: Structure, order: list[int], parents: list[list[int]], rng: Random
 ) -> list[int]:
-    """The other instance parameters in random order, each with one to four parents out of what has a value by then."""
+    """Every parameter that has a value, in an order of computing: the necessary ones, then the others.
+
+    The others come in random order, each with one to four parents out of what has a value by then; `parents` gets them.
+    """
     n_instances, random = structure.n_instances, rng.random
     placed = list(order)
     has_value = set(order)
@@ -200,8 +202,7 @@ def _add_unnecessary(
     for parameter in order:
         settle(parameter)
     others = [p for p in range(n_instances) if p not in has_value]
-    rng.shuffle(others)
-    for parameter in others:
+    for parameter in pick(others, len(others), random):
         own = parents[parameter]
         for _ in range(1 + int(random() * MOST_PARENTS)):
             _add_parent(own, placed, len(placed), random)

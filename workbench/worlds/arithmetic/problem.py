@@ -5,6 +5,7 @@ problem at every exposure without a stored corpus, and no problem of a test temp
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -12,9 +13,10 @@ from typing import Literal
 
 from workbench.errors import WorkbenchError
 from workbench.seeds import hash_to_int
-from workbench.worlds.arithmetic.dependencies import CONSTANT, draw_dependencies
+from workbench.worlds.arithmetic.dependencies import CONSTANT, add_unnecessary, draw_dependencies
 from workbench.worlds.arithmetic.draws import draw_operations, draw_shares, draw_size, require_operations
 from workbench.worlds.arithmetic.families import HASH_MODULUS, TRAIN_HASHES, Family
+from workbench.worlds.arithmetic.picking import pick
 from workbench.worlds.arithmetic.structure import Structure, draw_structure
 
 Split = Literal["train", "test"]
@@ -81,37 +83,53 @@ class Problem:
 
     @property
     def template(self) -> str:
-        """The solution without its numbers: each sentence's form, operands by where they were computed.
-
-        Its names are left out too, unless the family keeps both.
-        """
-        place = {parameter: str(n) for n, parameter in enumerate(self.order)}
-        forms = []
-        structure, whole = self.structure, self.family.whole_templates
-        for parameter in self.order:
-            formula = self.formulas[parameter]
-            if formula is None:
-                terms = structure.terms[parameter]
-                form = "T" + "+".join(["*".join([place[part] for part in term]) for term in terms])
-            else:
-                kind = "D" if formula.difference else "S"
-                number = formula.constant if whole else "c"
-                constant = "" if formula.constant is None else f"{number}{formula.joins}"
-                form = kind + constant + ",".join([place[operand] for operand in formula.operands])
-            if whole:
-                form = " ".join((*structure.owners[parameter], *structure.things[parameter], form))
-            forms.append(form)
-        return ";".join(forms)
+        """What decides the split; see write_template."""
+        return write_template(self.family, self.structure, self.formulas, self.order)
 
     @property
     def hash(self) -> int:
         """The template's hash, 0 … 22."""
-        return zlib.crc32(self.template.encode()) % HASH_MODULUS
+        return hash_template(self.template)
 
     @property
     def split(self) -> Split:
         """Which half its template is in."""
-        return "train" if self.hash < TRAIN_HASHES else "test"
+        return split_of(self.template)
+
+
+def write_template(
+    family: Family, structure: Structure, formulas: Sequence[Formula | None], order: list[int]
+) -> str:
+    """A solution without its numbers: each sentence's form, operands by where they were computed.
+
+    Its names are left out too, unless the family keeps both.
+    """
+    place = {parameter: str(n) for n, parameter in enumerate(order)}
+    forms, whole = [], family.whole_templates
+    for parameter in order:
+        formula = formulas[parameter]
+        if formula is None:
+            terms = structure.terms[parameter]
+            form = "T" + "+".join(["*".join([place[part] for part in term]) for term in terms])
+        else:
+            kind = "D" if formula.difference else "S"
+            number = formula.constant if whole else "c"
+            constant = "" if formula.constant is None else f"{number}{formula.joins}"
+            form = kind + constant + ",".join([place[operand] for operand in formula.operands])
+        if whole:
+            form = " ".join((*structure.owners[parameter], *structure.things[parameter], form))
+        forms.append(form)
+    return ";".join(forms)
+
+
+def hash_template(template: str) -> int:
+    """A template's hash, 0 … 22."""
+    return zlib.crc32(template.encode()) % HASH_MODULUS
+
+
+def split_of(template: str) -> Split:
+    """Which half a template is in."""
+    return "train" if hash_template(template) < TRAIN_HASHES else "test"
 
 
 def make_problem(
@@ -130,8 +148,8 @@ def make_problem(
         while not has_templates(family, wanted, split):
             wanted = draw_operations(family, rng)
     for _ in range(MOST_ATTEMPTS):
-        problem = draw_problem(family, wanted, rng)
-        if problem is not None and (split is None or problem.split == split):
+        problem = draw_problem(family, wanted, rng, split)
+        if problem is not None:
             return problem
     which = "" if split is None else f"{split} "
     raise WorkbenchError(
@@ -144,27 +162,32 @@ def make_problem(
 def has_templates(family: Family, operations: int, split: Split | None) -> bool:
     """Whether a split has templates of so many operations: the one template of one operation is in one half only."""
     rng = Random(hash_to_int(0, "arithmetic templates", operations))
-    drawn = (draw_problem(family, operations, rng) for _ in range(ATTEMPTS_TO_KNOW))
-    return any(problem is not None and split in (None, problem.split) for problem in drawn)
+    drawn = (draw_problem(family, operations, rng, split) for _ in range(ATTEMPTS_TO_KNOW))
+    return any(problem is not None for problem in drawn)
 
 
-def draw_problem(family: Family, operations: int, rng: Random) -> Problem | None:
-    """One attempt at a problem of exactly so many operations; None where its graphs do not come out."""
+def draw_problem(family: Family, operations: int, rng: Random, split: Split | None) -> Problem | None:
+    """One attempt at a problem of exactly so many operations and this split; None where it does not come out."""
     size = draw_size(family, operations, rng)
     structure = draw_structure(family, size, rng)
     drawn = draw_dependencies(structure, operations, *draw_shares(operations, rng), rng)
     if drawn is None:
         return None
     formulas: list[Formula | None] = [None] * len(structure.owners)
-    for parameter in range(structure.n_instances):
-        formulas[parameter] = draw_formula(drawn.parents[parameter], family.modulus, rng)
+    for parameter in drawn.order:
+        if parameter < structure.n_instances:
+            formulas[parameter] = draw_formula(drawn.parents[parameter], family.modulus, rng)
+    if split is not None and split_of(write_template(family, structure, formulas, drawn.order)) != split:
+        return None
+    all_order = add_unnecessary(structure, drawn.order, drawn.parents, rng)
     values: list[int | None] = [None] * len(structure.owners)
-    for parameter in drawn.all_order:
+    for parameter in all_order:
+        if parameter < structure.n_instances and formulas[parameter] is None:
+            formulas[parameter] = draw_formula(drawn.parents[parameter], family.modulus, rng)
         values[parameter] = compute(structure, formulas[parameter], parameter, values, family.modulus)
-    sentences = list(range(structure.n_instances))
-    rng.shuffle(sentences)
+    sentences = pick(range(structure.n_instances), structure.n_instances, rng.random)
     letters = draw_letters(family, operations, rng)
-    return Problem(family, structure, formulas, values, drawn.order, drawn.all_order, sentences, letters)
+    return Problem(family, structure, formulas, values, drawn.order, all_order, sentences, letters)
 
 
 def draw_letters(family: Family, operations: int, rng: Random) -> list[int]:
@@ -174,13 +197,14 @@ def draw_letters(family: Family, operations: int, rng: Random) -> list[int]:
             f"A solution of {operations} operations needs as many variables, but family {family.name!r} has "
             f"{family.letters}; ask for fewer operations, or raise arithmetic.letters (at most 52)."
         )
-    return rng.sample(range(family.letters), operations)
+    return pick(range(family.letters), operations, rng.random)
 
 
 def draw_formula(parents: list[int], modulus: int, rng: Random) -> Formula:
     """A sentence's content for these parents: their order, the constant, sums or differences, more or times."""
     operands = [parent for parent in parents if parent != CONSTANT]
-    rng.shuffle(operands)
+    if len(operands) > 1:
+        operands = pick(operands, len(operands), rng.random)
     difference = len(operands) == 2 and rng.random() < 0.5
     if len(operands) == len(parents):
         return Formula(None, None, tuple(operands), difference)

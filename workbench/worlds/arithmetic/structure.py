@@ -11,6 +11,7 @@ from random import Random
 
 from workbench.worlds.arithmetic.families import Family
 from workbench.worlds.arithmetic.names import Layer
+from workbench.worlds.arithmetic.picking import pick
 
 Words = tuple[str, ...]
 
@@ -55,7 +56,7 @@ def draw_sizes(depth: int, least: int, most: int, edges: int, rng: Random) -> li
         if sizes[layer] < most:
             sizes[layer] += 1
     spare = edges - sum(sizes[1:])  # more items, as long as the edges suffice
-    for layer in rng.sample(range(depth), depth):
+    for layer in pick(range(depth), depth, random):
         room = most - sizes[layer] if layer == 0 else min(most - sizes[layer], spare)
         if room > 0 and random() < 0.5:
             sizes[layer] += 1
@@ -71,7 +72,7 @@ def draw_structure(family: Family, size: Size, rng: Random) -> Structure:
     layers: tuple[Layer, ...] = setting[top : top + size.depth]
     sizes = draw_sizes(size.depth, size.least, size.most, size.edges, rng)
     items = [
-        rng.sample(layer.pools[int(random() * len(layer.pools))], n)
+        pick(layer.pools[int(random() * len(layer.pools))], n, random)
         for layer, n in zip(layers, sizes, strict=True)
     ]
 
@@ -86,7 +87,7 @@ def draw_structure(family: Family, size: Size, rng: Random) -> Structure:
         for b in range(sizes[layer + 1])
         if (edge := (layer, a, b)) not in chosen
     ]
-    chosen.update(rng.sample(free, size.edges - len(chosen)))
+    chosen.update(pick(free, size.edges - len(chosen), random))
     edges = sorted(chosen)
 
     owners = [items[layer][a] for layer, a, _ in edges]
