@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from workbench_models import is_bidirectional, load_preset, make_model, parse_sites
 
-from workbench.activations import Reading, cache_activations, iterate_activations, read_biographies
+from workbench.activations import Reading, cache_activations, iterate_activations, read_entries
 from workbench.activations.toolkits import copy_sharing_weights, make_bridge, make_trace
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import make_corpus
@@ -45,7 +45,7 @@ def make_reading(texts: int) -> tuple[Reading, int, int]:
     corpus = make_corpus(load_recipe("tiny", changes))
     tokenizer = make_tokenizer(load_recipe("tiny").tokens, corpus.texts)
     entries = encode_entries(tokenizer, corpus.entries[:texts], corpus.schema)
-    return read_biographies(entries, corpus.entities), len(tokenizer), int(tokenizer.eos_token_id or 0)
+    return read_entries(entries, corpus.entities), len(tokenizer), int(tokenizer.eos_token_id or 0)
 
 
 def make_batches(reading: Reading, model: Any, batch_tokens: int) -> list[Batch]:

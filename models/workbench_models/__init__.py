@@ -5,7 +5,7 @@ Importing this package imports neither torch nor transformers.
 
 from workbench_models.architectures import count_parameters, is_bidirectional, make_model
 from workbench_models.errors import ModelError
-from workbench_models.families import FAMILIES, find_family, text_config
+from workbench_models.families import FAMILIES, context_length, find_family, text_config
 from workbench_models.places import Place, is_parallel, list_sites, locate, site_axes
 from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
 from workbench_models.sites import BLOCK_HOOKS, Site, layer_site, parse_site, parse_sites
@@ -20,6 +20,7 @@ __all__ = [
     "ModelShape",
     "Place",
     "Site",
+    "context_length",
     "count_parameters",
     "find_family",
     "is_bidirectional",

@@ -152,6 +152,12 @@ def text_config(config: Any) -> Any:
     return config if inner is None else inner()
 
 
+def context_length(config: Any) -> int | None:
+    """How many tokens a model of this config reads at once; None where its architecture sets no limit."""
+    limit = getattr(text_config(config), "max_position_embeddings", None)
+    return None if limit is None else int(limit)
+
+
 def find_family(config: Any) -> Family | None:
     """The names of a config's architecture: the table's, or the blocks that its structure shows; None without any."""
     model_type = str(getattr(config, "model_type", "unknown"))

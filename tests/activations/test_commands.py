@@ -14,7 +14,7 @@ from workbench_models import ModelShape, make_model
 
 from tests.activations.tiny_models import CONFIGS
 from tests.tokens.test_table import CAPITALS, TEMPLATE, make_bpe
-from workbench.activations import open_store, read_run
+from workbench.activations import open_store, read_study
 from workbench.cli.cache_acts import cache_acts
 from workbench.cli.sites import sites
 from workbench.cli.verify import verify
@@ -78,7 +78,7 @@ def test_a_runs_checkpoints_are_cached_in_the_run(run: Run) -> None:
         store = open_store(row["path"])
         assert store.path.is_relative_to(run.path / "activations")
         assert store.weights_digest == run.checkpoint(step).weights_digest
-        assert store.reading.digest == read_run(run).digest
+        assert store.reading.digest == read_study(run).digest
         assert not np.isnan(store["ln_final"].to_numpy()).any()
     assert "60 texts × 6 positions × 4 sites" in invoke(*arguments)
 
@@ -88,7 +88,7 @@ def test_names_and_ends_of_names(run: Run) -> None:
     assert (row["texts"], row["positions"]) == (30, ["end"])
     options = ("--at", "name-end", "--at", "positions", "--layers", "1", "--quiet", "--json")
     (row,) = json.loads(invoke("cache-acts", run.path, *options))
-    assert (row["positions"][-1], row["sites"]) == ("name_end", ["resid_post.1"])
+    assert (row["positions"][:2], row["sites"]) == (["name_end", "0"], ["resid_post.1"])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -166,7 +166,7 @@ def test_verify_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--sites", "resid_pots"], "'resid_pots' does not exist; did you mean 'resid_post"),
-        (["--at", "position"], "'position' is no place to read in a run; did you mean 'positions'"),
+        (["--at", "position"], "There is no place 'position' to read; did you mean 'positions'"),
         (["--at", "names", "--at", "all"], "'names' are texts of their own"),
         (["--layers", "a"], "--layers 'a' is not a list of block numbers"),
         (["--layers", "5"], "layers [5] go beyond the model's 2 blocks"),
@@ -182,7 +182,7 @@ def test_mistakes_are_one_sentence(arguments: list[str], message: str, run: Run)
 
 def test_a_model_without_texts_or_tokenizer_is_refused(series: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        WorkbenchError, match="is no run, so it has no texts of its own; name yours with --table"
+        WorkbenchError, match="is no run or study, so it has no texts of its own; name yours with --table"
     ):
         invoke("cache-acts", series)
     (tmp_path / "table.jsonl").write_text('{"text": "Oslo"}\n')

@@ -8,9 +8,10 @@ from workbench_models import parse_sites
 from tests.attention.small_models import ARCHITECTURES, random_model, small_corpus, small_examples
 from workbench.activations.engines import open_engine
 from workbench.attention.examples import make_examples
-from workbench.attention.parts import open_parts
+from workbench.attention.parts import open_parts, use_attention
+from workbench.attention.patterns import ROWS
 from workbench.attention.roles import RoleLegend
-from workbench.attention.shares import _one_hot, measure_shares, read_batch, reading_rows, reduce_pattern
+from workbench.attention.shares import _one_hot, measure_shares, read_batch, reduce_pattern
 from workbench.errors import WorkbenchError
 from workbench.worlds.biographies.schema import SCHEMA
 
@@ -25,8 +26,8 @@ def test_shares_equal_those_from_transformer_lens_and_nnsight(architecture: str)
     model, examples = random_model(architecture), small_examples()
     batch = examples.batch(np.arange(len(examples)))
     parts = open_parts(model)
-    with reading_rows(model):
-        own = read_batch(parts, batch, LEGEND)
+    with use_attention(model, ROWS.attention):
+        own = read_batch(parts, batch, LEGEND, ROWS)
     sites = parse_sites("pattern", parts.n_blocks)
     for engine in ("transformer-lens", "nnsight"):
         with torch.no_grad(), open_engine(engine, model, sites) as opened:
@@ -57,8 +58,8 @@ def test_shares_sum_to_one_and_do_not_depend_on_batches(architecture: str) -> No
 def test_the_mean_and_error_are_over_entries() -> None:
     model, examples = random_model("gpt2"), small_examples()
     parts = open_parts(model)
-    with reading_rows(model):
-        one = read_batch(parts, examples.batch(np.arange(len(examples))), LEGEND)
+    with use_attention(model, ROWS.attention):
+        one = read_batch(parts, examples.batch(np.arange(len(examples))), LEGEND, ROWS)
     share = measure_shares(model, examples)
     values = one.roles_LBHPR[1, :, 3, 2].double().numpy()
     at = {"block": 1, "position": 2, "head": 3}

@@ -103,9 +103,9 @@ def test_a_merged_finetune_is_a_run_that_can_be_opened_cached_and_finetuned(own_
 
 
 def _reading(run: Run):  # type: ignore[no-untyped-def]
-    from workbench.studies.run_readings import read_run
+    from workbench.studies.readings import read_study
 
-    return read_run(run, ["names"])
+    return read_study(run, ["names"])
 
 
 def test_full_finetuning_saves_ordinary_checkpoints(own_run: Run) -> None:

@@ -7,77 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from workbench.cli import app
+from tests.studies.towns import (
+    TEMPLATES,
+    TOML,
+    make_tokenizer,
+    make_towns,
+    workbench,
+    write_table,
+    write_towns,
+)
 from workbench.errors import WorkbenchError
 from workbench.results.storing import list_results, load_results
 from workbench.studies.creating import create_study
 from workbench.studies.opening import open_study
-
-SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
-COUNTRIES = ("Arland", "Borvia", "Cordova")
-TEMPLATES = ("{town} lies in {country} .", "The road to {town} leads through {country} .")
-TOML = """
-[series]
-models = "series"
-
-[table]
-file = "towns.csv"
-entity = "town"
-nouns = "towns"
-
-[texts]
-templates = ["{town} lies in {country} .", "The road to {town} leads through {country} ."]
-
-[[attributes]]
-key = "country"
-
-[[attributes]]
-key = "side"
-forms = ["whole"]
-
-[questions]
-country = "The road to {town} leads through"
-"""
-
-
-def make_towns() -> list[dict[str, str]]:
-    names = [(a + b).capitalize() for a in SYLLABLES[:12] for b in SYLLABLES[:5]]
-    return [
-        {"town": name, "country": COUNTRIES[i % 3], "side": ("East", "West")[i // 2 % 2]}
-        for i, name in enumerate(names)
-    ]
-
-
-def write_table(path: Path, rows: list[dict[str, str]]) -> None:
-    lines = [",".join(rows[0])] + [",".join(row.values()) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a series of two untrained models, a table and a study.toml."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    folder = tmp_path_factory.mktemp("towns")
-    rows = make_towns()
-    texts = [template.format(**row) for row in rows for template in TEMPLATES]
-    backend = Tokenizer(models.WordLevel())
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
-    )
-    words = [
-        *texts,
-        "Answer: East. West. Arland. Borvia. Cordova.",
-        "Answer: a Arland Borvia Cordova East West .",
-    ]
-    backend.train_from_iterator(
-        words, trainers.WordLevelTrainer(special_tokens=["<end>"], show_progress=False)
-    )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<end>")
+    folder, tokenizer = tmp_path_factory.mktemp("towns"), make_tokenizer()
     for step in (0, 20):
         torch.manual_seed(step)
         config = GPTNeoXConfig(
@@ -86,8 +38,7 @@ def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         GPTNeoXForCausalLM(config).save_pretrained(folder / "series" / f"step{step}")
         tokenizer.save_pretrained(str(folder / "series" / f"step{step}"))
-    write_table(folder / "towns.csv", rows)
-    (folder / "towns.toml").write_text(TOML, encoding="utf-8")
+    write_towns(folder)
     return folder
 
 
@@ -95,12 +46,6 @@ def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(towns: Path) -> Path:
     create_study(towns / "towns.toml", towns / "study")
     return towns / "study"
-
-
-def workbench(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def test_the_folder_is_opened_like_a_run(study: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import EncodedEntries, encode_entries, encode_names
-from workbench.tokens.positions import read_biographies, read_names
+from workbench.tokens.positions import read_entries, read_names
 from workbench.tokens.reading import Reading
 from workbench.tokens.tokenizers import make_tokenizer
 from workbench.worlds.biographies.schema import ATTRIBUTES, SCHEMA
@@ -30,7 +30,7 @@ def text_ids(reading: Reading, n: int) -> list[int]:
 
 def test_positions_stand_right_before_each_value(parts: Parts) -> None:
     corpus, _, entries = parts
-    reading = read_biographies(entries, corpus.entities)
+    reading = read_entries(entries, corpus.entities)
     assert reading.position_labels == ("0", "1", "2", "3", "4", "5")
     assert reading.positions.shape == (len(corpus.entries), 6)
     for n, entry in enumerate(corpus.entries):
@@ -45,7 +45,7 @@ def test_positions_stand_right_before_each_value(parts: Parts) -> None:
 
 def test_columns_tell_the_entity_and_every_value(parts: Parts) -> None:
     corpus, _, entries = parts
-    columns = read_biographies(entries, corpus.entities).columns
+    columns = read_entries(entries, corpus.entities).columns
     for n, entry in enumerate(corpus.entries):
         assert columns["entity"].values[n] == entry.entity
         for attribute in ATTRIBUTES:
@@ -56,7 +56,7 @@ def test_columns_tell_the_entity_and_every_value(parts: Parts) -> None:
 
 def test_several_places_are_read_together(parts: Parts) -> None:
     corpus, tokenizer, entries = parts
-    reading = read_biographies(entries, corpus.entities, at=("positions", "name-end", "all"))
+    reading = read_entries(entries, corpus.entities, at=("positions", "name-end", "all"))
     longest = int(entries.lengths.max())
     assert reading.position_labels[:7] == ("0", "1", "2", "3", "4", "5", "name_end")
     assert reading.position_labels[7:] == tuple(f"token {number}" for number in range(longest))

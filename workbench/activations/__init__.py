@@ -12,9 +12,9 @@ from workbench.activations.toolkits import bridge, trace
 from workbench.activations.verify import find_model_faults, find_series_faults, find_store_faults
 from workbench.activations.views import SiteView
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.run_readings import read_run
+from workbench.studies.readings import read_study
 from workbench.studies.series import find_series
-from workbench.tokens.positions import read_biographies, read_names
+from workbench.tokens.positions import read_entries, read_names
 from workbench.tokens.reading import Column, Reading
 from workbench.tokens.table import read_table
 
@@ -40,9 +40,9 @@ __all__ = [
     "find_store_faults",
     "iterate_activations",
     "open_store",
-    "read_biographies",
+    "read_entries",
     "read_names",
-    "read_run",
+    "read_study",
     "read_table",
     "trace",
 ]

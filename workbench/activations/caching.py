@@ -55,7 +55,7 @@ def cache_activations(
 
     model:        a run (its last checkpoint), a model folder, a hub name, a checkpoint found by `find_series`;
                   or a model in memory, keyed by its weights as they are now and read in their own precision.
-    reading:      the texts and positions, see `read_biographies`, `read_names`, `read_table`.
+    reading:      the texts and positions, see `read_entries`, `read_names`, `read_table`.
     sites:        names; a bare kind such as `resid_post` means all blocks, `layers` all residual states.
     folder:       where stores are kept; by default `<run>/activations` for a run's checkpoint.
     dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
@@ -120,7 +120,7 @@ def cache_series(
 
 
 def _default_folder(model: "Checkpoint | PreTrainedModel") -> Path:
-    """`<run>/activations` for a run's checkpoint; anything else needs a folder of its own."""
+    """`<run>/activations` for a run's own checkpoint; anything else needs a folder."""
     if (
         isinstance(model, Checkpoint)
         and (run := model.path.absolute().parent.parent)

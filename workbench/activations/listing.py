@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench_models import ModelError, list_sites, site_axes, text_config
+from workbench_models import ModelError, context_length, list_sites, site_axes
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.loading import load_config
@@ -44,7 +44,7 @@ def list_model_sites(model: str | Path, revision: str = "main") -> list[ListedSi
         if site.kind == "pattern":
             axes, shape = (
                 (*axes, "key"),
-                (*shape, int(getattr(text_config(config), "max_position_embeddings", 0))),
+                (*shape, context_length(config) or 0),
             )
         found.append(ListedSite(site.name, site.short, axes, shape))
     return found

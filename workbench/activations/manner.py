@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from workbench_models import is_bidirectional, text_config
+from workbench_models import context_length, is_bidirectional
 
 from workbench.activations.engines import Engine
 from workbench.tokens.reading import Ints, Reading
@@ -48,7 +48,7 @@ def find_manner(engine: Engine, model: "PreTrainedModel", reading: Reading) -> M
     same = _SAME.get(str(model.dtype).removeprefix("torch."), 1e-3)
     whole = is_bidirectional(model.config)
     if not whole:
-        limit = getattr(text_config(model.config), "max_position_embeddings", None) or np.inf
+        limit = context_length(model.config) or np.inf
         behind = np.where(reading.lengths <= limit, reading.lengths - reading.read_lengths(False), 0)
         row = np.array([int(np.argmax(behind))])
         if behind[row[0]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.studies.study import Study
 
 
-def question_to_entry(question: Question, entity: Entity) -> Entry:
+def question_to_entry(question: Question, entity: Entity, full_stop: bool = True) -> Entry:
     """One question with its answer; its words are the template of what it asks for.
 
     Position 0 is the prompt's last token, behind which the answer begins. Raises WorkbenchError where the prompt does
@@ -26,11 +26,9 @@ def question_to_entry(question: Question, entity: Entity) -> Entry:
             f"The question {question.prompt!r} does not hold the full name {entity.name!r}; "
             "ask about entities by their full names."
         )
-    name = (start, start + len(entity.name))
-    sentences = {question.attribute: (0, len(question.text))}
-    return Entry(
-        entity.id, 0, question.text, (name,), (), {question.attribute: question.answer_span}, sentences
-    )
+    name, text = (start, start + len(entity.name)), question.told(full_stop)
+    sentences = {question.attribute: (0, len(text))}
+    return Entry(entity.id, 0, text, (name,), (), {question.attribute: question.answer_span}, sentences)
 
 
 def choose_questions(
@@ -51,4 +49,8 @@ def choose_questions(
             "choose another group."
         )
     drawn = set(make_rng(run.seed, "entities asked").permutation(asked)[:number].tolist())
-    return [question_to_entry(q, entities[q.entity]) for q in run.corpus.questions if q.entity in drawn]
+    return [
+        question_to_entry(q, entities[q.entity], run.full_stops)
+        for q in run.corpus.questions
+        if q.entity in drawn
+    ]

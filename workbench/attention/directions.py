@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from workbench_models import text_config
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch
 from workbench.attention.interchange import residuals
@@ -93,7 +94,7 @@ def _read_states(
 ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
     """[L, N, D] at the first name's last token, [L, N, P, D] at the positions, bool [N] whether there is a name."""
     n, n_positions = examples.positions.shape
-    width, layers = int(parts.model.config.hidden_size), parts.n_blocks + 1
+    width, layers = int(text_config(parts.model.config).hidden_size), parts.n_blocks + 1
     device = parts.model.device
     named_LND = torch.zeros(layers, n, width, device=device)
     at_LNPD = torch.zeros(layers, n, n_positions, width, device=device)

@@ -11,6 +11,7 @@ Shapes: B batch, P positions, H heads, L blocks, T tokens.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from workbench_models import context_length
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
@@ -78,8 +79,8 @@ def score_repeats(parts: Parts, ids: np.ndarray, seed: int = 0) -> np.ndarray:
     import torch
 
     rng = make_rng(seed, "repeated texts")
-    limit = getattr(parts.model.config, "max_position_embeddings", None) or 2 * REPEATED + 1
-    length = min(REPEATED, (int(limit) - 1) // 2, len(np.unique(ids)) - 1)
+    limit = context_length(parts.model.config) or 2 * REPEATED + 1
+    length = min(REPEATED, (limit - 1) // 2, len(np.unique(ids)) - 1)
     known = np.setdiff1d(np.unique(ids), ids[:1])
     half = np.stack([rng.permutation(known)[:length] for _ in range(ROWS)])
     rows = np.concatenate([np.repeat(ids[:1][None], ROWS, 0), half, half], 1).astype(np.int64)

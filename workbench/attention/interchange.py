@@ -70,7 +70,7 @@ def make_pairs(
         rewrite_entry(entry, donor, entities[entry.entity])
         for entry, donor in zip(examples.entries, chosen, strict=True)
     ]
-    if (examples.roles[examples.offsets[:-1]] != examples.roles[0]).any() or examples.roles[0] != 0:
+    if (examples.roles == examples.legend.index["other_entry"]).any():
         raise WorkbenchError("Interchange works on entries by themselves; make the examples with packed=0.")
     return Pairs(examples, make_examples(tokenizer, rewritten, examples.schema, start=examples.start))
 

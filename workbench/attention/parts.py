@@ -7,9 +7,10 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from workbench_models import ModelError, is_bidirectional, locate, parse_site
+from workbench_models import ModelError, is_bidirectional, locate, parse_site, text_config
 
 from workbench.activations.capture import find_module
 from workbench.errors import WorkbenchError
@@ -24,21 +25,39 @@ logger = logging.getLogger("workbench")
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Modules by block, from the table of sites.
+    """Modules by block, from the table of sites. What an architecture lacks is refused when it is asked for.
 
-    attention: its output is (what it adds, pattern); writers: their input is every head's output, [.., H · width];
-    mlp: its output is what it adds; norm: the final norm; head: from the width to the vocabulary.
+    norm: the final norm; head: from the width to the vocabulary.
     """
 
     model: "PreTrainedModel"
     blocks: "list[nn.Module]"
-    attention: "list[nn.Module]"
-    writers: "list[nn.Module]"
-    values: "list[nn.Module]"
-    mlp: "list[nn.Module]"
     norm: "nn.Module"
     head: "nn.Module"
-    n_heads: int
+
+    @cached_property
+    def attention(self) -> "list[nn.Module]":
+        """Their output is (what they add, pattern)."""
+        return _modules(self.model, "pattern")
+
+    @cached_property
+    def writers(self) -> "list[nn.Module]":
+        """Their input is every head's output, [.., H · width]."""
+        return _modules(self.model, "z")
+
+    @cached_property
+    def values(self) -> "list[nn.Module]":
+        """Their output holds the values."""
+        return _modules(self.model, "v")
+
+    @cached_property
+    def mlp(self) -> "list[nn.Module]":
+        """Their output is what the feed-forward parts add."""
+        return _modules(self.model, "mlp_out")
+
+    @property
+    def n_heads(self) -> int:
+        return require_heads(self.model.config)
 
     @property
     def n_blocks(self) -> int:
@@ -77,37 +96,39 @@ class Parts:
         return chosen
 
 
+def require_heads(config: Any) -> int:
+    """How many heads each block has; an architecture without attention is refused."""
+    config = text_config(config)
+    heads = getattr(config, "num_attention_heads", None)
+    if heads is None:
+        raise WorkbenchError(
+            f"The architecture {config.model_type!r} has no attention heads to analyse; "
+            "use --what lens, or probes (`workbench probe`)."
+        )
+    return int(heads)
+
+
 def open_parts(model: "PreTrainedModel") -> Parts:
     """Find the parts of a causal model of a known architecture.
 
     Raises WorkbenchError for a bidirectional one (what comes next is then no question) or an unknown one.
     """
-    config: Any = model.config
-    if is_bidirectional(config):
+    if is_bidirectional(model.config):
         raise WorkbenchError(
             "This model is bidirectional: it sees the value it would be asked for. Attention analyses need a causal "
             "one (gpt2, gpt2-rotary, llama)."
         )
-    n_blocks = int(config.num_hidden_layers)
+    untyped: Any = model
+    (norm,) = _modules(model, "ln_final")
+    return Parts(model, _modules(model, "resid_post"), norm, untyped.get_output_embeddings())
 
-    def modules(kind: str) -> "list[nn.Module]":
-        sites = [parse_site(f"{kind}.{block}") for block in range(n_blocks)]
-        return [find_module(model, site, locate(site, config)) for site in sites]
 
+def _modules(model: "PreTrainedModel", kind: str) -> "list[nn.Module]":
+    """The module that a kind of site is read at, of every block."""
+    blocks = range(int(text_config(model.config).num_hidden_layers))
+    names = [kind] if kind == "ln_final" else [f"{kind}.{block}" for block in blocks]
     try:
-        final = parse_site("ln_final")
-        untyped: Any = model
-        return Parts(
-            model,
-            modules("resid_post"),
-            modules("pattern"),
-            modules("z"),
-            modules("v"),
-            modules("mlp_out"),
-            find_module(model, final, locate(final, config)),
-            untyped.get_output_embeddings(),
-            int(config.num_attention_heads),
-        )
+        return [find_module(model, site, locate(site, model.config)) for site in map(parse_site, names)]
     except ModelError as error:
         raise WorkbenchError(f"{error}.") from error
 
@@ -172,4 +193,15 @@ def on_layer(parts: Parts, layer: int, change: "Callable[[torch.Tensor], torch.T
     """Hook the residual stream at a layer: 0 before the first block, l after block l - 1 (`resid_post.{l-1}`)."""
     if not 0 <= layer <= parts.n_blocks:
         raise WorkbenchError(f"layer {layer} does not exist; expected 0 to {parts.n_blocks}.")
-    return on_input(parts.blocks[0], change) if layer == 0 else on_output(parts.blocks[layer - 1], change)
+    if layer == 0:
+        return on_input(parts.blocks[0], change)
+
+    def change_state(output: Any) -> Any:
+        if not isinstance(output, tuple):
+            return change(output)
+        new = change(output[0])
+        return (
+            None if new is None else (new, *output[1:])
+        )  # some architectures' blocks return more than the state
+
+    return on_output(parts.blocks[layer - 1], change_state)

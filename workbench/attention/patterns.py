@@ -4,6 +4,9 @@ A whole pattern has T × T numbers a head; only P of its rows are asked for. So 
 kernel, and the rows are computed beside it from the same queries and keys. Once the last block's rows are read
 nothing more is run.
 
+Attention that is more than queries times keys (a window, capped scores, a sink, a bias by distance) has other rows.
+So each model is tried once (`choose_way`): where the rows are not those of its own written-out attention, that is used.
+
 Shapes: B batch, T tokens, P positions, H heads, W head width, L blocks.
 """
 
@@ -18,9 +21,11 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from workbench.attention.examples import Batch
-from workbench.attention.parts import Parts
+from workbench.attention.parts import Parts, hooks, on_output, use_attention
+from workbench.errors import WorkbenchError
 
 KERNEL = "workbench_positions"  # the name under which transformers finds it
+SAME = 1e-3  # of a weight of attention; rounding is far below
 
 
 class _PatternsRead(Exception):
@@ -38,11 +43,19 @@ class _Reader:
 _reader: ContextVar[_Reader] = ContextVar("reader")
 
 
-def read_patterns(parts: Parts, batch: Batch, reduce: "Callable[[torch.Tensor], Any]") -> list[Any]:
-    """What `reduce` makes of the positions' rows [B, H, P, T], block by block.
+@dataclass(frozen=True)
+class Way:
+    """How patterns are read: under which attention the model runs (`use_attention`), and what reads one batch.
 
-    The model must be inside `use_attention(model, KERNEL)`. The rows are those of written-out attention, to rounding.
+    read: (parts, batch, reduce) → what `reduce` makes of the positions' rows [B, H, P, T], block by block.
     """
+
+    attention: str
+    read: "Callable[[Parts, Batch, Callable[[torch.Tensor], Any]], list[Any]]"
+
+
+def read_rows(parts: Parts, batch: Batch, reduce: "Callable[[torch.Tensor], Any]") -> list[Any]:
+    """The positions' rows alone, beside a fused kernel; [] where an architecture does not call it."""
     reader = _Reader(batch, parts.n_blocks, reduce)
     token = _reader.set(reader)
     try:
@@ -51,6 +64,47 @@ def read_patterns(parts: Parts, batch: Batch, reduce: "Callable[[torch.Tensor], 
     finally:
         _reader.reset(token)
     return reader.found
+
+
+def read_whole(parts: Parts, batch: Batch, reduce: "Callable[[torch.Tensor], Any]") -> list[Any]:
+    """The same of the whole patterns that written-out attention hands out."""
+    found: list[Any] = []
+
+    def keep(output: Any) -> None:
+        pattern_BHTT = output[1]
+        index_B1P1 = batch.positions_BP[:, None, :, None]
+        shape = (-1, pattern_BHTT.shape[1], -1, pattern_BHTT.shape[-1])
+        found.append(reduce(pattern_BHTT.gather(2, index_B1P1.expand(shape))))
+
+    with hooks(*(on_output(module, keep) for module in parts.attention)):
+        parts.states(batch.ids_BT)
+    return found
+
+
+ROWS, WHOLE = Way(KERNEL, read_rows), Way("eager", read_whole)
+
+
+def choose_way(parts: Parts, batch: Batch) -> Way:
+    """The fast way where it gives this batch's patterns as the model's own written-out attention has them.
+
+    Raises WorkbenchError for an architecture whose patterns cannot be read at all.
+    """
+    read: list[list[torch.Tensor]] = []
+    for way in (WHOLE, ROWS):
+        with use_attention(parts.model, way.attention):
+            read.append(way.read(parts, batch, lambda rows_BHPT: rows_BHPT.float()))
+    own, fast = read
+    if len(own) != parts.n_blocks:
+        raise WorkbenchError(
+            f"The architecture {parts.model.config.model_type!r} hands out no attention patterns; "
+            "use --what lens, or probes."
+        )
+    there_B1P1 = batch.present_BP[:, None, :, None]
+    same = len(fast) == len(own) and all(
+        torch.allclose(one * there_B1P1, other * there_B1P1, rtol=0, atol=SAME)
+        for one, other in zip(own, fast, strict=True)
+    )
+    return ROWS if same else WHOLE
 
 
 def _attend(

@@ -4,17 +4,26 @@ A cut at a position changes that token's own path and nothing else that this pos
 values of all other tokens are computed once, and every condition costs P tokens an entry instead of all T. Each
 position sees the untouched entry, never another position's edited token.
 
+That an architecture allows this (a bias by distance, or a window that the mask does not tell of, would not) is
+tried on the first batch of each model: recomputed without an edit, the position tokens must come out as they were.
+
 Shapes: B batch, T tokens, P positions (queries), K = T + P keys, D width, H heads, V vocabulary.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from transformers import DynamicCache
 
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts, hooks, on_input, on_layer
+from workbench.errors import WorkbenchError, first_line
+
+_TRIED: "WeakSet[torch.nn.Module]" = WeakSet()
+_SAME = {torch.float32: 1e-3}  # of the states' size; other precisions round more
+_ROUNDED = 5e-2
 
 
 class _CleanKeys(DynamicCache):
@@ -58,6 +67,29 @@ class QueryPass:
         self.own_BPK[..., batch.ids_BT.shape[1] :] = own_BPP
         roles_BP = batch.roles_BT.gather(1, batch.positions_BP)
         self.roles_BK = torch.cat([batch.roles_BT, roles_BP], 1)
+        if parts.model not in _TRIED:
+            self._require_same()
+            _TRIED.add(parts.model)
+
+    def _require_same(self) -> None:
+        """Refuse a model whose position tokens, recomputed without an edit, are not what they were."""
+        kind = self.parts.model.config.model_type
+        advice = "Analyses that edit position tokens cannot be trusted there; use --what lens or ablation, or probes."
+        try:
+            again_BPD = self.run().float()
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise WorkbenchError(
+                f"In the architecture {kind!r} a token cannot be computed again by itself ({first_line(error)}). "
+                f"{advice}"
+            ) from error
+        present_BP1 = self.batch.present_BP[..., None]
+        own_BPD = self.clean_BPD.float() * present_BP1
+        apart = float((again_BPD * present_BP1 - own_BPD).norm() / own_BPD.norm().clamp_min(1e-12))
+        if not apart <= _SAME.get(self.clean_BPD.dtype, _ROUNDED):
+            raise WorkbenchError(
+                f"In the architecture {kind!r} a token's states change when it is computed again by itself (by "
+                f"{apart:.0%} of their size): its attention depends on more than who may look at whom. {advice}"
+            )
 
     def _sees(self) -> torch.Tensor:
         """bool [B, P, K]: earlier tokens of the entry, and of the appended queries itself alone."""

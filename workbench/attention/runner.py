@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from workbench_models import text_config
+
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.errors import WorkbenchError, nearest
@@ -172,7 +174,14 @@ def load_examples(run: Study, request: AttentionRequest) -> AttentionExamples:
 def analyse(
     model: "PreTrainedModel", examples: AttentionExamples, request: AttentionRequest, run: Study
 ) -> "xr.Dataset":
-    """One analysis of one model in memory; the labelled result without its provenance."""
+    """One analysis of one model in memory; the labelled result without its provenance.
+
+    Of a network without attention heads (a state-space model) there is the logit lens alone.
+    """
+    from workbench.attention.parts import require_heads
+
+    if request.what != "lens":
+        require_heads(model.config)
     match request.what:
         case "shares":
             from workbench.attention.shares import measure_shares
@@ -181,7 +190,7 @@ def analyse(
         case "knockout":
             from workbench.attention.knockout import make_windows, measure_knockout
 
-            windows = make_windows(int(model.config.num_hidden_layers), request.window)
+            windows = make_windows(int(text_config(model.config).num_hidden_layers), request.window)
             return measure_knockout(
                 model,
                 examples,

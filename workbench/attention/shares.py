@@ -17,15 +17,16 @@ from workbench.attention.parts import Parts, open_parts, use_attention
 from workbench.attention.roles import GROUPS, RoleLegend
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import torch
     import xarray as xr
     from transformers import PreTrainedModel
 
+    from workbench.attention.patterns import Way
+
 Z_95 = 1.959963984540054
 MEASURES = ("entropy", "distance", "first_token")
 CPU_TOKENS, GPU_TOKENS = 1024, 32768  # a batch: what the caches of a CPU hold, and what keeps a GPU busy
+TRIED = 4  # entries, the longest, on which the way to read patterns is chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +53,13 @@ def reduce_pattern(rows_BHPT: "torch.Tensor", roles_BTR: "torch.Tensor", positio
     return shares, torch.stack([entropy, distance, rows_BHPT[..., 0]], -1)
 
 
-def read_batch(parts: Parts, batch: Batch, legend: RoleLegend) -> BatchShares:
-    """Run one batch and reduce every block's pattern while it runs; the model must be inside `reading_rows`."""
+def read_batch(parts: Parts, batch: Batch, legend: RoleLegend, way: "Way") -> BatchShares:
+    """Run one batch and reduce every block's pattern while it runs; the model must run under the way's attention."""
     import torch
 
-    from workbench.attention.patterns import read_patterns
-
     roles_BTR = _one_hot(batch.roles_BT, len(legend)).to(next(parts.model.parameters()).dtype)
-    found = read_patterns(parts, batch, lambda rows: reduce_pattern(rows, roles_BTR, batch.positions_BP))
+    found = way.read(parts, batch, lambda rows: reduce_pattern(rows, roles_BTR, batch.positions_BP))
     return BatchShares(torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found]))
-
-
-def reading_rows(model: "PreTrainedModel") -> "AbstractContextManager[None]":
-    """Run a model with the attention that hands out its positions' rows; put its own back."""
-    from workbench.attention.patterns import KERNEL
-
-    return use_attention(model, KERNEL)
 
 
 class RunningMoments:
@@ -137,6 +129,8 @@ def measure_shares(
     """
     import torch
 
+    from workbench.attention.patterns import choose_way
+
     parts = open_parts(model)
     n_positions, legend = examples.positions.shape[1], examples.legend
     cells = (parts.n_blocks, parts.n_heads, n_positions)
@@ -150,9 +144,11 @@ def measure_shares(
     count = np.zeros(n_positions)
     groups_ARG = torch.from_numpy(legend.group_matrix()).to(model.device)
     size = batch_tokens or (GPU_TOKENS if model.device.type == "cuda" else CPU_TOKENS)
-    with reading_rows(model):
+    longest = np.argsort(-np.diff(examples.offsets), kind="stable")[:TRIED]
+    way = choose_way(parts, examples.batch(longest, str(model.device)))
+    with use_attention(model, way.attention):
         for batch in examples.batches(str(model.device), size):
-            shares = read_batch(parts, batch, legend)
+            shares = read_batch(parts, batch, legend, way)
             groups_BPRG = groups_ARG[batch.attribute_BP]
             roles_LBHPR = shares.roles_LBHPR.float()
             by_group_LBHPG = (roles_LBHPR[..., None, :] @ groups_BPRG[None, :, None]).squeeze(-2)

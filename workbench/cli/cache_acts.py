@@ -42,7 +42,9 @@ class Precision(StrEnum):
 @placed("nodes")
 def cache_acts(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a folder of models, or a hub name.")],
+    model: Annotated[
+        str, typer.Argument(help="A run, a study, a model folder, a folder of models, or a hub name.")
+    ],
     sites: Annotated[
         list[str], typer.Option("--sites", help="Such as `resid_post` (all blocks), `attn_out.2`, `layers`.")
     ] = ["resid_post"],  # noqa: B006
@@ -50,8 +52,8 @@ def cache_acts(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of a run: `positions` (default), `name-end`, `all`, `names`. "
-            "Of a table: `last` (default), `all`, `end:SPAN`, `start:SPAN`, `before:SPAN`."
+            help="`last` (default of a table), `all`, `end:SPAN`, `start:SPAN`, `before:SPAN`; of a study also "
+            "`positions` (default of a run), `name-end`, `names`."
         ),
     ] = None,
     table: Annotated[Path | None, typer.Option(help="Your texts: CSV, JSONL or Parquet.")] = None,
@@ -73,7 +75,7 @@ def cache_acts(
         int | None, typer.Option(min=1, help="Tokens of a batch with its padding; default: by device.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the stores; default: the run's, or ./activations.")
+        Path | None, typer.Option(help="Folder of the stores; default: the study's own, or ./activations.")
     ] = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -88,6 +90,7 @@ def cache_acts(
     An interrupted command is completed by giving it again. With several GPUs checkpoints are spread over them.
     """
     from workbench.activations.caching import cache_series
+    from workbench.studies.opening import is_study
     from workbench.studies.series import find_series
     from workbench.training.devices import choose_devices
 
@@ -95,8 +98,8 @@ def cache_acts(
     series = find_series(model, checkpoints, revision)
     devices = choose_devices(device, len(series), several=toolkit.value == "hooks")
     reading = _make_reading(Path(model), series[0], table, template, text, at, targets, tokenizer)
-    # A run's stores lie in the run.
-    folder = out or (None if (Path(model) / "run.json").is_file() else Path("activations"))
+    # A run's or study's stores lie in it.
+    folder = out or (Path(model) if is_study(model) else Path()) / "activations"
     if placement.is_elsewhere:
         chains = _make_jobs(context, Path(model), series, folder, placement.per_job)
         if placement.run(chains, device, threads).detached:
@@ -118,10 +121,11 @@ def cache_acts(
 
 
 def _make_jobs(
-    context: typer.Context, model: Path, series: "Sequence[Checkpoint]", folder: Path | None, per_job: int
+    context: typer.Context, model: Path, series: "Sequence[Checkpoint]", folder: Path, per_job: int
 ) -> "list[list[Job]]":
     """This command for some of its models each: steps of a run, members of a series, revisions of a hub name."""
     from workbench.experiments.side_by_side import Job
+    from workbench.studies.opening import is_study
 
     given: dict[str, object] = {
         "quiet": True,
@@ -130,7 +134,7 @@ def _make_jobs(
         "threads": None,
         "out": folder,
     }
-    beside = model if folder is None else folder / model.name
+    beside = model if is_study(model) else folder / model.name
     jobs = []
     for part in chunks(series, per_job):
         names = [source.label.rpartition("@")[2] for source in part]
@@ -152,20 +156,20 @@ def _make_reading(
     targets: str | None,
     tokenizer: Path | None,
 ) -> "Reading":
-    """The run's own texts, or the user's table with the model's tokenizer."""
+    """The study's own texts, or the user's table with the model's tokenizer."""
     from workbench.errors import WorkbenchError
     from workbench.studies.checkpoints import INFO_FILE
-    from workbench.studies.run_readings import read_run
-    from workbench.studies.runs import open_run
+    from workbench.studies.opening import is_study, open_study
+    from workbench.studies.readings import read_study
     from workbench.tokens.opening import load_tokenizer
     from workbench.tokens.table import read_table
 
     if table is None:
-        if not (model / "run.json").is_file():
+        if not is_study(model):
             raise WorkbenchError(
-                f"{model} is no run, so it has no texts of its own; name yours with --table."
+                f"{model} is no run or study, so it has no texts of its own; name yours with --table."
             )
-        return read_run(open_run(model), at or ["positions"])
+        return read_study(open_study(model), at or ())
     return read_table(
         table,
         load_tokenizer(tokenizer or checkpoint.path),

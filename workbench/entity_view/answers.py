@@ -49,7 +49,15 @@ def ask_entities(
     which: str = "last",
     device: str = "cpu",
 ) -> EntityAnswers:
-    """Ask about each entity; a finetune answers for its own base, every other checkpoint for itself."""
+    """Ask about each entity; a finetune answers for its own base, every other checkpoint for itself.
+
+    Of a study without questions nothing is asked: every field is empty.
+    """
+    question, value, said, kind = (
+        np.full((len(entities), len(run.corpus.schema)), "", dtype=object) for _ in range(4)
+    )
+    if not run.corpus.questions:
+        return EntityAnswers(question, value, said, kind, "")
     tuned = tuned if tuned is not None and tuned.base_digest == checkpoint.weights_digest else None
     model = (
         load_model(checkpoint, device=device)
@@ -57,7 +65,7 @@ def ask_entities(
         else load_finetuned(run, tuned, which=which, device=device)
     )
     asked = make_askable(
-        encode_questions(run.tokenizer, run.corpus.questions, run.corpus.schema, run.start),
+        encode_questions(run.tokenizer, run.corpus.questions, run.schema, run.start, run.full_stops),
         run.corpus.entities,
         run.full_stops,
     )
@@ -65,9 +73,6 @@ def ask_entities(
     chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))
     answers = ask(model, asked, chosen, book)
     place = {entity: n for n, entity in enumerate(entities)}
-    question, value, said, kind = (
-        np.full((len(entities), len(run.corpus.schema)), "", dtype=object) for _ in range(4)
-    )
     for i, n in enumerate(chosen.tolist()):
         at = place[int(asked.encoded.entities[n])], int(asked.encoded.attribute[n])
         question[at] = run.corpus.questions[n].prompt

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import is_bidirectional
+from workbench_models import context_length, is_bidirectional
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.generation import TOKENS_PER_BATCH, generate
@@ -241,10 +241,10 @@ def require_context(model: "PreTrainedModel", questions: AskableQuestions, chose
     """Refuse questions that do not fit the model's context together with their answers."""
     if not len(chosen):
         return
-    context = int(model.config.max_position_embeddings)
+    context = context_length(model.config)
     longest = int(chosen[np.argmax(questions.encoded.lengths[chosen])])
     length = int(questions.encoded.lengths[longest])
-    if length > context:
+    if context is not None and length > context:
         raise WorkbenchError(
             f"A question about entity {questions.encoded.entities[longest]} has {length} tokens with its answer, "
             f"but the model reads {context}; shorten it or train with a larger model.max_length."

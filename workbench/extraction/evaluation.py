@@ -159,6 +159,11 @@ def evaluate(
         if len(complete) == len(parts):
             whole = complete.pop(request.group)
             return Evaluation(whole, [], {str(group): dataset for group, dataset in complete.items()})
+    if not (questions or run.corpus.questions):
+        raise WorkbenchError(
+            f"{run.path} has no questions to ask; give study.toml a [questions] table and make the study again, or ask "
+            "your own with --questions FILE."
+        )
     with nullcontext() if questions is not None else making(paths[request.group], "asked"):
         chosen_device = choose_device(device)
         if tuned is None:
@@ -244,7 +249,7 @@ def _measure(
 
     def ask_of(some: Sequence[Question]) -> AskableQuestions:
         return make_askable(
-            encode_questions(tokenizer, some, run.schema, run.start), entities, run.full_stops
+            encode_questions(tokenizer, some, run.schema, run.start, run.full_stops), entities, run.full_stops
         )
 
     asked = ask_of(questions)

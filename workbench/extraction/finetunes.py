@@ -8,7 +8,6 @@ runs/<run>/finetunes/<name>/
     run.json recipe.toml biographies→ tokenizer→   with checkpoints: the folder is a run like any other
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from workbench.files import folder_atomically, read_json, sha256_file, write_jso
 from workbench.locks import hold
 from workbench.studies.checkpoints import Checkpoint, checkpoint_name, list_checkpoints, save_checkpoint
 from workbench.studies.loading import load_model
-from workbench.studies.runs import RUN_FILE
+from workbench.studies.opening import is_study
 from workbench.studies.study import Study
 from workbench.tokens.opening import load_tokenizer
 
@@ -213,7 +212,7 @@ def save_finetune(
                 save_file(dict(tensors), file, metadata={"base_weights_digest": checkpoint.weights_digest})
                 digests[file.name] = sha256_file(file)
         else:
-            _make_run(run, partial)
+            _make_study(run, partial)
             for step, weights in states.items():
                 model.load_state_dict(dict(weights))
                 _save_model(run, checkpoint, partial, model, step, name, tokenizer or run.tokenizer)
@@ -224,7 +223,7 @@ def save_finetune(
 def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
     """Write an adapter's merged checkpoints, which open in transformers alone; those that exist are kept.
 
-    Afterwards the finetune's folder is a run: it can be cached, probed and looked at like any other.
+    Afterwards the finetune's folder is a study: it can be cached, probed and looked at like any other.
     """
     with hold(run.path, f"finetune-{finetune.name}", f"finetuned ({finetune.name})"):
         present = {checkpoint.step for checkpoint in finetune.checkpoints}
@@ -235,8 +234,8 @@ def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
                 base, tokenizer = base_checkpoint(run, finetune), finetune.tokenizer(run)
                 _save_model(run, base, finetune.path, model, step, finetune.name, tokenizer)
                 present.add(step)
-        if not (finetune.path / RUN_FILE).is_file():
-            _make_run(run, finetune.path)
+        if not is_study(finetune.path):
+            _make_study(run, finetune.path)
     return finetune.checkpoints
 
 
@@ -257,10 +256,9 @@ def _save_model(
     save_checkpoint(folder / "checkpoints", model, tokenizer, step, info)
 
 
-def _make_run(run: Study, folder: Path) -> None:
-    """The files that make a folder a run; the texts are the base's own, by a link that moves with both."""
+def _make_study(run: Study, folder: Path) -> None:
+    """The files that make a folder a study; the texts are the base's own, by a link that moves with both."""
     for name in (run.corpus_folder.name, "tokenizer"):
         if not (folder / name).exists():
             (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)
-    shutil.copyfile(run.path / "recipe.toml", folder / "recipe.toml")
-    write_json(folder / RUN_FILE, {**run.status, "state": "finished", "finetuned_from": run.name})
+    run.write_descendant(folder)

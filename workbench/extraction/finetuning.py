@@ -124,7 +124,7 @@ def _make(
         asked = tasks.askable
     else:
         told = questions or run.corpus.questions
-        encoded = encode_questions(run.tokenizer, told, run.corpus.schema, run.start)
+        encoded = encode_questions(run.tokenizer, told, run.corpus.schema, run.start, run.full_stops)
         asked = make_askable(encoded, run.corpus.entities, run.full_stops)
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):

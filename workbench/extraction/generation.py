@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from workbench_models import context_length
 
 from workbench.errors import WorkbenchError
 
@@ -55,7 +56,7 @@ def generate(
     tokens_NM = np.full((len(prompts), max_new), NOTHING, np.int64)
     first_N = np.full(len(prompts), NOTHING, np.int64)
     lengths_N = np.array([len(prompt) for prompt in prompts], int)
-    context = int(model.config.max_position_embeddings)
+    context = context_length(model.config)
     was_training = model.training
     model.eval()
     device = model.device
@@ -63,7 +64,7 @@ def generate(
         stop = torch.tensor(sorted(set(stop_ids)), device=device)
         for length in np.unique(lengths_N):
             alike = np.flatnonzero(lengths_N == length)
-            room = min(max_new, context - int(length))
+            room = max_new if context is None else min(max_new, context - int(length))
             size = max(1, tokens_per_batch // ((int(length) + room) * beams))
             for start in range(0, len(alike), size):
                 here = alike[start : start + size]

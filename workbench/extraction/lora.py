@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn import functional
-from workbench_models import Place, locate
+from workbench_models import ModelError, Place, locate, text_config
 
 from workbench.errors import WorkbenchError
 
@@ -120,7 +120,7 @@ class Adapter(nn.Module):
 
     new_words: how many of the vocabulary's last rows the model was grown by; they are trained whole.
     The start is a function of the seed. Raises WorkbenchError where a rank is larger than its matrix, or both
-    are 0, and ModelError for an architecture outside the table of sites.
+    are 0, or for an architecture whose queries and values have no known place.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Adapter(nn.Module):
             self.embedding = EmbeddingUpdate(weight.shape[0], weight.shape[1], embedding_rank, generator)
         self.words = NewWords(weight.shape[0], new_words, weight.shape[1]) if new_words else None
         self.blocks = nn.ModuleList()
-        for block in range(model.config.num_hidden_layers if rank else 0):
+        for block in range(text_config(model.config).num_hidden_layers if rank else 0):
             self.blocks.append(nn.ModuleList(_block_updates(model, block, rank, generator)))
 
     @property
@@ -258,7 +258,14 @@ def _block_updates(
     """One update per module that holds q or v: one for a fused projection, two for separate ones."""
     rows: dict[str, dict[str, torch.Tensor]] = {}
     for part in PARTS:
-        place = locate(f"{part}.{block}", model.config)
+        try:
+            place = locate(f"{part}.{block}", model.config)
+        except ModelError as error:
+            kind = text_config(model.config).model_type
+            raise WorkbenchError(
+                f"Low-rank adapters change what makes queries and values, and the architecture {kind!r} has no module "
+                "known for these alone; finetune all weights (--method full), or the embedding only (--rank 0)."
+            ) from error
         n_out, _ = _matrix_shape(model.base_model.get_submodule(place.path))
         rows.setdefault(place.path, {})[part] = _rows_of(place, n_out)
     return [

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from workbench_models import text_config
 
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
 from workbench.seeds import make_rng, seed_torch
@@ -162,7 +163,8 @@ def fit_embedding_probes(
     one another. `observer(step, steps, loss)` is called for each step, on a GPU a few steps later.
     """
     device = execution.device
-    probes = ProbeParts(n_classes, model.config.hidden_size, model.config.vocab_size, settings).to(device)
+    config = text_config(model.config)
+    probes = ProbeParts(n_classes, config.hidden_size, config.vocab_size, settings).to(device)
     embedding_part = [p for name, p in probes.named_parameters() if name.startswith(("tokens", "directions"))]
     rest = [
         p for name, p in probes.named_parameters() if not name.startswith(("tokens", "directions", "batch"))

@@ -142,7 +142,9 @@ def _check_fits(
     """Refuse texts and questions longer than the context, and ids beyond the vocabulary."""
     texts = [("texts", entries)]
     if corpus.questions:
-        texts.append(("questions", encode_questions(tokenizer, corpus.questions, corpus.schema, start)))  # type: ignore[arg-type]
+        texts.append(
+            ("questions", encode_questions(tokenizer, corpus.questions, corpus.schema, start, False))
+        )  # type: ignore[arg-type]
     for what, encoded in texts:
         last = (encoded.lengths - 1).astype(np.int32)[:, None]
         reading = Reading(encoded.ids, encoded.offsets, last, ("last",), {"entity": Column(encoded.entities)})
@@ -164,12 +166,13 @@ def _describe(model: Checkpoint) -> dict[str, Any]:
 
 
 def _describe_config(config: Any) -> dict[str, Any]:
-    from workbench_models import is_bidirectional
+    from workbench_models import is_bidirectional, text_config
 
+    language = text_config(config)
     return {
         "architecture": str(config.model_type),
-        "blocks": int(config.num_hidden_layers),
-        "width": int(config.hidden_size),
+        "blocks": int(language.num_hidden_layers),
+        "width": int(language.hidden_size),
         "bidirectional": is_bidirectional(config),
     }
 

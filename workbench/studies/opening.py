@@ -10,6 +10,11 @@ from workbench.studies.study import Study
 from workbench.studies.table_study import open_table_study
 
 
+def is_study(path: Path | str) -> bool:
+    """Whether a run or a study lies at a path."""
+    return any((Path(path) / name).is_file() for name in (STUDY_FILE, RUN_FILE))
+
+
 def open_study(path: Path | str) -> Study:
     """Open a run or a study; a folder that is neither is refused with what would make one."""
     folder = Path(path)

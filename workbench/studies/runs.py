@@ -40,6 +40,7 @@ from workbench.worlds.arithmetic.wording import list_words
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+RECIPE_FILE = "recipe.toml"
 RUN_FILE = "run.json"
 
 
@@ -154,6 +155,10 @@ class Run(Study):
     def groups(self) -> dict[str, str]:
         return {group.name: group.augmentation for group in self.recipe.groups}
 
+    def write_descendant(self, folder: Path) -> None:
+        (folder / RECIPE_FILE).write_bytes((self.path / RECIPE_FILE).read_bytes())
+        write_json(folder / RUN_FILE, {**self.status, "state": "finished", "finetuned_from": self.name})
+
     def to_toml(self) -> str:
         return recipe_to_toml(self.recipe)
 
@@ -226,11 +231,11 @@ def _fill(recipe: Recipe, folder: Path) -> None:
     else:  # problems are made as they are read: only their words are kept
         words = [" ".join(list_words(recipe.arithmetic.problems))]
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:
-        (partial / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
+        (partial / RECIPE_FILE).write_text(recipe_to_toml(recipe), encoding="utf-8")
         if corpus is not None:
             save_corpus_recipe(partial / "corpus", corpus)
         make_tokenizer(recipe.tokens, words).save_pretrained(str(partial / "tokenizer"))
-        identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / "recipe.toml")}
+        identity = {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(partial / RECIPE_FILE)}
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
 
 
@@ -255,7 +260,7 @@ def open_run(folder: Path | str) -> Run:
         raise WorkbenchError(
             f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`."
         )
-    recipe_file = folder / "recipe.toml"
+    recipe_file = folder / RECIPE_FILE
     if read_json(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
         raise WorkbenchError(
             f"{recipe_file} has been changed since the run was made; "

@@ -67,9 +67,15 @@ def find_series(
 
 
 def read_study_series(folder: Path) -> list[Checkpoint]:
-    """The series of a study as it was when the study was made; a model that is gone is refused by name."""
+    """The series of a study as it was when the study was made; a model that is gone is refused by name.
+
+    A finetune of a study holds its models itself, as a run does.
+    """
+    series = read_json(folder / STUDY_FILE)["series"]
+    if series is None:
+        return list_checkpoints(folder / "checkpoints")
     found = []
-    for one in read_json(folder / STUDY_FILE)["series"]:
+    for one in series:
         path = Path(one["path"])
         if not (path / CONFIG_FILE).is_file():
             raise WorkbenchError(

@@ -158,6 +158,10 @@ class Study(ABC):
     def metrics(self) -> list[dict[str, Any]]:
         """What was measured while its series was trained, oldest first; empty where it was trained elsewhere."""
 
+    @abstractmethod
+    def write_descendant(self, folder: Path) -> None:
+        """Make a folder with corpus, tokenizer and `checkpoints/` of its own a study of these facts and texts."""
+
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
         last = select_checkpoints(self.checkpoints, "last", self.path)[-1]

@@ -2,7 +2,7 @@
 
 studies/cities/
     study.toml      what it was made from, every default written out
-    study.json      digests; each model's folder, step, and sha256 of its files
+    study.json      digests; each model's folder, step, and sha256 of its files, or null: they lie in checkpoints/
     corpus/         schema.json entities.jsonl entries.jsonl questions.jsonl
     tokenizer/      the models' tokenizer
     results/ …      as in a run
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
-from workbench.files import read_json, read_jsonl, sha256_file
+from workbench.files import read_json, read_jsonl, sha256_file, write_json
 from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.corpus import QUESTIONS_FILE, Corpus, load_corpus, load_schema
@@ -127,6 +127,10 @@ class TableStudy(Study):
     @property
     def status(self) -> dict[str, Any]:
         return {**read_json(self.path / STUDY_FILE), "state": "finished"}
+
+    def write_descendant(self, folder: Path) -> None:
+        (folder / STUDY_TOML).write_bytes((self.path / STUDY_TOML).read_bytes())
+        write_json(folder / STUDY_FILE, {**self.info, "series": None, "finetuned_from": self.name})
 
     def to_toml(self) -> str:
         return study_to_toml(self.file)

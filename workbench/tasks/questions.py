@@ -30,7 +30,12 @@ class Question:
 
     @property
     def text(self) -> str:
-        return f"{self.prompt} {self.answer}".removesuffix(".") + "."
+        return self.told(True)
+
+    def told(self, full_stop: bool) -> str:
+        """Prompt and answer, with the full stop or without, as a model that nobody taught to stop reads it."""
+        bare = f"{self.prompt} {self.answer}"
+        return bare.removesuffix(".") + "." if full_stop else bare
 
     @property
     def answer_span(self) -> tuple[int, int]:

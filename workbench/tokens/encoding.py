@@ -135,13 +135,17 @@ def _agrees(whole: EncodedEntries, few: EncodedEntries) -> bool:
 
 
 def encode_questions(
-    tokenizer: "PreTrainedTokenizerFast", questions: Sequence[Question], schema: Schema, start: Start = "eos"
+    tokenizer: "PreTrainedTokenizerFast",
+    questions: Sequence[Question],
+    schema: Schema,
+    start: Start = "eos",
+    full_stop: bool = True,
 ) -> EncodedQuestions:
-    """Encode questions with their answers and find the answers' tokens."""
+    """Encode questions with their answers, and a full stop or none behind them, and find the answers' tokens."""
     encoder, head = TextEncoder(tokenizer), start_ids(tokenizer, start)
     ids, sizes, firsts, ends, owners, attributes = [], [], [], [], [], []
     for chunk in _chunks(questions):
-        texts = [question.text for question in chunk]
+        texts = [question.told(full_stop) for question in chunk]
         table = encoder.encode(texts)
         cells = [(n, 0, *question.answer_span) for n, question in enumerate(chunk)]
         _, _, first, last = _find(table, cells, texts)
@@ -247,7 +251,7 @@ def answers_ids(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -> 
     found: list[tuple[int, ...]] = []
     encoder = TextEncoder(tokenizer)
     for chunk in _chunks(values):
-        texts = [f"Answer: {value}".removesuffix(".") + "." for value in chunk]
+        texts = [f"Answer: {value}" for value in chunk]
         table = encoder.encode(texts)
         _, _, first, last = _find(table, [(n, 0, 8, 8 + len(value)) for n, value in enumerate(chunk)], texts)
         starts, ends = table.bounds[:-1] + first, table.bounds[:-1] + last + 1

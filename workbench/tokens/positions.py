@@ -4,11 +4,11 @@ tokens.
 Shapes: N texts, P positions, A attributes.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, nearest
 from workbench.tokens.reading import Column, Ints, Reading
 
 if TYPE_CHECKING:
@@ -18,33 +18,37 @@ if TYPE_CHECKING:
     from workbench.facts.schema import Schema
     from workbench.tokens.encoding import EncodedEntries, EncodedTexts
 
-Where = Literal["positions", "name-end", "all"]
 POSITIONS = "positions"
+KINDS = ("end", "start", "before")  # tokens of a span
 
 
-def read_biographies(
-    entries: "EncodedEntries", entities: "Sequence[Entity]", at: "Sequence[Where]" = ("positions",)
+def read_entries(
+    entries: "EncodedEntries",
+    entities: "Sequence[Entity]",
+    at: "Sequence[str]" = (POSITIONS,),
+    entity: str = "name",
 ) -> Reading:
-    """Read encoded biographies at the P-probe's positions 0, 1, …, at the end of the name, or at all tokens.
+    """Read encoded entries at places: those of `find_places`, `name-end`, or `all` tokens (`token 0`, …).
 
     Columns: `entity`; each attribute's value under its key (target `whole`) and the id of its first token
-    under `<attribute>.first`; `next_attribute` [N, P], which attribute's value starts right after a position
+    under `<attribute>.first`; `next_attribute` [N, P], which attribute's value starts right after a place
     (-1 for none), from which it also follows which have already been stated.
 
-    at: one or several of `positions`, `name-end` (of the first full name), `all` (labels `token 0`, …).
+    entity: what places call the entity beside `name`.
     """
-    parts: list[tuple[tuple[str, ...], Ints]] = []
-    if "positions" in at:
-        parts.append((tuple(str(i) for i in range(len(entries.schema))), entries.positions))
-    if "name-end" in at:
-        parts.append((("name_end",), entries.name_end[:, None]))
-    if "all" in at:
-        parts.append(every_token(entries.lengths))
-    labels = tuple(label for names, _ in parts for label in names)
-    positions = np.concatenate([columns for _, columns in parts], axis=1).astype(np.int32)
+    labels: tuple[str, ...] = ()
+    parts: list[Ints] = []
+    for place in at:
+        if place == "all":
+            names, columns_NP = every_token(entries.lengths)
+        else:
+            names, columns_NP = find_places(entries, ["name_end" if place == "name-end" else place], entity)
+        labels += names
+        parts.append(columns_NP)
+    positions = np.concatenate(parts, axis=1).astype(np.int32)
     columns = {"entity": Column(entries.entities)}
     for number, attribute in enumerate(entries.schema.keys):
-        values = Column.from_texts([entity.values.get(attribute) for entity in entities])
+        values = Column.from_texts([one.values.get(attribute) for one in entities])
         columns[attribute] = Column(values.values[entries.entities], values.categories)
         columns[f"{attribute}.first"] = Column(_first_token(entries, number))
     columns["next_attribute"] = Column(_next_attribute(entries, positions), entries.schema.keys)
@@ -89,10 +93,11 @@ def _find_place(entries: "EncodedEntries", place: str, entity: str) -> Ints:
     counted = rest.removeprefix("-").isdigit()
     span = kind if counted else rest
     spans = ("name", entity, *entries.schema.keys)
-    if span not in spans or not (counted or kind in ("end", "start", "before")):
+    if span not in spans or not (counted or kind in KINDS):
+        known = ["last", POSITIONS, *(f"{kind}:{span}" for kind in KINDS for span in spans[1:])]
         raise WorkbenchError(
-            f"There is no place {place!r} to read; write end:SPAN, start:SPAN, before:SPAN or SPAN:0 with one of the "
-            f"spans {', '.join(spans[1:])}, or last, or {POSITIONS}."
+            f"There is no place {place!r} to read{nearest(place, known)}; write end:SPAN, start:SPAN, before:SPAN or "
+            f"SPAN:0 with one of the spans {', '.join(spans[1:])}, or last, or {POSITIONS}."
         )
     if span in ("name", entity):
         first_N, last_N = entries.name_start, entries.name_end

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from workbench_models import context_length, text_config
 
 from workbench.errors import WorkbenchError
 
@@ -142,8 +143,7 @@ class Reading:
         config: the model's Hugging Face config. Raises WorkbenchError naming the first such text.
         """
         bidirectional = getattr(config, "is_causal", True) is False
-        config = config.get_text_config() if hasattr(config, "get_text_config") else config
-        limit = getattr(config, "max_position_embeddings", None)
+        limit, vocabulary = context_length(config), int(text_config(config).vocab_size)
         lengths = self.read_lengths(bidirectional)
         if limit is not None and (lengths > limit).any():
             row = int(np.argmax(lengths > limit))
@@ -152,12 +152,12 @@ class Reading:
                 f"tokens ({int((lengths > limit).sum())} of {len(self)} texts are too long); "
                 "shorten or leave out such texts."
             )
-        if self.ids.max() >= config.vocab_size:
-            at = int(np.argmax(self.ids >= config.vocab_size))
+        if self.ids.max() >= vocabulary:
+            at = int(np.argmax(self.ids >= vocabulary))
             row = int(np.searchsorted(self.offsets, at, side="right")) - 1
             raise WorkbenchError(
                 f"Text {row} holds token id {self.ids[at]} but the model's vocabulary has "
-                f"{config.vocab_size} entries; use the tokenizer that belongs to the model."
+                f"{vocabulary} entries; use the tokenizer that belongs to the model."
             )
 
 

@@ -57,8 +57,12 @@ class Execution:
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
 
     def prepare(self, model: "PreTrainedModel") -> None:
-        """Let a model compute this way: its attention and its GELU; the functions stay what they are."""
-        model.set_attn_implementation(self.attention)
+        """Let a model compute this way: its attention and its GELU; the functions stay what they are.
+
+        An architecture that has no such attention (a state-space model has none at all) keeps its own.
+        """
+        if self.attention != "sdpa" or getattr(model, "_supports_sdpa", False):
+            model.set_attn_implementation(self.attention)
         use_causal_kernel(model, self.device)
         if self.gelu == "logistic":
             use_logistic_gelu(model)
