@@ -123,7 +123,7 @@ class Contexts:
         """An attribute and the one whose place its value seems to stand at; None where each stands at its own."""
         if len(values) < 2:
             return None
-        from scipy.optimize import linear_sum_assignment
+        from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
         ordered = sorted(values, key=lambda key: values[key])
         scores_PA = self.score(describe_places(text, [values[key] for key in ordered], names))
@@ -150,8 +150,8 @@ def learn_contexts(
     counts: dict[Feature, Counter[str]] = {}
     totals = {key: len(contexts) for key, contexts in seen.items()}
     for key, contexts in seen.items():
-        for features in contexts:
-            for feature in features:
+        for context in contexts:
+            for feature in context:
                 counts.setdefault(feature, Counter())[key] += 1
     for key in schema.keys:
         said = [schema.labels[key], schema.questions.get(key, "").replace("{name}", " ").rstrip("?")]
