@@ -213,7 +213,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a broken one is refused with its name and the place."""
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise WorkbenchError(
             f"{path} is not valid JSON ({error}); restore it or delete it and run again."
         ) from error

@@ -7,10 +7,11 @@ questions and corpora all come through here.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, first_line
 
+T = TypeVar("T")
 OTHER_ENCODINGS = {
     b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
@@ -39,6 +40,23 @@ def iterate_lines(path: Path, *, newline: str | None = None, start: int = 0) -> 
         raise _refusal_of_bytes(path) from None
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content; what is no TOML is refused in one sentence."""
+    return parse_toml(read_text(path), str(path))
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """TOML as Python values. `where` begins the sentence that refuses what is none."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise WorkbenchError(f"{where} is not valid TOML: it is nested too deeply.") from error
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+        raise WorkbenchError(f"{where} is not valid TOML: {first_line(error)}.") from error
+
+
 def parse_json(text: str, where: str) -> Any:
     """JSON as Python values; half a character (`"\\ud83d"`, which no file can hold) is refused too."""
     try:
@@ -47,6 +65,8 @@ def parse_json(text: str, where: str) -> Any:
         raise WorkbenchError(f"{where} is not valid JSON ({error.msg}).") from error
     except RecursionError as error:
         raise WorkbenchError(f"{where} is not valid JSON (nested too deeply).") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise WorkbenchError(f"{where} is not valid JSON ({first_line(error)}).") from error
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -56,6 +76,23 @@ def parse_json(text: str, where: str) -> Any:
                 f"{where} holds half a character (\\u{ord(half):04x} without its other half); write the whole one."
             ) from error
     return value
+
+
+def fit_json(form: type[T], content: Any, where: str) -> T:
+    """JSON content as a dataclass or typed dictionary, each part of exactly its type.
+
+    Raises WorkbenchError, beginning with `where`, for the first part that is missing, unknown or of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(form).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "the whole"
+        raise WorkbenchError(
+            f"{where} has another form than was written: {place}: {fault['msg']}; restore it."
+        ) from error
 
 
 def _refusal_of_nul(path: Path, number: int) -> WorkbenchError:

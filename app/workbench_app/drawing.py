@@ -98,7 +98,7 @@ def split_address(path: str, query: str) -> tuple[str, int | None]:
     """An address of the browser as the `selection` store (without what changes live) and the step."""
     pairs = parse_qsl(query[:8000])
     step = dict(pairs).get("step", "")
-    rest = urlencode([(name, value) for name, value in pairs if name not in LIVE])
+    rest = urlencode([(name, value) for name, value in pairs if name not in LIVE], errors="replace")
     number = int(step) if step.isascii() and step.isdigit() and len(step) < 12 else None
     return path + (f"?{rest}" if rest else ""), number
 

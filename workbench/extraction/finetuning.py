@@ -95,12 +95,14 @@ def finetune(
     """
     path = finetunes_folder(run) / require_name(settings.name if name is None else name)
     making = describe_settings(checkpoint, settings, questions)
-    if not again and (found := find_finished(run, path, making, replace)):
+    found = None if again else find_finished(run, path, making, replace)
+    if found and not unfinished_folder(path).exists():
         return found
     with hold(run.path, f"finetune-{path.name}", f"finetuned ({path.name})"):
-        if again:
+        found = None if again else find_finished(run, path, making, replace)
+        if again or found:  # a killed one may have left its state beside what it had finished
             drop_unfinished(unfinished_folder(path))
-        elif found := find_finished(run, path, making, replace):  # made by another process a moment ago
+        if found:
             return found
         if replace:
             drop_other(unfinished_folder(path), making)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.text_files import fit_json
 
 WHOLE_FORMS = ("first", "whole")
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -27,6 +28,8 @@ class Attribute:
     determined_by: the attribute whose value fixes this one's (a company its city), or None.
     letter: one letter for it where sets of attributes are drawn (Part 3.1, Figure 6).
     """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic
 
     key: str
     label: str = ""
@@ -51,6 +54,8 @@ class Schema:
 
     Raises WorkbenchError for a key that is unusable or comes twice, or a reference to an attribute there is not.
     """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic
 
     attributes: tuple[Attribute, ...]
     noun: str = "entity"
@@ -187,9 +192,5 @@ def schema_to_json(schema: Schema) -> dict[str, Any]:
 
 
 def schema_from_json(content: Mapping[str, Any]) -> Schema:
-    """Read back what `schema_to_json` made."""
-    attributes = tuple(
-        Attribute(**{**attribute, "forms": tuple(attribute["forms"])}) for attribute in content["attributes"]
-    )
-    pairs = tuple((str(first), str(second)) for first, second in content["pairs"])
-    return Schema(attributes, content["noun"], content["nouns"], pairs)
+    """Read back what `schema_to_json` made; content of another form is refused with its place."""
+    return fit_json(Schema, content, "The schema")

@@ -14,7 +14,7 @@ from workbench_models import ModelShape, load_preset
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.tasks.sections import TasksRecipe
-from workbench.text_files import read_text
+from workbench.text_files import parse_toml, read_text
 from workbench.worlds.arithmetic.sections import ArithmeticRecipe
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
@@ -203,10 +203,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None
     1
     """
     text, label = _recipe_text(source)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WorkbenchError(f"The recipe {label} is not valid TOML: {error}.") from error
+    content = parse_toml(text, f"The recipe {label}")
     if isinstance(overrides, list):
         overrides = dict(_split_override(item) for item in overrides)
     for key, value in (overrides or {}).items():
@@ -257,7 +254,7 @@ def _split_override(item: str) -> tuple[str, Any]:
         )
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), text.strip()
 
 

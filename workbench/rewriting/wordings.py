@@ -4,7 +4,6 @@ Nothing is taken for a value that was not declared: without a file a value must 
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.schema import Schema
-from workbench.text_files import read_text
+from workbench.text_files import read_toml
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -83,10 +82,7 @@ def load_wordings(path: Path, schema: Schema) -> Wordings:
 
     Raises WorkbenchError for an unknown section, attribute or rule, and for words that are no list of texts.
     """
-    try:
-        content = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise WorkbenchError(f"{path} is not valid TOML: {error}.") from error
+    content = read_toml(path)
     known = ("rules", "words", "cues")
     if unknown := [key for key in content if key not in known]:
         raise WorkbenchError(

@@ -1,6 +1,5 @@
 """study.toml: which models are read, whom the table is about, which texts, where to read, what to ask."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
 from workbench.recipes.recipe import ProbingRecipe
+from workbench.text_files import read_toml
 from workbench.worlds.sections import Section
 
 
@@ -101,11 +101,7 @@ def load_study_file(path: Path) -> StudyFile:
     """Read a study.toml; every fault is one sentence naming the key."""
     if not path.is_file():
         raise WorkbenchError(f"There is no file {path}; give a study.toml, as docs/studies.md describes it.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"The study {path} is not valid TOML: {error}.") from error
-    return make_study_file(content, str(path))
+    return make_study_file(read_toml(path), str(path))
 
 
 def make_study_file(content: dict[str, Any], label: str = "study") -> StudyFile:

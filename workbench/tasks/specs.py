@@ -4,7 +4,6 @@ few lines of TOML, or a class of their own (`package.module:Class`).
 
 import importlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from workbench.tasks.families import (
 )
 from workbench.tasks.sources import LUCK, Source, find_source, require_ordered
 from workbench.tasks.task import Task
+from workbench.text_files import read_toml
 
 FAMILIES = (
     "extraction", "retrieval", "dual", "classification", "comparison", "difference", "inverse", "inverse_first",
@@ -49,10 +49,7 @@ def load_definitions(path: Path) -> list[TaskDefinition]:
     """Read a TOML file of `[[task]]` tables; every fault is one sentence."""
     if not path.is_file():
         raise WorkbenchError(f"There is no file of tasks {path}; it needs a [[task]] table for each.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise WorkbenchError(f"{path} is not valid TOML: {error}.") from error
+    content = read_toml(path)
     if set(content) != {"task"} or not isinstance(content["task"], list):
         raise WorkbenchError(
             f"{path} holds {', '.join(content) or 'nothing'}; expected [[task]] tables only."

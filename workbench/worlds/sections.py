@@ -1,6 +1,9 @@
 """The sections of a recipe that every world of texts shares: augmentation, templates, groups."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from workbench.worlds.augmentation import parse_augmentation
 
@@ -9,6 +12,34 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are refused, nothing changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_truth_for_numbers(cls, content: Any) -> Any:
+        """`seed = true` would be read as 1, without a word."""
+        for key, value in content.items() if isinstance(content, Mapping) else ():
+            if key in cls.model_fields and _holds_truth(value):
+                kinds = set(_kinds(cls.model_fields[key].annotation))
+                if kinds & {int, float} and not any(kind is bool or _is_section(kind) for kind in kinds):
+                    raise ValueError(f"{key} = {str(value).lower()}: expected a number, not true or false")
+        return content
+
+
+def _holds_truth(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_truth, value.values()))
+    return any(map(_holds_truth, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types an annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 class GroupRecipe(Section):

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
+from workbench.text_files import fit_json
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.entries import Entry
 from workbench.worlds.templates import Template, parse_template
@@ -149,6 +151,20 @@ def _render(
     return Entry(entity.id, k, " ".join(parts), tuple(names), tuple(pronouns), values, sentences)
 
 
+TEXTS = "The templates that a run's texts are made from"
+
+
+@dataclass(frozen=True)
+class WrittenTexts:
+    """What `text_world_to_json` makes."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic
+
+    seed: int
+    augmentations: dict[str, str]
+    templates: dict[str, list[str]]
+
+
 def text_world_to_json(world: TextWorld) -> dict[str, Any]:
     """What beside entities and schema makes the texts: seed, augmentations, templates; as plain JSON."""
     return {
@@ -159,9 +175,18 @@ def text_world_to_json(world: TextWorld) -> dict[str, Any]:
 
 
 def text_world_from_json(content: Mapping[str, Any], schema: Schema, entities: Sequence[Entity]) -> TextWorld:
-    """Read back what `text_world_to_json` made: a world that writes the same texts."""
+    """Read back what `text_world_to_json` made: a world that writes the same texts.
+
+    Raises WorkbenchError for content that was changed so that it writes none: a template or a group is missing, a value
+    is of another type.
+    """
+    texts = fit_json(WrittenTexts, content, TEXTS)
+    lacking = [key for key in schema.keys if not texts.templates.get(key)]
+    lacking += [group for group in sorted({e.group for e in entities}) if group not in texts.augmentations]
+    if lacking:
+        raise WorkbenchError(f"{TEXTS} say nothing of {lacking[0]!r}; restore the file.")
     templates = {
-        key: tuple(parse_template(key, line) for line in lines) for key, lines in content["templates"].items()
+        key: tuple(parse_template(key, line) for line in lines) for key, lines in texts.templates.items()
     }
-    plans = {group: parse_augmentation(text) for group, text in content["augmentations"].items()}
-    return TextWorld(schema, entities, plans, templates, int(content["seed"]))
+    plans = {group: parse_augmentation(text) for group, text in texts.augmentations.items()}
+    return TextWorld(schema, entities, plans, templates, texts.seed)

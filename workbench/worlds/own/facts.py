@@ -1,6 +1,5 @@
 """facts.toml: what a folder of the user's own facts says about itself, as a schema and the columns of its table."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from pydantic import Field, ValidationError
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.entities import PRONOUNS
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
-from workbench.text_files import read_text
+from workbench.text_files import read_toml
 from workbench.worlds.sections import Section
 
 FACTS_FILE = "facts.toml"
@@ -64,10 +63,7 @@ def load_facts(folder: Path) -> Facts:
         raise WorkbenchError(
             f"The folder {folder} has no {FACTS_FILE}; `workbench data {folder} --init` writes one to start from."
         )
-    try:
-        content = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise WorkbenchError(f"{path} is not valid TOML: {error}.") from error
+    content = read_toml(path)
     try:
         file = FactsFile.model_validate(content)
     except ValidationError as error:

@@ -1,9 +1,8 @@
 """Damaged model folders: whatever byte is changed, the same weights or one sentence, never a traceback.
 
-Few mutations here; all of them behind the slow marker. The seed of each is in the message of a failure.
+The weights are compared with those that were saved; a config may describe another network, and then does not fill it.
 """
 
-import random
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from tests.activations.tiny_models import make_tiny, random_ids
+from tests.fuzz.mutations import each, mutate, mutate_text, opened
 from tests.tokens.test_spans import make_bytes
 from workbench.errors import WorkbenchError
 from workbench.studies.loading import load_model
@@ -20,29 +20,7 @@ from workbench.tokens.opening import load_tokenizer
 from workbench.tokens.table import read_table
 
 
-def mutate(content: bytes, seed: int) -> bytes:
-    """One to three bytes changed, put in or taken out, or the end cut off."""
-    rng, data = random.Random(seed), bytearray(content)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(data)) if data else 0
-        match rng.randrange(4):
-            case 0 if data:
-                data[at] = rng.randrange(256)
-            case 1:
-                data[at:at] = bytes([rng.randrange(256)])
-            case 2 if data:
-                del data[at]
-            case _:
-                del data[at:]
-    return bytes(data)
-
-
-def each(number: int) -> list[object]:
-    """A few seeds for every run of the tests, `number` behind the slow marker."""
-    return [range(12), pytest.param(range(12, number), marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("seeds", each(2000))
+@pytest.mark.parametrize("seeds", each(few=12))
 def test_an_index_and_a_header(seeds: range, tmp_path: Path) -> None:
     make_tiny("llama").save_pretrained(tmp_path, max_shard_size="30KB")
     index, shard = tmp_path / "model.safetensors.index.json", next(tmp_path.glob("model-*.safetensors"))
@@ -59,7 +37,7 @@ def test_an_index_and_a_header(seeds: range, tmp_path: Path) -> None:
             file.write_bytes(content)
 
 
-@pytest.mark.parametrize("seeds", each(200))
+@pytest.mark.parametrize("seeds", each(200, few=12))
 def test_a_config(seeds: range, tmp_path: Path) -> None:
     """A config that still opens may describe another network; then the weights do not fill it, or it is the same."""
     model = make_tiny("llama")
@@ -82,7 +60,7 @@ def test_a_config(seeds: range, tmp_path: Path) -> None:
         assert torch.equal(load_model(find_series(tmp_path)[0])(ids).logits, model(ids).logits)
 
 
-@pytest.mark.parametrize("seeds", each(2000))
+@pytest.mark.parametrize("seeds", each(few=12))
 def test_a_tokenizer_and_a_table(seeds: range, tmp_path: Path) -> None:
     tokenizer, kept = make_bytes(), tmp_path / "tokenizer"
     tokenizer.save_pretrained(str(kept))
@@ -100,3 +78,18 @@ def test_a_tokenizer_and_a_table(seeds: range, tmp_path: Path) -> None:
                 door()
             except WorkbenchError as error:
                 assert "\n" not in str(error), seed
+
+
+@pytest.mark.parametrize("seeds", each(few=12))
+def test_weights_by_a_damaged_index(seeds: range, tmp_path: Path) -> None:
+    """An index that opens leads to the weights that were saved, or is refused."""
+    model = make_tiny("llama")
+    model.save_pretrained(tmp_path, max_shard_size="30KB")
+    index = tmp_path / "model.safetensors.index.json"
+    content, wanted = index.read_bytes(), model.state_dict()
+    for seed in seeds:
+        index.write_bytes(mutate_text(content, seed))
+        found = opened(lambda: load_model(find_series(tmp_path)[0]).state_dict(), seed)
+        if found is not None:
+            assert found.keys() == wanted.keys(), seed
+            assert all(torch.equal(found[name], wanted[name]) for name in wanted), seed
