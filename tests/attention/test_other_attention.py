@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from tests.attention.small_models import small_corpus, small_examples
+from workbench.attention.head_scores import measure_heads
 from workbench.attention.parts import open_parts
 from workbench.attention.patterns import ROWS, WHOLE, choose_way
 from workbench.attention.queries import QueryPass
@@ -79,6 +80,15 @@ def test_the_fast_way_is_taken_where_it_is_right() -> None:
 def test_patterns_that_nobody_hands_out_are_refused(name: str) -> None:
     with pytest.raises(WorkbenchError, match=f"'{name}'"):
         measure_shares(other_model(*NO_PATTERNS[name]), small_examples())
+
+
+def test_parts_that_do_not_add_up_to_the_logits_are_refused() -> None:
+    examples = small_examples()
+    assert "direct" in measure_heads(other_model(*CONFIGS["plain"]), examples)
+    with pytest.raises(
+        WorkbenchError, match="'gemma2' what heads and feed-forward parts add does not sum up"
+    ):
+        measure_heads(other_model(*CONFIGS["capped scores"]), examples)
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, "falcon"])

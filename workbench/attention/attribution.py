@@ -17,7 +17,10 @@ from workbench.activations.capture import cut_site
 from workbench.attention.examples import Batch
 from workbench.attention.parts import Parts, hooks, on_input, on_layer, on_output
 from workbench.attention.roles import FIRST_ROLES, NAME_ROLES
+from workbench.errors import WorkbenchError
 from workbench.tokens.reading import Ints
+
+SAME = 1e-2  # of the logit difference; rounding is far below
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,11 @@ class Contributions:
 def attribute_batch(
     parts: Parts, batch: Batch, candidates: list[Ints], tokens_BP: torch.Tensor
 ) -> Contributions:
-    """Contributions towards `tokens_BP` over the mean of the next attribute's candidates. Attention written out."""
+    """Contributions towards `tokens_BP` over the mean of the next attribute's candidates. Attention written out.
+
+    Raises WorkbenchError where they do not add up to the difference, as in an architecture that puts norms or factors
+    between a part and the residual stream.
+    """
     blocks = range(parts.n_blocks)
     seen: dict[tuple[str, int], Any] = {}
 
@@ -77,7 +84,7 @@ def attribute_batch(
         mlps.append((seen["mlp", block] * through_BPD).sum(-1))
         bias: Any = parts.writers[block].bias
         biases.append(torch.zeros_like(mlps[-1]) if bias is None else through_BPD @ bias)
-    return Contributions(
+    found = Contributions(
         torch.stack(heads),
         torch.stack(from_name),
         torch.stack(mlps),
@@ -86,6 +93,20 @@ def attribute_batch(
         norm_BP,
         (batch.at_positions(final_BTD) * direction_BPD).sum(-1),
     )
+    _require_sum(parts, found, batch)
+    return found
+
+
+def _require_sum(parts: Parts, found: Contributions, batch: Batch) -> None:
+    sum_BP = found.heads_LBPH.sum((0, 3)) + found.mlps_LBP.sum(0) + found.biases_LBP.sum(0)
+    apart_BP = (sum_BP + found.embedding_BP + found.norm_BP - found.difference_BP)[batch.present_BP].float()
+    size = found.difference_BP[batch.present_BP].float().norm().clamp_min(1e-3)
+    if not float(apart_BP.norm() / size) <= SAME:
+        raise WorkbenchError(
+            f"In the architecture {parts.model.config.model_type!r} what heads and feed-forward parts add does not sum "
+            "up to the logits (norms or factors stand between them and the residual stream), so no head has a direct "
+            "share; use --what lens or ablation."
+        )
 
 
 def find_direction(
@@ -111,7 +132,7 @@ def pull_back(
     """The direction before the final norm (its scale held), [B, P, D], and what the norm's bias adds, [B, P]."""
     norm: Any = parts.norm
     centres = isinstance(norm, torch.nn.LayerNorm)
-    eps = norm.eps if centres else norm.variance_epsilon
+    eps = norm.eps if centres else getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0))
     centred = state_BPD - state_BPD.mean(-1, keepdim=True) if centres else state_BPD
     scale_BP1 = (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
     through_BPD = norm.weight * direction_BPD / scale_BP1
