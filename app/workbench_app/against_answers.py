@@ -5,12 +5,14 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.extraction.comparison import Probe, correlate, pair_accuracies
+from workbench.extraction.comparison import Probe, correlate, correlation_interval, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.studies.runs import open_run
 from workbench_app import cards
+from workbench_app.findings import MORE_STEPS
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.view import Component, View
@@ -42,7 +44,13 @@ def scatter_card(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.5, "xanchor": "center"},
     )
     r = correlate(pairs)
-    told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {r:.2f} over {len(pairs)} points"
+    low, high = correlation_interval(r, len(pairs))
+    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
+    told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {r:.2f}{ends} over {len(pairs)} points"
+    missed = int((~pairs["converged"].astype(bool)).sum())
+    doubt = (
+        f"{missed} of {len(pairs)} probes had not converged (hollow points): {MORE_STEPS}, and r may change."
+    )
     return cards.card(
         TITLE,
         cards.graph(
@@ -51,6 +59,7 @@ def scatter_card(
             key,
             f"{PROBE_NAMES[probe]} accuracy against accuracy of answers, one point an attribute; {told}",
         ),
+        html.P(doubt, className="unsure-words") if missed else None,
         cards.faults(faults, "Not compared"),
         sub=f"{told}, test entities, newest checkpoint. The paper’s is 0.96 over its 80.",
         actions=[cards.downloads("scatter")],

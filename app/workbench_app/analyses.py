@@ -19,8 +19,9 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
     ),
     "knockout": (
         ("role", "attribute"),
-        ("loss", "accuracy", "probability"),
-        "What the right value's probability loses (in nats) when the look at a role is cut.",
+        ("loss", "loss_control", "accuracy", "probability"),
+        "What the right value's probability loses, in points, when the look at a role is cut; “loss control” is the "
+        "same for as many random tokens.",
     ),
     "interchange": (
         ("layer", "role"),
@@ -35,7 +36,7 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
     "ablation": (
         ("part", "attribute"),
         ("loss", "accuracy", "probability"),
-        "What each head and MLP is worth: the loss without it.",
+        "What each head and MLP is worth: how much of the right value's probability is lost without it, in points.",
     ),
     "lens": (
         ("layer", "position"),
@@ -45,7 +46,8 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
     "heads": (
         ("block", "head"),
         ("previous_token", "duplicate_token", "induction", "ablated_loss", "cut_loss"),
-        "What kind each head is. Ablated and cut: the highest heads of each kind together, and as many random ones.",
+        "What kind each head is. Ablated and cut: what the right value's probability loses, in points, without the "
+        "highest heads of each kind together, and without as many random ones.",
     ),
 }
 FIRST = {"group": "name", "role": "name_last", "strength": "1.0"}

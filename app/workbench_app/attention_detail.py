@@ -9,7 +9,7 @@ from workbench_app import cards
 from workbench_app.analyses import MEAN, Analysis, attention_command, choose_analysis, labels_of
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_value_over_training
-from workbench_app.figures.labelled import is_share
+from workbench_app.figures.labelled import is_share, value_words
 from workbench_app.index import RunEntry
 from workbench_app.provenance import provenance, python_parts, results_line
 from workbench_app.slices import at_step
@@ -87,12 +87,11 @@ def _interval(
 def _number(
     value: float, interval: tuple[xr.DataArray, xr.DataArray] | None, step: int, variable: str
 ) -> Component:
-    share = is_share(variable)
     words = "no interval"
     if interval is not None:
-        low, high = (_text(float(end.sel(checkpoint=step)), share) for end in interval)
+        low, high = (value_words(float(end.sel(checkpoint=step)), variable) for end in interval)
         words = f"95 %: {low} to {high}"
-    return html.P([_text(value, share), html.Small(words)], className="big")
+    return html.P([value_words(value, variable), html.Small(words)], className="big")
 
 
 def _others(shown: Analysis, data: xr.Dataset, place: dict[str, int]) -> list[tuple[str, str | None]]:
@@ -106,9 +105,7 @@ def _others(shown: Analysis, data: xr.Dataset, place: dict[str, int]) -> list[tu
         value = float(values.isel({dim: at for dim, at in place.items() if dim in values.dims}))
         if not np.isnan(value):
             counted = name in ("n", "entities")
-            pairs.append(
-                (name.replace("_", " "), f"{value:,.0f}" if counted else _text(value, is_share(name)))
-            )
+            pairs.append((name.replace("_", " "), f"{value:,.0f}" if counted else value_words(value, name)))
     return pairs
 
 
@@ -139,7 +136,3 @@ def _lines(
         f"cell = results.sel({chosen})",
         f"print(float({number}))",
     ]
-
-
-def _text(value: float, share: bool) -> str:
-    return f"{100 * value:.1f} %" if share else f"{value:.3g}"

@@ -48,7 +48,7 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
             return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
     @app.callback(
-        Output("changed", "data"),
+        Output("found", "data"),
         Input("tick", "n_intervals"), State("selection", "data"), State("seen", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
@@ -111,6 +111,12 @@ def _add_browser_callbacks(app: Dash) -> None:
         Output("url", "search", allow_duplicate=True),
         Input({"type": "control", "key": ALL}, "value"),
         State({"type": "control", "key": ALL}, "id"), State("resolved", "data"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+    app.clientside_callback(
+        browser("let_in"),
+        Output("changed", "data"),
+        Input("found", "data"), Input("tick", "n_intervals"), State("changed", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
     app.clientside_callback(

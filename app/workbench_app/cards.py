@@ -11,7 +11,7 @@ from workbench.figures import CONFIG
 from workbench_app.view import Component
 
 ALREADY_SAID = "no value: the attribute has already been said in every entry"
-GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": False}
+GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": "reset", "showTips": False}
 
 
 def extra(attributes: dict[str, str]) -> Any:
@@ -44,19 +44,30 @@ def card(
     return html.Section([head, *children], className="card wide" if wide else "card", **given)
 
 
-def grid(children: Iterable[Component], *, narrow: bool = False) -> Component:
-    """Cards side by side, as many as fit."""
-    return html.Div(list(children), className="grid narrow" if narrow else "grid")
+def grid(children: Iterable[Component], *, narrow: bool = False, lined: bool = False) -> Component:
+    """Cards side by side, as many as fit.
+
+    lined: heads, words and pictures of cards beside each other start at one height; each has at most these children.
+    """
+    names = ["grid", *(["narrow"] if narrow else []), *(["lined"] if lined else [])]
+    return html.Div(list(children), className=" ".join(names))
 
 
-def graph(id: str, figure: go.Figure, key: str, label: str) -> Component:
-    """A figure in its box. `id` is the box's; `key` tells the browser which rendering it belongs to."""
+def graph(id: str, figure: go.Figure, key: str, label: str, *, zoom: bool = False) -> Component:
+    """A figure in its box. `id` is the box's; `key` tells the browser which rendering it belongs to.
+
+    zoom: whether a drag along x zooms, with a button that takes it back; else nothing can be lost by a drag.
+    """
+    figure.update_xaxes(fixedrange=not zoom)
+    figure.update_yaxes(fixedrange=True)
     inner, room = _drawn_later(id, figure, key)
     return html.Div(inner, id=id, className="graph", role="img", style=room, **extra({"aria-label": label}))
 
 
 def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
     """A heatmap that can be walked with the arrow keys, and its table twin folded below."""
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(fixedrange=True)
     inner, room = _drawn_later(id, figure, key)
     walk = f"{label}. Arrow keys walk the cells, Enter opens one."
     box = html.Div(
@@ -80,9 +91,10 @@ def _drawn_later(id: str, figure: go.Figure, key: str) -> tuple[Component, dict[
     return graph, {"minHeight": height}
 
 
-def shown_at(id: str, step: int) -> Component:
-    """`step 1,018`, kept up to date by the slider."""
-    return html.Span(f"step {step:,}", id=f"{id}-step", className="at-step")
+def shown_at(id: str, step: int, minus: int | None = None) -> Component:
+    """`step 1,018`, kept up to date by the slider; of a difference also the other side's, where it is another."""
+    other = "" if minus in (None, step) else f" − step {minus:,}"
+    return html.Span(f"step {step:,}{other}", id=f"{id}-step", className="at-step")
 
 
 def downloads(id: str, links: dict[str, str] | None = None) -> Component:
@@ -144,16 +156,30 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
     return html.Dl(rows, className="facts")
 
 
-def legend(*, diverging: bool = False, hatched: str = ALREADY_SAID) -> Component:
-    """The colour scale in words: fixed 0–100 %, or ±100 points; and what a hatched cell means, if there can be one."""
-    ends = ("−100\u00a0points", "+100") if diverging else ("0\u00a0%", "100\u00a0%")
+def legend(
+    *,
+    shares: bool = True,
+    diverging: bool = False,
+    hatched: str = ALREADY_SAID,
+    unsure: bool = False,
+    brackets: bool = False,
+) -> Component:
+    """The colour scales in words: fixed 0–100 %, ±100 points, or both; and the other signs a cell can bear.
+
+    hatched: what an empty cell means. unsure: some probes had not converged. brackets: differences with intervals.
+    """
+    scales = [("0\u00a0%", "ramp", "100\u00a0%")] if shares and not diverging else []
+    scales += [("−100\u00a0points", "ramp diverging", "+100")] if diverging else []
+    scales += [("0\u00a0%", "ramp", "100\u00a0%")] if shares and diverging else []
     parts = [
-        html.Span(
-            [ends[0], html.I(className="ramp diverging" if diverging else "ramp"), ends[1]], className="scale"
-        )
+        html.Span([low, html.I(className=style), high], className="scale") for low, style, high in scales
     ]
     if hatched:
         parts.append(html.Span([html.I(className="hatch"), hatched]))
+    if unsure:
+        parts.append(html.Span([html.I(className="dot"), "the probe had not converged: may be too low"]))
+    if brackets:
+        parts.append(html.Span("(+2)\u2002in brackets: the 95 % interval of the difference holds 0"))
     return html.Div(parts, className="legend")
 
 

@@ -1,5 +1,7 @@
 """What a cell is laid against: the baseline's cell on the P-probe page, the paper's on the Paper page."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
@@ -17,35 +19,44 @@ def paper_arm(view: View) -> str:
     return choose(view.selection.arm, [OWN, *paper_augmentations()], OWN)
 
 
-def paper_augmentation(view: View, entry: RunEntry) -> str:
-    """The paper's augmentation that a run is laid beside; where the paper has not the run's own, another run's."""
+def paper_augmentation(view: View, entry: RunEntry) -> str | None:
+    """The paper's augmentation that a run is laid beside: the one chosen, else its own; None where the paper has not
+    the run's own."""
     known, arm = paper_augmentations(), paper_arm(view)
     if arm != OWN:
         return arm
-    return next((one.augmentation for one in (entry, *view.runs) if one.augmentation in known), known[0])
+    return entry.augmentation if entry.augmentation in known else None
 
 
-def compare_cell(
-    view: View, entry: RunEntry, set_name: str, position: int, target: str
-) -> tuple[str, float] | None:
-    """The name and the accuracy of what a cell is laid against; None where there is nothing."""
+@dataclass(frozen=True)
+class Other:
+    """The other side of a comparison: what it is called, and its accuracy with its interval (NaN: it has none)."""
+
+    name: str
+    accuracy: float
+    low: float
+    high: float
+
+
+def compare_cell(view: View, entry: RunEntry, set_name: str, position: int, target: str) -> Other | None:
+    """What a cell is laid against; None where there is nothing."""
     if view.selection.page == "paper":
-        name, theirs = "the paper", paper_p_probe(paper_augmentation(view, entry))
-    elif view.selection.page == "p-probe" and view.selection.baseline not in ("", entry.id):
-        other = view.entries.get(view.selection.baseline)
-        if other is None or set_name not in other.result_sets:
+        if (arm := paper_augmentation(view, entry)) is None:
             return None
-        cells, _ = view.cells(other, set_name)
-        if cells is None:
-            return None
-        name, theirs = other.id, at_step(cells, view.selection.step)
-    else:
+        return _other(f"the paper ({arm})", paper_p_probe(arm), position, target)
+    if view.selection.page != "p-probe" or view.selection.baseline in ("", entry.id):
         return None
-    return name, accuracy_of(theirs, position, target)
+    other = view.entries.get(view.selection.baseline)
+    cells = view.cells(other, set_name)[0] if other is not None and set_name in other.result_sets else None
+    if other is None or cells is None:
+        return None
+    step = view.shown(cells["checkpoint"].values.tolist())
+    return _other(f"{other.id} at step {step:,}", at_step(cells, step), position, target)
 
 
-def accuracy_of(cells: xr.Dataset, position: int, target: str) -> float:
-    """A cell's accuracy, NaN where there is no such cell."""
+def _other(name: str, cells: xr.Dataset, position: int, target: str) -> Other:
     if position not in cells["position"].values or target not in cells["target"].values:
-        return float(np.nan)
-    return float(cells["accuracy"].sel(position=position, target=target))
+        return Other(name, np.nan, np.nan, np.nan)
+    cell = cells.sel(position=position, target=target)
+    ends = [float(cell[end]) if end in cell else np.nan for end in ("ci_low", "ci_high")]
+    return Other(name, float(cell["accuracy"]), *ends)

@@ -1,13 +1,17 @@
 """The controls of a page. Each writes one key of the address (assets/selection.js) and holds no state of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dash_mantine_components as dmc
 from dash import html
 
 from workbench.figures.cells import target_label
 from workbench_app.cards import extra
+from workbench_app.metrics import METRICS
 from workbench_app.view import Component, View
+
+MOST_SEGMENTS = 12
+LONGEST_SEGMENT = 12
 
 
 def control_id(key: str) -> dict[str, str]:
@@ -40,6 +44,16 @@ def runs_control(view: View) -> Component:
         limit=100,
         comboboxProps={"withinPortal": False},
     )
+
+
+def metric_words(metric: str) -> Component:
+    """What the chosen quantity is, below the bar."""
+    return html.P(f"{METRICS[metric].label}: {METRICS[metric].words}", className="sub metric-words")
+
+
+def metric_control(names: Sequence[str], value: str) -> Component | None:
+    """Which quantity the cells show."""
+    return segmented("metric", "Cells show", [(name, METRICS[name].label) for name in names], value)
 
 
 def segmented(key: str, label: str, options: Sequence[tuple[str, str]], value: str) -> Component | None:
@@ -94,14 +108,32 @@ def target_control(targets: Sequence[str], value: str) -> Component | None:
     return select("target", "Target", [(target, target_label(target)) for target in targets], value)
 
 
-def position_control(positions: Sequence[int], value: int) -> Component | None:
-    """Which P-probing position."""
-    return segmented("position", "Position", [(str(p), str(p)) for p in positions], str(value))
+def position_control(
+    positions: Sequence[int], value: int, names: Mapping[int, str] | None = None
+) -> Component | None:
+    """Which P-probing position; names: what a study calls its places."""
+    options = [(str(p), (names or {}).get(p, str(p))) for p in positions]
+    if len(options) > MOST_SEGMENTS or any(len(text) > LONGEST_SEGMENT for _, text in options):
+        return select("position", "Position", options, str(value))
+    return segmented("position", "Position", options, str(value))
 
 
 def set_control(names: Sequence[str], value: str) -> Component | None:
     """Which result set: the probe's family and variant."""
     return select("set", "Probe", [(name, set_label(name)) for name in names], value)
+
+
+def describe_probe(name: str, layer: str = "") -> str:
+    """Which probe made a number, in words: `p-logistic`, layer `final` → `logistic probe on activations, layer final
+    (after the last norm)`."""
+    if not name:
+        return ""
+    family, *variant = name.partition("-")[2].split("+")
+    kind = {"embedding": "the paper's probe, trained through the network"}.get(
+        family, f"{family} probe on activations"
+    )
+    depth = f"layer {layer}{' (after the last norm)' if layer == 'final' else ''}" if layer else ""
+    return ", ".join(part for part in (kind, *variant, depth) if part)
 
 
 def set_label(name: str) -> str:

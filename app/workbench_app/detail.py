@@ -8,6 +8,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench.figures.sets import spell_set
 from workbench.results.provenance import facts_of
+from workbench.results.statistics import difference_interval
 from workbench_app import cards
 from workbench_app.attention_detail import render_analysis
 from workbench_app.comparison import compare_cell
@@ -80,7 +81,7 @@ def render(view: View, text: str) -> list[Component]:
         else None,
         cards.facts(
             [
-                *_against(view, entry, set_name, position, target, float(cell["accuracy"])),
+                *_against(view, entry, set_name, position, target, cell),
                 *worth(cell, loaded.data.sizes.get("seed", 1)),
             ]
         ),
@@ -96,16 +97,22 @@ def render(view: View, text: str) -> list[Component]:
 
 
 def _against(
-    view: View, entry: RunEntry, set_name: str, position: int, target: str, accuracy: float
+    view: View, entry: RunEntry, set_name: str, position: int, target: str, cell: xr.Dataset
 ) -> list[tuple[str, str]]:
     """What the page lays the cell against, and the difference."""
     found = compare_cell(view, entry, set_name, position, target)
     if found is None:
         return []
-    name, theirs = found
-    if np.isnan(theirs):
-        return [(f"{name} there", "empty")]
-    return [(f"{name} there", f"{100 * theirs:.1f} %"), (f"minus {name}", _points(accuracy - theirs))]
+    if np.isnan(found.accuracy):
+        return [(found.name, "no value")]
+    accuracy = float(cell["accuracy"])
+    difference = _points(accuracy - found.accuracy)
+    ends = [_read(cell, name) for name in ("ci_low", "ci_high")]
+    if None not in ends and not np.isnan(found.low):
+        own = (accuracy, *[end for end in ends if end is not None])
+        low, high = difference_interval(own, (found.accuracy, found.low, found.high))  # type: ignore[arg-type]
+        difference += f" (95 %: {_points(float(low))[:-7]} to {_points(float(high))[:-7]})"
+    return [(found.name, f"{100 * found.accuracy:.1f} %"), ("difference to it", difference)]
 
 
 def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:

@@ -4,46 +4,26 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from workbench.errors import WorkbenchError
-from workbench_app import cards
+from workbench_app import cards, controls
 from workbench_app.index import RunEntry, RunIndex
 from workbench_app.library import ResultLibrary
 from workbench_app.missing import no_runs
-from workbench_app.pages import (
-    answers,
-    attention,
-    entity,
-    layers,
-    p_probe,
-    paper,
-    q_probe,
-    runs,
-    sets,
-    tasks,
-    training,
-)
-from workbench_app.selection import Selection, parse_selection, resolve_runs
+from workbench_app.replaced import tell_replaced
+from workbench_app.selection import PAGES, Selection, parse_selection, resolve_runs
 from workbench_app.view import Component, Page, View
 
 log = logging.getLogger("workbench_app")
-RENDER: dict[str, Callable[[View, str], Page]] = {
-    "runs": runs.render,
-    "p-probe": p_probe.render,
-    "q-probe": q_probe.render,
-    "layers": layers.render,
-    "sets": sets.render,
-    "attention": attention.render,
-    "answers": answers.render,
-    "tasks": tasks.render,
-    "training": training.render,
-    "entity": entity.render,
-    "paper": paper.render,
-}
-LIVE = ("step", "cell", "at-token")  # keys of the address that change without a new page
+# A page is one module: `render(view, key)`, and `READS`, the kinds of results it shows (`metrics`: of training too).
+MODULES = {name: import_module(f"workbench_app.pages.{name.replace('-', '_')}") for name in PAGES}
+RENDER: dict[str, Callable[[View, str], Page]] = {name: module.render for name, module in MODULES.items()}
+READS: dict[str, tuple[str, ...]] = {name: module.READS for name, module in MODULES.items()}
+LIVE = ("step", "cell", "at-token", "scale")  # keys of the address that change without a new page
 _keys = count()
 
 
@@ -78,12 +58,16 @@ class Drawer:
         version = version_of(view.selection, view.runs, self.library, len(view.entries))
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw_page(view, key)
-        told = cards.faults(view.selection.told, "Not found")
-        frames = {"key": key, "panels": page.panels, "steps": page.steps}
+        told = [
+            cards.faults(view.selection.told, "Not found"),
+            cards.faults(tell_replaced(view.selection, page), "Shown instead"),
+        ]
+        resolved = {"runs": list(view.selection.runs), **page.resolved}
+        frames = {"key": key, "panels": page.panels, "steps": page.steps, "resolved": resolved}
         return Drawn(
-            [told, *page.children],
+            [*told, *page.children],
             {**frames, "at": view.selection.step, "dark": view.dark},
-            {"runs": list(view.selection.runs), **page.resolved},
+            resolved,
             {"address": address, "version": version},
         )
 
@@ -111,17 +95,22 @@ def read_address(address: str | None, step: int | None, prefix: str) -> Selectio
 
 
 def draw_page(view: View, key: str) -> Page:
-    """A page, or what kept it from being drawn."""
+    """A page, or what kept it from being drawn: with its name and the runs, so that one can be taken out."""
     if not view.entries:
         return no_runs(view)
     try:
         return RENDER[view.selection.page](view, key)
     except WorkbenchError as error:
-        return Page([cards.faults([str(error)], "Cannot be shown")])
+        return _in_place(view, cards.faults([str(error)], "Cannot be shown"))
     except Exception as error:
         log.error("The page %s failed.", view.selection.page, exc_info=error)
         sentence = f"{type(error).__name__}: {str(error)[:200]}. The terminal says more."
-        return Page([cards.faults([sentence], "This page failed")])
+        return _in_place(view, cards.faults([sentence], "This page failed"))
+
+
+def _in_place(view: View, wrong: Component) -> Page:
+    title = cards.heading(PAGES[view.selection.page], "")
+    return Page([title, controls.bar(controls.runs_control(view)), wrong])
 
 
 def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibrary, number: int) -> str:
@@ -131,9 +120,12 @@ def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibr
     """
     alone = selection.page == "runs" and not selection.form
     parts: list[Any] = [min(number, 1) if alone else number]
+    reads = READS[selection.page]
     for entry in chosen if selection.page != "runs" else []:
-        parts += [entry.id, entry.stamps, entry.fault, entry.notes]
-        parts += [library.stamps(entry, name) for name in entry.result_sets]
+        parts += [entry.id, entry.fault, entry.state, entry.steps, entry.stamps.get("recipe.toml")]
+        parts += [entry.stamps.get("metrics.jsonl") if "metrics" in reads else bool(entry.stamps)]
+        for name in entry.result_sets:
+            parts += [(name, library.stamps(entry, name))] if name.partition("-")[0] in reads else []
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

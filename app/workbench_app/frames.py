@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from workbench.figures.cells import target_label
+from workbench.figures.cells import WHY_EMPTY, place_names, target_label
+from workbench_app.metrics import METRICS
 
 UNIT = 1_000_000
 SHARES = (
@@ -28,12 +29,19 @@ COUNTS = ("n", "converged")
 
 
 def make_frames(
-    data: xr.Dataset, metric: str, *, run: str, name: str, minus: xr.Dataset | None = None
+    data: xr.Dataset,
+    metric: str,
+    *,
+    run: str,
+    name: str,
+    minus: xr.Dataset | None = None,
+    minus_name: str = "",
 ) -> dict[str, Any]:
     """What one heatmap needs at every checkpoint.
 
     data: dims (checkpoint, position, target). values: variable → one list a checkpoint, [target × position]
-    flattened. With `minus` (same dims, or without checkpoints) the picture shows the difference to it.
+    flattened. With `minus` (same dims, or without checkpoints) the picture shows the difference to it, which is
+    called `minus_name`, with an interval where both accuracies have one.
     """
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
     targets = [str(target) for target in data["target"].values.tolist()]
@@ -49,16 +57,28 @@ def make_frames(
         "targets": targets,
         "labels": [target_label(target) for target in targets],
         "values": values,
+        "empty": WHY_EMPTY,
     }
+    if metric in METRICS:
+        frames |= {"points": METRICS[metric].points, "empty": f"empty: {METRICS[metric].empty}"}
+    if "place" in data.coords:
+        frames["words"] = dict(zip(frames["positions"], place_names(data), strict=True))
     if "lowest" in data:
         frames["mean_over"] = data.attrs.get("mean_over", "seeds")
     if minus is not None:
-        theirs = minus.reindex(target=targets, position=data["position"])
-        if "checkpoint" not in theirs.dims:
+        theirs = minus.drop_vars("place", errors="ignore").reindex(
+            target=targets, position=frames["positions"]
+        )
+        still = "checkpoint" not in theirs.dims
+        if still:
             theirs = theirs.expand_dims(checkpoint=[0])
+        ends = ("ci_low", "ci_high") if metric == "accuracy" else ()
         frames["minus"] = {
+            "name": minus_name or "the other",
+            "still": still,
             "steps": [int(step) for step in theirs["checkpoint"].values.tolist()],
             "shown": _flat(theirs[metric], theirs, UNIT),
+            **{end: _flat(theirs[end], theirs, UNIT) for end in ends if end in theirs},
         }
     return frames
 

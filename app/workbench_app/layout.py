@@ -34,7 +34,7 @@ PAGE_TEMPLATE = """<!DOCTYPE html>
 </body>
 </html>"""
 
-STORES = ("selection", "step", "cell", "frames", "resolved", "seen", "changed", "drawn")
+STORES = ("selection", "step", "cell", "frames", "resolved", "seen", "found", "changed", "drawn")
 THEME = {
     "primaryColor": "teal",
     "fontFamily": "var(--sans)",

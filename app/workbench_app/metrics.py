@@ -6,11 +6,16 @@ import xarray as xr
 
 
 class Metric(NamedTuple):
-    """A quantity of a cell; `needs` are the stored variables it is made from."""
+    """A quantity of a cell; `needs` are the stored variables it is made from.
+
+    points: it may be negative, so it is told in points and drawn on the diverging scale. empty: why it has no value.
+    """
 
     label: str
     words: str
     needs: tuple[str, ...]
+    points: bool = False
+    empty: str = "the attribute has already been said in every entry"
 
 
 METRICS = {
@@ -19,12 +24,19 @@ METRICS = {
         "Not the next value",
         "Only entries in which the attribute is not the very next value: what was stored earlier.",
         ("accuracy_not_next",),
+        empty="the attribute has already been said, or is the very next value, in every entry",
     ),
     "above_chance": Metric(
-        "Above chance", "Accuracy minus that of always guessing the commonest class.", ("accuracy", "chance")
+        "Above chance",
+        "Accuracy minus that of always guessing the commonest class, in points.",
+        ("accuracy", "chance"),
+        points=True,
     ),
     "selectivity": Metric(
-        "Selectivity", "Accuracy minus that of the same probe on shuffled labels.", ("accuracy", "control")
+        "Selectivity",
+        "Accuracy minus that of the same probe on shuffled labels, in points.",
+        ("accuracy", "control"),
+        points=True,
     ),
     "train_accuracy": Metric(
         "Train entities", "Accuracy on the entities the probe was trained on.", ("train_accuracy",)

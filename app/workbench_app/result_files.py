@@ -44,7 +44,9 @@ def _read_quickly(path: Path) -> xr.Dataset:
         }
         attrs = {str(key): value for key, value in file.attrs.items() if not key.startswith("_")}
     names = {dim for dims, _ in variables.values() for dim in dims}
-    coords = {name: value for name, value in variables.items() if name in names or name == "checkpoint"}
+    coords = {
+        name: value for name, value in variables.items() if name in names or name in ("checkpoint", "place")
+    }
     data = {name: value for name, value in variables.items() if name not in coords}
     return xr.Dataset(data, coords=coords, attrs=attrs)
 

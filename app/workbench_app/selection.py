@@ -90,6 +90,8 @@ def resolve_runs(selection: Selection, entries: Mapping[str, RunEntry]) -> tuple
         named = (probed or list(entries.values()))[:DEFAULT_RUNS]
     runs = tuple(entry.id for entry in named)
     baseline = selection.baseline if selection.baseline in runs else ""
+    if selection.baseline not in ("", "none", baseline):
+        told += (f"The baseline {selection.baseline[:60]!r} is none of the runs shown.",)
     return replace(selection, runs=runs, baseline=baseline, told=told), named
 
 

@@ -60,6 +60,11 @@ def shown_step(steps: list[int], step: int | None) -> int:
     return max((known for known in steps if known <= step), default=min(steps))
 
 
-def is_empty(values: xr.DataArray) -> bool:
-    """Whether there is nothing but NaN."""
-    return bool(np.isnan(values.values).all())
+def not_converged(cells: xr.Dataset, dims: tuple[str, ...]) -> np.ndarray:
+    """bool [rows, columns]: cells with a number whose probe had not converged."""
+    accuracy = cells["accuracy"].transpose(*dims)
+    if "converged" not in cells:
+        return np.zeros(accuracy.shape, bool)
+    flags = np.asarray(cells["converged"].broadcast_like(accuracy).transpose(*dims).values, float)
+    missed: np.ndarray = ~np.isnan(np.asarray(accuracy.values, float)) & (flags < 1)
+    return missed

@@ -15,7 +15,7 @@ from tests.app.made_runs import add_results, make_result, make_run
 from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
 from workbench.errors import WorkbenchError
-from workbench.extraction.comparison import correlate
+from workbench.extraction.comparison import correlate, correlation_interval
 from workbench.figures import make_template, paper_p_probe
 from workbench.results.storing import load_result, result_path, save_result
 
@@ -91,11 +91,11 @@ def test_a_cell_tells_what_the_page_lays_it_against(analysed):
     words = texts(
         detail.render(make_view(folder, "/p-probe?runs=low,high&baseline=low"), "high:0:major/whole")
     )
-    assert f"low there {100 * theirs:.1f} %" in words
-    assert f"minus low {100 * (ours - theirs):+.1f} points" in words
+    assert f"low at step 64 {100 * theirs:.1f} %" in words
+    assert f"difference to it {100 * (ours - theirs):+.1f} points (95 %: +" in words
     words = texts(detail.render(make_view(folder, "/paper?runs=high"), "high:0:major/whole"))
     paper = float(paper_p_probe("multi5+permute")["accuracy"].sel(position=0, target="major/whole"))
-    assert f"the paper there {100 * paper:.1f} %" in words
+    assert f"the paper (multi5+permute) {100 * paper:.1f} %" in words
     assert "there" not in texts(detail.render(make_view(folder, "/p-probe?runs=high"), "high:0:major/whole"))
 
 
@@ -159,7 +159,9 @@ def test_the_scatter_is_that_of_the_library(analysed):
     row = pairs.query("run == 'low' and attribute == 'major'").iloc[0]
     assert row["extraction"] == float(low["accuracy"].sel(attribute="major"))
     page = draw_page(view, "k")
-    assert f"Pearson r = {correlate(pairs):.2f} over 12 points" in texts(page.children)
+    r = correlate(pairs)
+    low, high = correlation_interval(r, 12)
+    assert f"Pearson r = {r:.2f} (95 %: {low:.2f} to {high:.2f}) over 12 points" in texts(page.children)
     absent = draw_page(make_view(folder, "/answers?runs=low&arm=p"), "k")
     assert "has no" not in texts(absent.children) and "This page failed" not in texts(absent.children)
 

@@ -65,11 +65,19 @@ def test_tasks_of_every_finetune_in_one_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "bounds"),
-    [([0.1, 0.4], (0, 1)), ([0.0, 3.5], (0, 3.5)), ([-0.2, 0.1], (-0.2, 0.2)), ([np.nan], (0, 1))],
+    ("name", "cards", "bounds"),
+    [
+        ("share", [[0.1, 0.4], [0.2]], (0, 1)),
+        ("entropy", [[0.0, 3.5], [0.2, 1.0]], (0, 3.5)),
+        ("loss", [[0.0, 0.9], [-0.0004, 0.95]], (-0.95, 0.95)),  # a difference, on one scale for both cards
+        ("loss", [[0.1, 0.4]], (-0.4, 0.4)),  # whatever its signs happen to be
+        ("entropy", [[3.0, -0.01]], (0, 3)),  # a stray sign makes no difference of it
+        ("anything", [[-0.2, 0.1]], (-0.2, 0.2)),
+        ("share", [[np.nan]], (0, 1)),
+    ],
 )
-def test_the_scale_of_any_array(values, bounds):
-    assert colour_range(xr.DataArray(values)) == pytest.approx(bounds)
+def test_one_scale_for_all_cards_by_what_the_quantity_is(name, cards, bounds):
+    assert colour_range([xr.DataArray(values, name=name) for values in cards]) == pytest.approx(bounds)
 
 
 def test_empty_cells_of_any_array_are_hatched():

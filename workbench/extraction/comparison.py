@@ -17,7 +17,17 @@ from workbench.results.storing import list_results, load_results
 from workbench.studies.study import Study, name_apart
 
 Probe = Literal["q", "p"]
-COLUMNS = ("run", "attribute", "form", "extraction", "probe", "extraction_chance", "probe_chance", "n")
+COLUMNS = (
+    "run",
+    "attribute",
+    "form",
+    "extraction",
+    "probe",
+    "extraction_chance",
+    "probe_chance",
+    "n",
+    "converged",
+)
 
 
 def pair_accuracies(
@@ -59,6 +69,7 @@ def pair_accuracies(
                 (
                     name, attribute, form, float(asked[accuracy]), read_right,
                     float(asked[chance]), float(read["chance"]), int(asked["n"]),
+                    bool(read["converged"]) if "converged" in read else True,
                 )
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -70,6 +81,19 @@ def correlate(pairs: pd.DataFrame) -> float:
     if len(pairs) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
+
+
+def correlation_interval(r: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of Pearson's r over n independent points, by Fisher's z; NaN below four points.
+
+    >>> low, high = correlation_interval(0.65, 33)
+    >>> round(low, 2), round(high, 2)
+    (0.39, 0.81)
+    """
+    if n < 4 or not abs(r) < 1:
+        return float("nan"), float("nan")
+    reach = 1.959964 / np.sqrt(n - 3)
+    return float(np.tanh(np.arctanh(r) - reach)), float(np.tanh(np.arctanh(r) + reach))
 
 
 def _qa_place(run: Study, adapter: str | None, of_group: str) -> tuple[str, str]:

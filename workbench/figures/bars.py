@@ -16,7 +16,7 @@ from workbench.figures.cells import (
     select_cells,
     target_label,
 )
-from workbench.figures.theme import COLOURS, apply_theme
+from workbench.figures.theme import apply_theme, series_style
 
 CHANCE_COLOUR = "#f2c14e"
 
@@ -39,7 +39,7 @@ def plot_q_bars(
         accuracy = np.asarray(cells["accuracy"].values, float)
         reach = error_bars(cells)
         interval = reach and {**reach, "thickness": 1.2, "color": "#8b95a3", "width": 2}
-        chance, colour = chance_of(cells), COLOURS[i % len(COLOURS)]
+        chance, (colour, _, hatch) = chance_of(cells), series_style(i)
         labels = [target_label(target) for target in targets]
         figure.add_trace(
             go.Bar(
@@ -47,7 +47,7 @@ def plot_q_bars(
                 y=accuracy,
                 name=name + seeds_label(cells),
                 offsetgroup=name,
-                marker={"color": colour},
+                marker={"color": colour, "pattern": {"shape": hatch}},
                 error_y=interval,
                 hovertext=describe_targets(cells, name),
                 hovertemplate="%{hovertext}<extra></extra>",

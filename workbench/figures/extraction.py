@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.theme import apply_theme
+from workbench.figures.theme import apply_theme, series_style
 
 CHANCE_COLOUR = "rgb(128,134,145)"
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
@@ -23,15 +23,26 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
     figure.add_shape(
         type="line", x0=0, y0=0, x1=1, y1=1, line={"dash": "dot", "width": 1, "color": "rgba(128,134,145,.6)"}
     )
-    symbols = dict(zip(pairs["attribute"].unique(), SYMBOLS, strict=False))
-    for run, rows in pairs.groupby("run", sort=False):
+    symbols = {name: SYMBOLS[i % len(SYMBOLS)] for i, name in enumerate(pairs["attribute"].unique())}
+    for number, (run, rows) in enumerate(pairs.groupby("run", sort=False)):
+        colour, dash, _ = series_style(number)
+        sure = rows["converged"] if "converged" in rows else [True] * len(rows)
         labels = [attribute.replace("_", " ") for attribute in rows["attribute"]]
         figure.add_scatter(
             x=rows["probe"],
             y=rows["extraction"],
             mode="markers",
             name=str(run),
-            marker={"size": 10, "symbol": [symbols[attribute] for attribute in rows["attribute"]]},
+            marker={
+                "size": 10,
+                "color": colour,
+                "symbol": [
+                    symbols[attribute] + ("" if fine else "-open")
+                    for attribute, fine in zip(rows["attribute"], sure, strict=True)
+                ],
+                "line": {"width": 2 if dash == "solid" else 4, "color": colour},
+                "opacity": 1 if dash == "solid" else 0.6,
+            },
             customdata=labels,
             hovertemplate=f"{run}<br>%{{customdata}}<br>{probe} %{{x:.1%}}<br>answers %{{y:.1%}}<extra></extra>",
         )

@@ -9,7 +9,6 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
-    WHY_EMPTY,
     chance_of,
     describe_cells,
     format_percent,
@@ -23,6 +22,7 @@ from workbench.figures.cells import (
 )
 from workbench.figures.hatch import make_hatch
 from workbench.figures.theme import apply_theme
+from workbench.results.statistics import difference_interval
 
 ROW_PIXELS = 34
 GREY = "#7b8593"
@@ -70,35 +70,93 @@ def plot_probe_heatmap(
     return _finish(figure, len(targets), titled=titles)
 
 
-def plot_difference(ours: xr.Dataset, theirs: xr.Dataset, *, variable: str = "accuracy") -> go.Figure:
+def plot_difference(
+    ours: xr.Dataset,
+    theirs: xr.Dataset,
+    *,
+    variable: str = "accuracy",
+    names: tuple[str, str] = ("ours", "theirs"),
+) -> go.Figure:
     """Ours minus theirs in percentage points, on a diverging −100…100 scale; blue where ours reads more.
 
-    `theirs` may be another run or `paper_p_probe(...)`. Cells empty in either are empty here.
+    `theirs` may be another run or `paper_p_probe(...)`. Cells empty in either are empty here. Accuracies that both have
+    intervals get the difference's (`difference_interval`); a difference whose interval holds 0 stands in brackets.
     """
     ours, theirs = select_cells(ours), select_cells(theirs)
     targets = share_targets({"ours": ours, "theirs": theirs})
     a, b = (grid_of(cells, variable, targets) for cells in (ours, theirs))
     difference = a - b
+    low, high = _interval_of(ours, theirs, variable, targets)
     figure = _make_panels([], 1, 0)
+    words = name_words(ours)
     hover = [
         [
-            f"<b>{target_label(target)}, position {position}</b><br>ours {100 * a[row, column]:.1f} %, "
-            f"theirs {100 * b[row, column]:.1f} %"
-            if not np.isnan(difference[row, column])
-            else WHY_EMPTY
-            for column, position in enumerate(ours["position"].values)
+            describe_difference(
+                f"{target_label(target)}, {word}",
+                names,
+                (a[row, column], b[row, column]),
+                (low[row, column], high[row, column]),
+            )
+            for column, word in enumerate(words)
         ]
         for row, target in enumerate(targets)
     ]
-    text = [[format_points(value) for value in row] for row in difference]
+    unclear = (low <= 0) & (high >= 0)
+    text = [
+        [format_unclear(value, bool(flag)) for value, flag in zip(*row, strict=True)]
+        for row in zip(difference, unclear, strict=True)
+    ]
     add_cells(figure, difference, text, hover, ours["position"].values.tolist(), targets, 1)
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=[target_label(target) for target in targets]
     )
+    name_columns(figure, ours, 1)
     figure.update_layout(
         coloraxis={"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
     )
     return _finish(figure, len(targets))
+
+
+def format_unclear(difference: float, unclear: bool) -> str:
+    """Signed points, in brackets where their interval holds 0: `+12`, `(+1)`."""
+    text = format_points(difference)
+    return f"({text})" if text and unclear else text
+
+
+def describe_difference(
+    place: str, names: tuple[str, str], values: tuple[float, float], interval: tuple[float, float]
+) -> str:
+    """The hover text of a difference: both sides by name, and the difference with its interval."""
+
+    def told(name: str, value: float) -> str:
+        return f"{name}: no value" if np.isnan(value) else f"{name} {100 * value:.1f} %"
+
+    lines = [f"<b>{place}</b>", ", ".join(map(told, names, values))]
+    difference = values[0] - values[1]
+    if not np.isnan(difference):
+        ends = (
+            f"  (95 %: {_signed(interval[0])} to {_signed(interval[1])})" if not np.isnan(interval[0]) else ""
+        )
+        lines.append(f"difference {_signed(difference)} points{ends}")
+    return "<br>".join(lines)
+
+
+def _signed(difference: float) -> str:
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def _interval_of(
+    ours: xr.Dataset, theirs: xr.Dataset, variable: str, targets: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of the differences [targets, positions]; NaN where either side has no interval."""
+    known = all(name in cells for cells in (ours, theirs) for name in ("ci_low", "ci_high"))
+    if variable != "accuracy" or not known:
+        none = np.full((len(targets), ours.sizes["position"]), np.nan)
+        return none, none
+    names = ("accuracy", "ci_low", "ci_high")
+    a, b = (tuple(grid_of(cells, name, targets) for name in names) for cells in (ours, theirs))
+    return difference_interval((a[0], a[1], a[2]), (b[0], b[1], b[2]))
 
 
 def _make_panels(names: list[str], n: int, gap: float) -> go.Figure:
@@ -178,10 +236,17 @@ def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figur
     return apply_theme(figure)
 
 
+def name_words(cells: xr.Dataset) -> list[str]:
+    """What a column is called in a sentence: `position 3`, or the place that a study reads."""
+    names = place_names(cells)
+    return names if "place" in cells.coords else [f"position {name}" for name in names]
+
+
 def hover_of(cells: xr.Dataset, targets: list[str]) -> list[list[str]]:
     """What each cell says under the mouse, [targets, positions]."""
     cells = cells.sel(target=targets)
-    words = describe_cells(cells, ("target", "position"), lambda t, p: f"{target_label(t)}, position {p}")
+    columns = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))
+    words = describe_cells(cells, ("target", "position"), lambda t, p: f"{target_label(t)}, {columns[p]}")
     found: list[list[str]] = words.tolist()
     return found
 

@@ -5,13 +5,14 @@ is being written; with enough of it, everything is known once the name has been 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
-from workbench.figures.cells import select_cells
+from workbench.figures.cells import attribute_label, select_cells
 from workbench.results.provenance import facts_of
 
 NEAR_CHANCE = 0.06  # points above chance that still count as "the name tells nothing"
@@ -22,9 +23,11 @@ KNOWN = 0.3
 class Reading:
     """The numbers that tell the two patterns apart; shares, of whole values (birth date: its first token).
 
-    at_start: mean over all attributes at position 0. others_at_start, others_chance: the same without birth
-    date, and their chance. own_by_attribute: accuracy where the attribute's own sentence is being written,
-    empty for shuffled entries; own_sentence: its mean, NaN for shuffled entries.
+    at_start: mean over all attributes at position 0. others_at_start, others_chance: the same without the schema's
+    first attribute (`first`, the birth date: in a fixed order its own sentence begins there), and their chance.
+    own_by_attribute: accuracy where the attribute's own sentence is being written, empty for shuffled entries;
+    own_sentence: its mean, NaN for shuffled entries. later: attributes that a mean would hide, because the name tells
+    far less of them than some later position: (at position 0, at the best position).
     """
 
     at_start: float
@@ -32,6 +35,8 @@ class Reading:
     others_chance: float
     own_sentence: float
     own_by_attribute: dict[str, float]
+    later: dict[str, tuple[float, float]] = field(default_factory=dict)
+    first: str = "birth date"
 
     @property
     def pattern(self) -> str:
@@ -46,20 +51,27 @@ class Reading:
         """Two plain sentences for a terminal or a page: what is read from the name, and what it means."""
         own = "" if np.isnan(self.own_sentence) else f" ({100 * self.own_sentence:.0f} % on the diagonal)"
         start = (
-            "With only the name read (position 0), the attributes other than birth date are told right "
+            f"With only the name read (position 0), the attributes other than {self.first} are told right "
             f"{100 * self.others_at_start:.0f} % of the time; chance is {100 * self.others_chance:.0f} %."
         )
+        flat = (
+            "Flat rows: the attributes are known as soon as the name has been read. The knowledge is "
+            "stored with the entity, where a question can find it."
+        )
+        if self.later:
+            flat = (
+                f"Flat rows but for {self._told_later()}: what is flat is stored with the entity, where a question "
+                "can find it; the rest hangs on what is said before it."
+            )
         meaning = {
             "staircase": (
                 f"A staircase: each attribute becomes readable only in its own sentence{own}. The model can "
                 "recite, but its knowledge hangs on the preceding text, not on the entity."
             ),
-            "flat": (
-                "Flat rows: the attributes are known as soon as the name has been read. The knowledge is "
-                "stored with the entity, where a question can find it."
-            ),
+            "flat": flat,
             "between": (
-                f"Between the two patterns{own}: some is stored with the entity, some only appears later. "
+                f"Between the two patterns{own}: some is stored with the entity, some only appears later"
+                f"{': ' + self._told_later() if self.later and np.isnan(self.own_sentence) else ''}. "
                 "More training, more entities per value, or more augmentation moves it."
             ),
             "nothing": (
@@ -69,35 +81,80 @@ class Reading:
         }
         return [start, meaning[self.pattern]]
 
+    def _told_later(self) -> str:
+        parts = [
+            f"{attribute_label(name)} ({100 * start:.0f} %, later {100 * best:.0f})"
+            for name, (start, best) in self.later.items()
+        ]
+        return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
 
 def read_heatmap(dataset: xr.Dataset) -> Reading:
     """Reduce a P-probe result (its newest checkpoint) to the numbers that matter."""
-    schema = facts_of(dataset)
-    cells = select_cells(dataset)
-    available = set(cells["target"].values.tolist())
-    rows: dict[str, xr.Dataset] = {}
+    return read_heatmaps(select_cells(dataset).expand_dims(checkpoint=[0]))[0]
+
+
+def read_heatmaps(cells: xr.Dataset) -> list[Reading]:
+    """One reading a checkpoint; cells: accuracy (checkpoint, position, target), and chance."""
+    schema = facts_of(cells)
+    available = [str(name) for name in cells["target"].values.tolist()]
+    rows: dict[str, int] = {}
     for attribute in schema.keys:
         target = next((t for t in (f"{attribute}/whole", f"{attribute}/first") if t in available), None)
         if target:
-            rows[attribute] = cells.sel(target=target)
-    start = {a: float(row["accuracy"].sel(position=0)) for a, row in rows.items()}
-    others = [attribute for attribute in rows if attribute != schema.keys[0]] or list(rows)
+            rows[attribute] = available.index(target)
+    dims = ("checkpoint", "position", "target")
+    accuracy_SPK = np.asarray(cells["accuracy"].transpose(*dims).values, float)
+    chance_SPK = np.asarray(cells["chance"].broadcast_like(cells["accuracy"]).transpose(*dims).values, float)
+    others = [a for a in rows if a != schema.keys[0]] or list(rows)
+    first = schema.labels.get(schema.keys[0], attribute_label(schema.keys[0]))
+    return [
+        _read(accuracy_PK, chance_PK, rows, others, [schema.index(a) for a in rows], first)
+        for accuracy_PK, chance_PK in zip(accuracy_SPK, chance_SPK, strict=True)
+    ]
+
+
+def _read(
+    accuracy_PK: np.ndarray,
+    chance_PK: np.ndarray,
+    rows: dict[str, int],
+    others: list[str],
+    places: list[int],
+    first: str,
+) -> Reading:
+    start = {a: float(accuracy_PK[0, k]) for a, k in rows.items()}
+    chance = {a: float(_mean(chance_PK[:, k])) for a, k in rows.items()}
     fixed_order = all(
-        bool(row["accuracy"].sel(position=slice(schema.index(a) + 1, None)).isnull().all())
-        for a, row in rows.items()
+        bool(np.isnan(accuracy_PK[place + 1 :, k]).all())
+        for k, place in zip(rows.values(), places, strict=True)
     )
+    inside = [place < len(accuracy_PK) for place in places]
     own: dict[str, float] = (
-        {str(a): float(row["accuracy"].sel(position=schema.index(a))) for a, row in rows.items()}
-        if fixed_order
+        {a: float(accuracy_PK[p, k]) for (a, k), p in zip(rows.items(), places, strict=True)}
+        if fixed_order and all(inside)
         else {}
     )
+    best = {
+        a: float(np.nanmax(accuracy_PK[:, k]))
+        for a, k in rows.items()
+        if not np.isnan(accuracy_PK[:, k]).all()
+    }
+    later = {a: (start[a], best[a]) for a in best if not own and best[a] - start[a] >= KNOWN}
     return Reading(
-        at_start=float(np.nanmean(list(start.values()))),
-        others_at_start=float(np.nanmean([start[a] for a in others])),
-        others_chance=float(np.nanmean([float(rows[a]["chance"].mean()) for a in others])),
+        at_start=_mean(list(start.values())),
+        others_at_start=_mean([start[a] for a in others]),
+        others_chance=_mean([chance[a] for a in others]),
         own_sentence=float(np.mean(list(own.values()))) if own else float("nan"),
         own_by_attribute=own,
+        later=later,
+        first=first,
     )
+
+
+def _mean(values: ArrayLike) -> float:
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def read_warnings(dataset: xr.Dataset, attrs: dict[Any, Any] | None = None) -> list[str]:

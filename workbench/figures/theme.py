@@ -34,6 +34,9 @@ COLOURS = (
     "#8a7a1c",
     "#6a6fd1",
 )  # readable on white and on near-black
+DASHES = ("solid", "dash", "dot", "dashdot")
+HATCHES = ("", "/", "x", ".")
+MOST_TOLD_APART = len(COLOURS) * len(DASHES)
 EMPTY_CELL = {
     "color": "rgba(128,134,145,.10)",
     "line": {"width": 0},
@@ -88,6 +91,16 @@ def make_template(*, dark: bool = False) -> go.layout.Template:
             "annotationdefaults": {"font": {"color": muted, "size": 12}, "showarrow": False},
         }
     )
+
+
+def series_style(number: int) -> tuple[str, str, str]:
+    """Colour, dash of a line and hatch of a bar of the number-th series; colours first, so that of 24 no two are alike.
+
+    >>> series_style(0), series_style(6)
+    (('#3b82d6', 'solid', ''), ('#3b82d6', 'dash', '/'))
+    """
+    round_ = (number // len(COLOURS)) % len(DASHES)
+    return COLOURS[number % len(COLOURS)], DASHES[round_], HATCHES[round_]
 
 
 def make_scale(colours: Sequence[str]) -> list[list[Any]]:

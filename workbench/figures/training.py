@@ -9,15 +9,17 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Schema
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
     error_bars,
     format_share,
+    place_names,
     select_cells,
     target_label,
 )
-from workbench.figures.theme import COLOURS, apply_theme
+from workbench.figures.theme import COLOURS, apply_theme, series_style
 from workbench.results.provenance import facts_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -27,6 +29,8 @@ CURVES = (
     ("answers", "train", "answers, train entities", COLOURS[1], "solid"),
     ("answers", "test", "answers, test entities", COLOURS[1], "dot"),
 )
+MOST_COLOURED = 8  # lines; beyond, colours cannot be told apart and one is followed at a time
+OTHERS_GREY = "rgba(128,134,145,.45)"
 CHECKPOINT_GREY = "rgba(128,134,145,.55)"
 
 
@@ -83,12 +87,18 @@ def plot_training_curves(
 
 
 def plot_probe_over_training(
-    results: xr.Dataset, *, position: int = 0, variable: str = "accuracy", form: str | None = None
+    results: xr.Dataset,
+    *,
+    position: int = 0,
+    variable: str = "accuracy",
+    form: str | None = None,
+    highlight: str = "",
 ) -> go.Figure:
     """The probe's accuracy at one position over the checkpoints, one line a target, with its 95 % interval.
 
     An attribute keeps its colour; `first` is solid, `whole` dashed. With a `form`, each attribute has one line:
-    that form where there is one (birth date has no `whole`), solid. The
+    that form where there is one (birth date has no `whole`), dashed only from the seventh attribute on. Of more than
+    eight lines all are grey and named at their ends, but for `highlight` (a target; default the last one's best). The
     checkpoints are evenly spaced, whatever their steps: they are usually log-spaced, and step 0 (the
     untrained control) belongs in the picture.
     """
@@ -100,15 +110,20 @@ def plot_probe_over_training(
     steps = cells["checkpoint"].values.tolist()
     places = list(range(len(steps)))
     figure, schema = go.Figure(), facts_of(results)
-    for target, chance in chance_of(cells).items():
+    word = place_names(results)[results["position"].values.tolist().index(position)]
+    chances, shown = chance_of(cells), _lines(cells, variable, form)
+    numbers = _series_of(list(shown), schema)
+    crowded = len(shown) > MOST_COLOURED
+    if crowded and highlight not in shown:
+        highlight = max(shown, key=lambda target: np.nan_to_num(shown[target][-1]))
+    for target, values in shown.items():
         attribute, _, this_form = target.partition("/")
-        values = np.asarray(cells[variable].sel(target=target).values, float)
-        other_form_serves = form and this_form != form and f"{attribute}/{form}" in cells["target"].values
-        if np.isnan(values).all() or other_form_serves:
-            continue
-        label = attribute_label(attribute) if form else target_label(target)
-        colour = COLOURS[schema.index(attribute) % len(COLOURS)] if attribute in schema else COLOURS[0]
-        dash = "dash" if this_form == "whole" and not form else "solid"
+        label, chance = attribute_label(attribute) if form else target_label(target), chances[target]
+        colour, dash, _ = series_style(numbers[attribute])
+        if this_form == "whole" and not form and dash == "solid":
+            dash = "dash"
+        if crowded:
+            colour, dash = (COLOURS[0], "solid") if target == highlight else (OTHERS_GREY, "solid")
         figure.add_trace(
             go.Scatter(
                 x=places,
@@ -117,8 +132,13 @@ def plot_probe_over_training(
                 name=f"{label} (chance {format_share(chance)})",
                 line={"color": colour, "width": 2, "dash": dash},
                 marker={"size": 6},
-                error_y=_interval(cells.sel(target=target)) if variable == "accuracy" else None,
+                error_y=_interval(cells.sel(target=target))
+                if variable == "accuracy" and (not crowded or target == highlight)
+                else None,
+                showlegend=not crowded or target == highlight,
+                zorder=1 if target == highlight else 0,
                 customdata=steps,
+                meta={"steps": steps},
                 hovertemplate="step %{customdata}<br>%{y:.1%}<extra>" + label + "</extra>",
             )
         )
@@ -126,10 +146,35 @@ def plot_probe_over_training(
         tickvals=places, ticktext=[f"{step:,}" for step in steps], title={"text": "checkpoint (step)"}
     )
     figure.update_yaxes(
-        range=[-0.03, 1.03], tickformat=".0%", title={"text": f"accuracy at position {position}"}
+        range=[-0.03, 1.03],
+        tickformat=".0%",
+        title={"text": f"accuracy at {word if 'place' in results.coords else f'position {position}'}"},
     )
     figure.update_layout(height=390, legend={"y": -0.22}, margin={"t": 10})
     return apply_theme(figure)
+
+
+def _lines(cells: xr.Dataset, variable: str, form: str | None) -> dict[str, np.ndarray]:
+    """Target → its values over the checkpoints, of those that are drawn."""
+    targets = [str(target) for target in cells["target"].values.tolist()]
+    found = {}
+    for target in targets:
+        attribute, _, this_form = target.partition("/")
+        values = np.asarray(cells[variable].sel(target=target).values, float)
+        other_form_serves = form and this_form != form and f"{attribute}/{form}" in targets
+        if not np.isnan(values).all() and not other_form_serves:
+            found[target] = values
+    return found
+
+
+def _series_of(targets: Sequence[str], schema: Schema) -> dict[str, int]:
+    """Attribute → its number among the series: its place in the facts, those outside after them."""
+    attributes = dict.fromkeys(target.partition("/")[0] for target in targets)
+    outside = [name for name in attributes if name not in schema]
+    return {
+        name: schema.index(name) if name in schema else len(schema) + outside.index(name)
+        for name in attributes
+    }
 
 
 def recitation(rows: Rows) -> dict[str, float]:

@@ -39,6 +39,27 @@ def wilson_interval(right: ArrayLike, n: ArrayLike, level: float = 0.95) -> tupl
     return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
+def difference_interval(
+    a: tuple[ArrayLike, ArrayLike, ArrayLike], b: tuple[ArrayLike, ArrayLike, ArrayLike]
+) -> tuple[Floats, Floats]:
+    """The interval of a − b from the two accuracies' own intervals, each (value, low, high), elementwise.
+
+    Newcombe's hybrid score method (Statistics in Medicine 17, 1998, method 10): as far as the two reach towards each
+    other, squared and added. It takes the two as measured on different entities; where they are the same, it is wider
+    than a paired interval would be.
+
+    >>> low, high = difference_interval((56 / 70, .6923, .8768), (48 / 80, .4905, .7004))
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.053, 0.334)
+    """
+    (p, p_low, p_high), (q, q_low, q_high) = (
+        tuple(np.asarray(end, float) for end in ends) for ends in (a, b)
+    )
+    down = np.sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
+    up = np.sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
+    return p - q - down, p - q + up
+
+
 def bootstrap_by_entity(
     correct: ArrayLike, entities: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:

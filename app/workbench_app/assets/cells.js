@@ -20,6 +20,10 @@
     return ((Math.sign(number) * even) / 10 ** digits).toFixed(digits);
   };
   const percent = (value, digits) => fixed((100 * value) / UNIT, digits);
+  const tenths = (value) => {
+    const text = fixed((100 * value) / UNIT, 1);
+    return Number(text) === 0 ? "0.0" : value > 0 ? `+${text}` : `−${text.replace("-", "")}`;
+  };
   const points = (value) => {
     const rounded = Number(percent(value, 0));
     return rounded === 0 ? "0" : rounded > 0 ? `+${rounded}` : `−${-rounded}`;
@@ -54,7 +58,7 @@
     const shown = (name) => { const t = read(name); const v = t && t[row][column]; return v === undefined ? null : v; };
     const lines = [`<b>${place}</b>`];
     const accuracy = shown("accuracy");
-    if (accuracy === null) return [...lines, WHY_EMPTY].join("<br>");
+    if (accuracy === null) return [...lines, panel.parts[0].empty || WHY_EMPTY].join("<br>");
     let interval = "";
     if (shown("ci_low") !== null) interval = `  (95 %: ${percent(shown("ci_low"), 1)}–${percent(shown("ci_high"), 1)})`;
     lines.push(`accuracy ${percent(accuracy, 1)} %${interval}`, `chance ${percent(shown("chance"), 1)} %`);
@@ -78,32 +82,55 @@
       if (!(name in cache)) cache[name] = panel.parts.some((p) => name in p.values) ? table(panel, name, step) : null;
       return cache[name];
     };
-    const minus = panel.parts[0].minus;
     const ours = read("shown");
-    const theirs = minus && minus.shown[place_of(minus.steps, step)];
-    const width = panel.parts[0].positions.length;
-    const value = (v, row, column) => {
-      if (v === null) return null;
-      if (!theirs) return v;
-      const other = theirs[row * width + column];
-      return other === null ? null : v - other;
-    };
-    const z = ours.map((line, row) => line.map((v, column) => value(v, row, column)));
     const heads = columns(panel);
     const labels = panel.parts[0].labels;
+    if (panel.parts[0].minus) return difference_at(panel.parts[0], read, ours, heads, labels, step);
+    const flags = read("converged");
+    const as_text = panel.parts[0].points ? points : (v) => percent(v, 0);
     return {
-      z: z.map((line) => line.map((v) => (v === null ? null : v / UNIT))),
-      text: z.map((line) => line.map((v) => (v === null ? "" : minus ? points(v) : percent(v, 0)))),
-      hover: z.map((line, row) =>
-        line.map((v, column) => {
-          const place = `${labels[row]}, ${heads[column].word}`;
-          if (!minus) return describe(panel, read, row, column, place);
-          if (v === null) return WHY_EMPTY;
-          return `<b>${place}</b><br>ours ${percent(ours[row][column], 1)} %, theirs ${percent(ours[row][column] - v, 1)} %`;
-        })
-      ),
+      z: ours.map((line) => line.map((v) => (v === null ? null : v / UNIT))),
+      text: ours.map((line) => line.map((v) => (v === null ? "" : as_text(v)))),
+      hover: ours.map((line, row) => line.map((_, column) => describe(panel, read, row, column, `${labels[row]}, ${heads[column].word}`))),
+      unsure: ours.map((line, row) => line.map((v, column) => v !== null && Boolean(flags) && flags[row][column] === 0)),
     };
   };
+
+  /* A difference: both sides by name, its interval (workbench.results.statistics.difference_interval), and brackets
+     where that holds 0. */
+  function difference_at(part, read, ours, heads, labels, step) {
+    const { minus } = part;
+    const at = place_of(minus.steps, step);
+    const width = part.positions.length;
+    const theirs = (name, row, column) => (minus[name] ? minus[name][at][row * width + column] : null);
+    const made = ours.map((line, row) => line.map((a, column) => {
+      const b = theirs("shown", row, column);
+      const cell = { a, b, d: a === null || b === null ? null : a - b, low: null, high: null };
+      const own = (name) => { const all = part.metric === "accuracy" && read(name); return all ? all[row][column] : null; };
+      const ends = [own("ci_low"), own("ci_high"), theirs("ci_low", row, column), theirs("ci_high", row, column)];
+      if (cell.d !== null && ends.every((end) => end !== null)) {
+        const [a_low, a_high, b_low, b_high] = ends;
+        cell.low = cell.d - Math.hypot(a - a_low, b_high - b);
+        cell.high = cell.d + Math.hypot(a_high - a, b - b_low);
+      }
+      cell.unclear = cell.low !== null && cell.low <= 0 && cell.high >= 0;
+      return cell;
+    }));
+    const side = (name, value) => (value === null ? `${name}: no value` : `${name} ${percent(value, 1)} %`);
+    const words = (cell, row, column) => {
+      const lines = [`<b>${labels[row]}, ${heads[column].word}</b>`, `${side(part.name, cell.a)}, ${side(minus.name, cell.b)}`];
+      if (cell.d !== null) lines.push(`difference ${tenths(cell.d)} points${cell.low === null ? "" : `  (95 %: ${tenths(cell.low)} to ${tenths(cell.high)})`}`);
+      return lines.join("<br>");
+    };
+    const shown = (cell) => (cell.d === null ? "" : cell.unclear ? `(${points(cell.d)})` : points(cell.d));
+    return {
+      made,
+      z: made.map((line) => line.map((cell) => (cell.d === null ? null : cell.d / UNIT))),
+      text: made.map((line) => line.map(shown)),
+      hover: made.map((line, row) => line.map((cell, column) => words(cell, row, column))),
+      unsure: made.map((line) => line.map(() => false)),
+    };
+  }
 
   wb.plain_cells = function (panel, step) {
     const flat = panel.shown[place_of(panel.steps, step)];
@@ -129,13 +156,27 @@
         caption: `${panel.run}: ${panel.word}${panel.gain ? ", points" : panel.share ? ", percent" : ""}`,
         cells: panel.cells || wb.plain_cells(panel, wb.step_drawn()),
         open: (row, column) => wb.go({ cell: `${panel.run}:${row}:${(panel.keys || panel.columns)[column]}` }),
+        find: (key) => found_at(panel.rows.findIndex((_, row) => key.startsWith(`${row}:`)), (panel.keys || panel.columns).indexOf(key.slice(key.indexOf(":") + 1))),
       };
     }
     const heads = columns(panel);
     return {
       rows: panel.parts[0].labels, heads: heads.map((head) => head.word), corner: panel.corner || "target",
-      caption: `${panel.parts[0].name}, ${panel.parts[0].minus ? "points" : "percent"}`,
+      caption: `${panel.parts[0].name}${panel.parts[0].minus ? ` minus ${panel.parts[0].minus.name}` : ""}, ${panel.parts[0].minus || panel.parts[0].points ? "points" : "percent"}`,
+      values: panel.parts[0].minus ? (cell) => sides_of(panel.parts[0], cell) : null,
       cells: panel.cells || wb.cells_at(panel, wb.step_drawn()),
+      find: (key, address) => {
+        const at = key.indexOf(":");
+        const layer = new URLSearchParams(window.location.search).get("layer");
+        const target = key.slice(at + 1), position = Number(key.slice(0, at));
+        if (panel.over !== undefined) return null; // its frame is the slider's
+        if (panel.opens && panel.opens !== target) return null;
+        const row = panel.parts[0].targets.indexOf(panel.opens ? layer : target);
+        const column = panel.parts[0].column
+          ? panel.parts.findIndex((part) => address.startsWith(`${part.run}:`))
+          : panel.parts[0].positions.indexOf(position);
+        return found_at(row, column);
+      },
       open: panel.closed ? null : (row, column) => {
         const { part, position } = heads[column];
         if (panel.over) return wb.go({ cell: `${part.run}:${panel.over}:${panel.opens}`, layer: part.targets[row], step: position });
@@ -145,6 +186,9 @@
       },
     };
   };
+  const share = (value) => (value === null ? null : value / UNIT);
+  const sides_of = (part, { a, b, low, high }) => ({ [part.name]: share(a), [part.minus.name]: share(b), low: share(low), high: share(high) });
+  const found_at = (row, column) => (row < 0 || column < 0 ? null : [row, column]);
   wb.GRIDS = {}; // kinds of heatmaps that other scripts draw: panel, step → its grid
   wb.is_grid = (panel) => ["heat", "plain", "over"].includes(panel.kind) || panel.kind in wb.GRIDS;
 })();

@@ -16,15 +16,37 @@
       const back = came_from.isConnected ? came_from : document.getElementById(came_from.id);
       if (back) back.focus({ preventScroll: true });
     }
-    document.body.classList.toggle("with-drawer", Boolean(cell));
+    if (Boolean(cell) !== document.body.classList.contains("with-drawer")) make_room(Boolean(cell));
+    setTimeout(() => wb.frame_open(), 0);
     return !cell;
   };
+
+  /* Beside the drawer the cards keep their columns, narrower: what one compares stays where it is. */
+  let columns = null;
+  wb.keep_columns = function () {
+    document.querySelectorAll("#main .grid").forEach((grid, i) => {
+      const number = columns && columns[i];
+      grid.style.gridTemplateColumns = number > 1 ? `repeat(${number}, minmax(0, 1fr))` : "";
+    });
+  };
+  function make_room(open) {
+    const seen = [...document.querySelectorAll("#main .heat")].find((box) => box.getBoundingClientRect().bottom > 80);
+    const top = seen && seen.getBoundingClientRect().top;
+    const grids = [...document.querySelectorAll("#main .grid")];
+    const beside = window.innerWidth > 1100; // below, they could not be read
+    columns = open && beside ? grids.map((grid) => getComputedStyle(grid).gridTemplateColumns.split(" ").length) : null;
+    document.body.classList.toggle("with-drawer", open);
+    document.getElementById("drawer").hidden = !open; // now, not when Dash comes to it: the shift is measured
+    wb.keep_columns();
+    if (seen) window.scrollBy(0, seen.getBoundingClientRect().top - top); // words wrap more: the picture stays
+    setTimeout(wb.fit_all, 60); // once the pictures have their new widths
+  }
   const close = () => wb.go({ cell: null });
   const say = (text) => { document.getElementById("live").textContent = text; };
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && document.body.classList.contains("with-drawer")) return close();
-    const idle = event.target === document.body || event.target.id === "main";
+    const idle = event.target.id === "main";
     if (idle && (event.key === "ArrowLeft" || event.key === "ArrowRight") && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       wb.step_by(event.key === "ArrowRight" ? 1 : -1);
@@ -49,7 +71,11 @@
     if (!button) return;
     if (button.id === "detail-close") close();
     if (button.dataset.download) wb.download(button);
-    if (button.dataset.go) wb.go(Object.fromEntries(new URLSearchParams(button.dataset.go)));
+    if (button.dataset.go || button.dataset.page) {
+      const changes = Object.fromEntries(new URLSearchParams(button.dataset.go || ""));
+      if (button.dataset.page) wb.visit(button.dataset.page, changes);
+      else wb.go(changes);
+    }
     const text = button.id === "copy-link" ? window.location.href : button.dataset.copy;
     if (text === undefined) return;
     await copy(button.id === "copy-link" ? wb.address_now() : text);

@@ -13,12 +13,22 @@
   /* One row a cell of a heatmap (shares 0 to 1, as stored), or a point of any other picture. */
   function rows_of(panel, graph) {
     if (panel && wb.is_grid(panel)) {
-      const { rows, heads, corner, cells } = wb.grid_of(panel);
-      return rows.flatMap((row, r) => heads.map((column, c) => ({ [corner]: row, column, value: cells.z[r][c] ?? null, shown: cells.text[r][c] })));
+      const { rows, heads, corner, cells, values } = wb.grid_of(panel);
+      const beside = (r, c) => (values ? values(cells.made[r][c]) : {});
+      return rows.flatMap((row, r) => heads.map((column, c) => ({ [corner]: row, column, value: cells.z[r][c] ?? null, shown: cells.text[r][c], ...beside(r, c) })));
     }
     return graph._fullData.flatMap((trace) =>
-      trace.hoverinfo === "skip" || !trace.x || !trace.y ? [] : Array.from(trace.x, (x, i) => ({ name: trace.name, x, y: trace.y[i] ?? null }))
+      trace.hoverinfo === "skip" || !trace.x || !trace.y ? [] : Array.from(trace.x, (x, i) => point_of(trace, x, i))
     );
+  }
+  /* Checkpoints are drawn evenly spaced: their steps are in `customdata`. */
+  function point_of(trace, x, i) {
+    const at = (ends) => (ends && ends[i] !== undefined ? ends[i] : null);
+    const y = trace.y[i] ?? null;
+    const [up, down] = trace.error_y && trace.error_y.visible ? [at(trace.error_y.array), at(trace.error_y.arrayminus)] : [null, null];
+    const steps = trace.meta && trace.meta.steps;
+    const ends = up === null || y === null ? {} : { low: y - (down ?? up), high: y + up };
+    return { name: trace.name, ...(steps ? { step: steps[i] } : { x }), y, ...ends };
   }
   function table(rows) {
     const quote = (value) => {
@@ -27,6 +37,14 @@
     };
     const heads = Object.keys(rows[0] || {});
     return [heads, ...rows.map((row) => heads.map((head) => row[head]))].map((line) => line.map(quote).join(",") + "\n").join("");
+  }
+
+  /* What else tells a file from another: the baseline, the step. */
+  function told_of(panel) {
+    const part = panel && panel.parts && panel.parts[0];
+    const minus = part && part.minus ? [`minus-${part.minus.name.replace(/[^\w.+-]/g, "_")}`] : [];
+    const steps = panel && (part ? part.steps : panel.steps);
+    return steps && steps.length && panel.kind !== "line" ? [...minus, `step-${wb.step_shown(steps, wb.step_drawn())}`] : minus;
   }
 
   wb.download = async function (button) {
@@ -43,7 +61,7 @@
     } else url = await image(graph, format);
     const link = document.createElement("a");
     link.href = url;
-    link.download = `${run ? `${run}-` : ""}${id}.${format}`;
+    link.download = `${[run, ...told_of(panel), id].filter(Boolean).join("-")}.${format}`;
     link.click();
     if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10000);
   };

@@ -9,8 +9,10 @@
 
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
 
+  wb.resolved = () => page.resolved || {};
   wb.NARROW = 440; // pixels below which a heatmap's labels leave out chance
   wb.step_drawn = () => page.step;
+  wb.all_panels = () => page.panels;
   wb.panels_of = (kind) => page.panels.filter((panel) => panel.kind === kind);
   wb.step_shown = (steps, step) => steps[step === null ? steps.length - 1 : wb.place_of(steps, step)];
 
@@ -34,6 +36,7 @@
         );
       }
       panel.hatch = hatch;
+      mark_unsure(panel, graph, cells.unsure);
       wb.show_twin(panel);
     },
     bars(panel, graph, step) {
@@ -67,8 +70,23 @@
   /* Kinds of panels that other scripts draw: pictures by DRAW, anything else by BOXES(panel, its element, step). */
   wb.DRAW = DRAW;
   wb.BOXES = {};
+  /* The dotted corners of cells whose probe had not converged (workbench_app/figures/unsure.py). */
+  function mark_unsure(panel, graph, unsure) {
+    const trace = graph.data.findIndex((one) => one.name === "not converged");
+    if (trace < 0 || !unsure) return;
+    const up = panel.rising ? 0.34 : -0.34;
+    const flat = unsure.flatMap((line, y) => line.flatMap((flag, x) => (flag ? [[x + 0.37, y + up]] : [])));
+    window.Plotly.restyle(graph, { x: [flat.map((c) => c[0])], y: [flat.map((c) => c[1])] }, [trace]);
+  }
   const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
 
+  /* `step 762`; of a difference also the other side's, where it is another. */
+  function step_words(panel, steps, step) {
+    const told = (all) => `step ${all[wb.place_of(all, step)].toLocaleString("en-US")}`;
+    const minus = panel.parts && panel.parts[0].minus;
+    if (!minus || minus.still || told(minus.steps) === told(steps)) return told(steps);
+    return `${told(steps)} − ${told(minus.steps)}`;
+  }
   wb.panel_by_id = (id) => page.panels.find((panel) => panel.id === id);
 
   /* Every panel at a step, and the words that tell the step. */
@@ -80,7 +98,7 @@
       else if (graph && graph._fullLayout && panel.ready) DRAW[panel.kind](panel, graph, step);
       const word = document.getElementById(`${panel.id}-step`);
       const steps = panel.parts ? panel.parts[0].steps : panel.steps;
-      if (word && steps) word.textContent = `step ${steps[wb.place_of(steps, step)].toLocaleString("en-US")}`;
+      if (word && steps) word.textContent = step_words(panel, steps, step);
     }
   };
 
@@ -88,18 +106,29 @@
      In one relayout: Dash keeps a figure of its own, and of two changes at once it would forget one. */
   function fit(graph, panel) {
     const update = page.dark === (page.theme === "dark") ? {} : { template: page.template };
-    const labels = panel && panel.kind === "heat" && graph.clientWidth < wb.NARROW ? panel.parts[0].labels : [""];
     const told = graph.layout.yaxis && graph.layout.yaxis.ticktext;
-    if (labels[0] && told && told[0] !== labels[0] && told[0].startsWith(labels[0])) {
-      Object.assign(update, { "yaxis.ticktext": labels, "yaxis.tickfont.size": 12 });
+    if (panel && panel.kind === "heat" && told) {
+      panel.long = panel.long || told;
+      const short = panel.parts[0].labels;
+      const narrow = graph.closest(".graph").clientWidth < wb.NARROW && panel.long[0].startsWith(short[0]);
+      const wanted = narrow ? short : panel.long;
+      if (told[0] !== wanted[0]) Object.assign(update, { "yaxis.ticktext": wanted, "yaxis.tickfont.size": narrow ? 12 : 13 });
     }
     if (Object.keys(update).length) window.Plotly.relayout(graph, update);
   }
+
+  wb.fit_all = function () {
+    for (const panel of page.panels) {
+      const graph = graph_of(panel);
+      if (panel.ready && graph && graph._fullLayout) fit(graph, panel);
+    }
+  };
 
   function prepare(panel, graph) {
     panel.ready = true;
     panel.shapes = null;
     fit(graph, panel);
+    offer_reset(graph);
     if (!wb.is_grid(panel)) return;
     wb.erase_sketch(document.getElementById(panel.id));
     panel.cells = null;
@@ -108,10 +137,46 @@
     graph.on("plotly_click", (event) => {
       const point = event.points[0];
       const open = wb.grid_of(panel).open;
-      if (open && point && point.data.type === "heatmap") open(point.y, point.x);
+      if (!open || !point || point.data.type !== "heatmap") return;
+      window.Plotly.Fx.unhover(graph); // the cards may move: its words would stay over another cell
+      open(point.y, point.x);
     });
+    graph.on("plotly_afterplot", () => wb.frame_open(panel));
     const twin = document.getElementById(`${panel.id}-twin`);
-    if (twin) twin.parentElement.ontoggle = () => wb.show_twin(panel);
+    if (twin) {
+      twin.parentElement.ontoggle = () => wb.show_twin(panel);
+      wb.show_twin(panel); // one that was open before the page was drawn anew
+    }
+    const box = document.getElementById(panel.id);
+    if (panel.cursor && document.activeElement === box) wb.show_cursor(box, panel);
+  }
+
+  /* The keyboard's cell stays where it was when a page is drawn anew. */
+  function carry_cursors(panels, before, now) {
+    const page_of = (key) => String(key).replace(/-\d+$/, "");
+    if (page_of(before) !== page_of(now)) return;
+    for (const panel of panels) {
+      const old = wb.panel_by_id(panel.id);
+      if (!old || !old.cursor || old.kind !== panel.kind) continue;
+      const { rows, heads } = wb.grid_of(panel);
+      if (old.cursor[0] < rows.length && old.cursor[1] < heads.length) panel.cursor = old.cursor;
+    }
+  }
+
+  /* A way back for pictures that can be zoomed (the training curves). */
+  function offer_reset(graph) {
+    graph.on("plotly_relayout", () => {
+      const box = graph.closest(".graph");
+      const axes = Object.entries(graph.layout).filter(([name, axis]) => name.startsWith("xaxis") && !axis.fixedrange);
+      const zoomed = axes.some(([, axis]) => axis.autorange === false);
+      let button = box.querySelector(".reset");
+      if (zoomed && !button) {
+        button = document.createElement("button");
+        Object.assign(button, { type: "button", className: "quiet reset", textContent: "Reset zoom" });
+        button.addEventListener("click", () => window.Plotly.relayout(graph, Object.fromEntries(axes.map(([name]) => [`${name}.autorange`, true]))));
+        box.append(button);
+      } else if (!zoomed && button) button.remove();
+    });
   }
 
   /* What can be shown before Plotly has been read. */
@@ -153,6 +218,8 @@
     }
     if (waiting && tries > 0) setTimeout(() => settle(key, tries - 1), 10);
     else if (!waiting) {
+      wb.page_is_drawn();
+      wb.frame_open();
       document.body.dataset.drawn = key;
       performance.mark("drawn");
     }
@@ -171,8 +238,10 @@
       }
     }
     if (frames.key !== page.key) {
+      carry_cursors(frames.panels, page.key, frames.key);
       page.key = frames.key;
       page.panels = frames.panels;
+      page.resolved = frames.resolved;
       page.step = wb.set_timeline(frames.steps, step);
       page.drawn_at = frames.steps.length ? wb.step_shown(frames.steps, frames.at) : page.step;
       page.dark = frames.dark;

@@ -5,8 +5,9 @@
   const client = (window.dash_clientside = window.dash_clientside || {});
   const ns = (client.workbench = client.workbench || {});
   const none = () => client.no_update;
-  const LIVE = ["step", "cell", "at-token"]; // what changes without a new page
+  const LIVE = ["step", "cell", "at-token", "scale"]; // what changes without a new page
   const DEFAULTS = { baseline: "none", form: "all", metric: "accuracy", arm: "own" };
+  const SHARED = ["runs", "step", "scale", "target", "position", "entity"]; // what means the same on every page
 
   /* Set some keys of the address (null removes one); a step of the browser's history unless `quiet`. */
   wb.with_params = function (changes) {
@@ -15,12 +16,34 @@
       if (value === null || value === undefined || value === "" || DEFAULTS[key] === value) params.delete(key);
       else params.set(key, value);
     }
+    return as_search(params);
+  };
+  function as_search(params) {
     const text = params.toString().replace(/%2C/g, ",").replace(/%3A/g, ":").replace(/%2F/g, "/");
     return text ? "?" + text : "";
+  }
+  /* The address with everything that is shown named in it, defaults too: what it shows stays the same when other runs,
+     results or defaults come. `live`: what the slider holds. */
+  wb.pinned_address = function (live) {
+    const params = new URLSearchParams(window.location.search);
+    for (const [key, value] of Object.entries({ ...wb.resolved(), ...live })) {
+      const text = Array.isArray(value) ? value.join(",") : String(value ?? "");
+      if (text) params.set(key, text);
+    }
+    return window.location.origin + window.location.pathname + as_search(params);
   };
   wb.go = function (changes) {
     const search = wb.with_params(changes);
     if (search !== window.location.search) client.set_props("url", { search: search });
+  };
+
+  /* Another page, with what means the same there, and these keys besides. */
+  wb.visit = function (page, changes) {
+    const link = [...document.querySelectorAll("#nav a")].find((one) => one.pathname.endsWith(`/${page}`));
+    const params = new URLSearchParams(link.search);
+    for (const [key, value] of Object.entries(changes)) params.set(key, value);
+    client.set_props("url", { pathname: link.pathname, search: as_search(params) });
+    window.scrollTo(0, 0);
   };
 
   /* The server writes the address of the first page; its way to write a character may be another than the browser's. */
@@ -78,21 +101,31 @@
     return search === window.location.search ? none() : search;
   };
 
+  /* A page keeps what is its own (its probe, its layer, its halves); another page gets only what means the same there. */
+  const own_of = {};
+  let page_shown = null;
   ns.set_links = function (search, pathname, ids, prefix) {
     const params = new URLSearchParams(search || "");
-    ["cell", "set", "at-token"].forEach((key) => params.delete(key));
-    const rest = params.toString() ? "?" + params.toString() : "";
-    const page = (pathname || "/").slice(prefix.length).replace(/\/+$/, "") || "runs";
+    const shared = [...params].filter(([key]) => SHARED.includes(key));
+    const page = (pathname || "/").slice(prefix.length).replace(/\/+$/, "") || ids[0].page;
+    own_of[page] = [...params].filter(([key]) => !SHARED.includes(key) && !LIVE.includes(key));
     document.querySelectorAll("#nav a").forEach((link, i) => {
       if (!ids[i]) return;
       if (ids[i].page === page) {
         link.setAttribute("aria-current", "page");
         document.title = link.textContent + " · Knowledge Probing Workbench";
-        link.scrollIntoView({ block: "nearest", inline: "center" });
+        if (page !== page_shown) into_sight(link);
       } else link.removeAttribute("aria-current");
     });
-    return ids.map((id) => prefix + id.page + rest);
+    page_shown = page;
+    return ids.map((id) => prefix + id.page + as_search(new URLSearchParams([...shared, ...(own_of[id.page] || [])])));
   };
+  /* By the row of links itself: scrollIntoView would take the whole page to the top. */
+  function into_sight(link) {
+    const row = document.getElementById("nav");
+    const [a, b] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
+    row.scrollLeft += a.left - b.left - (b.width - a.width) / 2;
+  }
 
   ns.select_rows = function (rows, resolved) {
     if (!Array.isArray(rows)) return none();

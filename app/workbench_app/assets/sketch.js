@@ -28,12 +28,13 @@
     return element;
   }
 
-  function cell_of(value, text, [scale, low]) {
+  function cell_of(value, text, unsure, [scale, low]) {
     if (value === null) return make("b", "hatch");
     const cell = make("b", "", text);
     const rgb = colour_at(scale, (value - low) / (1 - low));
     cell.style.background = `rgb(${rgb})`;
     cell.style.color = ink_on(rgb);
+    if (unsure) cell.className = "unsure";
     return cell;
   }
 
@@ -41,7 +42,7 @@
   wb.sketch = function (panel, box, step, scales) {
     const { rows, cells } = wb.grid_of(panel);
     const part = panel.parts[0];
-    const scale = part.minus ? [scales.diverging, -1] : [scales.sequential, 0];
+    const scale = part.minus || part.points ? [scales.diverging, -1] : [scales.sequential, 0];
     const told = part.column || part.minus || panel.corner || box.clientWidth < wb.NARROW ? null : part.values.chance;
     const chance = told && told[wb.place_of(part.steps, step)];
     const width = cells.z[0].length;
@@ -49,7 +50,7 @@
     const lines = rows.map((label, row) => {
       const head = make("span", "label", panel.corner ? label.replace(`${panel.corner} `, "") : label);
       if (chance) head.append(make("small", "", chance_of(chance.slice(row * width, (row + 1) * width))));
-      return [head, ...cells.z[row].map((value, column) => cell_of(value, cells.text[row][column], scale))];
+      return [head, ...cells.z[row].map((value, column) => cell_of(value, cells.text[row][column], cells.unsure[row][column], scale))];
     });
     if (panel.rising) lines.reverse();
     const heads = [make("span", ""), ...words.map((word) => make("span", "head", word))];

@@ -9,7 +9,8 @@
     const table = document.createElement("table");
     const opens = grid.open && grid.rows.length * grid.heads.length <= MOST_BUTTONS;
     const caption = table.createCaption();
-    caption.textContent = grid.caption + (opens ? "; each value opens its detail" : "");
+    const some = grid.cells.unsure && grid.cells.unsure.some((line) => line.includes(true));
+    caption.textContent = grid.caption + (opens ? "; each value opens its detail" : "") + (some ? "; * had not converged" : "");
     const head = table.createTHead().insertRow();
     const th = (row, text, scope) => {
       const cell = document.createElement("th");
@@ -24,7 +25,8 @@
       const line = body.insertRow();
       th(line, label, "row");
       grid.heads.forEach((_, column) => {
-        const text = grid.cells.text[row][column];
+        const flag = grid.cells.unsure && grid.cells.unsure[row][column] ? "*" : "";
+        const text = grid.cells.text[row][column] + flag;
         const cell = line.insertCell();
         if (!text || !opens) { cell.textContent = text || "–"; return; }
         const button = document.createElement("button");
@@ -43,20 +45,46 @@
     if (twin && twin.parentElement.open) fill_twin(twin, wb.grid_of(panel));
   };
 
-  /* A frame around the cell that the keyboard stands on, and its words for a screen reader. */
-  function mark(box, panel, grid) {
-    const layout = box.querySelector(".js-plotly-plot")._fullLayout;
-    const [row, column] = panel.cursor;
-    let frame = box.querySelector(".cursor");
+  /* A frame around a cell of a picture; none where `place` is null. */
+  function put_frame(box, name, place) {
+    const graph = box.querySelector(".js-plotly-plot");
+    const layout = graph && graph._fullLayout;
+    let frame = box.querySelector(`.${name}`);
+    if (!place || !layout || !layout.xaxis) {
+      if (frame) frame.remove();
+      return null;
+    }
+    const [row, column] = place;
     if (!frame) {
       frame = document.createElement("div");
-      frame.className = "cursor";
+      frame.className = `cursor ${name}`;
       box.append(frame);
     }
     const span = (axis, at) => [at - 0.5, at + 0.5].map((edge) => axis._offset + axis.d2p(edge)).sort((a, b) => a - b);
     const [x0, x1] = span(layout.xaxis, column), [y0, y1] = span(layout.yaxis, row);
     Object.assign(frame.style, { left: `${x0}px`, top: `${y0}px`, width: `${x1 - x0}px`, height: `${y1 - y0}px` });
-    frame.scrollIntoView({ block: "nearest", inline: "nearest" });
+    return frame;
+  }
+
+  /* The frame around the cell that the keyboard stands on. */
+  wb.show_cursor = (box, panel) => put_frame(box, "at", panel.cursor);
+
+  /* Around the cell that is open, in every run that has it. */
+  wb.frame_open = function (only) {
+    const address = new URLSearchParams(window.location.search).get("cell") || "";
+    const key = address.slice(address.indexOf(":") + 1);
+    for (const panel of only ? [only] : wb.all_panels()) {
+      const box = document.getElementById(panel.id);
+      if (!box || !panel.ready || !wb.is_grid(panel)) continue;
+      const find = address && wb.grid_of(panel).find;
+      put_frame(box, "opened", find ? find(key, address) : null);
+    }
+  };
+
+  /* The keyboard has come to a cell: its frame, in sight, and its words for a screen reader. */
+  function mark(box, panel, grid) {
+    const [row, column] = panel.cursor;
+    wb.show_cursor(box, panel).scrollIntoView({ block: "nearest", inline: "nearest" });
     const words = grid.cells.hover[row][column].replace(/<br>/g, ", ").replace(/<\/?b>/g, "");
     document.getElementById("live").textContent = words;
   }
@@ -93,7 +121,7 @@
     if (box && event.target === box) walk(event, box);
   });
   document.addEventListener("focusout", (event) => {
-    const frame = event.target.classList && event.target.classList.contains("heat") && event.target.querySelector(".cursor");
+    const frame = event.target.classList && event.target.classList.contains("heat") && event.target.querySelector(".cursor.at");
     if (frame) frame.remove();
   });
 })();

@@ -5,8 +5,9 @@
   const wb = (window.workbench = window.workbench || {});
   const REST_MS = 350;
   const PLAY_MS = 750;
+  const SPACING = "log";
   const SCALES = { log: (s) => Math.log1p(s), linear: (s) => s, even: (s, i) => i };
-  const state = { steps: [], place: 0, scale: "log", rest: null, play: null, parts: null };
+  const state = { steps: [], place: 0, scale: SPACING, rest: null, play: null, parts: null };
   const format = (step) => step.toLocaleString("en-US");
 
   function make(tag, attributes, ...children) {
@@ -41,6 +42,7 @@
     scale.addEventListener("change", () => {
       state.scale = scale.value;
       paint();
+      wb.go({ scale: state.scale === SPACING ? null : state.scale });
     });
     state.parts = { host, play, range, ticks, label, scale };
   }
@@ -105,10 +107,7 @@
 
   /* The step as the address tells it: the newest checkpoint is the default. */
   const told_step = () => (state.place === state.steps.length - 1 ? null : state.steps[state.place]);
-  wb.address_now = function () {
-    const search = state.steps.length > 1 ? wb.with_params({ step: told_step() }) : window.location.search;
-    return window.location.origin + window.location.pathname + search;
-  };
+  wb.address_now = () => wb.pinned_address(state.steps.length ? { step: state.steps[state.place], scale: state.scale } : {});
 
   function toggle() {
     if (state.play) return stop();
@@ -129,6 +128,9 @@
   wb.set_timeline = function (steps, step) {
     const host = document.getElementById("timeline");
     if (!state.parts || state.parts.host !== host) build(host);
+    const spacing = new URLSearchParams(window.location.search).get("scale");
+    state.scale = spacing in SCALES ? spacing : SPACING;
+    state.parts.scale.value = state.scale;
     host.hidden = steps.length < 2;
     const moving = state.rest !== null || state.play !== null;
     const same = steps.length === state.steps.length && steps.every((value, i) => value === state.steps[i]);

@@ -1,10 +1,12 @@
 """Any labelled array as a heatmap: rows × columns of a variable, for analyses that are no probes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from workbench.figures.cells import format_percent
+from workbench.figures.cells import format_percent, format_points
 from workbench.figures.hatch import add_hatch
 from workbench.figures.theme import apply_theme
 
@@ -27,17 +29,35 @@ SHARES = (
     "pooled_own",
     "never",
 )
+STRAY = 0.05  # of the largest value: a negative one below it is noise of a quantity that has no sign
 NOTHING = "empty: nothing was measured here"
 
 
-def colour_range(values: xr.DataArray) -> tuple[float, float]:
-    """A scale that holds for every checkpoint: 0–1 for shares, symmetric where there are both signs, else 0–max."""
-    low, high = float(values.min(skipna=True)), float(values.max(skipna=True))
-    if np.isnan(low):
+def colour_range(values: Sequence[xr.DataArray]) -> tuple[float, float]:
+    """One scale for every run and checkpoint of a page: 0–1 for shares; symmetric for what is a difference, whatever
+    its signs happen to be, and for what is clearly negative somewhere; else from 0 to the largest.
+    """
+    known = [float(end) for one in values for end in (one.min(), one.max()) if not np.isnan(float(end))]
+    if not known:
         return 0.0, 1.0
-    if low < -1e-9:
-        return -max(-low, high), max(-low, high)
-    return 0.0, 1.0 if high <= 1 else high
+    low, high = min(known), max(known)
+    name = str(values[0].name)
+    if is_share(name):
+        return 0.0, 1.0
+    most = max(-low, high) or 1.0
+    if is_difference(name) or low < -STRAY * most:
+        return -most, most
+    return 0.0, most
+
+
+def is_difference(variable: str) -> bool:
+    """Whether a variable is a difference, which may have either sign: a lost probability, a direct effect."""
+    return "loss" in variable or variable.startswith(("direct", "difference", "name_mover"))
+
+
+def in_points(variable: str) -> bool:
+    """Whether a variable is a difference of probabilities, told in points: what the right value's loses."""
+    return "loss" in variable
 
 
 def is_share(variable: str) -> bool:
@@ -45,31 +65,38 @@ def is_share(variable: str) -> bool:
     return variable.startswith(SHARES)
 
 
-def cell_text(value: float, share: bool) -> str:
-    """Whole percent of a share, else two digits; empty for an empty cell."""
+def cell_text(value: float, variable: str) -> str:
+    """Whole percent of a share, points of a lost probability, else two digits; empty for an empty cell."""
     if np.isnan(value):
         return ""
-    return format_percent(value) if share else f"{value:.2g}"
+    if in_points(variable):
+        return format_points(value)
+    return format_percent(value) if is_share(variable) else f"{value:.2g}"
+
+
+def value_words(value: float, variable: str) -> str:
+    """A number of this variable with its unit, to one digit: `12.3 %`, `+12.3 points`, `0.456`."""
+    if in_points(variable):
+        text = f"{100 * value:+.1f}".replace("-", "−")
+        return f"{'0.0' if text[1:] == '0.0' else text} points"
+    return f"{100 * value:.1f} %" if is_share(variable) else f"{value:.3g}"
 
 
 def plot_labelled(cells: xr.DataArray, bounds: tuple[float, float]) -> go.Figure:
     """cells: dims (rows, columns) with labels. Row 0 is on top, except for depths (block, layer), which rise."""
     rows, columns = (str(name) for name in cells.dims)
     z = np.asarray(cells.values, float)
-    share = is_share(str(cells.name))
+    name = str(cells.name)
     names = {name: [str(label) for label in cells[name].values.tolist()] for name in (rows, columns)}
     figure = go.Figure(
         go.Heatmap(
             z=z,
             x=list(range(z.shape[1])),
             y=list(range(z.shape[0])),
-            text=[[cell_text(value, share) for value in row] for row in z],
+            text=[[cell_text(value, name) for value in row] for row in z],
             texttemplate="%{text}",
             hovertext=[
-                [
-                    describe(cells, names[rows][r], names[columns][c], z[r, c], share)
-                    for c in range(z.shape[1])
-                ]
+                [describe(cells, names[rows][r], names[columns][c], z[r, c]) for c in range(z.shape[1])]
                 for r in range(z.shape[0])
             ],
             hovertemplate="%{hovertext}<extra></extra>",
@@ -101,16 +128,15 @@ def plot_labelled(cells: xr.DataArray, bounds: tuple[float, float]) -> go.Figure
         height=max(220, ROW_PIXELS * z.shape[0] + 90),
         margin={"t": 6, "b": 6, "l": 6, "r": 6},
     )
-    if share:
-        figure.update_layout(coloraxis_colorbar_tickformat=".0%")
+    if is_share(name) or in_points(name):
+        figure.update_layout(coloraxis_colorbar_tickformat=".0%" if is_share(name) else "+.0%")
     return apply_theme(figure)
 
 
-def describe(cells: xr.DataArray, row: str, column: str, value: float, share: bool) -> str:
+def describe(cells: xr.DataArray, row: str, column: str, value: float) -> str:
     """The words over a cell."""
     rows, columns = (str(name) for name in cells.dims)
     head = f"<b>{rows} {row}, {columns} {column}</b><br>"
     if np.isnan(value):
         return head + NOTHING
-    shown = f"{100 * value:.1f} %" if share else f"{value:.3g}"
-    return f"{head}{str(cells.name or 'value').replace('_', ' ')} {shown}"
+    return f"{head}{str(cells.name or 'value').replace('_', ' ')} {value_words(value, str(cells.name))}"

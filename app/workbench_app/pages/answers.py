@@ -17,6 +17,7 @@ from workbench_app.view import Component, Page, View, union_of_steps
 
 SPLITS = (("test", "Test entities"), ("train", "Train entities"))
 PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
+READS = ("qa", "q", "p")
 HOW_TO_READ = (
     "Questions put to each model, by the half of entities they are about: no question of the test half was ever "
     "trained on, so an answer there was got out of the biographies."

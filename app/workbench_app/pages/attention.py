@@ -7,12 +7,14 @@ from dash import html
 
 from workbench_app import cards, controls
 from workbench_app.analyses import Analysis, attention_command, choices_of, choose_analysis
-from workbench_app.figures.labelled import NOTHING, colour_range, is_share, plot_labelled
+from workbench_app.figures.labelled import NOTHING, colour_range, in_points, is_share, plot_labelled
+from workbench_app.findings import not_probed
 from workbench_app.frames import make_plain
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.view import Component, Page, View, union_of_steps
 
+READS = ("attention",)
 HOW_TO_READ = (
     "A probe shows that information is present; these analyses show where a position that is about to state a value "
     "looks, and what happens when that look is cut or exchanged."
@@ -28,13 +30,15 @@ def render(view: View, key: str) -> Page:
         return Page([*head, controls.bar(controls.runs_control(view)), cards.grid(boxes)])
     panels: list[dict[str, Any]] = []
     boxes = []
+    have = [data for entry in view.runs if (data := shown.data(entry.id)) is not None]
+    bounds = colour_range([shown.cells(data) for data in have]) if have else (0.0, 1.0)
     for number, entry in enumerate(view.runs):
         wrong = cards.faults(shown.loaded[entry.id].faults) if entry.id in shown.loaded else None
         data = shown.data(entry.id)
         if data is None:
-            boxes.append(wrong or _missing(view, entry, shown.set))
+            boxes.append(wrong or _lacks(view, entry, shown))
             continue
-        box, panel = _panel(view, entry, shown, data, f"attention-{number}", key)
+        box, panel = _panel(view, entry, shown, data, bounds, f"attention-{number}", key)
         boxes.append(html.Div([box, wrong]))
         panels.append(panel)
     first = next(
@@ -65,17 +69,24 @@ def render(view: View, key: str) -> Page:
 
 
 def _panel(
-    view: View, entry: RunEntry, shown: Analysis, data: xr.Dataset, id: str, key: str
+    view: View,
+    entry: RunEntry,
+    shown: Analysis,
+    data: xr.Dataset,
+    bounds: tuple[float, float],
+    id: str,
+    key: str,
 ) -> tuple[Component, dict[str, Any]]:
     cells = shown.cells(data)
     rows, columns = shown.axes
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
     step = view.shown(steps)
-    figure = plot_labelled(cells.sel(checkpoint=step), colour_range(cells))
+    figure = plot_labelled(cells.sel(checkpoint=step), bounds)
     words = {
         "rising": rows in ("block", "layer"),
         "word": _plain(shown.variable),
         "share": is_share(shown.variable),
+        "gain": in_points(shown.variable),
         "empty": NOTHING,
     }
     panel = make_plain(id, entry.id, cells, words)
@@ -108,6 +119,16 @@ def _key(name: str) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _lacks(view: View, entry: RunEntry, shown: Analysis) -> Component:
+    """A run without this analysis, or without the quantity chosen: what it has instead."""
+    if entry.id in shown.loaded:
+        return cards.card(entry.id, cards.empty(f"This run's result has no {_plain(shown.variable)}."))
+    others = [name for name in entry.sets_of("attention") if name != shown.set]
+    if not others:
+        return _missing(view, entry, shown.set)
+    return not_probed(view, entry, "attention", shown.set, attention_command(entry, shown.set))
 
 
 def _missing(view: View, entry: RunEntry, set_name: str = "attention-shares") -> Component:

@@ -1,21 +1,28 @@
 """Layers: how deep in the network a target can be read, by position and over training."""
 
 from typing import Any
+from urllib.parse import quote
 
 import xarray as xr
+from dash import html
 
 from workbench.figures import plot_layer_heatmap
-from workbench.figures.cells import target_label
+from workbench.figures.cells import place_names, target_label
 from workbench.figures.hatch import add_hatch
+from workbench.figures.heatmap import name_words
 from workbench_app import cards, controls
+from workbench_app.figures.points import show_points
+from workbench_app.figures.unsure import add_unsure
+from workbench_app.findings import not_probed, targets_missing, unsure
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import depth_dim, slice_probe
+from workbench_app.slices import at_step, depth_dim, not_converged, slice_probe
 from workbench_app.view import Component, Page, View, union_of_steps
 
+READS = ("p",)
 HOW_TO_READ = (
     "At which depth can a fact be read? Layer 0 is the output of the embedding, layer ℓ the residual stream after "
     "block ℓ. A probe that reads every layer fills this page."
@@ -33,9 +40,9 @@ def render(view: View, key: str) -> Page:
         found = _deep(view, entry, chosen)
         if found is not None:
             data[entry.id] = slice_probe(found, keep_depth=True)
-    targets = [str(t) for t in next(iter(data.values()))["target"].values.tolist()] if data else []
+    targets = list(dict.fromkeys(str(t) for cells in data.values() for t in cells["target"].values.tolist()))
     target = choose(view.selection.target, targets, "birth_city/whole")
-    positions = [int(p) for p in next(iter(data.values()))["position"].values.tolist()] if data else []
+    positions, places = _positions(data)
     position = view.selection.position if view.selection.position in positions else (positions or [0])[0]
     metrics = metrics_of(list(data.values()))
     metric = choose(view.selection.metric, metrics, "accuracy")
@@ -43,8 +50,12 @@ def render(view: View, key: str) -> Page:
     panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
         cells = data.get(entry.id)
-        if cells is None or target not in cells["target"].values:
-            boxes.append(_missing(view, entry))
+        if cells is None:
+            boxes.append(_missing(view, entry, chosen))
+            continue
+        own = [str(name) for name in cells["target"].values.tolist()]
+        if target not in own:
+            boxes.append(targets_missing(view, entry, target, own))
             continue
         shown, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
         boxes += shown
@@ -54,13 +65,20 @@ def render(view: View, key: str) -> Page:
         controls.bar(
             controls.runs_control(view),
             controls.target_control(targets, target),
-            controls.position_control(positions, position),
-            controls.segmented(
-                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
-            ),
+            controls.position_control(positions, position, places),
+            controls.metric_control(metrics, metric),
             controls.set_control(names, chosen),
         ),
-        cards.legend() if data else None,
+        controls.metric_words(metric) if data and metric != "accuracy" else None,
+        _which_probe(chosen) if data else None,
+        cards.legend(
+            shares=not METRICS[metric].points,
+            diverging=METRICS[metric].points,
+            hatched=f"no value: {METRICS[metric].empty}",
+            unsure=any(any(unsure(cells)) for cells in data.values()),
+        )
+        if data
+        else None,
         cards.grid(boxes),
     ]
     resolved = {"set": chosen, "target": target, "position": str(position), "metric": metric}
@@ -83,6 +101,14 @@ def _run(
     by_place, over_time = f"layers-{number}", f"layer-steps-{number}"
     links = view.links(entry, set_name)
     figure = plot_layer_heatmap(cells, target, variable=metric, step=step)
+    add_hatch(figure)
+    now = cells.sel(target=target)
+    add_unsure(figure, not_converged(at_step(now, step), ("layer", "position")), rising=True)
+    if "place" in cells.coords:
+        figure.update_xaxes(ticktext=place_names(cells))
+    if METRICS[metric].points:
+        show_points(figure)
+    probe = controls.describe_probe(set_name)
     boxes = [
         cards.card(
             entry.id,
@@ -92,7 +118,7 @@ def _run(
                 key,
                 f"Layer by position, {entry.id}, {target_label(target)}",
             ),
-            sub=f"{target_label(target)}: layer × position",
+            sub=f"{target_label(target)}: layer × position · {probe}",
             actions=[cards.shown_at(by_place, step), cards.downloads(by_place, links)],
         )
     ]
@@ -112,12 +138,17 @@ def _run(
     ]
     if len(steps) > 1:
         over = plot_layer_heatmap(cells.sel(position=position), target, across="checkpoint", variable=metric)
+        add_hatch(over)
+        add_unsure(over, not_converged(now.sel(position=position), ("layer", "checkpoint")), rising=True)
+        if METRICS[metric].points:
+            show_points(over)
+        place = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
         label = f"Layer by checkpoint, {entry.id}, {target_label(target)}, position {position}"
         boxes.append(
             cards.card(
                 f"{entry.id} over training",
                 cards.heat(over_time, view.themed(_plain(over)), key, label),
-                sub=f"{target_label(target)} at position {position}: layer × checkpoint",
+                sub=f"{target_label(target)} at {place}: layer × checkpoint · {probe}",
                 actions=[cards.downloads(over_time, links)],
             )
         )
@@ -158,7 +189,7 @@ def _deep(view: View, entry: RunEntry, set_name: str) -> xr.Dataset | None:
 def _plain(figure: Any) -> Any:
     """Without the title and the colour bar, which the card and the page already tell."""
     rows = len(figure.data[0].y)
-    return add_hatch(figure).update_layout(
+    return figure.update_layout(
         title=None,
         coloraxis_showscale=False,
         height=max(240, 30 * rows + 70),
@@ -166,6 +197,34 @@ def _plain(figure: Any) -> Any:
     )
 
 
-def _missing(view: View, entry: RunEntry) -> Component:
+def _positions(data: dict[str, xr.Dataset]) -> tuple[list[int], dict[int, str]]:
+    """Every position that some run has, and what a study calls them."""
+    names: dict[int, str] = {}
+    for cells in data.values():
+        for position, name in zip(cells["position"].values.tolist(), place_names(cells), strict=True):
+            names.setdefault(int(position), name)
+    return sorted(names), names
+
+
+def _which_probe(set_name: str) -> Component:
+    """Which probe this page shows, and why the P-probe page may show another number for the same cell."""
+    words = (
+        f"Read by the {controls.describe_probe(set_name)}: a classifier on stored vectors. The paper's probe on the "
+        "P-probe page is trained through the network and usually reads more of the same cell. Layer “final” is after "
+        "the last norm, layer 0 the output of the embedding. "
+    )
+    link = html.Button(
+        "this probe, position × target",
+        type="button",
+        className="quiet",
+        **cards.extra({"data-page": "p-probe", "data-go": f"set={quote(set_name)}"}),
+    )
+    return html.P([words, link], className="sub which-probe")
+
+
+def _missing(view: View, entry: RunEntry, chosen: str) -> Component:
+    others = [name for name in entry.sets_of("p") if name != chosen and _deep(view, entry, name) is not None]
+    if others:
+        return not_probed(view, entry, "p", chosen)
     text = "No probe has read this run layer by layer yet."
     return missing(view, entry, text, probe_command(entry, "p-logistic"))

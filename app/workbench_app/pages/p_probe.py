@@ -10,15 +10,18 @@ from workbench.errors import WorkbenchError
 from workbench.figures import plot_difference, plot_probe_heatmap
 from workbench.figures.learning_curve import targets_of_form
 from workbench_app import cards, controls
+from workbench_app.figures.points import show_points
+from workbench_app.figures.unsure import add_unsure
+from workbench_app.findings import not_probed, told_boxes, unsure
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
-from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import at_step
+from workbench_app.slices import at_step, not_converged, shown_step
 from workbench_app.view import Component, Page, View, union_of_steps
 
 FORMS = (("all", "All"), ("first", "First token"), ("whole", "Whole value"))
+READS = ("p",)
 HOW_TO_READ = (
     "A probe reads the hidden state just before the first, second, … sixth value of a biography is said (positions "
     "0–5) and guesses every attribute that has not yet been said. Cells: percent of entities the probe never saw."
@@ -45,27 +48,26 @@ def render(view: View, key: str) -> Page:
     boxes = []
     for number, entry in enumerate(view.runs):
         theirs = shown.get(baseline) if baseline and baseline != entry.id else None
-        box, panel = _panel(
-            view, entry, chosen_set, shown.get(entry.id), metric, theirs, f"heat-{number}", key
+        box, made = _panel(
+            view, entry, chosen_set, layer, have.get(entry.id), form, metric, theirs, f"heat-{number}", key
         )
         boxes.append(box)
-        panels += [panel] if panel else []
+        panels += made
     names = [(entry.id, entry.id) for entry in view.runs if entry.id in have]
     children = [
         cards.heading("P-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.segmented(
-                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
-            ),
+            controls.metric_control(metrics, metric),
             controls.segmented("form", "Targets", FORMS, form),
             controls.select("baseline", "Minus", [("none", "nothing"), *names], baseline or "none", least=3),
             controls.set_control(set_names, chosen_set),
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
         ),
-        cards.legend(diverging=bool(baseline)),
+        controls.metric_words(metric) if have and metric != "accuracy" else None,
+        _legend(metric, baseline, len(have), list(have.values())) if have else None,
         _hint(view, chosen_set, set_names),
-        cards.grid(boxes),
+        cards.grid(boxes, lined=True),
     ]
     resolved = {
         "metric": metric,
@@ -81,47 +83,71 @@ def _panel(
     view: View,
     entry: RunEntry,
     set_name: str,
-    data: xr.Dataset | None,
+    layer: str,
+    whole: xr.Dataset | None,
+    form: str,
     metric: str,
     theirs: xr.Dataset | None,
     id: str,
     key: str,
-) -> tuple[Component, dict[str, Any] | None]:
-    """One run's card, and what redraws it."""
+) -> tuple[Component, list[dict[str, Any]]]:
+    """One run's card, and what redraws it. whole: its cells of every form."""
     if set_name not in entry.result_sets:
-        return missing(
-            view, entry, "This run has not been probed yet.", probe_command(entry, set_name or "p-embedding")
-        ), None
+        return not_probed(view, entry, "p", set_name), []
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
-    if data is None:
-        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.about), None
+    if whole is None:
+        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.about), []
+    data = _of_form(whole, form)
+    base = view.selection.baseline
     try:
         step = view.shown(data["checkpoint"].values.tolist())
-        figure = draw(data, metric, step, theirs, view.selection.step)
+        figure = draw(data, metric, step, theirs, view.selection.step, (entry.id, base))
     except WorkbenchError as error:
-        return cards.card(
-            entry.id, cards.faults([str(error)], "Cannot be drawn"), wrong, sub=entry.about
-        ), None
+        wrong_here = cards.faults([str(error)], "Cannot be drawn")
+        return cards.card(entry.id, wrong_here, wrong, sub=entry.about), []
     panel = {
         "id": id,
         "kind": "heat",
         "set": set_name,
-        "parts": [make_frames(data, metric, run=entry.id, name=entry.id, minus=theirs)],
+        "parts": [make_frames(data, metric, run=entry.id, name=entry.id, minus=theirs, minus_name=base)],
     }
-    links = view.links(entry, set_name)
-    title = f"{entry.id} minus {view.selection.baseline}" if theirs is not None else entry.id
+    told, told_panels = ([], []) if theirs is not None else told_boxes(view, id, whole)
+    title = f"{entry.id} minus {base}" if theirs is not None else entry.id
     label = f"P-probe heatmap of {title}, {METRICS[metric].label}"
     old = [f"Step {s}: the checkpoint has been retrained since; probe it again." for s in found.stale]
+    about = " · ".join(part for part in (entry.about, controls.describe_probe(set_name, layer)) if part)
+    links = None if theirs is not None else view.links(entry, set_name)
     box = cards.card(
         title,
-        cards.heat(id, view.themed(figure), key, label),
-        wrong,
-        cards.faults(old, "Out of date"),
-        sub=entry.about,
-        actions=[*_partial(entry, set_name), cards.shown_at(id, step), cards.downloads(id, links)],
+        html.Div(told),
+        html.Div([cards.heat(id, view.themed(figure), key, label), wrong, cards.faults(old, "Out of date")]),
+        sub=f"{about} · points, intervals as of two independent samples" if theirs is not None else about,
+        actions=[
+            *_partial(entry, set_name),
+            cards.shown_at(id, step, at_step_of(theirs, view.selection.step)),
+            cards.downloads(id, links),
+        ],
     )
-    return box, panel
+    return box, [*told_panels, panel]
+
+
+def at_step_of(data: xr.Dataset | None, wanted: int | None) -> int | None:
+    """The step of the other side of a difference; None where there is none."""
+    if data is None or "checkpoint" not in data.dims:
+        return None
+    return shown_step([int(step) for step in data["checkpoint"].values.tolist()], wanted)
+
+
+def _legend(metric: str, baseline: str, runs: int, datasets: list[xr.Dataset]) -> Component:
+    points = METRICS[metric].points
+    return cards.legend(
+        shares=not points,
+        diverging=points or (bool(baseline) and runs > 1),
+        hatched=f"no value: {METRICS[metric].empty}",
+        unsure=any(any(unsure(data)) for data in datasets),
+        brackets=bool(baseline) and metric == "accuracy",
+    )
 
 
 def _hint(view: View, shown: str, names: list[str]) -> Component | None:
@@ -144,15 +170,23 @@ def _hint(view: View, shown: str, names: list[str]) -> Component | None:
 
 
 def draw(
-    data: xr.Dataset, metric: str, step: int, theirs: xr.Dataset | None = None, wanted: int | None = None
+    data: xr.Dataset,
+    metric: str,
+    step: int,
+    theirs: xr.Dataset | None = None,
+    wanted: int | None = None,
+    names: tuple[str, str] = ("ours", "theirs"),
 ) -> Any:
     """The heatmap at a step, or its difference to another run's at the step that stands for `wanted`."""
     if theirs is not None:
         other = at_step(theirs, wanted) if "checkpoint" in theirs.dims else theirs
-        figure = plot_difference(at_step(data, step), other, variable=metric)
+        figure = plot_difference(at_step(data, step), other, variable=metric, names=names)
         figure.update_layout(coloraxis_showscale=False)
     else:
         figure = plot_probe_heatmap({"": data}, variable=metric, step=step, colour_bar=False, titles=False)
+        add_unsure(figure, not_converged(at_step(data, step), ("target", "position")))
+        if METRICS[metric].points:
+            show_points(figure)
     return figure.update_layout(
         margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * data.sizes["target"] + 56
     )

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import xarray as xr
+from dash import html
+
 from workbench.figures import paper_augmentations, paper_p_probe, plot_probe_heatmap
 from workbench_app import cards, controls
 from workbench_app.comparison import OWN, paper_arm, paper_augmentation
+from workbench_app.findings import not_probed
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
-from workbench_app.missing import missing, probe_command
 from workbench_app.pages.p_probe import draw
 from workbench_app.view import Component, Page, View, union_of_steps
 
+READS = ("p",)
 HOW_TO_READ = (
     "Figures 5 and 13(c) of Allen-Zhu and Li, “Physics of Language Models: Part 3.1” (arXiv 2309.14316), beside "
     "ours. The paper has 100,000 entities and a 124M model: compare the pattern, not "
@@ -33,63 +37,109 @@ def render(view: View, key: str) -> Page:
         controls.bar(
             controls.runs_control(view), controls.select("arm", "The paper's augmentation", arms, arm)
         ),
-        cards.legend(),
-        cards.legend(diverging=True, hatched=""),
+        cards.legend(diverging=True),
         *rows,
     ]
     return Page(children, panels, union_of_steps(panels), {"arm": arm})
 
 
 def _row(
-    view: View, entry: RunEntry, arm: str, number: int, key: str
+    view: View, entry: RunEntry, arm: str | None, number: int, key: str
 ) -> tuple[list[Component], list[dict[str, Any]]]:
-    theirs = paper_p_probe(arm)
-    paper_id, ours_id, minus_id = f"paper-{number}", f"ours-{number}", f"minus-{number}"
+    set_name = next(iter(entry.sets_of("p")), "")
+    data, found = view.cells(entry, set_name) if set_name else (None, None)
+    if data is None:
+        absent = not_probed(view, entry, "p", set_name)
+        wrong = cards.faults(found.faults) if found else None
+        boxes, panels = [item for item in (absent, wrong) if item is not None], []
+    else:
+        shared = [
+            t for t in data["target"].values.tolist() if arm and t in paper_p_probe(arm)["target"].values
+        ]
+        # the paper's rows, so that the three pictures have the same; without the paper's, all that there are
+        shown = data.sel(target=shared) if shared else data
+        box, panel = _ours(view, entry, set_name, shown, found.faults if found else [], number, key)
+        boxes, panels = [box], [panel]
+    if arm is None:
+        return [*boxes, _no_such_arm(entry)], panels
+    box, panel = _theirs(view, arm, number, key)
+    if data is None:
+        return [*boxes, box], [*panels, panel]
+    if not shared:
+        return [*boxes, _other_facts(entry)], panels
+    minus, minus_panel = _minus(view, entry, shown, arm, number, key)
+    return [*boxes, box, minus], [*panels, panel, minus_panel]
+
+
+def _no_such_arm(entry: RunEntry) -> Component:
+    own = entry.augmentation or "this run's texts"
+    where = " Couples are its Figure 6: see the page Sets." if "couple" in own else ""
+    words = (
+        f"The paper has no heatmap of {own}.{where} To lay another of its augmentations beside this run, "
+        "choose one above."
+    )
+    return cards.card(f"Paper: none of {own}", html.P(words, className="sub"))
+
+
+def _other_facts(entry: RunEntry) -> Component:
+    words = (
+        f"{entry.id} is about other facts than the paper's six attributes: there is nothing to lay beside it."
+    )
+    return cards.card("Paper: other facts", html.P(words, className="sub"))
+
+
+def _theirs(view: View, arm: str, number: int, key: str) -> tuple[Component, dict[str, Any]]:
+    theirs, id = paper_p_probe(arm), f"paper-{number}"
     figure = plot_probe_heatmap({"": theirs}, colour_bar=False, titles=False)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * theirs.sizes["target"] + 56)
     static = theirs.expand_dims(checkpoint=[0])
     static["chance"] = theirs["chance"]
-    paper_part = make_frames(static, "accuracy", run="paper", name=f"paper, {arm}")
-    paper_card = cards.card(
+    part = make_frames(static, "accuracy", run="paper", name=f"paper, {arm}")
+    box = cards.card(
         f"Paper: {arm}",
-        cards.heat(paper_id, view.themed(figure), key, f"The paper's P-probe heatmap of {arm}"),
+        cards.heat(id, view.themed(figure), key, f"The paper's P-probe heatmap of {arm}"),
         sub="GPT-2 124M, 100,000 entities",
-        actions=[cards.downloads(paper_id)],
+        actions=[cards.downloads(id)],
     )
-    paper_panel = {"id": paper_id, "kind": "heat", "parts": [paper_part], "closed": True, "still": True}
-    set_name = next(iter(entry.sets_of("p")), "")
-    data, found = view.cells(entry, set_name) if set_name else (None, None)
-    if data is None:
-        wrong = cards.faults(found.faults) if found else None
-        absent = missing(
-            view, entry, "This run has not been probed yet.", probe_command(entry, set_name or "p-embedding")
-        )
-        return [item for item in (absent, wrong, paper_card) if item is not None], [paper_panel]
-    step = view.shown(data["checkpoint"].values.tolist())
-    shared = [t for t in data["target"].values.tolist() if t in theirs["target"].values]
-    data, theirs = data.sel(target=shared), theirs.sel(target=shared)
-    ours = draw(data, "accuracy", step)
-    minus = draw(data, "accuracy", step, theirs)
-    boxes = [
-        cards.card(
-            entry.id,
-            cards.heat(ours_id, view.themed(ours), key, f"Our P-probe heatmap of {entry.id}"),
-            cards.faults(found.faults) if found else None,
-            sub=entry.about,
-            actions=[cards.shown_at(ours_id, step), cards.downloads(ours_id, view.links(entry, set_name))],
+    return box, {"id": id, "kind": "heat", "parts": [part], "closed": True, "still": True}
+
+
+def _ours(
+    view: View, entry: RunEntry, set_name: str, data: xr.Dataset, faults: list[str], number: int, key: str
+) -> tuple[Component, dict[str, Any]]:
+    id, step = f"ours-{number}", view.shown(data["checkpoint"].values.tolist())
+    depths = view.depths(set_name)
+    probe = controls.describe_probe(set_name, depths[-1] if depths else "")
+    box = cards.card(
+        entry.id,
+        cards.heat(id, view.themed(draw(data, "accuracy", step)), key, f"Our P-probe heatmap of {entry.id}"),
+        cards.faults(faults),
+        sub=" · ".join(part for part in (entry.about, probe) if part),
+        actions=[cards.shown_at(id, step), cards.downloads(id, view.links(entry, set_name))],
+    )
+    return box, {
+        "id": id,
+        "kind": "heat",
+        "parts": [make_frames(data, "accuracy", run=entry.id, name=entry.id)],
+    }
+
+
+def _minus(
+    view: View, entry: RunEntry, data: xr.Dataset, arm: str, number: int, key: str
+) -> tuple[Component, dict[str, Any]]:
+    id, step = f"minus-{number}", view.shown(data["checkpoint"].values.tolist())
+    theirs = paper_p_probe(arm).sel(target=data["target"].values)
+    names = (entry.id, f"paper ({arm})")
+    box = cards.card(
+        f"{entry.id} minus the paper’s {arm}",
+        cards.heat(
+            id,
+            view.themed(draw(data, "accuracy", step, theirs, names=names)),
+            key,
+            f"{entry.id} minus the paper's {arm}, in points",
         ),
-        paper_card,
-        cards.card(
-            "Ours minus paper",
-            cards.heat(minus_id, view.themed(minus), key, f"{entry.id} minus the paper, in points"),
-            sub="points; blue: ours reads more",
-            actions=[cards.shown_at(minus_id, step), cards.downloads(minus_id)],
-        ),
-    ]
-    part = make_frames(data, "accuracy", run=entry.id, name=entry.id)
-    with_minus = make_frames(data, "accuracy", run=entry.id, name=entry.id, minus=theirs)
-    return boxes, [
-        {"id": ours_id, "kind": "heat", "parts": [part]},
-        paper_panel,
-        {"id": minus_id, "kind": "heat", "parts": [with_minus]},
-    ]
+        sub="points; blue: ours reads more. The paper prints no n, so there is no interval",
+        actions=[cards.shown_at(id, step), cards.downloads(id)],
+    )
+    part = make_frames(data, "accuracy", run=entry.id, name=names[0], minus=theirs, minus_name=names[1])
+    return box, {"id": id, "kind": "heat", "parts": [part]}

@@ -2,20 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from workbench.figures import plot_q_bars
 from workbench_app import cards, controls
 from workbench_app.against_answers import scatter_card
 from workbench_app.figures.names import plot_columns
+from workbench_app.figures.points import show_points
+from workbench_app.figures.unsure import add_unsure
+from workbench_app.findings import not_probed, unsure, words_box
 from workbench_app.frames import make_frames
-from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
-from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
-from workbench_app.slices import at_step
+from workbench_app.slices import at_step, not_converged
 from workbench_app.view import Component, Page, View, union_of_steps
 
+READS = ("q", "qa")
 HOW_TO_READ = (
     "The strictest test: the model reads nothing but the full name, and a probe guesses each attribute. In the paper "
     "this accuracy predicts almost exactly how well the model can later be brought to answer questions."
@@ -39,9 +42,7 @@ def render(view: View, key: str) -> Page:
         cards.heading("Q-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.segmented(
-                "metric", "Cells show", [(name, METRICS[name].label) for name in metrics], metric
-            ),
+            controls.metric_control(metrics, metric),
             controls.set_control(set_names, chosen),
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
         ),
@@ -51,7 +52,7 @@ def render(view: View, key: str) -> Page:
         ],
     ]
     absent = [entry for entry in view.runs if entry.id not in data]
-    boxes = cards.grid([_missing(view, entry, chosen) for entry in absent]) if absent else None
+    boxes = cards.grid([not_probed(view, entry, "q", chosen) for entry in absent]) if absent else None
     resolved = {"metric": metric, "set": chosen, "layer": layer}
     if not data:
         return Page([*head, boxes], resolved=resolved)
@@ -60,10 +61,11 @@ def render(view: View, key: str) -> Page:
         run: at_step(cells, view.selection.step).isel(position=-1, drop=True) for run, cells in data.items()
     }
     parts = [make_frames(cells, metric, run=run, name=run) | {"column": run} for run, cells in data.items()]
+    told, told_panels = _doubts(view, data)
     heat = {"id": "names", "kind": "heat", "set": chosen, "parts": parts}
     accuracy = [make_frames(cells, "accuracy", run=run, name=run) for run, cells in data.items()]
     bars = {"id": "bars", "kind": "bars", "parts": accuracy}
-    panels: list[dict[str, Any]] = [heat, bars]
+    panels: list[dict[str, Any]] = [*told_panels, heat, bars]
     links = {
         f"{kind} {entry.id}": link
         for entry in loaded
@@ -74,14 +76,25 @@ def render(view: View, key: str) -> Page:
     label = f"Q-probe heatmap, targets by runs, {METRICS[metric].label}"
     bar_figure = plot_q_bars(now)
     bar_figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 8})
+    columns = plot_columns(now, metric)
+    missed = [not_converged(cells, ("target",)) for cells in now.values()]
+    add_unsure(columns, np.stack(missed, 1))
+    if METRICS[metric].points:
+        show_points(columns)
     body = [
-        cards.legend(hatched=""),
+        *told,
+        cards.legend(
+            hatched="",
+            shares=not METRICS[metric].points,
+            diverging=METRICS[metric].points,
+            unsure=bool(told),
+        ),
         cards.grid(
             [
                 cards.card(
                     "Targets by runs",
-                    cards.heat("names", view.themed(plot_columns(now, metric)), key, label),
-                    sub=METRICS[metric].words,
+                    cards.heat("names", view.themed(columns), key, label),
+                    sub=f"{METRICS[metric].words} {_capital(controls.describe_probe(chosen, layer))}.",
                     actions=[
                         cards.shown_at("names", next(iter(steps.values()))),
                         cards.downloads("names", links),
@@ -112,6 +125,18 @@ def _share_targets(data: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     return {run: cells.sel(target=shared).isel(position=[-1]) for run, cells in data.items()}
 
 
-def _missing(view: View, entry: RunEntry, set_name: str) -> Component:
-    command = probe_command(entry, set_name or "q-embedding")
-    return missing(view, entry, "The Q-probe has not been run.", command)
+def _doubts(view: View, data: dict[str, xr.Dataset]) -> tuple[list[Component], list[dict[str, Any]]]:
+    """What had not converged, a sentence a run."""
+    boxes, panels = [], []
+    for number, (run, cells) in enumerate(data.items()):
+        steps = [int(step) for step in cells["checkpoint"].values.tolist()]
+        texts = [[f"{run}: {text}" for text in told] for told in unsure(cells)]
+        if any(texts):
+            box, panel = words_box(view, f"unsure-{number}", steps, texts, "unsure-words")
+            boxes.append(box)
+            panels.append(panel)
+    return boxes, panels
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

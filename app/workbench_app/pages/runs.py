@@ -16,6 +16,7 @@ from workbench_app.pages.recipes import difference_table
 from workbench_app.selection import MOST_RUNS, choose
 from workbench_app.view import Component, Page, View
 
+READS = ()
 HOW_TO_READ = (
     "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder: double-click one, "
     "or press Enter on it, to write."

@@ -11,15 +11,19 @@ from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.sets import WHY_NO_GAIN, spell_set
 from workbench.results.provenance import facts_of
 from workbench_app import cards, controls
+from workbench_app.figures.unsure import add_unsure
+from workbench_app.findings import not_probed, told_boxes
 from workbench_app.frames import make_frames, make_plain
 from workbench_app.gain_detail import GAIN, gains
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
+from workbench_app.slices import at_step, not_converged
 from workbench_app.view import Component, Page, View, union_of_steps
 
 FORMS = (("whole", "Whole value"), ("first", "First token"))
 NOT_PROBED = "This run has not been probed by sets yet."
+READS = ("seen",)
 HOW_TO_READ = (
     "What can be read once a certain set of attributes has been said? A value that is stored with the name is read "
     "after any set; one that is stored with its partner, as in the paper’s couples, only after that partner."
@@ -35,15 +39,19 @@ def render(view: View, key: str) -> Page:
     panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
         if chosen not in entry.result_sets:
-            boxes.append(missing(view, entry, NOT_PROBED, probe_command(entry, chosen or "seen-embedding")))
+            boxes.append(
+                not_probed(view, entry, "seen", chosen)
+                if entry.sets_of("seen")
+                else missing(view, entry, NOT_PROBED, probe_command(entry, chosen or "seen-embedding"))
+            )
             continue
         found = view.load(entry, chosen)
         if found.data is None:
             boxes.append(cards.card(entry.id, cards.faults(found.faults), sub=entry.about))
             continue
-        box, panel = _sets(view, entry, chosen, found.data, form, f"sets-{number}", key)
+        box, made = _sets(view, entry, chosen, found.data, form, f"sets-{number}", key)
         boxes += [box, cards.faults(found.faults)]
-        panels.append(panel)
+        panels += made
         partners = _partners(view, entry, found.data, form, f"gain-{number}", key)
         if partners is not None:
             boxes.append(partners[0])
@@ -65,12 +73,15 @@ def render(view: View, key: str) -> Page:
 
 def _sets(
     view: View, entry: RunEntry, set_name: str, data: xr.Dataset, form: str, id: str, key: str
-) -> tuple[Component, dict[str, Any]]:
+) -> tuple[Component, list[dict[str, Any]]]:
     cells, _ = view.cells(entry, set_name)
     assert cells is not None  # the set has been loaded
     step = view.shown(cells["checkpoint"].values.tolist())
     figure = plot_seen_sets(data, form=form, step=step)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
+    of_form = cells.sel(target=targets_of_form(cells, form))
+    told, panels = told_boxes(view, id, of_form, found=False)
+    add_unsure(figure, not_converged(at_step(of_form, step), ("target", "position")))
     frames = make_frames(
         cells.sel(target=targets_of_form(cells, form)), "accuracy", run=entry.id, name=entry.id
     )
@@ -80,11 +91,13 @@ def _sets(
     links = view.links(entry, set_name)
     box = cards.card(
         entry.id,
+        *told,
         cards.heat(id, view.themed(figure), key, f"Targets by sets of attributes said, {entry.id}"),
-        sub=f"{entry.about}. Each column is a set: its dots, below, say which attributes have been said.",
+        sub=f"{entry.about} · {controls.describe_probe(set_name)}. Each column is a set: its dots, below, say which "
+        "attributes have been said.",
         actions=[cards.shown_at(id, step), cards.downloads(id, links)],
     )
-    return box, {"id": id, "kind": "heat", "set": set_name, "parts": [frames]}
+    return box, [*panels, {"id": id, "kind": "heat", "set": set_name, "parts": [frames]}]
 
 
 def _partners(

@@ -13,6 +13,7 @@ from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View
 
 SPLITS = (("test", "Test entities"), ("train", "Train entities"))
+READS = ("tasks",)
 HOW_TO_READ = (
     "Questions that need a fact to be used, not only recalled (Part 3.2): no question about a test entity was "
     "ever trained on. Chance is what the commonest answer would score; “predicted” is what the accuracy of the hints "

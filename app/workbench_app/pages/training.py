@@ -4,12 +4,17 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_probe_over_training, plot_training_curves
+from workbench.figures.cells import place_names
+from workbench.figures.heatmap import name_words
+from workbench.figures.training import MOST_COLOURED
 from workbench_app import cards, controls
+from workbench_app.findings import not_probed
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, probe_command, train_command
 from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
+READS = ("p", "metrics")
 HOW_TO_READ = (
     "How well each model says the first token of a value, in biographies it has read and in answers to questions, for "
     "the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted lines)."
@@ -23,13 +28,16 @@ def render(view: View, key: str) -> Page:
     )
     longest = max(set_names, key=lambda name: _checkpoints(view, name), default="")
     chosen = choose(view.selection.set, set_names, longest)
-    position = view.selection.position if view.selection.position in range(6) else 0
+    positions, places = _positions(view, chosen)
+    position = view.selection.position if view.selection.position in positions else positions[0]
+    targets = _targets(view, chosen)
+    target = choose(view.selection.target, targets)
     form = choose(view.selection.form, ["first", "whole"], "whole")
     boxes, panels = [], []
     for number, entry in enumerate(view.runs):
         for box, panel in (
             _curves(view, entry, f"curves-{number}", key),
-            _probe(view, entry, chosen, position or 0, form, f"over-{number}", key),
+            _probe(view, entry, chosen, position or 0, form, target, f"over-{number}", key),
         ):
             boxes.append(box)
             panels += [panel] if panel else []
@@ -37,14 +45,36 @@ def render(view: View, key: str) -> Page:
         cards.heading("Training", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.position_control(range(6), position or 0),
+            controls.position_control(positions, position or 0, places),
             controls.segmented("form", "Probed", (("first", "First token"), ("whole", "Whole value")), form),
             controls.set_control(set_names, chosen),
+            controls.target_control(targets, target) if len(targets) > MOST_COLOURED else None,
         ),
         cards.grid(boxes),
     ]
     resolved = {"position": str(position or 0), "form": form, "set": chosen}
+    resolved |= {"target": target} if len(targets) > MOST_COLOURED else {}
     return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def _positions(view: View, set_name: str) -> tuple[list[int], dict[int, str]]:
+    """Every position that the chosen probe has in some run, and what a study calls them; 0 where there is none."""
+    names: dict[int, str] = {}
+    for entry in view.runs:
+        data = view.cells(entry, set_name)[0] if set_name in entry.result_sets else None
+        if data is not None:
+            for position, name in zip(data["position"].values.tolist(), place_names(data), strict=True):
+                names.setdefault(int(position), name)
+    return sorted(names) or [0], names
+
+
+def _targets(view: View, set_name: str) -> list[str]:
+    """Every target that the chosen probe has in some run."""
+    found: dict[str, None] = {}
+    for entry in view.runs:
+        data = view.cells(entry, set_name)[0] if set_name in entry.result_sets else None
+        found |= dict.fromkeys(map(str, data["target"].values.tolist()) if data is not None else ())
+    return list(found)
 
 
 def _checkpoints(view: View, set_name: str) -> int:
@@ -63,7 +93,9 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
     sub = " · ".join(part for part in (entry.about, words.get(entry.state, "")) if part)
     box = cards.card(
         entry.id,
-        cards.graph(id, view.themed(figure), key, f"Loss and accuracies while training {entry.id}"),
+        cards.graph(
+            id, view.themed(figure), key, f"Loss and accuracies while training {entry.id}", zoom=True
+        ),
         sub=sub,
         actions=[cards.downloads(id)],
     )
@@ -71,18 +103,20 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
 
 
 def _probe(
-    view: View, entry: RunEntry, set_name: str, position: int, form: str, id: str, key: str
+    view: View, entry: RunEntry, set_name: str, position: int, form: str, target: str, id: str, key: str
 ) -> tuple[Component, dict[str, Any] | None]:
     title = f"{entry.id}: probed at position {position}"
     if set_name not in entry.result_sets:
-        text = "This run has not been probed yet."
-        return missing(view, entry, text, probe_command(entry, set_name or "p-embedding"), title=title), None
+        return not_probed(view, entry, "p", set_name), None
     data, found = view.cells(entry, set_name)
     wrong = cards.faults(found.faults)
     if data is None:
         return cards.card(title, wrong), None
+    if position in data["position"].values:
+        place = dict(zip(data["position"].values.tolist(), name_words(data), strict=True))[position]
+        title = f"{entry.id}: probed at {place}"
     try:
-        figure = plot_probe_over_training(data, position=position, form=form)
+        figure = plot_probe_over_training(data, position=position, form=form, highlight=target)
     except (WorkbenchError, KeyError):
         text = "Only one checkpoint has been probed; a curve needs several."
         return cards.card(title, wrong, cards.empty(text, *probe_command(entry, set_name))), None
@@ -94,7 +128,14 @@ def _probe(
             id, view.themed(figure), key, f"P-probe of {entry.id} over training at position {position}"
         ),
         wrong,
-        sub="Accuracy with its 95 % interval, one line an attribute.",
+        sub=f"Accuracy with its 95 % interval, one line an attribute · {_probe_words(view, set_name)}",
         actions=[cards.downloads(id)],
     )
     return box, {"id": id, "kind": "line", "steps": steps, "at": list(range(len(steps)))}
+
+
+def _probe_words(view: View, set_name: str) -> str:
+    depths = view.depths(set_name)
+    return controls.describe_probe(
+        set_name, choose(view.selection.layer, depths, depths[-1]) if depths else ""
+    )
