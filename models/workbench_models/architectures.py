@@ -6,6 +6,7 @@ torch is imported inside functions only.
 Shapes: D width, V vocabulary.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench_models.errors import ModelError
@@ -28,6 +29,7 @@ RESIDUAL_WRITERS = (
     "mlp.dense_4h_to_h",
     "self_attn.o_proj",
     "mlp.down_proj",
+    "mlp.experts.down_proj",
 )
 
 
@@ -43,7 +45,7 @@ def make_model(
 ) -> "PreTrainedModel":
     """A freshly initialised float32 model on the CPU, the same weights for the same seed.
 
-    vocab_size:   `len(tokenizer)`; input and output embeddings are one matrix [V, D].
+    vocab_size:   `len(tokenizer)`; input and output embeddings are one matrix [V, D] where the shape ties them.
     seed:         of the initial weights; the process-wide random state is left as it was found.
     eos_token_id: ends and separates entries; also the model's start token, as in the paper.
     pad_token_id: fills short rows. `llama` does not train the input embedding of its padding token, so where
@@ -69,7 +71,10 @@ def make_model(
     if not 0.0 <= dropout < 1.0:
         raise ModelError(f"dropout is {dropout}; expected a number from 0 up to but not including 1")
     config = _make_config(shape, vocab_size, eos_token_id, pad_token_id, dropout)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Initializing zero-element tensors"
+        )  # of a feed-forward part of width 0
         model: PreTrainedModel = untyped.from_config(
             config, dtype=torch.float32, attn_implementation=attention
         )
@@ -86,12 +91,12 @@ def _make_config(
     shape: ModelShape, vocab_size: int, eos_token_id: int, pad_token_id: int, dropout: float
 ) -> Any:
     """The Hugging Face config of a shape."""
-    from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig
+    from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, MixtralConfig
 
     shared: dict[str, Any] = {
         "vocab_size": vocab_size,
         "use_cache": False,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": shape.tied,
         "bos_token_id": eos_token_id,
         "eos_token_id": eos_token_id,
         "pad_token_id": pad_token_id,
@@ -103,6 +108,7 @@ def _make_config(
             n_embd=shape.d_model,
             n_layer=shape.n_layers,
             n_head=shape.n_heads,
+            n_inner=None if shape.mlp_ratio is None else shape.d_mlp,
             activation_function=ACTIVATION,
             resid_pdrop=dropout,
             embd_pdrop=dropout,
@@ -116,21 +122,27 @@ def _make_config(
         "max_position_embeddings": shape.max_length,
         "attention_dropout": dropout,
     }
-    if shape.architecture == "llama":
+    if shape.architecture in ("llama", "mistral", "mixtral"):
         if pad_token_id == eos_token_id:
             shared["pad_token_id"] = None
-        return LlamaConfig(
-            num_key_value_heads=shape.n_heads,
-            # Three matrices of 8/3 D weigh as much as GPT-2's two of 4 D; hardware likes multiples of 64.
-            intermediate_size=-(-8 * shape.d_model // 3 // 64) * 64,
-            rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE},
-            **shared,
+        shared |= {
+            "num_key_value_heads": shape.n_key_value_heads,
+            "intermediate_size": shape.d_mlp,
+            "rope_parameters": {"rope_type": "default", "rope_theta": ROTARY_BASE},
+        }
+        if shape.architecture == "llama":
+            return LlamaConfig(**shared)
+        shared["sliding_window"] = None
+        if shape.architecture == "mistral":
+            return MistralConfig(**shared)
+        return MixtralConfig(
+            num_local_experts=shape.experts, num_experts_per_tok=shape.active_experts, **shared
         )
     if shape.architecture == "gbert":
         # In the config, not on the modules: only there do both kernels and a reloaded model follow it.
         shared["is_causal"] = False
     return GPTNeoXConfig(
-        intermediate_size=4 * shape.d_model,
+        intermediate_size=shape.d_mlp,
         hidden_act=ACTIVATION,
         hidden_dropout=dropout,
         attention_bias=True,

@@ -38,6 +38,11 @@ class Family:
     plain: bool = False
 
 
+def _apart(attention: str) -> tuple[str, str, str]:
+    """Queries, keys and values as three matrices of an attention module."""
+    return f"{attention}.q_proj", f"{attention}.k_proj", f"{attention}.v_proj"
+
+
 _LLAMA_LIKE = Family(
     blocks="layers.{}",
     embed="embed_tokens",
@@ -48,7 +53,7 @@ _LLAMA_LIKE = Family(
     mlp="mlp",
     mlp_reader="mlp.gate_proj",
     mlp_writer="mlp.down_proj",
-    qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    qkv=_apart("self_attn"),
     plain=True,
 )
 _GEMMA_LIKE = replace(
@@ -58,22 +63,18 @@ _GEMMA_LIKE = replace(
     mlp_adds="post_feedforward_layernorm",
     plain=False,
 )
+_H_BLOCKS = Family(blocks="h.{}", embed="wte", final_norm="ln_f", mlp="mlp")
+_GPT2_LIKE = replace(
+    _H_BLOCKS,
+    second_norm="ln_2",
+    attention="attn",
+    attention_writer="attn.c_proj",
+    mlp_reader="mlp.c_fc",
+    mlp_writer="mlp.c_proj",
+)
 # Keyed by the `model_type` of the Hugging Face config.
 FAMILIES: dict[str, Family] = {
-    "gpt2": Family(
-        blocks="h.{}",
-        embed="wte",
-        final_norm="ln_f",
-        second_norm="ln_2",
-        attention="attn",
-        attention_writer="attn.c_proj",
-        mlp="mlp",
-        mlp_reader="mlp.c_fc",
-        mlp_writer="mlp.c_proj",
-        qkv=("attn.c_attn",) * 3,
-        qkv_cut="q|k|v",
-        plain=True,
-    ),
+    "gpt2": replace(_GPT2_LIKE, qkv=("attn.c_attn",) * 3, qkv_cut="q|k|v", plain=True),
     "gpt_neox": Family(
         blocks="layers.{}",
         embed="embed_in",
@@ -106,36 +107,23 @@ FAMILIES: dict[str, Family] = {
         final_norm="decoder.final_layer_norm",
         attention="self_attn",
         attention_writer="self_attn.out_proj",
-        qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        qkv=_apart("self_attn"),
     ),
-    "gptj": Family(
-        blocks="h.{}",
-        embed="wte",
-        final_norm="ln_f",
+    "gptj": replace(
+        _H_BLOCKS,
         attention="attn",
         attention_writer="attn.out_proj",
-        mlp="mlp",
         mlp_reader="mlp.fc_in",
         mlp_writer="mlp.fc_out",
-        qkv=("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+        qkv=_apart("attn"),
         parallel=True,
     ),
-    "gpt_bigcode": Family(
-        blocks="h.{}",
-        embed="wte",
-        final_norm="ln_f",
-        second_norm="ln_2",
-        attention="attn",
-        attention_writer="attn.c_proj",
-        mlp="mlp",
-        mlp_reader="mlp.c_fc",
-        mlp_writer="mlp.c_proj",
-    ),
+    "gpt_bigcode": _GPT2_LIKE,
     # Attention and feed-forward part return their sum with the residual stream, so their own share stands nowhere.
-    "bloom": Family(
-        blocks="h.{}",
+    "bloom": replace(
+        _H_BLOCKS,
         embed="word_embeddings",
-        final_norm="ln_f",
+        mlp=None,
         second_norm="post_attention_layernorm",
         attention_writer="self_attention.dense",
         mlp_reader="mlp.dense_h_to_4h",

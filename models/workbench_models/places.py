@@ -77,6 +77,10 @@ def locate(site: Site | str, config: Any) -> Place:
         return Place(f"{block}.{writer}", "input", cut="heads", heads=_heads(config, "z"))
     if site.kind == "mlp_out":
         return Place(f"{block}.{_known(family.mlp_adds or family.mlp, site, config)}", "output")
+    if site.kind in ("mlp_pre", "mlp_post") and _mlp_width(config) == 0:
+        raise ModelError(
+            f"site {site.short!r} does not exist in this model: its feed-forward part has width 0; use 'resid_post'"
+        )
     if site.kind == "mlp_pre":
         return Place(f"{block}.{_known(family.mlp_reader, site, config)}", "output")
     if site.kind == "mlp_post":
@@ -133,9 +137,7 @@ def site_axes(site: Site, config: Any) -> tuple[tuple[str, ...], tuple[int, ...]
             f"the shape of {site.name!r} is known only after a forward pass; run one with `capture`"
         )
     if site.kind in ("mlp_pre", "mlp_post"):
-        # GPT-2 writes None for four times the width.
-        inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * d_model
-        return ("neuron",), (int(inner),)
+        return ("neuron",), (_mlp_width(config),)
     if site.kind in ("q", "k", "v", "z"):
         d_head = getattr(config, "head_dim", None) or d_model // int(config.num_attention_heads)
         return ("head", "head_width"), (_heads(config, site.kind), int(d_head))
@@ -165,6 +167,14 @@ def _known(path: T | None, site: Site, config: Any) -> T:
             "use the residual stream ('resid_post'), or name a module such as 'module:model.layers.3.mlp'"
         )
     return path
+
+
+def _mlp_width(config: Any) -> int:
+    """Neurons of the feed-forward part; GPT-2 writes None for four times the width."""
+    for name in ("intermediate_size", "n_inner"):
+        if (inner := getattr(config, name, None)) is not None:
+            return int(inner)
+    return 4 * int(config.hidden_size)
 
 
 def _heads(config: Any, kind: str) -> int:

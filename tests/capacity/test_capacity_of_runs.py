@@ -129,3 +129,33 @@ def test_the_command(run, capsys) -> None:
     answer = CliRunner().invoke(app, ["capacity", str(run.path), "--checkpoints", "all", "--entities", "40"])
     assert answer.exit_code == 0, answer.output
     assert "bits a parameter of at most" in " ".join(answer.output.split())
+
+
+def test_rounded_weights_are_a_result_of_their_own(run) -> None:
+    pytest.importorskip("torchao", reason="the extra `quantize` is not installed")
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    words = [
+        "capacity",
+        str(run.path),
+        "--entities",
+        "40",
+        "--quantize",
+        "int8,int4",
+        "--json",
+        "--device",
+        "cpu",
+    ]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    import json
+
+    rows = {row["weights"]: row for row in json.loads(answer.output) if row["fact"] == "name"}
+    assert list(rows) == ["float32", "int8", "int4"]
+    plain, int8, int4 = (rows[kind]["bits"] for kind in rows)
+    assert abs(int8 - plain) < 0.2 * (plain - int4)  # sixteen times finer steps
+    assert {row["parameters"] for row in rows.values()} == {rows["int8"]["parameters"]}
+    stored = load_results(run.path, "capacity", "bits", variant="int4")
+    assert stored["bits"].values.tolist() == [int4]

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.cli.conftest import Command
+from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.experiments.grids import make_grid_arms, split_grid
 from workbench.studies.runs import open_run
@@ -87,3 +89,20 @@ def test_torchrun_and_a_grid_do_not_go_together(workbench: Command, micro_toml: 
     monkeypatch.setenv("WORLD_SIZE", "2")
     said = workbench("train", micro_toml, *GRID)
     assert said.status == 1 and "start it without torchrun" in said.err
+
+
+def test_a_grid_as_one_batch(tmp_path: Path) -> None:
+    """Two seeds and two widths: each width is a batch of two; the same command again keeps what is finished."""
+    words = ["train", "capacity", "--out", str(tmp_path), "--together", "--device", "cpu"]
+    small = ("values.entities=12", "training.exposures=2", "model.n_layers=1", "values.diversity=8")
+    for setting in small:
+        words += ["--set", setting]
+    words += ["--grid", "model.d_model=16,32", "--grid", "seed=0,1"]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    assert "2 at once: capacity+d-model16+seed0, capacity+d-model16+seed1" in " ".join(answer.output.split())
+    assert answer.output.count("finished") == 4
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 0 and "at once" not in again.output
+    alone = CliRunner().invoke(app, ["train", "capacity", "--together"])
+    assert str(alone.exception) == "--together trains the runs of a --grid as one batch; give a --grid too."

@@ -18,6 +18,7 @@ from workbench.capacity.bits import (
 from workbench.capacity.contexts import CHUNK, NAME, Contexts, make_contexts
 from workbench.capacity.losses import span_losses
 from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices
+from workbench.capacity.quantising import quantise
 from workbench.errors import WorkbenchError
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
@@ -41,9 +42,13 @@ Show = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CapacityRequest:
-    """entities: how many are scored, drawn by the run's seed (losses are means, so a sample estimates them)."""
+    """entities: how many are scored, drawn by the run's seed (losses are means, so a sample estimates them).
+
+    quantisation: `int8` or `int4` of the blocks' weights; empty for the weights as they are.
+    """
 
     entities: int = ENTITIES
+    quantisation: str = ""
     again: bool = False
 
 
@@ -77,7 +82,7 @@ def make_material(study: Study, request: CapacityRequest) -> Material:
             values.attributes, values.chunks, values.diversity, values.length, values.alphabet
         )
         each = dict.fromkeys(corpus.schema.keys, float(values.diversity) ** values.chunks)
-        choices = Choices(float(load_pools().n_names), each)
+        choices = Choices(float(load_pools(None, values.pool_sizes or {}).n_names), each)
     elif recipe is not None and recipe.world == "biographies" and recipe.biographies.corpus is None:
         choices = choices_of_biographies(recipe)
     else:
@@ -194,10 +199,12 @@ def capacity_of_study(
 ) -> "list[xr.Dataset]":
     """Measure checkpoints and keep the results; one that is there for the same weights is not made again."""
     request = request or CapacityRequest()
-    settings = {"entities": request.entities, "seed": study.seed}
+    settings: dict[str, Any] = {"entities": request.entities, "seed": study.seed}
+    if request.quantisation:
+        settings["quantisation"] = request.quantisation
     found: dict[int, xr.Dataset] = {}
     for checkpoint in checkpoints:
-        path = result_path(study.path, KIND, FAMILY, checkpoint.step)
+        path = result_path(study.path, KIND, FAMILY, checkpoint.step, request.quantisation)
         kept = None if request.again else find_result(path, checkpoint.weights_digest, settings)
         if kept is not None:
             found[checkpoint.step] = kept
@@ -208,12 +215,21 @@ def capacity_of_study(
         for number, checkpoint in enumerate(missing):
             if show:
                 show(number, len(missing))
-            dataset = measure_capacity(load_model(checkpoint, device=chosen), material, execution)
+            model = load_model(checkpoint, device=chosen)
+            if request.quantisation:
+                model = quantise(model, request.quantisation)
+            dataset = measure_capacity(model, material, execution)
             notes = {"device": chosen, "pools": material.note or "the recipe's"}
             attrs = make_attrs(
-                kind=KIND, family=FAMILY, run=study, checkpoint=checkpoint, settings=settings, notes=notes
+                kind=KIND,
+                family=FAMILY,
+                run=study,
+                checkpoint=checkpoint,
+                settings=settings,
+                variant=request.quantisation,
+                notes=notes,
             )
             dataset = dataset.assign_coords(checkpoint=checkpoint.step).assign_attrs(attrs)
-            save_result(result_path(study.path, KIND, FAMILY, checkpoint.step), dataset)
+            save_result(result_path(study.path, KIND, FAMILY, checkpoint.step, request.quantisation), dataset)
             found[checkpoint.step] = dataset
     return [found[checkpoint.step] for checkpoint in checkpoints]

@@ -16,6 +16,7 @@ def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
     table = Table(title=f"Bits of knowledge, {datasets[0].attrs['run']}")
     for name in (
         "step",
+        "weights",
         "names",
         "values",
         "diversity",
@@ -31,6 +32,7 @@ def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
     for data in datasets:
         table.add_row(
             str(int(data["checkpoint"])),
+            data.attrs["variant"] or "float32",
             *(_bits(float(data[f"bits_{term}"])) for term in ("names", "values", "diversity")),
             _bits(float(data["bits"])),
             _bits(1.96 * float(data["bits_se"])),

@@ -24,6 +24,12 @@ def capacity(
         int,
         typer.Option(min=2, help="How many entities are scored: more make the estimate surer, not larger."),
     ] = 2000,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8,int4", help="Also with the blocks' weights rounded to these (needs torchao)."
+        ),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw bits against parameters into this HTML file.")
     ] = None,
@@ -44,6 +50,7 @@ def capacity(
     from rich.console import Console
 
     from workbench.capacity.measure import CapacityRequest, capacity_of_study
+    from workbench.capacity.quantising import parse_quantisations
     from workbench.capacity.tables import capacity_table, describe_capacity
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
@@ -52,20 +59,30 @@ def capacity(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
-    measured = []
+    quantisations = [] if quantize is None else parse_quantisations(quantize)
+    measured, rounded = [], []
     for opened in open_studies(runs):
         chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-        measured.append(capacity_of_study(opened, chosen, CapacityRequest(entities, again), device=device))
+        measured.append(
+            capacity_of_study(opened, chosen, CapacityRequest(entities, again=again), device=device)
+        )
+        for name in quantisations:
+            asked = CapacityRequest(entities, name, again)
+            rounded.append(capacity_of_study(opened, chosen, asked, device=device))
     newest = [datasets[-1] for datasets in measured]
     if as_json:
         rows = [
-            row | {"run": d.attrs["run"]} for datasets in measured for d in datasets for row in to_rows(d)
+            row | {"run": d.attrs["run"], "weights": d.attrs["variant"] or "float32"}
+            for datasets in measured + rounded
+            for d in datasets
+            for row in to_rows(d)
         ]
         typer.echo(json.dumps(rows))
         return
     console = Console()
-    for datasets in measured:
-        console.print(capacity_table(datasets))
+    for number, datasets in enumerate(measured):
+        each = rounded[number * len(quantisations) : (number + 1) * len(quantisations)]
+        console.print(capacity_table([*datasets, *(data for row in each for data in row)]))
         console.print(describe_capacity(datasets[-1]))
     if len(newest) > 1:
         ratio, error = fit_plateau(newest)

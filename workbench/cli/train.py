@@ -41,6 +41,14 @@ def train(
             help="Train every combination, e.g. `--grid training.qa_ratio=0.2,0.8 --grid seed=0,1`.",
         ),
     ] = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="Runs of a --grid that share network and training (other seeds, other facts) as one batch in this "
+            "process: faster where networks are tiny.",
+        ),
+    ] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     quiet: QuietOption = False,
@@ -56,8 +64,10 @@ def train(
     folder of runs; the same command continues what is unfinished in it.
     """
     if grid:
-        _train_grid(recipe, overrides, grid, out, placement, device, threads, as_json)
+        _train_grid(recipe, overrides, grid, out, placement, device, threads, as_json, together)
         return
+    if together:
+        raise WorkbenchError("--together trains the runs of a --grid as one batch; give a --grid too.")
     if placement.at_once:
         raise WorkbenchError(
             "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
@@ -137,23 +147,41 @@ def _train_grid(
     device: str | None,
     threads: int | None,
     as_json: bool,
+    together: bool,
 ) -> None:
     import json
     import shlex
 
     from rich.console import Console
 
-    from workbench.experiments.grids import grid_rows, make_grid_arms, make_grid_table, train_grid
+    from workbench.experiments.grids import (
+        grid_rows,
+        make_grid_arms,
+        make_grid_table,
+        train_grid,
+        train_grid_together,
+    )
     from workbench.training.distributed import is_distributed
+    from workbench.training.interruption import Interrupted
 
     if is_distributed():
         raise WorkbenchError("--grid gives each run a process of its own; start it without torchrun.")
     arms = make_grid_arms(recipe, overrides, grid, out)
     if placement.nodes:
         raise WorkbenchError("--nodes spreads one run; leave it out with --grid, where each run is a job.")
-    to_do = sum(not arm.is_trained for arm in arms)
-    engine = placement.make_engine(max(1, to_do), device, threads)
-    outcome = train_grid(arms, make_console(), engine)
+    if together:
+        if placement.is_elsewhere:
+            raise WorkbenchError("--together is one process here; leave out --engine and --at-once.")
+        use_threads(threads)
+        try:
+            outcome = train_grid_together(arms, make_console(), device)
+        except Interrupted as stopped:
+            make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+            raise typer.Exit(130) from None
+    else:
+        to_do = sum(not arm.is_trained for arm in arms)
+        engine = placement.make_engine(max(1, to_do), device, threads)
+        outcome = train_grid(arms, make_console(), engine)
     if outcome.detached:
         return
     folder = arms[0].path.parent

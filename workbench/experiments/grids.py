@@ -79,6 +79,28 @@ def train_grid(arms: Sequence[Arm], console: "Console", engine: Engine) -> Outco
     return engine.run([[job] for job in jobs], console, keep_going=True)
 
 
+def train_grid_together(arms: Sequence[Arm], console: "Console", device: str | None) -> Outcome:
+    """Train what is not finished in this process, runs of one network and one training as one batch of networks.
+
+    A batch that fails does not stop the others.
+    """
+    from workbench.training.together import together_key, train_together
+
+    batches: dict[str, list[Arm]] = {}
+    for arm in arms:
+        if not arm.is_trained:
+            batches.setdefault(together_key(arm.recipe), []).append(arm)
+    failures = {}
+    for batch in batches.values():
+        console.print(f"{len(batch)} at once: {', '.join(arm.name for arm in batch)}", style="dim")
+        make_folder(batch[0].path.parent)
+        try:
+            train_together([arm.recipe for arm in batch], [arm.path for arm in batch], device=device)
+        except WorkbenchError as error:
+            failures |= {arm.training: f"{arm.name}: {error}" for arm in batch}
+    return Outcome(failures=failures)
+
+
 def make_grid_table(arms: Sequence[Arm]) -> "Table":
     """Each run with what it changes, its last step and loss, and first tokens said right (test entities)."""
     from rich.table import Table

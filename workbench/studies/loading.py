@@ -1,6 +1,7 @@
 """Load a checkpoint's weights into a model: a new one, or the module that held the checkpoint before."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,7 +274,9 @@ def quiet_transformers() -> Iterator[None]:
     untyped.set_verbosity_error()
     untyped.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # no feed-forward part
+            yield
     finally:
         untyped.set_verbosity(level)
         if bars:

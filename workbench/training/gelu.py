@@ -18,19 +18,27 @@ class LogisticGelu(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Elementwise, any shape."""
-        result: torch.Tensor = _Gelu.apply(x)
+        result: torch.Tensor = _Gelu.apply(x)[0]
         return result
 
 
 class _Gelu(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        share = x.square().mul_(SLOPE * CUBIC).add_(SLOPE).mul_(x).sigmoid_()  # σ(2u)
-        ctx.save_for_backward(x, share)
-        return x * share
+    generate_vmap_rule = True  # several networks at once (`training/together.py`)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def forward(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        share = x.square().mul_(SLOPE * CUBIC).add_(SLOPE).mul_(x).sigmoid_()  # σ(2u)
+        return x * share, share
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[torch.Tensor], output: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(inputs[0], output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """σ + x σ (1 − σ) · d(2u)/dx"""
         x, share = ctx.saved_tensors
         slope = x.square().mul_(3 * SLOPE * CUBIC).add_(SLOPE).mul_(x).mul_(1 - share)

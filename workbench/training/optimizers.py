@@ -13,17 +13,21 @@ from workbench.training.muon import Muon
 def make_optimizers(
     model: nn.Module, recipe: TrainingRecipe, execution: Execution
 ) -> list[torch.optim.Optimizer]:
-    """Decay applies to matrices only. With `muon`, hidden matrices go to Muon and the rest to AdamW."""
+    """Decay applies to matrices only, stacked ones of experts too.
+
+    With `muon`, hidden matrices that are not stacked go to Muon and the rest to AdamW.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     embeddings = {
         id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()
     }
-    matrices = [p for p in parameters if p.ndim == 2]
-    vectors = [p for p in parameters if p.ndim != 2]
+    matrices = [p for p in parameters if p.ndim >= 2]
+    vectors = [p for p in parameters if p.ndim < 2]
     optimizers: list[torch.optim.Optimizer] = []
     if recipe.optimizer == "muon":
-        hidden = [p for p in matrices if id(p) not in embeddings]
-        matrices = [p for p in matrices if id(p) in embeddings]
+        hidden = [p for p in matrices if id(p) not in embeddings and p.ndim == 2 and p.numel()]
+        muons = {id(p) for p in hidden}
+        matrices = [p for p in matrices if id(p) not in muons]
         precision = torch.bfloat16 if execution.bf16 else torch.float32
         optimizers.append(Muon(hidden, recipe.lr, recipe.weight_decay, precision))
     groups = [

@@ -16,8 +16,8 @@ from workbench.studies.checkpoints import (
     find_faults,
     load_trainer_state,
     save_checkpoint,
-    without_progress_bars,
 )
+from workbench.studies.loading import quiet_transformers
 from workbench.studies.runs import Run
 from workbench.training.metrics import MetricsLog, truncate_metrics
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
@@ -84,7 +84,7 @@ def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
         return 0
     from transformers import AutoModelForCausalLM
 
-    with without_progress_bars():
+    with quiet_transformers():
         saved = AutoModelForCausalLM.from_pretrained(str(start.path), dtype=torch.float32)
     state.model.load_state_dict(saved.state_dict())
     restore_optimizers(state.model, state.optimizers, load_trainer_state(start)[0])

@@ -15,6 +15,9 @@ class ValuesRecipe(Section):
     diversity: int = Field(100, gt=1, description="D, how many strings an attribute has to draw from")
     length: int = Field(2, gt=0, description="L, symbols of a string")
     alphabet: int = Field(50, gt=1, description="T, how many symbols there are")
+    pool_sizes: dict[str, int] | None = Field(
+        None, description="keep only the first n names of a pool of names"
+    )
     augmentation: str = Field("multi∞+permute", description="the paper's: every exposure in a new order")
 
     @field_validator("augmentation")

@@ -31,7 +31,7 @@ def make_values(section: ValuesRecipe, seed: int) -> TextWorld:
             for k in range(1, section.attributes + 1)
         )
     )
-    pools = load_pools()
+    pools = load_pools(None, section.pool_sizes or {})
     if 2 * section.entities > pools.n_names:
         raise WorkbenchError(
             f"values.entities = {section.entities}, but there are {pools.n_names} names; expected at most half as many."

@@ -1,0 +1,106 @@
+"""Weight-only quantisation of a loaded model, by torchao: int8 and int4, symmetric, in groups along a matrix's input.
+
+As in Part 3.3, which used GPTQ, the matrices of the blocks are quantised; embeddings, output layer and norms stay.
+Weights are rounded to the nearest and computed with in float32, so what is measured is what rounding costs and nothing
+else. GPTQ rounds more carefully, by calibration texts.
+"""
+
+import copy
+import logging
+import math
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError, first_line, nearest
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+QUANTISATIONS = {"int8": 8, "int4": 4}
+GROUP = 32  # weights that share a scale, where the matrix is a multiple as wide
+
+
+def parse_quantisations(text: str) -> list[str]:
+    """`int8,int4` → the names; an unknown one is refused."""
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    for name in names or [text]:
+        if name not in QUANTISATIONS:
+            raise WorkbenchError(
+                f"--quantize {name!r} is not known{nearest(name, list(QUANTISATIONS))} "
+                f"(known: {', '.join(QUANTISATIONS)})."
+            )
+    return list(dict.fromkeys(names))
+
+
+def quantise(model: "PreTrainedModel", name: str) -> "PreTrainedModel":
+    """A copy of the model whose blocks' matrices are integers of a width with one scale a group.
+
+    Raises WorkbenchError where torchao is not installed, where the device or this processor lacks the kind, and for
+    an architecture whose blocks have no linear layers (GPT-2's are of a class of its own; experts are stacked).
+    """
+    import torch
+
+    quantize_, config = _load_torchao()
+    model = copy.deepcopy(model)
+    blocks = find_matrices(model)
+    if not blocks:
+        raise WorkbenchError(
+            f"{type(model).__name__} has no linear layers in its blocks, so nothing of it can be quantised; "
+            "use a model such as gpt2-rotary or llama."
+        )
+    dtype = {"int8": torch.int8, "int4": torch.int4}[name]
+    try:
+        for path, layer in blocks.items():
+            quantize_(model, config(dtype, group_of(layer)), filter_fn=lambda _, at, path=path: at == path)
+        probe = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        with torch.inference_mode():
+            model(probe)
+    except Exception as error:
+        raise WorkbenchError(
+            f"{name} does not work on the device {model.device} ({first_line(error)}); use --device cpu, "
+            "or leave it out."
+        ) from error
+    return model
+
+
+def find_matrices(model: "PreTrainedModel") -> "dict[str, torch.nn.Linear]":
+    """The linear layers of the blocks by their path: all but the output layer."""
+    import torch
+
+    output = model.get_output_embeddings()
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not output and module.weight.numel()
+    }
+
+
+def group_of(layer: "torch.nn.Linear") -> int:
+    """How many weights of a row share a scale: 32, or the largest common divisor with the row."""
+    return math.gcd(GROUP, layer.in_features)
+
+
+def _load_torchao() -> tuple[Any, Any]:
+    os.environ.setdefault(
+        "TORCHAO_FORCE_SKIP_LOADING_SO_FILES", "1"
+    )  # its compiled kernels are not used here
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # and it says so
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torchao.quantization import IntxWeightOnlyConfig, quantize_
+            from torchao.quantization.granularity import PerGroup
+    except ImportError as error:
+        raise WorkbenchError(
+            "Quantisation needs torchao, which is not installed; run `pip install 'probing-workbench[quantize]'`."
+        ) from error
+    finally:
+        logging.disable(before)
+
+    def config(dtype: "torch.dtype", group: int) -> Any:
+        return IntxWeightOnlyConfig(weight_dtype=dtype, granularity=PerGroup(group))
+
+    return quantize_, config
