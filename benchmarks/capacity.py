@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/capacity.py --out runs/capacity        # every part
 
 Parts are declared below as grids over the recipe `capacity`; what is finished is kept, so the same command goes on
-where it was stopped. It prints a row a run (bits, parameters, R, R max, int8 and int4 where torchao is installed), the mean
-over seeds, and the CPU-seconds of each part.
+where it was stopped. It prints a row a run (bits, parameters, R, R max, int8 and int4 where torchao is installed), the
+mean over seeds, and the CPU-seconds of each part.
 """
 
 import argparse

@@ -128,7 +128,7 @@ def test_rows_of_others_do_not_enter(runs) -> None:
     from workbench.tokens.packing import Rows
     from workbench.training.devices import Execution
     from workbench.training.loop import make_fresh_model
-    from workbench.training.together import StackedNetworks
+    from workbench.training.stacking import StackedNetworks
 
     rng = np.random.default_rng(0)
     rows = [Rows(ids := rng.integers(2, 30, (3, 9)), ids.copy()) for _ in range(2)]
