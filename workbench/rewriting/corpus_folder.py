@@ -46,7 +46,7 @@ class Collected:
 
 
 def collect(order: Order, state: State, shape: Shape, corpus: Corpus) -> Collected:
-    """The corpus of all accepted texts; an entity that has no text is left out.
+    """The corpus of all accepted texts about the order's entities; one that has no text is left out.
 
     corpus: what the facts' own world says, whose entries fill gaps. Raises WorkbenchError where no text is accepted.
     """
@@ -55,7 +55,7 @@ def collect(order: Order, state: State, shape: Shape, corpus: Corpus) -> Collect
     entries: list[Entry] = []
     templates = _entries_by_entity(corpus) if shape.fill else {}
     askable = set(state.askable)
-    for entity in corpus.entities:
+    for entity in order.entities:
         written = list(_texts_of(order, state, shape, entity, counts)) if entity.id in askable else []
         counts["written"] += len(written)
         wanted = order.per_entity * max(1, shape.permute)
