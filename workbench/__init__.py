@@ -6,6 +6,8 @@ The names below are the public interface; each is imported when it is first used
 instant and drags in neither torch nor transformers.
 """
 
+import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
     from workbench.studies.loading import load_model
     from workbench.studies.runs import Run, create_run, open_run
     from workbench.training.loop import train
+
+# Where torchao is installed (the extra `quantize`) transformers imports it, and it complains of kernels that do not fit
+# this device, which nothing here uses.
+os.environ.setdefault("TORCHAO_FORCE_SKIP_LOADING_SO_FILES", "1")
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 _PLACES = {
     "Checkpoint": "studies.checkpoints",

@@ -192,7 +192,10 @@ def test_overrides_apply_in_order_and_leave_the_rest() -> None:
             "people=3",
             "The recipe tiny: people = 3: Input should be a valid dictionary or instance of PeopleRecipe.",
         ),
-        ("model.architecture=gpt3", "= 'gpt3': Input should be 'gpt2', 'gpt2-rotary', 'llama', 'mistral', 'mixtral' or 'gbert'."),
+        (
+            "model.architecture=gpt3",
+            "= 'gpt3': Input should be 'gpt2', 'gpt2-rotary', 'llama', 'mistral', 'mixtral' or 'gbert'.",
+        ),
         (
             "model.preset=tinny",
             "The recipe tiny: model = {'preset': 'tinny'}: model preset 'tinny' does not exist; did",

@@ -6,9 +6,7 @@ else. GPTQ rounds more carefully, by calibration texts.
 """
 
 import copy
-import logging
 import math
-import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +48,7 @@ def quantise(model: "PreTrainedModel", name: str) -> "PreTrainedModel":
             f"{type(model).__name__} has no linear layers in its blocks, so nothing of it can be quantised; "
             "use a model such as gpt2-rotary or llama."
         )
-    dtype = {"int8": torch.int8, "int4": torch.int4}[name]
+    dtype = getattr(torch, name)
     try:
         for path, layer in blocks.items():
             quantize_(model, config(dtype, group_of(layer)), filter_fn=lambda _, at, path=path: at == path)
@@ -83,11 +81,6 @@ def group_of(layer: "torch.nn.Linear") -> int:
 
 
 def _load_torchao() -> tuple[Any, Any]:
-    os.environ.setdefault(
-        "TORCHAO_FORCE_SKIP_LOADING_SO_FILES", "1"
-    )  # its compiled kernels are not used here
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # and it says so
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -97,8 +90,6 @@ def _load_torchao() -> tuple[Any, Any]:
         raise WorkbenchError(
             "Quantisation needs torchao, which is not installed; run `pip install 'probing-workbench[quantize]'`."
         ) from error
-    finally:
-        logging.disable(before)
 
     def config(dtype: "torch.dtype", group: int) -> Any:
         return IntxWeightOnlyConfig(weight_dtype=dtype, granularity=PerGroup(group))

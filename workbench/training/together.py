@@ -53,7 +53,7 @@ def train_together(
         with ExitStack() as locks:
             for run in waiting:
                 locks.enter_context(hold(run.path, "train", "trained"))
-            _Together(waiting, choose_device(device)).run_to_end()
+            Together(waiting, choose_device(device)).run_to_end()
     return runs
 
 
@@ -80,8 +80,8 @@ def _require_alike(recipes: Sequence[Recipe]) -> None:
             raise WorkbenchError(f"Networks trained together cannot have {what}; train them apart.")
 
 
-class _Together:
-    """The networks, stacked, and the runs that look into their slices of the stack."""
+class Together:
+    """One process's training of several runs whose networks are a batch."""
 
     def __init__(self, runs: Sequence[Run], device: str) -> None:
         self.runs, self.device, recipe = runs, device, runs[0].recipe
@@ -128,8 +128,7 @@ class _Together:
                 "finish them apart, with --resume."
             )
         (first,) = starts
-        stack = StackedNetworks([state.model for state in self.states], self.recipe.clip, self.execution)
-        optimizer = stack.make_optimizer(self.states)
+        stack, optimizer = self.stack()
         self._write_state("training")
         evaluated = plan_evaluations(self.recipe.evaluations, self.steps)
         saved = plan_checkpoints(self.recipe.checkpoints, self.steps)
@@ -138,7 +137,7 @@ class _Together:
             self._save(0, "planned")
         with signals_as_flag() as stop:
             for step in range(first + 1, self.steps + 1):
-                losses_M = stack.backward([self._rows(source, step) for source in self.data])
+                losses_M = stack.backward([self.rows(source, step) for source in self.data])
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(self.recipe, step - 1, self.steps)
                 optimizer.step()
@@ -159,7 +158,13 @@ class _Together:
                     )
         self._write_state("finished")
 
-    def _rows(self, source: TrainingSource, step: int) -> Rows:
+    def stack(self) -> tuple[StackedNetworks, torch.optim.AdamW]:
+        """The networks as one, and the optimizer of all; from here on the runs' own look into these."""
+        stack = StackedNetworks([state.model for state in self.states], self.recipe.clip, self.execution)
+        return stack, stack.make_optimizer(self.states)
+
+    def rows(self, source: TrainingSource, step: int) -> Rows:
+        """What a step (from 1) of one run reads."""
         size = self.recipe.rows_per_step
         return source.stream.rows((step - 1) * size, size)
 
