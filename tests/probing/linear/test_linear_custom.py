@@ -184,3 +184,30 @@ def broken_factory() -> None:
 def test_what_is_no_probe_is_refused(probe: Any, message: str) -> None:
     with pytest.raises(WorkbenchError, match=message):
         find_probe(probe)
+
+
+class WantsNumbersFromZero(MajorityProbe):
+    """As XGBoost's classifier: classes are 0, 1, … without a gap, or it does not fit."""
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
+        self.classes = np.unique(labels)
+        if self.classes.tolist() != list(range(len(self.classes))):
+            raise ValueError(f"Invalid classes inferred from unique values of `y`: {self.classes}")
+        self.means = np.stack([features[labels == number].mean(0) for number in self.classes])
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return ((features[:, None] - self.means) ** 2).sum(-1).argmin(1)
+
+
+def test_classes_are_numbered_from_zero_in_every_cell() -> None:
+    """In the second cell the first class has no train text; its probe is asked for the others by their own numbers."""
+    labels_N = np.tile([0, 7, 3], 8)
+    entities_N = np.arange(24)
+    features_2ND = np.stack([np.eye(8)[labels_N]] * 2)
+    present = np.stack([np.ones((24, 1), bool), labels_N[:, None] != 0])
+    result = fit_probes(
+        features_2ND, labels_N, entities_N, entities_N < 12, probe=WantsNumbersFromZero, present=present,
+        controls=False, device="cpu",
+    )  # fmt: skip
+    assert result["accuracy"].squeeze().values.tolist() == [1.0, 1.0]
+    assert result["n"].squeeze().values.tolist() == [12, 8]

@@ -180,3 +180,39 @@ def test_features_that_are_no_numbers_are_refused() -> None:
 
     with pytest.raises(WorkbenchError, match=r"The features are <U1; expected numbers"):
         _read_rows(np.array([["a"], ["b"]]), np.array([0]), torch.empty(1, 1))
+
+
+@pytest.mark.parametrize("probe", ["logistic", "ridge", "lda", "nearest-mean", "mlp"])
+def test_features_of_any_scale_are_read_alike(probe: str) -> None:
+    """At 1e25 and 1e-25 two probes answered the commonest class: float32 has no squares of such numbers."""
+    rng = np.random.default_rng(0)
+    labels_N1, entities_N = rng.integers(4, size=(200, 1)), np.arange(200)
+    features_ND = (rng.normal(size=(200, 8)) + 3 * np.eye(4, 8)[labels_N1[:, 0]]).astype(np.float32)
+    found = []
+    for power in (0, -80, 80):
+        scaled_ND = np.ldexp(features_ND, power)  # exact
+        result = fit_probes(scaled_ND, labels_N1, entities_N, entities_N % 2 == 0, probe=probe, device="cpu")
+        found.append(float(result["accuracy"].squeeze()))
+    assert found[0] > 0.8
+    assert found[1:] == pytest.approx([found[0]] * 2, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [np.arange(12.0) + 1e9, np.arange(12.0) * 1e-46, np.arange(12) + 2**40, np.arange(12.0) + 1e-9 * 2**60],
+)
+def test_what_float32_does_not_tell_apart_is_refused(features: np.ndarray) -> None:
+    features_ND = features.reshape(4, 3)
+    labels, entities = np.array([0, 1, 0, 1]), np.arange(4)
+    for given in (features_ND, torch.from_numpy(features_ND)):
+        with pytest.raises(
+            WorkbenchError, match="differ by less than float32 tells apart: those of column 0"
+        ):
+            fit_probes(given, labels, entities, entities < 2, device="cpu")
+
+
+def test_the_rounding_of_a_constant_is_no_difference() -> None:
+    features_ND = np.random.default_rng(0).normal(size=(8, 3))
+    features_ND[:, 1] = 1 + np.finfo(float).eps * np.arange(8)
+    labels, entities = np.arange(8) % 2, np.arange(8)
+    assert fit_probes(features_ND, labels, entities, entities < 4, device="cpu")["n"].item() == 4

@@ -73,14 +73,17 @@ def fit_and_predict(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Fit one probe: (answers on train texts, answers on test texts, more about the test texts).
 
+    The probe gets its classes as 0, 1, … without a gap, whichever of the column's are in its texts: some (XGBoost's,
+    most networks') take no others. Its answers are named back.
     More, where the probe has `predict_proba`: `confidence` [N] and `top`, the most likely classes [N, 5]. Whatever
     goes wrong is a WorkbenchError that names the probe, the place and the shapes.
     """
     about = f"The probe {probe.name!r} at {where}, on X {train_ND.shape} and y {labels_N.shape}"
-    known = np.unique(labels_N)
+    known, numbers_N = np.unique(labels_N, return_inverse=True)
+    numbers = np.arange(len(known))
     try:
         model = probe.make(seed)
-        model.fit(train_ND, labels_N)
+        model.fit(train_ND, numbers_N)
         answers = [np.asarray(model.predict(features_ND)) for features_ND in (train_ND, test_ND)]
         shares_NC = np.asarray(model.predict_proba(test_ND)) if _can(model, "predict_proba") else None
     except Exception as error:
@@ -91,21 +94,22 @@ def fit_and_predict(
                 f"{about}, predicted the shape {predicted_N.shape} for X {features_ND.shape}; "
                 f"expected one class for each text, ({len(features_ND)},)."
             )
-        unknown = np.setdiff1d(predicted_N, known)
+        unknown = np.setdiff1d(predicted_N, numbers)
         if len(unknown):
             raise WorkbenchError(
                 f"{about}, predicted the class {unknown[0]!r}, which is not among the {len(known)} it was fitted to "
-                f"({known.min()}…{known.max()}); predict must give the classes back as fit received them."
+                f"(0…{len(known) - 1}); predict must give the classes back as fit received them."
             )
     more: dict[str, np.ndarray] = {}
     if shares_NC is not None:
-        classes = np.asarray(getattr(model, "classes_", known))
+        classes = known[np.asarray(getattr(model, "classes_", numbers)).astype(np.int64)]
         if shares_NC.shape != (len(test_ND), len(classes)):
             raise WorkbenchError(
                 f"{about}, gave probabilities {shares_NC.shape}; expected {(len(test_ND), len(classes))}."
             )
         more = {"confidence": shares_NC.max(1), "top": classes[np.argsort(-shares_NC, axis=1)[:, :TOP]]}
-    return answers[0].astype(np.int64), answers[1].astype(np.int64), more
+    train_answers, test_answers = (known[answer.astype(np.int64)] for answer in answers)
+    return train_answers, test_answers, more
 
 
 def _load_factory(name: str) -> Callable[..., Any]:

@@ -45,8 +45,8 @@ def rotate_features(texts: TextSource, dtype: torch.dtype) -> RotatedFeatures:
     for i in range(m):  # set by set, which stays in the cache
         sums = [texts.read(i, block).sum(0, dtype=torch.float64) for block in blocks]
         mean_MD[i] = torch.stack(sums).sum(0) / n
-        sums = [(texts.read(i, block) - mean_MD[i]).square_().sum(0, dtype=torch.float64) for block in blocks]
-        scale_MD[i] = _scale((torch.stack(sums).sum(0) / n).float(), mean_MD[i])
+        sums = [(texts.read(i, block) - mean_MD[i]).double().square_().sum(0) for block in blocks]
+        scale_MD[i] = _scale(torch.stack(sums).sum(0) / n, mean_MD[i])
         for block in blocks:
             standard_nD = ((texts.read(i, block) - mean_MD[i]).mul_(scale_MD[i])).to(dtype)
             correlation_MDD[i] += (standard_nD.T @ standard_nD).float() / n
@@ -65,15 +65,18 @@ def rotate_features(texts: TextSource, dtype: torch.dtype) -> RotatedFeatures:
 
 def standardise(features_MND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Features with mean 0 and deviation 1 [M, N, D], their means and one over their deviations [M, D]."""
-    mean_MD = features_MND.mean(1)
+    mean_MD = features_MND.mean(1, dtype=torch.float64).float()
     centred_MND = features_MND - mean_MD[:, None]
-    scale_MD = _scale(centred_MND.square().mean(1), mean_MD)
+    variance_MD = torch.stack([centred_ND.double().square_().mean(0) for centred_ND in centred_MND])
+    scale_MD = _scale(variance_MD, mean_MD)
     return centred_MND * scale_MD[:, None], mean_MD, scale_MD
 
 
 def _scale(variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """One over the deviation, and zero for a constant feature."""
-    deviation = variance.sqrt()
+    """One over the deviation, and zero for a constant feature. The variance is float64: the squares of numbers of size
+    1e-25 or 1e25 are none in float32.
+    """
+    deviation = variance.sqrt().float()
     return torch.where(deviation > FLAT * mean.abs(), 1 / deviation, 0.0)
 
 

@@ -16,6 +16,10 @@ from workbench.probing.linear.batch import HeldTexts, TextSource, fits_in_a_bloc
 from workbench.probing.linear.columns import name_by_first_text
 from workbench.tokens.targets import warn_of_few_entities
 
+LOST = 0.1  # of a feature's range over the texts: what the step to float32 may move a value by
+WIDE = (torch.float64, torch.int64, torch.int32)
+ROUNDING = 1e-12  # a range below this share of the feature's size is float64's own rounding
+
 
 class Features(Protocol):
     """Anything like an array of shape [*cells, N, D] that can be read cell by cell: NumPy, memory map, tensor."""
@@ -156,7 +160,12 @@ class HalfTexts:
         """Some texts of the m-th feature set: float32 [n, D]."""
         inputs, rows = self.inputs, self.texts[texts]
         rows_nD = torch.empty(len(rows), self.shape[-1], device=self.device)
-        _read_rows(inputs.features[inputs.index(self.sets[m])], rows, rows_nD)
+        lost = _read_rows(inputs.features[inputs.index(self.sets[m])], rows, rows_nD)
+        if lost is not None:
+            raise WorkbenchError(
+                f"The features of {inputs.name(self.sets[m])} differ by less than float32 tells apart: those of column "
+                f"{lost} in digits that it drops; subtract their mean and divide by their size before."
+            )
         if not bool(torch.isfinite(rows_nD.sum())):
             bad = (~torch.isfinite(rows_nD)).any(1).nonzero()
             if len(bad):  # else only the sum was too large
@@ -191,8 +200,10 @@ class _CellList:
         return self.arrays[index[0]]
 
 
-def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> None:
-    """Copy some rows of an array or a tensor into a float32 tensor [n, D]."""
+def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> int | None:
+    """Copy some rows of an array or a tensor into a float32 tensor [n, D]; returns the first column that suffers."""
+    if isinstance(features_ND, torch.Tensor) and features_ND.dtype in WIDE:
+        features_ND = features_ND.detach().cpu().numpy()
     if isinstance(features_ND, torch.Tensor):
         rows_nD.copy_(features_ND[torch.from_numpy(texts).to(features_ND.device)])
     elif (
@@ -209,7 +220,21 @@ def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> No
             raise WorkbenchError(f"The features are {rows.dtype}; expected numbers.")
         # Whatever byte order and precision they come in; what float32 cannot hold becomes infinite and is refused.
         with np.errstate(over="ignore"):
-            rows_nD.copy_(torch.from_numpy(rows.astype(np.float32)))
+            narrow = rows.astype(np.float32)
+        rows_nD.copy_(torch.from_numpy(narrow))
+        return _first_lost_column(rows, narrow)
+    return None
+
+
+def _first_lost_column(rows: np.ndarray, narrow: np.ndarray) -> int | None:
+    """The first column whose differences float32 does not hold, though float64 does; rounding of constants is none."""
+    if rows.dtype.itemsize < 4 or not len(rows) or not np.isfinite(narrow).all():
+        return None  # half precision, bytes and truth fit whole; what is not finite is refused by its row
+    wide = rows.astype(np.float64)
+    spread = np.ptp(wide, axis=0)
+    lost = np.abs(wide - narrow).max(axis=0)
+    found = np.flatnonzero((lost > LOST * spread) & (spread > ROUNDING * np.abs(wide).max(axis=0)))
+    return int(found[0]) if len(found) else None
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:
