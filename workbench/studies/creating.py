@@ -142,9 +142,8 @@ def _check_fits(
     """Refuse texts and questions longer than the context, and ids beyond the vocabulary."""
     texts = [("texts", entries)]
     if corpus.questions:
-        texts.append(
-            ("questions", encode_questions(tokenizer, corpus.questions, corpus.schema, start, False))
-        )  # type: ignore[arg-type]
+        questions = encode_questions(tokenizer, corpus.questions, corpus.schema, start, False)
+        texts.append(("questions", questions))  # type: ignore[arg-type]
     for what, encoded in texts:
         last = (encoded.lengths - 1).astype(np.int32)[:, None]
         reading = Reading(encoded.ids, encoded.offsets, last, ("last",), {"entity": Column(encoded.entities)})
