@@ -55,6 +55,7 @@ from workbench.extraction.unfinished import (
     trained_tensors,
     unfinished_folder,
 )
+from workbench.files import remove_partials
 from workbench.locks import hold
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
@@ -99,6 +100,7 @@ def finetune(
     if found and not unfinished_folder(path).exists():
         return found
     with hold(run.path, f"finetune-{path.name}", f"finetuned ({path.name})"):
+        remove_partials(path.parent, path.name)  # of one that was killed while it wrote
         found = None if again else find_finished(run, path, making, replace)
         if again or found:  # a killed one may have left its state beside what it had finished
             drop_unfinished(unfinished_folder(path))
