@@ -1,10 +1,12 @@
 """Where a stage's results lie in a run: kind, family and variant, as `workbench.results.storing` names folders."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.claims.declared import Stage
+from workbench.claims.declared import Plain, Stage
 from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.task_evaluation import TaskRequest
+from workbench.files import digest_json
 from workbench.probing.runner import ProbeRequest
 from workbench.reasoning.evaluation import SolvingRequest
 from workbench.reasoning.v_probe import VRequest
@@ -22,6 +24,11 @@ class Source:
     variant: str = ""
 
 
+def finetune_name(name: str, options: Mapping[str, Plain]) -> str:
+    """What a stage's finetune is called in its run: another name for other options, so none is taken for another's."""
+    return f"{name}-{digest_json(dict(options))[:6]}" if options else name
+
+
 def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
     """What a stage of this name makes: one folder, of V-probes one for each property."""
     given = stage.options_at(scale)
@@ -30,6 +37,7 @@ def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
         return [Source(stage.kind, "embedding", request.variant)]
     if stage.kind == "finetune":
         method = str(given.get("method", "lora"))
+        name = finetune_name(name, given)
         if "tasks" in given:
             return [Source("tasks", method, TaskRequest(adapter=name).variant)]
         return [Source("qa", method, EvaluationRequest(adapter=name).variant)]

@@ -1,5 +1,6 @@
 """Options that several commands share, and the console they talk through (stderr; results go to stdout)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,20 @@ def read_seeds(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in parts):
         raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
     return tuple(int(part) for part in parts)
+
+
+def read_seed_list(text: str) -> tuple[int, ...]:
+    """`3` → the first three, `(0, 1, 2)`; a list such as `0,2` → those, so `4,` is seed 4 alone."""
+    if text.strip().isdecimal() and int(text) > 0:
+        return tuple(range(int(text)))
+    return read_seeds(text.strip().removesuffix(","))
+
+
+def write_seeds(seeds: Sequence[int]) -> str:
+    """As `read_seed_list` reads them."""
+    if tuple(seeds) == tuple(range(len(seeds))):
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
 def read_plan(

@@ -1,43 +1,249 @@
-"""`workbench reproduce`: the paper's main results at the size of this machine, beside its numbers."""
+"""`workbench reproduce`: the papers' results at the size of this machine, beside their numbers, with verdicts."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import DeviceOption, JsonOption, SetOption, ThreadsOption, make_console, read_seeds
-from workbench.cli.placing import Placement, placed
+from workbench.cli.options import (
+    DeviceOption,
+    JsonOption,
+    SetOption,
+    ThreadsOption,
+    make_console,
+    read_seed_list,
+    write_seeds,
+)
+from workbench.cli.placing import EngineName, Placement, placed
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.experiments.declared_arms import SharedArm
+
+AUGMENTATIONS = "single,multi5+permute"
 
 
 @placed("per_job", "nodes")
 def reproduce(
-    recipe: Annotated[
-        str, typer.Argument(help="The scale: `tiny`, `small`, `paper`, or a recipe file of your own.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Experiments: `part-3.1`, `part-3.2`, `part-3.3`, `part-2`, `confounds`, or files of your own. Or one "
+            "recipe (`tiny`, a file), whose Figures 3, 5, 7 and 13 are made for --augmentations; default: `tiny`.",
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All shipped experiments.")] = False,
+    scale: Annotated[
+        str, typer.Option(help="Of experiments: `quick`, `tiny`, `small`, `paper`, or a recipe.")
     ] = "tiny",
-    augmentations: Annotated[
-        str, typer.Option(metavar="A,B,…", help="In the paper's notation; `all`: the 16 it has numbers for.")
-    ] = "single,multi5+permute",
     seeds: Annotated[
-        str, typer.Option(metavar="S,T,…", help="Of entities, texts, weights and probes.")
-    ] = "0",
+        str,
+        typer.Option(
+            metavar="N", help="`3`: the first three; or a list such as `0,2`. Of everything random."
+        ),
+    ] = "1",
+    arms: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Of experiments: only these arms.")
+    ] = None,
+    augmentations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Of a recipe, in the paper's notation; `all`: the 16 it has numbers for. Default: "
+            f"`{AUGMENTATIONS}`.",
+        ),
+    ] = None,
     overrides: SetOption = [],  # noqa: B006
-    out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for runs, report and verdicts.")] = Path(
         "runs/reproduction"
     ),
-    finetune_steps: Annotated[
-        int | None, typer.Option(min=1, help="Default by size: 1,500, or the paper's 50,000.")
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the page of verdicts into this Markdown file."),
     ] = None,
+    finetune_steps: Annotated[
+        int | None, typer.Option(min=1, help="Of a recipe; default by size: 1,500, or the paper's 50,000.")
+    ] = None,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Decide from what is there; train and measure nothing.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what it will cost (SLURM: and the scripts); start nothing."),
+    ] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
     *,
     placement: Placement,
 ) -> None:
-    """Train models of several augmentations, probe, finetune and ask each, and lay them beside the paper.
+    """Decide the papers' claims: train, probe, finetune and ask what an experiment declares, and judge each claim.
 
-    Its Figures 5, 13, 7 and 3 in one table and one report. Run it again after an interruption, or with more
-    augmentations or seeds: what is finished is kept.
+    A claim is a written inequality; it holds, fails, or is undecided with what would decide it. Models that several
+    experiments ask for are trained once, and what is finished is kept: run it again after an interruption, or with more
+    seeds. With a recipe in place of experiments: one table of probes and answers by augmentation beside the paper.
     """
+    from workbench.claims.declared import shipped_experiments
+
+    placement = replace(placement, dry_run=dry_run and placement.engine is EngineName.slurm)
+    if every and names:
+        raise WorkbenchError(f"--all stands for every experiment; leave out {names[0]!r}, or --all.")
+    wanted = shipped_experiments() if every else list(names or [])
+    if len(wanted) < 2 and not every and (not wanted or _is_recipe(wanted[0])):
+        recipe = wanted[0] if wanted else "tiny"
+        if arms is not None or results is not None or no_run:
+            raise WorkbenchError("--arms, --results and --no-run belong to experiments; name one, or --all.")
+        _reproduce_recipe(
+            recipe, augmentations or AUGMENTATIONS, read_seed_list(seeds), overrides, out, finetune_steps, dry_run,
+            device, threads, as_json, placement,
+        )  # fmt: skip
+        return
+    if augmentations is not None or finetune_steps is not None:
+        raise WorkbenchError(
+            "--augmentations and --finetune-steps belong to a recipe; an experiment declares its arms and stages."
+        )
+    _reproduce_experiments(
+        wanted,
+        _Asked(
+            scale, read_seed_list(seeds), arms, overrides, out, results, no_run, dry_run, device, threads, as_json,
+            placement,
+        ),
+    )  # fmt: skip
+
+
+def _is_recipe(name: str) -> bool:
+    """Whether a name is a recipe's: a shipped one, or a file that declares no claims."""
+    from workbench.claims.declared import shipped_experiments
+    from workbench.recipes.recipe import shipped_recipes
+    from workbench.text_files import read_text
+
+    if Path(name).is_file():
+        return "[[claims]]" not in read_text(Path(name))
+    return name in shipped_recipes() and name not in shipped_experiments()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the command was given."""
+
+    scale: str
+    seeds: tuple[int, ...]
+    arms: str | None
+    overrides: list[str]
+    out: Path
+    results: Path | None
+    no_run: bool
+    dry_run: bool
+    device: str | None
+    threads: int | None
+    as_json: bool
+    placement: Placement
+
+
+def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
+    """Plan, run, judge; print, write."""
+    import json
+
+    from rich.console import Console
+
+    from workbench.claims.declared import load_experiment
+    from workbench.claims.tables import make_page, make_verdict_table
+    from workbench.claims.verdicts import as_json as verdict_as_json
+    from workbench.experiments.arms import make_folder
+    from workbench.experiments.declared_arms import plan_arms
+    from workbench.experiments.reproducing import describe_state, judge_all, run_plan, save_verdicts
+    from workbench.files import write_atomically
+    from workbench.report import write_report
+
+    experiments = [load_experiment(name) for name in names]
+    messages, scale, seeds = make_console(), asked.scale, asked.seeds
+    folder = asked.out / Path(scale).stem
+    only = [] if asked.arms is None else [name.strip() for name in asked.arms.split(",")]
+    plan = plan_arms(experiments, scale, seeds, folder, only=only, overrides=asked.overrides)
+    if asked.dry_run:
+        _print_costs(plan.arms, scale, asked.threads, asked.placement, asked.as_json)
+        if not asked.placement.dry_run:
+            return
+    make_folder(folder)
+    if not asked.no_run and plan.arms:
+        engine = asked.placement.make_engine(len(plan.arms), asked.device, asked.threads)
+        passed = run_plan(plan, scale, messages, engine)
+        for failure in passed.failures:
+            messages.print(failure, style="red", markup=False)
+        if passed.detached or asked.placement.dry_run:
+            return
+    verdicts = judge_all(experiments, plan, scale, seeds)
+    options = f"--scale {scale} --seeds {write_seeds(seeds)}"
+    commands = {
+        experiment.name: f"workbench reproduce {name} {options}"
+        for name, experiment in zip(names, experiments, strict=True)
+    }
+    state = describe_state(scale, seeds, f"workbench reproduce {' '.join(names)} {options}")
+    kept = save_verdicts(folder, verdicts, state)
+    page = make_page(experiments, verdicts, state, commands)
+    for file in (folder / "results.md", *([] if asked.results is None else [asked.results])):
+        write_atomically(file, page)
+    trained = [
+        shared.arm.path for shared in plan.arms if shared.arm.is_trained and shared.asked_by[0][2] == seeds[0]
+    ]
+    report = write_report(trained, folder / "report.html") if trained and not asked.no_run else None
+    if asked.as_json:
+        content = {**state, "verdicts": [verdict_as_json(verdict) for verdict in verdicts], "kept": str(kept)}
+        typer.echo(json.dumps(content, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(make_verdict_table(verdicts))
+    for experiment in experiments:
+        if any(one.word == "not measured" and one.experiment == experiment.name for one in verdicts):
+            typer.echo(f"not measured of {experiment.name}: {commands[experiment.name]}")
+    typer.echo(f"Written to {asked.results or folder / 'results.md'}" + (f" and {report}" if report else ""))
+
+
+def _print_costs(
+    shared: "list[SharedArm]", scale: str, threads: int | None, placement: Placement, as_json: bool
+) -> None:
+    """What is to come, as a table or JSON on stdout."""
+    import json
+
+    from rich.console import Console
+
+    from workbench.experiments.costs import foresee_costs, make_cost_table
+    from workbench.experiments.side_by_side import count_cores
+
+    make_console().print(
+        "Timing some steps of each shape of model that this machine can train …", style="dim"
+    )
+    costs = foresee_costs(shared, scale, threads)
+    if as_json:
+        rows = [
+            {
+                "arm": cost.arm.name, "parameters": cost.parameters, "tokens": cost.tokens, "minutes": cost.minutes,
+                "gpu_hours": cost.gpu_hours, "disk": cost.disk, "kept": cost.kept,
+            }
+            for cost in costs
+        ]  # fmt: skip
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    at_once = placement.at_once or max(1, count_cores() // (threads or 1))
+    Console().print(make_cost_table(costs, at_once))
+
+
+def _reproduce_recipe(
+    recipe: str,
+    augmentations: str,
+    seeds: tuple[int, ...],
+    overrides: list[str],
+    out: Path,
+    finetune_steps: int | None,
+    dry_run: bool,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+    placement: Placement,
+) -> None:
+    """One table by augmentation: P at position 0, Q, and answers, beside the paper's."""
     import json
     import math
 
@@ -48,7 +254,14 @@ def reproduce(
     from workbench.report import write_report
 
     chosen = [text.strip() for text in augmentations.split(",") if text.strip()]
-    arms = reproduction.make_arms(recipe, overrides, chosen, read_seeds(seeds), out)
+    arms = reproduction.make_arms(recipe, overrides, chosen, seeds, out)
+    if dry_run and not placement.dry_run:
+        from workbench.claims.declared import Stage
+        from workbench.experiments.declared_arms import SharedArm
+
+        stages = {"p": Stage(kind="p"), "q": Stage(kind="q"), "lora": Stage(kind="finetune")}
+        _print_costs([SharedArm(arm, stages) for arm in arms], recipe, threads, placement, as_json)
+        return
     make_folder(out)
     engine = placement.make_engine(len(arms), device, threads)
     if reproduction.reproduce(arms, make_console(), engine, finetune_steps=finetune_steps).detached:

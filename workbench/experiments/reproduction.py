@@ -91,7 +91,7 @@ def reproduce(
         finetune_stage(finetune_steps),
         answer_stage(),
     ]
-    return run_chains(arms, stages, console, engine)
+    return run_chains([(arm, stages) for arm in arms], console, engine)
 
 
 def summarise(arms: Sequence[Arm]) -> list[dict[str, Any]]:

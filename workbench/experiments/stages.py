@@ -34,12 +34,13 @@ class Stage:
 @dataclass(frozen=True)
 class Passed:
     """parts: arms × stages; kept: how many were there already; peak: the greatest memory of all processes, bytes.
-    detached: whether jobs go on by themselves."""
+    detached: whether jobs go on by themselves. failures: a sentence for each job that failed."""
 
     parts: int
     kept: int
     peak: int
     detached: bool = False
+    failures: tuple[str, ...] = ()
 
 
 def run_stages(
@@ -71,24 +72,33 @@ def run_stages(
     return Passed(len(arms) * len(stages), kept, peak)
 
 
-def run_chains(arms: Sequence[Arm], stages: Sequence[Stage], console: "Console", engine: Engine) -> Passed:
-    """Bring all arms through all stages on an engine, each arm by itself; the first failure stops all.
+def run_chains(
+    ways: Sequence[tuple[Arm, Sequence[Stage]]],
+    console: "Console",
+    engine: Engine,
+    *,
+    keep_going: bool = False,
+) -> Passed:
+    """Bring each arm through its stages on an engine, each arm by itself; the first failure stops all.
 
     The first stage is training. Where that is still to be done, so is the rest: results are of the weights it makes.
+    keep_going: a failure stops its own arm alone, and is told.
     """
-    chains, kept = [], dict.fromkeys((stage.name for stage in stages), 0)
-    for arm in arms:
+    chains, kept, asked = [], dict[str, int](), dict[str, int]()
+    for arm, stages in ways:
         done = [stage.is_done(arm) for stage in stages]
         done = done if done[0] else [False] * len(done)
         chains.append([stage.job(arm) for stage, is_done in zip(stages, done, strict=True) if not is_done])
         for stage, is_done in zip(stages, done, strict=True):
-            kept[stage.name] += is_done
+            kept[stage.name] = kept.get(stage.name, 0) + is_done
+            asked[stage.name] = asked.get(stage.name, 0) + 1
     for name, number in kept.items():
-        if number == len(arms):
+        if number == asked[name]:
             console.print(f"{name}: already done, kept", style="dim")
     todo = [chain for chain in chains if chain]
-    outcome = engine.run(todo, console) if todo else Outcome()
-    return Passed(len(arms) * len(stages), sum(kept.values()), outcome.peak, outcome.detached)
+    outcome = engine.run(todo, console, keep_going=keep_going) if todo else Outcome()
+    told = tuple(outcome.failures.values())
+    return Passed(sum(asked.values()), sum(kept.values()), outcome.peak, outcome.detached, told)
 
 
 def train_stage() -> Stage:
@@ -101,7 +111,7 @@ def probe_stage(kind: str) -> Stage:
     name = "probing" if kind == "p" else "probing names"
     return Stage(
         name,
-        lambda arm: _result(arm, kind, "embedding") is not None,
+        lambda arm: newest_result(arm, kind, "embedding") is not None,
         lambda arm: arm.job(name, "probe", str(arm.path), "--kind", kind, "--family", "embedding", "--quiet"),
     )
 
@@ -111,7 +121,7 @@ def finetune_stage(steps: int | None = None) -> Stage:
     options = ["--steps", str(steps)] if steps else []
     return Stage(
         "finetuning",
-        lambda arm: _finetune(arm) is not None,
+        lambda arm: newest_finetune(arm) is not None,
         lambda arm: arm.job(
             "finetuning", "finetune", str(arm.path), "--method", ADAPTER, *options, "--replace", "--quiet"
         ),
@@ -122,12 +132,12 @@ def answer_stage() -> Stage:
     """Every question put to the finetuned model."""
     return Stage(
         "asking",
-        _is_asked,
+        is_asked,
         lambda arm: arm.job("asking", "evaluate", str(arm.path), "--adapter", ADAPTER),
     )
 
 
-def _result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset | None":
+def newest_result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset | None":
     """The last checkpoint's result, if it is sound and of these very weights."""
     run = arm.run
     if run is None or not run.checkpoints:
@@ -139,21 +149,21 @@ def _result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset 
         return None
 
 
-def _finetune(arm: Arm) -> Finetune | None:
-    """The arm's finetune, if it belongs to the last checkpoint."""
+def newest_finetune(arm: Arm, name: str = ADAPTER) -> Finetune | None:
+    """The arm's finetune of a name, if it belongs to the last checkpoint."""
     if (run := arm.run) is None:
         return None
     try:
-        finetune = open_finetune(run, ADAPTER)
+        finetune = open_finetune(run, name)
         base_checkpoint(run, finetune, "last")
     except WorkbenchError:
         return None
     return finetune
 
 
-def _is_asked(arm: Arm) -> bool:
-    """Whether the finetune, as it is now, has been asked."""
-    finetune, asked = _finetune(arm), _result(arm, "qa", ADAPTER, ADAPTER)
+def is_asked(arm: Arm, name: str = ADAPTER, kind: str = "qa", family: str = ADAPTER) -> bool:
+    """Whether a finetune, as it is now, has been asked; kind: `qa`, or `tasks`; family: its method."""
+    finetune, asked = newest_finetune(arm, name), newest_result(arm, kind, family, name)
     if finetune is None or asked is None:
         return False
     return bool(json.loads(asked.attrs["settings"]).get("files") == finetune.info["sha256"])

@@ -1,0 +1,134 @@
+"""`workbench reproduce EXPERIMENT`: from a file to verdicts, once for each recipe; what is refused; what it will cost."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from workbench.claims.declared import load_experiment
+from workbench.claims.verdicts import WORDS
+from workbench.experiments.declared_arms import plan_arms
+from workbench.results.storing import load_results
+
+MINE = """
+name = "mine"
+title = "Mine"
+[scales]
+micro = "micro.toml"
+[stages]
+p = { kind = "p" }
+few = { kind = "finetune", options = { steps = 4 } }
+[arms."one"]
+stages = ["p", "few"]
+set = { "biographies.augmentation" = "single" }
+[arms."never"]
+stages = ["p"]
+set = { "biographies.augmentation" = "multi2" }
+[[claims]]
+name = "below-all"
+says = "Not everything is answered."
+source = "here"
+holds = ['answers("one") <= 99']
+paper = [50.0]
+[[claims]]
+name = "recites-all"
+says = "Everything is recited."
+source = "here"
+holds = ['recites("one") >= 99']
+[[claims]]
+name = "needs-another"
+says = "Two arms differ."
+source = "here"
+holds = ['p("never") - p("one") >= 1']
+"""
+
+
+def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_toml: Path):
+    Path("mine.toml").write_text(MINE, encoding="utf-8")
+    words = ("reproduce", "mine.toml", "--scale", "micro", "--arms", "one", "--out", "all", "--at-once", "1")
+    made = workbench(*words, "--results", "results.md", "--json")
+    assert made.status == 0, made.err
+    told = json.loads(made.out)
+    assert (told["scale"], told["seeds"]) == ("micro", [0])
+    verdicts = {one["claim"]: one for one in told["verdicts"]}
+    assert {name: one["verdict"] for name, one in verdicts.items()} == {
+        "below-all": "holds",
+        "recites-all": "fails",
+        "needs-another": "not measured",
+    }
+    (run,) = Path("all/micro").glob("single+seed0-*/run.json")
+    answers = load_results(run.parent, "qa", "lora", _finetune(run.parent))
+    measured = float(answers["accuracy"].isel(checkpoint=-1).sel(split="test").mean())
+    below = verdicts["below-all"]["holds"][0]
+    assert below["estimate"] == pytest.approx(100 * measured)
+    assert below["low"] <= below["estimate"] <= below["high"] < 99
+    assert below["difference"][0] == pytest.approx(below["estimate"] - 50)
+    assert below["entities"] and verdicts["below-all"]["chance"] > 0
+    assert verdicts["needs-another"]["reason"] == "never is not among the arms asked for"
+
+    page = Path("results.md").read_text(encoding="utf-8")
+    assert "1 holds, 1 fails, 0 undecided, 1 not measured" in page
+    assert "`workbench reproduce mine.toml --scale micro --seeds 1` does:" in page
+    assert json.loads(Path(told["kept"]).read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
+
+    before = {file: file.stat().st_mtime_ns for file in run.parent.rglob("*.nc")}
+    again = workbench(*words)
+    assert again.status == 0, again.err
+    for stage in ("training", "probing p", "finetuning few", "asking few"):
+        assert f"{stage}: already done, kept" in again.err
+    assert {file: file.stat().st_mtime_ns for file in run.parent.rglob("*.nc")} == before
+    assert "below-all" in again.out and "not measured of mine: workbench reproduce mine.toml" in again.out
+
+    foreseen = workbench(*words, "--dry-run", "--json")
+    assert foreseen.status == 0, foreseen.err
+    (cost,) = json.loads(foreseen.out)
+    assert cost["kept"] and set(cost["minutes"]) == {"training", "p", "finetune"}
+    assert cost["tokens"] > 60 * 3 * 20 and cost["gpu_hours"] > 0 and cost["disk"] > 0
+
+
+def _finetune(run: Path) -> str:
+    (found,) = (run / "finetunes").glob("*/finetune.json")
+    return found.parent.name
+
+
+def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
+    workbench: Command, tmp_path: Path
+):
+    experiments = [load_experiment(name) for name in ("part-3.1", "confounds")]
+    both = plan_arms(experiments, "tiny", [0, 1], tmp_path)
+    shared = {shared.arm.name: shared for shared in both.arms}
+    assert len(shared) == 2 * (24 + 7 - 2)  # `single` and `multi5+permute` are asked for by both
+    single = both.arm_of("confounds", "single", 1)
+    assert single is both.arm_of("part-3.1", "single", 1) and single is not None
+    assert sorted(shared[single.name].stages) == ["full", "lora", "p", "q"]
+    assert list(tmp_path.iterdir()) == []
+
+    told = workbench("reproduce", "--all", "--no-run", "--out", "all", "--json")
+    assert told.status == 0, told.err
+    verdicts = json.loads(told.out)["verdicts"]
+    assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 55
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["part-3.9"], "There is no experiment 'part-3.9'"),
+        (["part-3.1", "--arms", "singel"], "There is no arm 'singel' (there are single, "),
+        (
+            ["part-3.1", "--augmentations", "single"],
+            "--augmentations and --finetune-steps belong to a recipe",
+        ),
+        (["tiny", "--no-run"], "--arms, --results and --no-run belong to experiments; name one, or --all."),
+        (["part-3.1", "--all"], "--all stands for every experiment; leave out 'part-3.1', or --all."),
+        (
+            ["part-3.1", "--set", "seed=3"],
+            "'seed=3' cannot be set here; seeds are given by --seeds, and names follow.",
+        ),
+        (["part-3.1", "--seeds", "a"], "--seeds 'a' is not a list of numbers"),
+    ],
+)
+def test_what_is_refused_before_anything_starts(workbench: Command, words, sentence):
+    told = workbench("reproduce", *words)
+    assert told.status == 1 and sentence in told.err
+    assert not Path("runs").exists()

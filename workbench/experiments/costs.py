@@ -1,0 +1,200 @@
+"""What declared experiments will cost: tokens, minutes on this machine as measured, disk, or GPU hours as stated.
+
+Minutes: a few steps of every shape of model are timed (`estimate`), and the steps to come are counted. GPU hours: 6
+FLOPs a parameter and token, and attention's, at `GPU_FLOPS` sustained; nobody has measured that here, so it is stated
+beside them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.claims.declared import Stage
+from workbench.experiments.arms import Arm
+from workbench.experiments.declared_arms import SharedArm
+from workbench.experiments.side_by_side import count_cores
+from workbench.recipes.recipe import Recipe, make_recipe
+from workbench.studies.corpus import make_corpus
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from workbench.experiments.estimate import Speed
+
+GPU_FLOPS = 120e12  # sustained: about 40 % of an A100's bf16 peak, which a model of the paper's size reaches
+MEASURABLE = 5_000_000  # parameters up to which steps are timed on a CPU
+SAMPLE = 24  # entities whose texts stand for all
+WORDS_A_TOKEN = {"word": 1.0, "bpe": 0.85, "gpt2": 0.85}
+QUESTION_TOKENS = 25
+Q_NAMES, Q_TOKENS = 200, 6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one arm. tokens: read in training; flops: of training; minutes: of each kind of work here, empty where that is
+    not measured; disk: bytes that stay; kept: whether it is trained already."""
+
+    arm: Arm
+    parameters: int
+    tokens: float
+    flops: float
+    minutes: dict[str, float]
+    disk: int
+    kept: bool
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of training alone, at GPU_FLOPS."""
+        return self.flops / GPU_FLOPS / 3600
+
+
+def foresee_costs(shared: Sequence[SharedArm], scale: str, threads: int | None = None) -> list[Cost]:
+    """Costs of all arms. threads: that each process will have; default: one core each."""
+    speeds: dict[str, Speed | None] = {}
+    texts: dict[str, float] = {}
+    return [_foresee(one, scale, threads or 1, speeds, texts) for one in shared]
+
+
+def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
+    """A row an arm, and all together."""
+    from rich.table import Table
+
+    from workbench.files import format_bytes
+
+    table = Table(title_justify="left", box=None, pad_edge=False)
+    timed = any(cost.minutes for cost in costs)
+    columns = ("arm", "parameters", "tokens", *(("minutes",) if timed else ()), "GPU hours", "disk")
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
+    todo = [cost for cost in costs if not cost.kept]
+    for cost in costs:
+        minutes = f"{sum(cost.minutes.values()):,.0f}" if cost.minutes else "not timed"
+        shown = [cost.arm.name, f"{cost.parameters / 1e6:,.2f} M", f"{cost.tokens / 1e6:,.0f} M"]
+        shown += [minutes] if timed else []
+        shown += [f"{cost.gpu_hours:,.2f}", "trained, kept" if cost.kept else format_bytes(cost.disk)]
+        table.add_row(*shown)
+    total = [f"{len(todo)} to train", "", f"{sum(cost.tokens for cost in todo) / 1e6:,.0f} M"]
+    total += [f"{sum(sum(cost.minutes.values()) for cost in todo):,.0f}"] if timed else []
+    total += [f"{sum(cost.gpu_hours for cost in todo):,.1f}", format_bytes(sum(cost.disk for cost in todo))]
+    table.add_section()
+    table.add_row(*total)
+    untimed = sum(not cost.minutes for cost in todo)
+    note = f"minutes: of one process with all {at_once} at work, as timed just now; " if timed else ""
+    note += f"{untimed} arms are not timed on this machine; " if untimed and timed else ""
+    table.caption = (
+        f"{note}GPU hours: training alone, at {GPU_FLOPS / 1e12:.0f} TFLOP/s, which is stated and not measured "
+        "(about 40 % of an A100; small models reach less)"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _foresee(
+    shared: SharedArm, scale: str, threads: int, speeds: "dict[str, Speed | None]", texts: dict[str, float]
+) -> Cost:
+    recipe = shared.arm.recipe
+    tokens_an_entry = _tokens_an_entry(recipe, texts)
+    entities = 0 if recipe.arithmetic else sum(group.people for group in recipe.groups)
+    if recipe.arithmetic is not None:
+        tokens = float(recipe.arithmetic.tokens)
+    else:
+        tokens = recipe.training.exposures * entities * tokens_an_entry
+    if recipe.training.objective == "mixed":
+        tokens /= 1 - recipe.training.qa_ratio
+    shape = recipe.model.shape
+    blocks = 12 * shape.n_layers * shape.d_model**2
+    parameters = blocks + _vocabulary(recipe) * shape.d_model
+    length = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else max(tokens_an_entry, 64.0)
+    # 6 a parameter and token (output layer and embedding are one), and 6 · layers · length · width of causal attention
+    flops = tokens * (6 * parameters + 6 * shape.n_layers * length * shape.d_model)
+    minutes: dict[str, float] = {}
+    if parameters <= MEASURABLE and recipe.arithmetic is None:
+        speed = _speed_of(recipe, threads, speeds)
+        if speed is not None:
+            minutes = _minutes(recipe, shared.stages, scale, speed, tokens, tokens_an_entry, entities)
+    checkpoints = _count_checkpoints(recipe)
+    disk = 4 * parameters * (checkpoints + 4) + 400 * entities
+    return Cost(shared.arm, parameters, tokens, flops, minutes, disk, shared.arm.is_trained)
+
+
+def _minutes(
+    recipe: Recipe,
+    stages: dict[str, Stage],
+    scale: str,
+    speed: "Speed",
+    tokens: float,
+    tokens_an_entry: float,
+    entities: int,
+) -> dict[str, float]:
+    """Of each kind of work; solving, V-probes and bits are not foreseen."""
+    from workbench.experiments.estimate import foresee
+
+    packed = recipe.tokens.packing == "resampled"
+    a_step = recipe.training.rows_per_step * (recipe.tokens.row_length if packed else tokens_an_entry)
+    a_token = speed.training / a_step  # seconds
+    foreseen = foresee(recipe, speed)
+    found = {"training": tokens * a_token + speed.starting + speed.sample * entities / 128}
+    for stage in stages.values():
+        options = stage.options_at(scale)
+        if stage.kind == "p":
+            seconds = foreseen["probing"]
+        elif stage.kind == "q":
+            steps = recipe.probing.q_steps or recipe.probing.steps
+            seconds = speed.starting + steps * Q_NAMES * Q_TOKENS * a_token
+        elif stage.kind == "finetune":
+            steps = int(options.get("steps", 1500 if recipe.model.shape.d_model <= 256 else 50_000))
+            seconds = 2 * speed.starting + steps * 96 * QUESTION_TOKENS * a_token
+        elif stage.kind == "ask":
+            seconds = speed.starting + 6 * entities * QUESTION_TOKENS * a_token
+        else:
+            continue
+        found[stage.kind] = found.get(stage.kind, 0.0) + seconds
+    return {kind: seconds / 60 for kind, seconds in found.items()}
+
+
+def _speed_of(recipe: Recipe, threads: int, speeds: "dict[str, Speed | None]") -> "Speed | None":
+    """Seconds of a step of such a model, timed once for each shape; the network of `gbert` is timed as a causal one."""
+    from workbench.experiments.estimate import measure_speed
+
+    shape, training = recipe.model.shape, recipe.training
+    architecture = "gpt2-rotary" if recipe.model.architecture == "gbert" else recipe.model.architecture
+    key = f"{architecture} {shape.n_layers} {shape.d_model} {training.rows_per_step} {recipe.tokens.packing}"
+    if key not in speeds:
+        content = recipe.to_json()
+        content["model"]["architecture"] = architecture
+        content["training"]["objective"] = "biographies"
+        if "biographies" in content:
+            content["biographies"]["groups"] = []
+        speeds[key] = measure_speed(make_recipe(content), max(1, count_cores() // threads), threads)
+    return speeds[key]
+
+
+def _tokens_an_entry(recipe: Recipe, texts: dict[str, float]) -> float:
+    """Words and marks of a few entries, in tokens; 0 for problems, whose budget is in tokens."""
+    if recipe.arithmetic is not None:
+        return 0.0
+    key = f"{recipe.world} {recipe.groups[0].augmentation} {recipe.biographies.templates} {recipe.tokens.tokenizer}"
+    if key not in texts:
+        few = recipe.to_json()
+        if recipe.world == "biographies":
+            few["people"]["number"] = SAMPLE
+            few["biographies"]["groups"] = []
+            few["biographies"]["augmentation"] = recipe.groups[0].augmentation.replace("∞", "2")
+        corpus = make_corpus(make_recipe(few))
+        entries = [corpus.entries[number] for number in range(min(SAMPLE, len(corpus.entries)))]
+        words = sum(len(re.findall(r"\w+|[^\w\s]", entry.text)) for entry in entries) / len(entries)
+        texts[key] = 1 + words / WORDS_A_TOKEN[recipe.tokens.tokenizer]
+    return texts[key]
+
+
+def _vocabulary(recipe: Recipe) -> int:
+    """Tokens, roughly: a word vocabulary is what its texts use."""
+    return {"word": 600, "bpe": recipe.tokens.vocabulary_size, "gpt2": 50_257}[recipe.tokens.tokenizer]
+
+
+def _count_checkpoints(recipe: Recipe) -> int:
+    plan = recipe.training.checkpoints
+    if isinstance(plan, tuple):
+        return len(plan) + 2
+    return 2 if plan == "last" else int(plan.partition(":")[2]) + 1
