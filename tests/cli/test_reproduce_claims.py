@@ -1,4 +1,4 @@
-"""`workbench reproduce EXPERIMENT`: from a file to verdicts, once for each recipe; what is refused; what it will cost."""
+"""`workbench reproduce EXPERIMENT`: from a file to verdicts, each recipe once; what is refused; what it will cost."""
 
 import json
 from pathlib import Path
