@@ -148,7 +148,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
 
     from rich.console import Console
 
-    from workbench.claims.declared import load_experiment
+    from workbench.claims.declared import load_experiment, shipped_experiments
     from workbench.claims.tables import make_page, make_verdict_table
     from workbench.claims.verdicts import as_json as verdict_as_json
     from workbench.experiments.arms import make_folder
@@ -180,7 +180,8 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         experiment.name: f"workbench reproduce {name} {options}"
         for name, experiment in zip(names, experiments, strict=True)
     }
-    state = describe_state(scale, seeds, f"workbench reproduce {' '.join(names)} {options}")
+    which = "--all" if list(names) == shipped_experiments() else " ".join(names)
+    state = describe_state(scale, seeds, f"workbench reproduce {which} {options}")
     kept = save_verdicts(folder, verdicts, state)
     page = make_page(experiments, verdicts, state, commands)
     for file in (folder / "results.md", *([] if asked.results is None else [asked.results])):
@@ -212,9 +213,7 @@ def _print_costs(
     from workbench.experiments.costs import foresee_costs, make_cost_table
     from workbench.experiments.side_by_side import count_cores
 
-    make_console().print(
-        "Timing some steps of each shape of model that this machine can train …", style="dim"
-    )
+    make_console().print("Looking at the recipes, and timing what this machine can train …", style="dim")
     costs = foresee_costs(shared, scale, threads)
     if as_json:
         rows = [
