@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
 from workbench.experiments.engines.jobs import Engine, Outcome
+from workbench.experiments.side_by_side import Job
 from workbench.recipes.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def train_grid_together(arms: Sequence[Arm], console: "Console", device: str | N
     for arm in arms:
         if not arm.is_trained:
             batches.setdefault(together_key(arm.recipe), []).append(arm)
-    failures = {}
+    failures: dict[Job, str] = {}
     for batch in batches.values():
         console.print(f"{len(batch)} at once: {', '.join(arm.name for arm in batch)}", style="dim")
         make_folder(batch[0].path.parent)

@@ -17,6 +17,7 @@ from workbench.text_files import parse_toml, read_text
 from workbench.worlds.arithmetic.sections import ArithmeticRecipe
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
+from workbench.worlds.junk import JunkRecipe
 from workbench.worlds.own.sections import OwnRecipe
 from workbench.worlds.sections import GroupRecipe, Section
 from workbench.worlds.values.sections import ValuesRecipe
@@ -108,6 +109,7 @@ class Recipe(Section):
     training: TrainingRecipe = TrainingRecipe()  # type: ignore[call-arg]
     probing: ProbingRecipe = ProbingRecipe()  # type: ignore[call-arg]
     tasks: TasksRecipe | None = None
+    junk: JunkRecipe | None = Field(None, description="rows about others that nothing is measured on")
 
     @model_validator(mode="before")
     @classmethod
@@ -139,6 +141,18 @@ class Recipe(Section):
             raise ValueError(
                 "the arithmetic world predicts the next word of its problems: leave out training.objective and "
                 "tokens.tokenizer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_junk(self) -> "Recipe":
+        if self.junk is not None and (
+            self.world not in ("biographies", "values")
+            or self.biographies.corpus is not None
+            or self.training.objective != "biographies"
+        ):
+            raise ValueError(
+                "junk is made by the worlds biographies and values, for the objective 'biographies': leave out [junk]"
             )
         return self
 

@@ -5,7 +5,7 @@ Nothing here holds a text: entries and questions are functions of entity and num
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -21,6 +21,7 @@ from workbench.worlds.biographies.schema import SCHEMA as BIOGRAPHIES
 from workbench.worlds.biographies.world import make_biographies
 from workbench.worlds.entries import Entry, save_entries
 from workbench.worlds.entry_sequence import Entries, FileEntries, WorldEntries
+from workbench.worlds.junk import MARK
 from workbench.worlds.own.entities import load_table
 from workbench.worlds.own.facts import FACTS_FILE, load_facts
 from workbench.worlds.own.world import make_own, require_folder, resolve_own
@@ -128,8 +129,10 @@ def make_world(recipe: Recipe) -> World:
     if recipe.own is not None:
         return make_own(recipe.own, recipe.seed)
     if recipe.values is not None:
-        return make_values(recipe.values, recipe.seed)
-    return make_biographies(recipe.people, recipe.biographies, recipe.seed)
+        world = make_values(recipe.values, recipe.seed)
+    else:
+        world = make_biographies(recipe.people, recipe.biographies, recipe.seed)
+    return replace(world, opening=MARK) if recipe.junk is not None and recipe.junk.mark else world
 
 
 def resolve_recipe(recipe: Recipe, corpus: Corpus) -> Recipe:

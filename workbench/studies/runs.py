@@ -30,6 +30,7 @@ from workbench.studies.corpus import (
     resolve_recipe,
     save_corpus_recipe,
 )
+from workbench.studies.junk import make_junk_texts
 from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.positions import POSITIONS
@@ -227,7 +228,9 @@ def _fill(recipe: Recipe, folder: Path) -> None:
     if recipe.arithmetic is None:
         corpus = make_corpus(recipe)
         recipe = resolve_recipe(recipe, corpus)
-        words = corpus.count_words(make_task_texts(recipe, corpus))
+        words = corpus.count_words(
+            [*make_task_texts(recipe, corpus), *make_junk_texts(recipe, corpus.entities)]
+        )
     else:  # problems are made as they are read: only their words are kept
         words = [" ".join(list_words(recipe.arithmetic.problems))]
     with folder_atomically(folder, last=RUN_FILE, replace=False) as partial:

@@ -86,6 +86,8 @@ class Assembler:
     def __init__(self, world: TextWorld, words: Words) -> None:
         if any(augmentation.reverse for augmentation in world.augmentations.values()):
             raise IrregularError("reverse")
+        if world.opening:
+            raise IrregularError(world.opening)
         self.world, self.pieces = world, Pieces(words)
         schema, entities = world.schema, world.entities
         self.classes = [

@@ -9,6 +9,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.recipes.recipe import Recipe
+from workbench.studies.junk import make_junk
 from workbench.studies.runs import Run
 from workbench.tokens.encoding import (
     EncodedEntries,
@@ -132,7 +133,32 @@ def encode_run(run: Run) -> TrainingData:
         width = fill or int(entries.lengths.max())  # question rows are filled, so both kinds cost the same
         question_rows = RowStream(asked, purpose="questions", row_length=width, **ids)
         stream = MixedStream(biographies, question_rows, recipe.training.qa_ratio, recipe.seed)
+    if recipe.junk is not None:
+        stream = MixedStream(biographies, _make_junk_rows(run, fill, ids), recipe.junk.share, recipe.seed)
     return TrainingData(recipe, entries, questions, corpus.entities, stream, recipe.seed)
+
+
+def _make_junk_rows(run: Run, fill: int | None, ids: dict[str, int]) -> RowStream:
+    """Rows about others: every round new ones, or the same few in new texts."""
+    recipe, corpus = run.recipe, run.corpus
+    first = make_junk(recipe, 0, corpus.entities)
+
+    def entries_of(number: int) -> EncodedEntries:
+        is_same = recipe.junk is not None and recipe.junk.kind == "repeated"
+        world = first if is_same else make_junk(recipe, number, corpus.entities)
+        return EntryEncoder(run.tokenizer, corpus.schema).encode(
+            WorldEntries(world, number if is_same else 0)
+        )
+
+    return RowStream(
+        entries_of(0),
+        purpose="junk",
+        row_length=fill,
+        rows_per_step=recipe.training.rows_per_step,
+        longest=recipe.model.shape.max_length,
+        fresh=entries_of,
+        **ids,
+    )
 
 
 def _fresh_entries(encoder: EntryEncoder, entries: Sequence[Entry]) -> Callable[[int], EncodedEntries] | None:

@@ -12,7 +12,7 @@ def count_steps(recipe: Recipe, entries: EncodedEntries, n_entities: int) -> int
     """Optimizer steps that show every entity `exposures` entries on average.
 
     The budget is the same for every augmentation: with five entries an entity, each entry is seen a fifth as
-    often. Question rows of a mixed run come on top.
+    often. Question rows of a mixed run, and junk, come on top.
     """
     training = recipe.training
     rows = training.exposures * n_entities
@@ -20,6 +20,8 @@ def count_steps(recipe: Recipe, entries: EncodedEntries, n_entities: int) -> int
         rows *= float(entries.lengths.mean()) / recipe.tokens.row_length
     if training.objective == "mixed":
         rows /= 1 - training.qa_ratio
+    if recipe.junk is not None:
+        rows /= 1 - recipe.junk.share
     return max(1, math.ceil(rows / training.rows_per_step))
 
 

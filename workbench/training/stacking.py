@@ -72,11 +72,11 @@ class StackedNetworks:
             for number, state in enumerate(states):
                 parameter = dict(state.model.named_parameters())[name]
                 held = state.optimizers[0].state[parameter]
-                corner = (number, *(slice(size) for size in parameter.shape))
+                corner = tuple(slice(size) for size in parameter.shape)
                 for key, moment in moments.items():
                     if key in held:
-                        moment[corner].copy_(held[key])
-                    held[key] = moment[corner]
+                        moment[number][corner].copy_(held[key])
+                    held[key] = moment[number][corner]
                 steps = held["step"] = held.get("step", steps).clone()
             optimizer.state[stack] = {"step": steps.clone(), **moments}
         return optimizer
@@ -91,8 +91,9 @@ class StackedNetworks:
     def backward(self, rows: Sequence[Rows]) -> torch.Tensor:
         """Gradients of each network's mean loss over its own rows, clipped to its own norm; the losses, [M]."""
         ids_MBT, places_MN, targets_MN, n_targets_M = self._to_tensors(rows)
+        stacked: dict[str, torch.Tensor] = {**self.stacked}
         with self.execution.autocast():
-            logits_MNV = self._forward(self.stacked, ids_MBT, places_MN)
+            logits_MNV = self._forward(stacked, ids_MBT, places_MN)
         logits_MNV = logits_MNV.float()
         if self.hidden_MV is not None:
             logits_MNV = logits_MNV + self.hidden_MV[:, None]

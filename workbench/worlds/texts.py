@@ -4,7 +4,7 @@ Worlds whose entries are sentences about attributes share this; what the attribu
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -35,6 +35,7 @@ class TextWorld:
     augmentations: Mapping[str, Augmentation]
     templates: Mapping[str, Sequence[Template]]
     seed: int
+    opening: str = ""  # a word in front of every text
 
     def n_entries(self, entity: Entity) -> int | None:
         """How many entries an entity has; None for `multi∞`, which has a new one for every k."""
@@ -45,7 +46,8 @@ class TextWorld:
         augmentation = self.augmentations[entity.group]
         plans = self.plans_of(entity, k)
         plan = plans[0] if augmentation.entries is None else plans[k]
-        return _render(self.schema, entity, k, plan, self.templates, augmentation)
+        entry = _render(self.schema, entity, k, plan, self.templates, augmentation)
+        return _open_with(entry, self.opening) if self.opening else entry
 
     def plans_of(self, entity: Entity, exposure: int = 0) -> list[Plan]:
         """The plans of all entries of an entity; of an endless one that of the given exposure alone."""
@@ -108,6 +110,23 @@ def _draw_order(schema: Schema, augmentation: Augmentation, rng: np.random.Gener
             return tuple(i for unit in rng.permutation(len(schema.units)) for i in schema.units[unit])
 
 
+def _open_with(entry: Entry, opening: str) -> Entry:
+    """The entry behind a word."""
+    by = len(opening) + 1
+
+    def moved(span: tuple[int, int]) -> tuple[int, int]:
+        return span[0] + by, span[1] + by
+
+    return replace(
+        entry,
+        text=f"{opening} {entry.text}",
+        names=tuple(map(moved, entry.names)),
+        pronouns=tuple(map(moved, entry.pronouns)),
+        values={key: moved(span) for key, span in entry.values.items()},
+        sentences={key: moved(span) for key, span in entry.sentences.items()},
+    )
+
+
 def _render(
     schema: Schema,
     entity: Entity,
@@ -163,11 +182,14 @@ class WrittenTexts:
     seed: int
     augmentations: dict[str, str]
     templates: dict[str, list[str]]
+    opening: str = ""
 
 
 def text_world_to_json(world: TextWorld) -> dict[str, Any]:
     """What beside entities and schema makes the texts: seed, augmentations, templates; as plain JSON."""
+    opening = {"opening": world.opening} if world.opening else {}
     return {
+        **opening,
         "seed": world.seed,
         "augmentations": {group: str(one) for group, one in world.augmentations.items()},
         "templates": {key: [line.source for line in lines] for key, lines in world.templates.items()},
@@ -189,4 +211,4 @@ def text_world_from_json(content: Mapping[str, Any], schema: Schema, entities: S
         key: tuple(parse_template(key, line) for line in lines) for key, lines in texts.templates.items()
     }
     plans = {group: parse_augmentation(text) for group, text in texts.augmentations.items()}
-    return TextWorld(schema, entities, plans, templates, texts.seed)
+    return TextWorld(schema, entities, plans, templates, texts.seed, texts.opening)

@@ -21,8 +21,11 @@ BETWEEN_CHUNKS = ", "
 GROUP = "everyone"
 
 
-def make_values(section: ValuesRecipe, seed: int) -> TextWorld:
-    """The entities and the one sentence about each attribute: `X's ID 3 is s7 s0, s2 s9.`"""
+def make_values(section: ValuesRecipe, seed: int, strings_seed: int | None = None) -> TextWorld:
+    """The entities and the one sentence about each attribute: `X's ID 3 is s7 s0, s2 s9.`
+
+    strings_seed: of the strings that values are drawn from, where others than `seed`'s are wanted.
+    """
     schema = Schema(
         tuple(
             Attribute(
@@ -37,7 +40,9 @@ def make_values(section: ValuesRecipe, seed: int) -> TextWorld:
             f"values.entities = {section.entities}, but there are {pools.n_names} names; expected at most half as many."
         )
     names = draw_names(pools, section.entities, seed)
-    strings = {key: draw_strings(section, seed, key) for key in schema.keys}
+    strings = {
+        key: draw_strings(section, seed if strings_seed is None else strings_seed, key) for key in schema.keys
+    }
     entities = []
     for number, name in enumerate(names):
         rng = make_rng(seed, "values", name)
