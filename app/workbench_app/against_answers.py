@@ -73,12 +73,16 @@ def ask_commands(entry: RunEntry) -> list[list[str]]:
 
 
 def common_answers(entries: Sequence[RunEntry]) -> str:
-    """The answers that most runs have; of equally many, those of a finetune."""
+    """The answers that most runs have; of equally many those of a finetune, LoRA before all weights."""
     found: dict[str, int] = {}
     for entry in entries:
         for name in entry.sets_of("qa"):
             found[name] = found.get(name, 0) + 1
-    return max(found, key=lambda name: (found[name], not name.startswith("qa-none"), -len(name)), default="")
+    return max(
+        found,
+        key=lambda name: (found[name], not name.startswith("qa-none"), "-lora" in name, -len(name)),
+        default="",
+    )
 
 
 def read_pairs(

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 
 from workbench_app.index import RunEntry
 
-PAGES = {
+PAGES = {  # the first is what the bare address shows; each is the module of its name in workbench_app.pages
+    "overview": "Overview",
     "runs": "Runs",
     "p-probe": "P-probe",
     "q-probe": "Q-probe",
@@ -22,10 +23,13 @@ PAGES = {
     "attention": "Attention",
     "answers": "Answers",
     "tasks": "Tasks",
+    "capacity": "Capacity",
+    "reasoning": "Reasoning",
     "training": "Training",
     "entity": "Entity",
     "paper": "Paper",
 }
+FIRST_PAGE = next(iter(PAGES))
 MOST_RUNS = 12
 DEFAULT_RUNS = 4
 LONGEST_VALUE = 2000
@@ -39,7 +43,7 @@ class Selection:
     at: dimension → label, where a result has dimensions that no other key names (`at-role=name_last`).
     """
 
-    page: str = "runs"
+    page: str = "overview"
     runs: tuple[str, ...] = ()
     step: int | None = None
     metric: str = ""
@@ -60,10 +64,10 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
     """Read an address. Nothing in it can fail: what makes no sense is dropped, and told in `told`."""
     tail = (pathname or "/").removeprefix(prefix.rstrip("/")).strip("/")
     told = []
-    page = tail or "runs"
+    page = tail or FIRST_PAGE
     if page not in PAGES:
-        told.append(f"There is no page {page[:60]!r}; these are the runs.")
-        page = "runs"
+        told.append(f"There is no page {page[:60]!r}; this is the overview.")
+        page = FIRST_PAGE
     try:
         query = parse_qs((search or "").removeprefix("?")[: LONGEST_VALUE * 4], keep_blank_values=False)
     except ValueError:

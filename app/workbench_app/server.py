@@ -86,7 +86,7 @@ def make_app(
 def _warm_up(app: Dash) -> None:
     """Load and draw what the pages show when nothing has been selected yet."""
     prefix = app.config.url_base_pathname
-    for page in ("p-probe", "q-probe"):
+    for page in ("overview", "p-probe", "q-probe"):
         with app.server.test_request_context(headers={"Referer": f"http://localhost{prefix}{page}"}):
             app.serve_layout()
             app.index()

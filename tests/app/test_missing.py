@@ -17,7 +17,7 @@ from tests.app.made_runs import add_results, make_run
 from tests.app.test_other_results import make_view
 from workbench.cli import app as command_line
 
-EMPTY_FOR = [page for page in PAGES if page != "runs"]
+EMPTY_FOR = [page for page in PAGES if page != "runs"]  # which lists what there is
 FILLS = {
     "p-probe": "workbench probe {run} --checkpoints all",
     "q-probe": "workbench probe {run} --kind q --checkpoints all",
@@ -27,6 +27,9 @@ FILLS = {
     "answers": "workbench finetune {run} && workbench evaluate {run} --adapter lora",
     "tasks": "workbench finetune {run} --tasks retrieval,dual && "
     "workbench evaluate {run} --adapter lora-tasks --tasks taught",
+    "overview": "workbench probe {run} --checkpoints all",
+    "capacity": "workbench capacity {run} --checkpoints all",
+    "reasoning": "workbench probe {run} --kind v --table queries.jsonl --checkpoints all",
     "training": "workbench probe {run} --checkpoints all",
     "entity": "workbench entity {run} --entity 0 --checkpoints all",
     "paper": "workbench probe {run} --checkpoints all",

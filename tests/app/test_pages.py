@@ -4,6 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 PAGES = {
+    "overview": "Overview",
     "runs": "Runs",
     "p-probe": "P-probe",
     "q-probe": "Q-probe",
@@ -11,6 +12,9 @@ PAGES = {
     "sets": "Sets",
     "attention": "Attention",
     "answers": "Answers",
+    "tasks": "Tasks",
+    "capacity": "Capacity",
+    "reasoning": "Reasoning",
     "training": "Training",
     "entity": "Entity",
     "paper": "Paper",
@@ -41,7 +45,7 @@ def test_a_page_opens_without_a_fault(visit, name):
     assert find_faults(page) == []
 
 
-@pytest.mark.parametrize("name", ["runs", "p-probe"])
+@pytest.mark.parametrize("name", ["overview", "runs", "p-probe"])
 def test_a_page_opens_on_a_phone_in_the_dark(visit, name):
     seen = visit(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = seen.open(f"{name}?cell=single:1:birth_city/first" if name == "p-probe" else name)

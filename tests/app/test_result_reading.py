@@ -113,9 +113,9 @@ def test_a_retrained_checkpoint_makes_its_result_stale(own_runs):
     ("address", "expected"),
     [
         (("/p-probe", "?runs=a,b,a&step=64"), Selection("p-probe", ("a", "b"), 64)),
-        (("/", ""), Selection("runs")),
+        (("/", ""), Selection("overview")),
         (("/p-probe/", "?step=-4&position=x&entity=²"), Selection("p-probe")),
-        ((None, None), Selection("runs")),
+        ((None, None), Selection("overview")),
     ],
 )
 def test_addresses_are_read(address, expected):
@@ -126,7 +126,7 @@ def test_what_an_address_names_in_vain_is_told(runs_folder):
     entries = RunIndex(runs_folder).entries()
     selection, chosen = resolve_runs(parse_selection("/nothing", "?runs=single,../../etc"), entries)
     assert [entry.id for entry in chosen] == ["single"]
-    assert selection.page == "runs"
+    assert selection.page == "overview"
     assert "There is no page 'nothing'" in selection.told[0]
     assert "'../../etc'" in selection.told[1]
 

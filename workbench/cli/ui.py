@@ -45,7 +45,7 @@ def ui(
     def ready(port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         prefix = f"{url_prefix.strip('/')}/" if url_prefix.strip("/") else ""
-        address = f"http://{shown}:{port}/{prefix}{'p-probe' if demo else ''}"
+        address = f"http://{shown}:{port}/{prefix}"
         address += f"?token={quote(token, safe='')}" if token else ""
         typer.echo(f"Serving {root} at {address} (Ctrl-C stops it)")
         if browser:

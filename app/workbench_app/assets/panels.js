@@ -9,6 +9,7 @@
 
   const graph_of = (panel) => document.querySelector(`#${panel.id} .js-plotly-plot`);
 
+  wb.colour_scales = () => page.template.layout.colorscale;
   wb.resolved = () => page.resolved || {};
   wb.NARROW = 440; // pixels below which a heatmap's labels leave out chance
   wb.step_drawn = () => page.step;
@@ -235,6 +236,10 @@
         document.querySelectorAll(".js-plotly-plot").forEach((graph) => {
           if (graph._fullLayout) window.Plotly.relayout(graph, { template: page.template });
         });
+        for (const panel of page.panels) { // what is drawn without Plotly has its colours from here
+          const box = wb.BOXES[panel.kind] && document.getElementById(panel.id);
+          if (box) wb.BOXES[panel.kind](panel, box, page.step);
+        }
       }
     }
     if (frames.key !== page.key) {

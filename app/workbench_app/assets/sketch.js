@@ -62,5 +62,6 @@
     sketch.append(...(part.column ? [heads, ...lines] : [...lines, heads]).flat());
     box.append(sketch);
   };
+  wb.colour_at = colour_at;
   wb.erase_sketch = (box) => box.querySelectorAll(".sketch").forEach((sketch) => sketch.remove());
 })();

@@ -58,6 +58,9 @@ KINDS = {
     "attention": "Attention",
     "qa": "Answers",
     "tasks": "Tasks",
+    "capacity": "Capacity",
+    "v": "V-probes",
+    "solving": "Solving",
     "entity": "Entity",
 }
 STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trained yet", "unknown": "broken"}

@@ -1,0 +1,205 @@
+"""The headline numbers of a run, each at every checkpoint, with chance and interval; and where it stands between text
+and name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from workbench.figures.cells import attribute_label
+from workbench.results.provenance import facts_of
+from workbench_app.against_answers import ask_commands, common_answers
+from workbench_app.index import RunEntry
+from workbench_app.missing import EVERY, probe_command
+from workbench_app.view import View
+
+LEAST_READ = (
+    0.1  # above chance at the best position: below it there is nothing that could be tied to anything
+)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number: what it is, the page that shows it, and by step the number in words and what stands below it.
+
+    command: what makes it, where no result has it (then there are no steps).
+    """
+
+    label: str
+    page: str
+    steps: list[int]
+    numbers: list[str]
+    notes: list[str]
+    command: list[str]
+
+
+def headlines(view: View, entry: RunEntry) -> list[Headline]:
+    """Those that a run can have: problems of the arithmetic world are solved, facts are read and answered."""
+    kinds: list[Callable[[View, RunEntry], Headline | None]] = [
+        _from_name,
+        _bare_name,
+        _answered,
+        _bits,
+        _solved,
+    ]
+    return [found for kind in kinds if (found := kind(view, entry)) is not None]
+
+
+def is_arithmetic(entry: RunEntry) -> bool:
+    """Whether the run read problems in place of facts."""
+    return entry.recipe is not None and entry.recipe.arithmetic is not None
+
+
+def p_set(entry: RunEntry) -> str:
+    """The P-probe that an overview shows: the one of most checkpoints, of equals the paper's."""
+    return max(entry.sets_of("p"), key=lambda name: len(entry.result_sets[name]), default="")
+
+
+def name_place(cells: xr.Dataset) -> int:
+    """The column where no more than the name has been read: position 0, or the first place called `end:…`."""
+    if "place" not in cells.coords:
+        return 0
+    names = [str(name) for name in cells["place"].values.tolist()]
+    return next((at for at, name in enumerate(names) if name.startswith("end:")), 0)
+
+
+def whole_values(cells: xr.Dataset) -> list[str]:
+    """One target an attribute: its whole value, or its first token where there is no other."""
+    targets = [str(name) for name in cells["target"].values.tolist()]
+    return [t for t in targets if not t.endswith("/first") or f"{t.partition('/')[0]}/whole" not in targets]
+
+
+def tied_to_name(cells: xr.Dataset) -> list[float | None]:
+    """By checkpoint: how much of what is read at the best position is read from the name alone, above chance, 0 to 1.
+
+    cells: dims (checkpoint, position, target). Mean over the attributes that rise clearly above chance anywhere; in a
+    fixed order the first one does not count, whose own sentence begins at position 0. None where nothing is read.
+    """
+    chosen = cells.sel(target=whole_values(cells))
+    accuracy = np.asarray(chosen["accuracy"].transpose("checkpoint", "target", "position").values, float)
+    chance = chosen["chance"].broadcast_like(chosen["accuracy"]).transpose("checkpoint", "target", "position")
+    above = accuracy - np.asarray(chance.values, float)
+    at = name_place(cells)
+    found: list[float | None] = []
+    for one in above:
+        rows = [row for row in one if not np.isnan(row[at]) and np.count_nonzero(~np.isnan(row)) > 1]
+        ties = [row[at] / np.nanmax(row) for row in rows if np.nanmax(row) > LEAST_READ]
+        found.append(float(np.clip(np.mean(ties), 0, 1)) if ties else None)
+    return found
+
+
+def _from_name(view: View, entry: RunEntry) -> Headline | None:
+    if is_arithmetic(entry):
+        return None
+    name = p_set(entry)
+    data = view.cells(entry, name)[0] if name else None
+    command = probe_command(entry, name or "p-embedding")
+    if data is None:
+        return Headline("read from the name in a text", "p-probe", [], [], [], command)
+    targets, label = whole_values(data), "read from the name in a text"
+    first = facts_of(data).keys[0]
+    others = [target for target in targets if target.partition("/")[0] != first]
+    if "place" not in data.coords and others != targets and others:  # its own sentence may begin there
+        targets, label = others, f"{label}, without {attribute_label(first)}"
+    row = data.isel(position=name_place(data)).sel(target=targets)
+    return _of_cells(label, "p-probe", row, command)
+
+
+def _bare_name(view: View, entry: RunEntry) -> Headline | None:
+    if is_arithmetic(entry):
+        return None
+    name = next(iter(entry.sets_of("q")), "")
+    data = view.cells(entry, name)[0] if name else None
+    command = probe_command(entry, name or "q-embedding")
+    if data is None:
+        return Headline("read from the bare name", "q-probe", [], [], [], command)
+    return _of_cells(
+        "read from the bare name", "q-probe", data.isel(position=-1).sel(target=whole_values(data)), command
+    )
+
+
+def _of_cells(label: str, page: str, row: xr.Dataset, command: list[str]) -> Headline:
+    """The mean over the targets of a row of cells (checkpoint, target).
+
+    The targets are read of the same entities, so the interval is the mean of theirs: as wide as if they went together.
+    """
+    order = ("checkpoint", "target")
+    accuracy = np.asarray(row["accuracy"].transpose(*order).values, float)
+    chance = np.asarray(row["chance"].broadcast_like(row["accuracy"]).transpose(*order).values, float)
+    ends = [
+        np.asarray(row[end].transpose(*order).values, float)
+        if end in row
+        else np.full(accuracy.shape, np.nan)
+        for end in ("ci_low", "ci_high")
+    ]
+    flags = np.ones(accuracy.shape)
+    if "converged" in row:
+        flags = np.asarray(row["converged"].broadcast_like(row["accuracy"]).transpose(*order).values, float)
+    numbers, notes = [], []
+    for at in range(len(accuracy)):
+        known = ~np.isnan(accuracy[at])
+        if not known.any():
+            numbers.append("–")
+            notes.append("")
+            continue
+        numbers.append(f"{100 * accuracy[at][known].mean():.0f} %")
+        note = [f"chance {100 * chance[at][known].mean():.0f} %"]
+        low, high = (end[at][known] for end in ends)
+        if not np.isnan(low).any():
+            note.append(f"95 %: {100 * low.mean():.0f}–{100 * high.mean():.0f}")
+        if (missed := int(np.sum(flags[at][known] < 1))) > 0:
+            note.append(f"{missed} of {int(known.sum())} not converged")
+        notes.append(" · ".join(note))
+    return Headline(label, page, [int(s) for s in row["checkpoint"].values.tolist()], numbers, notes, command)
+
+
+def _answered(view: View, entry: RunEntry) -> Headline | None:
+    if is_arithmetic(entry):
+        return None
+    name = common_answers([entry])
+    data = view.load(entry, name).data if name else None
+    label, command = "answered, entities never asked about", ask_commands(entry)[-1]
+    if data is None:
+        return Headline(label, "answers", [], [], [], command)
+    test = data.sel(split="test")
+    asked = [a for a in test["attribute"].values.tolist() if float(test["n"].sel(attribute=a).sum())]
+    row = test.sel(attribute=asked).rename(attribute="target").drop_vars("converged", errors="ignore")
+    made = _of_cells(label, "answers", row, command)
+    how = "as trained" if name.startswith("qa-none") else f"after finetuning, {name.partition('+')[2]}"
+    return Headline(
+        label, "answers", made.steps, made.numbers, [f"{how} · {note}" for note in made.notes], command
+    )
+
+
+def _bits(view: View, entry: RunEntry) -> Headline | None:
+    name = next(iter(entry.sets_of("capacity")), "")
+    data = view.load(entry, name).data if name else None
+    if data is None:
+        return None
+    steps = [int(step) for step in data["checkpoint"].values.tolist()]
+    numbers = [f"{float(one):.2f}" for one in data["ratio"].values]
+    notes = [
+        f"bits a parameter of at most {float(most):.2f}; {100 * float(share):.0f} % of what there is"
+        for most, share in zip(data["ratio_max"].values, data["learned"].values, strict=True)
+    ]
+    return Headline(
+        "bits of knowledge", "capacity", steps, numbers, notes, ["workbench", "capacity", str(entry.path)]
+    )
+
+
+def _solved(view: View, entry: RunEntry) -> Headline | None:
+    name = next(iter(entry.sets_of("solving")), "")
+    data = view.load(entry, name).data if name else None
+    if data is None:
+        command = ["workbench", "solve", str(entry.path), *EVERY]
+        return Headline("problems solved", "reasoning", [], [], [], command) if is_arithmetic(entry) else None
+    steps = [int(step) for step in data["checkpoint"].values.tolist()]
+    n = np.asarray(data["n"].transpose("checkpoint", "operations").values, float)
+    shares = np.asarray(data["accuracy"].transpose("checkpoint", "operations").values, float)
+    numbers = [
+        f"{100 * np.nansum(share * k) / max(k.sum(), 1):.0f} %" for share, k in zip(shares, n, strict=True)
+    ]
+    notes = [f"{int(np.nansum(k)):,} problems of {data.sizes['operations']} test sets" for k in n]
+    command = ["workbench", "solve", str(entry.path), *EVERY]
+    return Headline("problems solved", "reasoning", steps, numbers, notes, command)
