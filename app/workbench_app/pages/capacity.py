@@ -52,10 +52,10 @@ def _scaling(view: View, newest: list[xr.Dataset], key: str) -> Component:
         figure = plot_capacity(newest)
     except WorkbenchError as error:
         return cards.card("Bits over parameters", cards.empty(str(error)))
-    ratio, error = fit_plateau(newest)
+    ratio, spread = fit_plateau(newest)
     told = "Every model holds more than 80 % of what there is: how much more it could hold is not known."
     if not np.isnan(ratio):
-        reach = "" if np.isnan(error) else f" ± {Z_95 * error:.2f}"
+        reach = "" if np.isnan(spread) else f" ± {Z_95 * spread:.2f}"
         told = f"Models that hold less than 80 % of what there is hold {ratio:.2f}{reach} bits a parameter."
     graph = cards.graph("scaling", view.themed(figure), key, f"Learned bits over parameters; {told}")
     about = f"newest checkpoint of each run. {told}"
