@@ -159,3 +159,12 @@ def test_rounded_weights_are_a_result_of_their_own(run) -> None:
     assert {row["parameters"] for row in rows.values()} == {rows["int8"]["parameters"]}
     stored = load_results(run.path, "capacity", "bits", variant="int4")
     assert stored["bits"].values.tolist() == [int4]
+
+
+def test_a_report_shows_bits(run, tmp_path) -> None:
+    from workbench.report import write_report
+
+    (last,) = capacity_of_study(run, run.checkpoints[-1:], CapacityRequest(entities=40))
+    text = write_report([run.path], tmp_path / "report.html").read_text("utf-8")
+    assert "How much a parameter holds" in text
+    assert f"{float(last['bits']):,.0f} bits (names" in text

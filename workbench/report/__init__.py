@@ -21,7 +21,7 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import answers, pictures, reasoning, tasks, words
+from workbench.report import answers, capacity, pictures, reasoning, tasks, words
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
 from workbench.report.reasoning import is_arithmetic
@@ -59,6 +59,7 @@ def write_report(runs: Sequence[Path | str], path: Path) -> Path:
         pictures.more_probes(parts),
         answers.answers(parts),
         tasks.tasks(parts),
+        capacity.capacity(parts),
         words.next_steps(parts),
         words.recipes(parts),
     )

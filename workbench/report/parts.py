@@ -26,7 +26,7 @@ class RunParts:
     answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
     over the number of entities. None, or nothing, where not made yet. group: whose p and q these are, None for
     everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
-    tasks.
+    tasks. capacity: bits, and with rounded weights.
     """
 
     run: Study
@@ -41,6 +41,7 @@ class RunParts:
     group: str | None = None
     groups: "tuple[RunParts, ...]" = ()
     tasks: tuple[xr.Dataset, ...] = ()
+    capacity: tuple[xr.Dataset, ...] = ()
 
     @property
     def name(self) -> str:
@@ -115,11 +116,14 @@ def read_parts(folder: Path) -> RunParts:
         curve,
         None,
         tuple(groups),
-        tuple(
-            loaded
-            for found in results
-            if found.kind == "tasks"
-            and (loaded := _load(run, "tasks", found.family, results, problems)) is not None
+        *(
+            tuple(
+                loaded
+                for found in results
+                if found.kind == kind
+                and (loaded := _load(run, kind, found.family, results, problems)) is not None
+            )
+            for kind in ("tasks", "capacity")
         ),
     )
 
