@@ -168,3 +168,22 @@ def test_a_report_shows_bits(run, tmp_path) -> None:
     text = write_report([run.path], tmp_path / "report.html").read_text("utf-8")
     assert "How much a parameter holds" in text
     assert f"{float(last['bits']):,.0f} bits (names" in text
+
+
+def test_bad_shapes_and_tokenizers_are_one_sentence(tmp_path) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.studies.runs import create_run
+
+    with pytest.raises(
+        WorkbenchError, match=r"diversity = 10, but 2 symbols out of 3 make only 9 strings; expected D ≤"
+    ):
+        make_recipe({"name": "x", "world": "values", "values": {"diversity": 10, "length": 2, "alphabet": 3}})
+    merging = {
+        "name": "merged", "world": "values", "tokens": {"tokenizer": "bpe", "vocabulary_size": 300},
+        "values": {"entities": 20, "attributes": 1, "diversity": 4, "length": 2, "alphabet": 4},
+    }  # fmt: skip
+    run = create_run(make_recipe(merging), tmp_path / "run")
+    with pytest.raises(
+        WorkbenchError, match=r"makes \d+ tokens of 2 symbols; bits of random values need one token a"
+    ):
+        make_material(run, CapacityRequest())
