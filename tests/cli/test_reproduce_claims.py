@@ -37,6 +37,11 @@ says = "Everything is recited."
 source = "here"
 holds = ['recites("one") >= 99']
 [[claims]]
+name = "misspelt"
+says = "A target that is not there costs no other claim."
+source = "here"
+holds = ['p("one", "majr/whole") >= 1']
+[[claims]]
 name = "needs-another"
 says = "Two arms differ."
 source = "here"
@@ -55,6 +60,7 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     assert {name: one["verdict"] for name, one in verdicts.items()} == {
         "below-all": "holds",
         "recites-all": "fails",
+        "misspelt": "undecided",
         "needs-another": "not measured",
     }
     (run,) = Path("all/micro").glob("single+seed0-*/run.json")
@@ -65,10 +71,11 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     assert below["low"] <= below["estimate"] <= below["high"] < 99
     assert below["difference"][0] == pytest.approx(below["estimate"] - 50)
     assert below["entities"] and verdicts["below-all"]["chance"] > 0
+    assert "there is no target 'majr/whole'; did you mean 'major/whole'?" in verdicts["misspelt"]["reason"]
     assert verdicts["needs-another"]["reason"] == "never is not among the arms asked for"
 
     page = Path("results.md").read_text(encoding="utf-8")
-    assert "1 holds, 1 fails, 0 undecided, 1 not measured" in page
+    assert "1 holds, 1 fails, 1 undecided, 1 not measured" in page
     assert "`workbench reproduce mine.toml --scale micro --seeds 1` does:" in page
     assert json.loads(Path(told["kept"]).read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
 

@@ -181,7 +181,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         for name, experiment in zip(names, experiments, strict=True)
     }
     which = "--all" if list(names) == shipped_experiments() else " ".join(names)
-    state = describe_state(scale, seeds, f"workbench reproduce {which} {options}")
+    state = describe_state(scale, seeds, f"workbench reproduce {which} {options}{' --no-run' * asked.no_run}")
     kept = save_verdicts(folder, verdicts, state)
     page = make_page(experiments, verdicts, state, commands)
     for file in (folder / "results.md", *([] if asked.results is None else [asked.results])):

@@ -80,7 +80,9 @@ def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
     table.add_section()
     table.add_row(*total)
     untimed = sum(not cost.minutes for cost in todo)
-    note = f"minutes: of one process with all {at_once} at work, as timed just now; " if timed else ""
+    hours = sum(sum(cost.minutes.values()) for cost in todo) / 60 / at_once
+    note = f"minutes: of one process with all {at_once} at work, as timed just now, " if timed else ""
+    note += f"so about {hours:,.1f} hours in all; " if timed else ""
     note += f"{untimed} arms are not timed on this machine; " if untimed and timed else ""
     table.caption = (
         f"{note}GPU hours: training alone, at {GPU_FLOPS / 1e12:.0f} TFLOP/s, which is stated and not measured "
