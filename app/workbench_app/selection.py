@@ -17,6 +17,7 @@ PAGES = {  # the first is what the bare address shows; each is the module of its
     "overview": "Overview",
     "runs": "Runs",
     "p-probe": "P-probe",
+    "compare": "Compare",
     "q-probe": "Q-probe",
     "layers": "Layers",
     "sets": "Sets",

@@ -27,6 +27,7 @@ FILLS = {
     "answers": "workbench finetune {run} && workbench evaluate {run} --adapter lora",
     "tasks": "workbench finetune {run} --tasks retrieval,dual && "
     "workbench evaluate {run} --adapter lora-tasks --tasks taught",
+    "compare": "workbench probe {run} --checkpoints all",
     "overview": "workbench probe {run} --checkpoints all",
     "capacity": "workbench capacity {run} --checkpoints all",
     "reasoning": "workbench probe {run} --kind v --table queries.jsonl --checkpoints all",

@@ -7,6 +7,7 @@ PAGES = {
     "overview": "Overview",
     "runs": "Runs",
     "p-probe": "P-probe",
+    "compare": "Compare",
     "q-probe": "Q-probe",
     "layers": "Layers",
     "sets": "Sets",
@@ -19,7 +20,7 @@ PAGES = {
     "entity": "Entity",
     "paper": "Paper",
 }
-GRAPHS = {"p-probe": 3, "q-probe": 2, "layers": 4, "training": 5, "paper": 9}
+GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 4, "training": 5, "paper": 9}
 SERIOUS = ("serious", "critical")
 
 

@@ -1,0 +1,79 @@
+"""Any two of run × probe × checkpoint: both sides, the difference, what is clear of zero."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from workbench_app.drawing import draw_page
+from workbench_app.pages.compare import sum_up
+
+from tests.app.test_analyses import texts
+from tests.app.test_heatmaps import download
+from tests.app.test_other_results import make_view
+from tests.app.test_said_is_so import graph_of, panel_of
+from workbench.results.statistics import difference_interval
+from workbench.results.storing import load_result, result_path
+
+
+def stored(folder, run, step, family="embedding"):
+    return load_result(result_path(folder / run, "p", family, step))
+
+
+def test_two_runs_follow_the_slider_and_are_summed_up(runs_folder):
+    page = draw_page(make_view(runs_folder, "/compare?runs=multi5%2Bpermute,single", 1018), "k")
+    a, b = (stored(runs_folder, run, 1018)["accuracy"] for run in ("multi5+permute", "single"))
+    expected = (a - b).transpose("target", "position").values
+    np.testing.assert_allclose(np.array(graph_of(page, "difference").data[0].z, float), expected, atol=1e-6)
+    told = panel_of(page, "summary")
+    assert told["steps"] == [0, 16, 64, 256, 1018]
+    assert told["texts"][-1] == [
+        sum_up(stored(runs_folder, "multi5+permute", 1018), stored(runs_folder, "single", 1018))
+    ]
+    assert page.resolved["at-a-run"] == "multi5+permute" and page.resolved["at-b-step"] == "slider"
+
+
+def test_what_is_clear_of_zero_is_counted(runs_folder):
+    ours, theirs = stored(runs_folder, "multi5+permute", 1018), stored(runs_folder, "single", 1018)
+    names = ("accuracy", "ci_low", "ci_high")
+    a, b = ([one[name].values for name in names] for one in (ours, theirs))
+    low, high = difference_interval((a[0], a[1], a[2]), (b[0], b[1], b[2]))
+    clear, known = int(np.sum((low > 0) | (high < 0))), int(np.sum(~np.isnan(a[0] - b[0])))
+    assert sum_up(ours, theirs).startswith(
+        f"{clear} of {known} cells differ clear of zero; the mean difference is +"
+    )
+    assert sum_up(ours, ours).startswith(
+        "0 of 66 cells differ clear of zero; the mean difference is +0 points."
+    )
+
+
+def test_one_run_at_two_checkpoints_and_two_probes(runs_folder):
+    page = draw_page(
+        make_view(runs_folder, "/compare?runs=single&at-a-step=1018&at-b-set=p-linear&at-b-step=16"), "k"
+    )
+    part = panel_of(page, "difference")["parts"][0]
+    assert part["steps"] == [1018] and part["minus"]["steps"] == [16]
+    assert (part["name"], part["minus"]["name"]) == ("A: single, step 1,018", "B: single, step 16")
+    assert "step 1,018 − step 16" in texts(page.children)
+    assert "linear probe on activations" in texts(page.children)
+    alone = draw_page(make_view(runs_folder, "/compare?runs=single"), "k")
+    assert alone.resolved["at-b-step"] == "0"  # the untrained network
+
+
+@pytest.mark.parametrize("runs", ["single,young", "young,single"])
+def test_runs_of_other_checkpoints_say_both(runs_folder, runs):
+    page = draw_page(make_view(runs_folder, f"/compare?runs={runs}", 1018), "k")
+    assert "step 0" in texts(page.children) and "step 1,018" in texts(page.children)
+
+
+def test_the_difference_is_what_is_taken_away(visit, runs_folder):
+    page = visit().open("compare?runs=multi5%2Bpermute,single&step=1018")
+    rows = list(csv.DictReader(io.StringIO(download(page, "difference", "CSV"))))
+    row = next(row for row in rows if row["target"] == "major · whole" and row["column"] == "position 0")
+    a, b = (
+        float(stored(runs_folder, run, 1018)["accuracy"].sel(position=0, target="major/whole"))
+        for run in ("multi5+permute", "single")
+    )
+    assert float(row["value"]) == pytest.approx(a - b, abs=1e-6)
+    assert float(row["A: multi5+permute"]) == pytest.approx(a, abs=1e-6)
+    assert float(row["low"]) < a - b < float(row["high"])
