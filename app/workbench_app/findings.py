@@ -20,7 +20,7 @@ from workbench_app.missing import missing, probe_command
 from workbench_app.view import Component, View
 
 MOST_NAMED = 3
-MORE_STEPS = "more `--steps` may read more"
+MORE_STEPS = "more --steps may read more"
 
 
 def findings(cells: xr.Dataset) -> list[list[str]]:
@@ -80,7 +80,7 @@ def unsure(cells: xr.Dataset) -> list[list[str]]:
         cells_known = ~np.isnan(numbers) & ~np.isnan(flags)
         missed = int(np.sum(cells_known & (flags < 1)))
         told.append(
-            [f"{missed} of {int(cells_known.sum())} probes had not converged (dotted corner): {MORE_STEPS}."]
+            [f"{missed} of {int(cells_known.sum())} probes had not converged (orange dot): {MORE_STEPS}."]
             if missed
             else []
         )

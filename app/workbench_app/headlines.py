@@ -159,7 +159,8 @@ def _answered(view: View, entry: RunEntry) -> Headline | None:
         return None
     name = common_answers([entry])
     data = view.load(entry, name).data if name else None
-    label, command = "answered, entities never asked about", ask_commands(entry)[-1]
+    finetune, evaluate = ask_commands(entry)
+    label, command = "answered, entities never asked about", [*finetune, "&&", *evaluate]
     if data is None:
         return Headline(label, "answers", [], [], [], command)
     test = data.sel(split="test")

@@ -78,9 +78,7 @@ def test_cells_whose_probe_had_not_converged_are_marked(folder, page):
         if page == "p-probe":
             told = panel_of(drawn, "heat-0-unsure")["texts"]
             assert told[1] == []
-            assert told[2] == [
-                "12 of 66 probes had not converged (dotted corner): more `--steps` may read more."
-            ]
+            assert told[2] == ["12 of 66 probes had not converged (orange dot): more --steps may read more."]
             assert "had not converged: may be too low" in texts(drawn.children)
     finally:
         save_result(path, before)

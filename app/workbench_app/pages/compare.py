@@ -85,7 +85,7 @@ def render(view: View, key: str) -> Page:
     legend = cards.legend(
         diverging=True, unsure=any(any(unsure(data)) for data in (ours, theirs)), brackets=True
     )
-    children = [*head, summary, legend, cards.grid([box, *boxes], narrow=True)]
+    children = [*head, summary, legend, cards.grid([box, *boxes], narrow=True, lined=True)]
     panels.append(panel)
     return Page(children, panels, union_of_steps(panels), resolved)
 

@@ -1,5 +1,6 @@
 """Overview: what was found in each run, in a sentence, a few numbers and a small picture; and what to do next."""
 
+import shlex
 from typing import Any
 from urllib.parse import quote
 
@@ -175,7 +176,7 @@ def _next(view: View, entry: RunEntry, found: list[Headline]) -> Component:
     """The first thing that is missing, with its command; where nothing is, the pages that go deeper."""
     absent = next((one for one in found if not one.steps), None)
     if absent is not None and view.writable:
-        line = " ".join(absent.command)
+        line = " ".join(word if word == "&&" else shlex.quote(word) for word in absent.command)
         return html.Div([html.P(f"Next: {absent.label}.", className="sub"), cards.command_line(line)])
     deeper = [
         ("layers", "at which layer", "p"),
@@ -200,7 +201,7 @@ def _next(view: View, entry: RunEntry, found: list[Headline]) -> Component:
 def _newcomers(view: View) -> Component:
     """What a position is, on a text of the first run that has texts of entities."""
     for entry in view.runs:
-        if is_arithmetic(entry):
+        if is_arithmetic(entry) or entry.study is not None:  # a study's places have names of their own
             continue
         try:
             found = read_entity(entry.path, 0)
