@@ -36,7 +36,8 @@ def quantise(model: "PreTrainedModel", name: str) -> "PreTrainedModel":
     """A copy of the model whose blocks' matrices are integers of a width with one scale a group.
 
     Raises WorkbenchError where torchao is not installed, where the device or this processor lacks the kind, and for
-    an architecture whose blocks have no linear layers (GPT-2's are of a class of its own; experts are stacked).
+    an architecture whose blocks hold matrices that are no linear layers (GPT-2's are of a class of its own; experts
+    are stacked).
     """
     import torch
 
@@ -47,6 +48,11 @@ def quantise(model: "PreTrainedModel", name: str) -> "PreTrainedModel":
         raise WorkbenchError(
             f"{type(model).__name__} has no linear layers in its blocks, so nothing of it can be quantised; "
             "use a model such as gpt2-rotary or llama."
+        )
+    if left := find_other_matrices(model, blocks):
+        raise WorkbenchError(
+            f"{type(model).__name__} has matrices that are no linear layers ({left[0]}), which would stay as they are, so "
+            "its bits would be of a half-quantised network; use a model such as gpt2-rotary or llama."
         )
     dtype = getattr(torch, name)
     try:
@@ -73,6 +79,20 @@ def find_matrices(model: "PreTrainedModel") -> "dict[str, torch.nn.Linear]":
         for path, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and module is not output and module.weight.numel()
     }
+
+
+def find_other_matrices(model: "PreTrainedModel", blocks: "dict[str, torch.nn.Linear]") -> list[str]:
+    """Parameters of two or more axes outside the quantised layers, the embeddings and the output layer."""
+    import torch
+
+    kept = [model.get_output_embeddings(), *blocks.values()]
+    kept += [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    known = {id(parameter) for module in kept for parameter in module.parameters()}
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and parameter.numel() and id(parameter) not in known
+    ]
 
 
 def group_of(layer: "torch.nn.Linear") -> int:
