@@ -51,8 +51,8 @@ def quantise(model: "PreTrainedModel", name: str) -> "PreTrainedModel":
         )
     if left := find_other_matrices(model, blocks):
         raise WorkbenchError(
-            f"{type(model).__name__} has matrices that are no linear layers ({left[0]}), which would stay as they are, so "
-            "its bits would be of a half-quantised network; use a model such as gpt2-rotary or llama."
+            f"{type(model).__name__} has matrices that are no linear layers ({left[0]}), which would stay as they "
+            "are, so its bits would be of a half-quantised network; use a model such as gpt2-rotary or llama."
         )
     dtype = getattr(torch, name)
     try:
