@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from workbench.results.storing import export, list_results, load_results, save_result, to_dataframe
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.corpus import Corpus, load_corpus, make_corpus
+    from workbench.studies.creating import create_study
     from workbench.studies.loading import load_model
+    from workbench.studies.opening import open_study
+    from workbench.studies.readings import read_study
     from workbench.studies.runs import Run, create_run, open_run
+    from workbench.studies.study import Study
     from workbench.training.loop import train
 
 # Where torchao is installed (the extra `quantize`) transformers imports it, and it complains of kernels that do not fit
@@ -44,11 +48,13 @@ _PLACES = {
     "Corpus": "studies.corpus",
     "Recipe": "recipes.recipe",
     "Run": "studies.runs",
+    "Study": "studies.study",
     "WorkbenchError": "errors",
     "bridge": "activations",
     "cache_activations": "activations",
     "capture": "activations",
     "create_run": "studies.runs",
+    "create_study": "studies.creating",
     "export": "results.storing",
     "iterate_activations": "activations",
     "list_results": "results.storing",
@@ -60,7 +66,9 @@ _PLACES = {
     "make_recipe": "recipes.recipe",
     "open_run": "studies.runs",
     "open_store": "activations",
+    "open_study": "studies.opening",
     "probe_activations": "probing.runner",
+    "read_study": "studies.readings",
     "run_p_probe": "probing.p_probe",
     "run_q_probe": "probing.q_probe",
     "save_result": "results.storing",
@@ -76,11 +84,13 @@ __all__ = [
     "Corpus",
     "Recipe",
     "Run",
+    "Study",
     "WorkbenchError",
     "bridge",
     "cache_activations",
     "capture",
     "create_run",
+    "create_study",
     "export",
     "iterate_activations",
     "list_results",
@@ -92,7 +102,9 @@ __all__ = [
     "make_recipe",
     "open_run",
     "open_store",
+    "open_study",
     "probe_activations",
+    "read_study",
     "run_p_probe",
     "run_q_probe",
     "save_result",

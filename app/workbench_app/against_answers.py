@@ -10,7 +10,7 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, correlation_interval, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
-from workbench.studies.runs import open_run
+from workbench.studies.opening import open_study
 from workbench_app import cards
 from workbench_app.findings import MORE_STEPS
 from workbench_app.index import RunEntry
@@ -103,4 +103,6 @@ def read_pairs(
 
 def _pairs(entry: RunEntry, variant: str, probe: str) -> pd.DataFrame:
     which: Probe = "p" if probe == "p" else "q"
-    return pair_accuracies([open_run(entry.path)], adapter=variant or None, probe=which).assign(run=entry.id)
+    return pair_accuracies([open_study(entry.path)], adapter=variant or None, probe=which).assign(
+        run=entry.id
+    )

@@ -60,6 +60,7 @@ def test_the_written_recipe_states_every_default() -> None:
         "values",
         "arithmetic",
         "tasks",
+        "junk",
     }  # other worlds' sections; none declared
     for section in ("people", "biographies", "tokens", "model", "training", "probing"):
         fields = Recipe.model_fields[section].annotation.model_fields  # type: ignore[union-attr]

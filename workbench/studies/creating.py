@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def create_study(source: Path, folder: Path) -> tuple[TableStudy, list[str]]:
+def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, list[str]]:
     """Make a study's folder from a study.toml, or open it where it exists; and what was left out, in words.
 
     A folder that holds another study, or something else, is refused: results of two studies never mix. All texts are
     encoded on the way, so a text that cannot be read by these models is refused before any work.
     """
+    source, folder = Path(source), Path(folder)
     file = load_study_file(source)
     series = find_series(
         _place(file.series.models, source.parent), file.series.checkpoints, file.series.revisions
