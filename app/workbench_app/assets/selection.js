@@ -26,7 +26,9 @@
      results or defaults come. `live`: what the slider holds. */
   wb.pinned_address = function (live) {
     const params = new URLSearchParams(window.location.search);
-    for (const [key, value] of Object.entries({ ...wb.resolved(), ...live })) {
+    // What the address says already is newer than what was drawn last: a choice made just now is not drawn yet.
+    const drawn = Object.entries(wb.resolved()).filter(([key]) => !params.has(key));
+    for (const [key, value] of [...drawn, ...Object.entries(live)]) {
       const text = Array.isArray(value) ? value.join(",") : String(value ?? "");
       if (text) params.set(key, text);
     }
