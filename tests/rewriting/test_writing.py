@@ -1,5 +1,6 @@
 """From an order to a corpus, through servers that misbehave, kills, budgets and changed minds."""
 
+import asyncio
 import json
 import os
 import random
@@ -272,3 +273,13 @@ def test_no_kill_loses_more_than_what_was_at_hand(tmp_path: Path) -> None:
 def slowly(prompt: str) -> str:
     time.sleep(0.02)
     return write_about(prompt)
+
+
+def test_a_notebooks_loop_is_no_obstacle(tmp_path: Path) -> None:
+    order = order_of(1, 1, 3)
+
+    async def cell() -> Outcome:
+        with serve(FaultyServer(write_about, 0.0, slow=0)) as server:
+            return write(tmp_path / "journal", order, server)
+
+    assert len(asyncio.run(cell()).state.kinds) == 3

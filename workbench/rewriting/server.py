@@ -11,6 +11,7 @@ import logging
 import os
 import random
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, first_line
@@ -60,8 +61,18 @@ class Server:
         return count_about(prompt)
 
     def run(self, requests: Iterable[Request], keep: Keep, may_start: MayStart) -> None:
-        """Answer requests side by side; each answer is kept before another one is looked at."""
-        asyncio.run(self._run(requests, keep, may_start))
+        """Answer requests side by side; each answer is kept before another one is looked at.
+
+        Where a loop of asyncio runs already, as in a notebook, it is done in a thread of its own.
+        """
+        work = self._run(requests, keep, may_start)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(work)
+        else:
+            with ThreadPoolExecutor(1, thread_name_prefix="rewriting") as pool:
+                pool.submit(asyncio.run, work).result()
 
     async def _run(self, requests: Iterable[Request], keep: Keep, may_start: MayStart) -> None:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
