@@ -74,7 +74,7 @@ def test_tokens_are_shaded_by_the_probe_and_follow_slider_and_target(visit, enti
     assert shades(page) == expected_shades(data, read_target(data, "birth_city/whole"))
     page.focus("#timeline input")
     page.keyboard.press("Home")
-    page.wait_for_function("() => document.getElementById('entity-0-step').textContent === 'step 0'")
+    page.wait_for_function("() => document.getElementById('entity-0-step')?.textContent === 'step 0'")
     first = stored(entity_runs, 0)
     assert shades(page) == expected_shades(first, read_target(first, "birth_city/whole"))
     seen.open("entity?runs=seen&target=company/whole&layer=1&step=0")
@@ -141,7 +141,7 @@ def test_patterns_and_flow_are_the_stored_ones(visit, entity_runs, entity_addres
     assert [row[1:] for row in rows] == [[percent(float(v)) for v in flow.sel(role=role)] for role in told]
     page.focus("#timeline input")
     page.keyboard.press("End")
-    page.wait_for_function("() => document.getElementById('pattern-0-step').textContent === 'step 5'")
+    page.wait_for_function("() => document.getElementById('pattern-0-step')?.textContent === 'step 5'")
     now = stored(entity_runs)["pattern"].sel(block=1, head=1).values[:length, :length]
     after = np.array([[np.nan if v is None else v for v in row] for row in seen.shown("pattern-0")])
     assert np.allclose(after[lower], now[lower], atol=1e-6)
@@ -178,7 +178,7 @@ def test_entities_are_found_by_name_and_others_name_their_command(visit, entity_
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(f"entity={int(second['entity'])}"))
-    page.wait_for_function("name => document.querySelector('#entity-0 h2').textContent === name", arg=name)
+    page.wait_for_function("name => document.querySelector('#entity-0 h2')?.textContent === name", arg=name)
     unstored = next(p for p in range(48) if p not in load_entities(entity_runs))
     page.goto(f"{entity_address}entity?runs=seen&entity={unstored}")
     page.wait_for_selector("#main .empty code")

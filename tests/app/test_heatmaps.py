@@ -91,7 +91,7 @@ def test_what_each_value_hangs_on_follows_the_slider(drawn, visit):
     assert page.text_content("#gain-0-step") == "step 64"
     page.focus("#timeline input")
     page.keyboard.press("Home")
-    page.wait_for_function("() => document.getElementById('gain-0-step').textContent === 'step 0'")
+    page.wait_for_function("() => document.getElementById('gain-0-step')?.textContent === 'step 0'")
     gain = stored_gain(folder, 0)
     assert float(gain.max()) == pytest.approx(0.4)
     shown = np.array([[np.nan if v is None else v for v in row] for row in seen.shown("gain-0")])

@@ -25,7 +25,7 @@ def test_a_new_result_and_a_new_run_appear_without_a_reload(live, visit):
     page = visit(at=address).open("p-probe?runs=young")
     assert "1 of 2 checkpoints probed" in page.text_content("#main")
     add_results(open_run(folder / "young"), "p", steps=(16,))
-    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 16'")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 16'")
     assert "checkpoints probed" not in page.text_content("#main")
     grid = visit(at=address).open("runs")
     make_run(folder, "fresh", steps=(0,))
@@ -55,7 +55,7 @@ def test_a_result_truncated_or_deleted_while_it_is_shown(live, visit):
     file = result_path(folder / "single", "p", "embedding", 1018)
     file.write_bytes(file.read_bytes()[:3000])
     page.wait_for_selector(".faults >> text=truncated or damaged")
-    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 256'")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 256'")
     file.unlink()
     page.wait_for_selector(".faults", state="detached")
     for left in (folder / "single" / "results").glob("p-*/*"):

@@ -37,15 +37,15 @@ def test_the_slider_moves_every_heatmap_and_the_address(visit, runs_folder):
     page.wait_for_url(re.compile(r"[?&]step=0"))
     page.go_back()
     page.wait_for_url(re.compile(r"[?&]step=64"))
-    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 64'")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 64'")
     page.go_forward()
-    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 0'")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 0'")
 
 
 def test_play_runs_to_the_last_checkpoint(visit):
     page = visit().open("p-probe?runs=single&step=256")
     page.click("#timeline .play")
-    page.wait_for_function("() => document.getElementById('heat-0-step').textContent === 'step 1,018'")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 1,018'")
     page.wait_for_selector("#timeline .play[aria-pressed=false]")
 
 
