@@ -12,15 +12,20 @@ from workbench_app.view import Component
 Cell = tuple[str, float | None]  # the text, and how far the cell is shaded, 0 to 1
 
 
+def head_row(words: Sequence[str]) -> Component:
+    """One row of headings, beside the labels' empty corner."""
+    return html.Tr([html.Td(), *[html.Th(word, scope="col") for word in words]])
+
+
 def numbers_table(
     id: str,
     steps: Sequence[int],
     at: int,
-    heads: Sequence[str],
+    heads: Sequence[Component],
     rows: Sequence[tuple[str, Sequence[Sequence[Cell]]]],
     caption: str,
 ) -> tuple[Component, dict[str, Any]]:
-    """rows: label and, for each step, its cells. at: the place of the step shown first."""
+    """heads: rows, as of `head_row`. rows: label and, for each step, its cells. at: place of the step shown first."""
     body, number = [], 0
     for label, by_step in rows:
         cells = []
@@ -29,8 +34,7 @@ def numbers_table(
             cells.append(html.Td(text, className="shaded", style=style, **extra({"data-cell": str(number)})))
             number += 1
         body.append(html.Tr([html.Th(label, scope="row"), *cells]))
-    head = html.Tr([html.Td(), *[html.Th(word, scope="col") for word in heads]])
-    table = html.Table([html.Caption(caption), html.Thead(head), html.Tbody(body)], className="numbers")
+    table = html.Table([html.Caption(caption), html.Thead(heads), html.Tbody(body)], className="numbers")
     shown = [[cell for _, by_step in rows for cell in by_step[place]] for place in range(len(steps))]
     panel = {
         "id": id,

@@ -9,7 +9,7 @@ from dash import html
 from workbench.figures.cells import attribute_label
 from workbench_app import cards, controls
 from workbench_app.against_answers import ask_commands, common_answers, scatter_card
-from workbench_app.cards import extra
+from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.selection import choose
@@ -71,7 +71,7 @@ def _box(
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
     at = steps.index(view.shown(steps))
     asked = [a for a in data["attribute"].values.tolist() if float(data["n"].sel(attribute=a).sum())]
-    accuracies, panel = _table(
+    accuracies, panel = numbers_table(
         f"answers-{number}",
         steps,
         at,
@@ -80,11 +80,11 @@ def _box(
         "Percent of entities, whole answers with their 95 % interval",
     )
     kinds = [str(kind) for kind in data["answer_kind"].values.tolist()]
-    said, told = _table(
+    said, told = numbers_table(
         f"said-{number}",
         steps,
         at,
-        [html.Tr([html.Td(), *[html.Th(kind, scope="col") for kind in kinds]])],
+        [head_row(kinds)],
         [(attribute_label(a), [_said(data, step, a, split) for step in steps]) for a in asked],
         f"What was said, percent of the answers about {split} entities",
     )
@@ -107,13 +107,12 @@ def _box(
 def _heads() -> list[Component]:
     widths = [(text, sum(half == split for half, *_ in COLUMNS)) for split, text in SPLITS]
     halves = [html.Th(text, colSpan=width, scope="colgroup") for text, width in widths]
-    words = [html.Th(word, scope="col") for _, _, word, _ in COLUMNS]
-    return [html.Tr([html.Td(), *halves]), html.Tr([html.Td(), *words])]
+    return [html.Tr([html.Td(), *halves]), head_row([word for _, _, word, _ in COLUMNS])]
 
 
-def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[tuple[str, float | None]]:
+def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[Cell]:
     """Text and shade of each cell of a row."""
-    cells: list[tuple[str, float | None]] = []
+    cells: list[Cell] = []
     for split, name, _, ends in COLUMNS:
         here = data.sel(checkpoint=step, split=split, attribute=attribute)
         share = float(here[name]) if name in here else float("nan")
@@ -124,40 +123,10 @@ def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[tuple[str, 
     return cells
 
 
-def _said(data: xr.Dataset, step: int, attribute: str, split: str) -> list[tuple[str, float | None]]:
+def _said(data: xr.Dataset, step: int, attribute: str, split: str) -> list[Cell]:
     counts = data["said"].sel(checkpoint=step, split=split, attribute=attribute).values
     total = counts.sum()
     return [(_percent(count / total), count / total) if total else ("–", None) for count in counts.tolist()]
-
-
-def _table(
-    id: str,
-    steps: list[int],
-    at: int,
-    heads: list[Component],
-    rows: list[tuple[str, list[list[tuple[str, float | None]]]]],
-    caption: str,
-) -> tuple[Component, dict[str, Any]]:
-    """A table whose cells follow the slider. rows: label and, for each step, its cells as (text, shade)."""
-    number = 0
-    body = []
-    for label, by_step in rows:
-        cells = []
-        for text, share in by_step[at]:
-            style = {} if share is None else {"--share": f"{round(45 * share)}%"}
-            cells.append(html.Td(text, className="shaded", style=style, **extra({"data-cell": str(number)})))
-            number += 1
-        body.append(html.Tr([html.Th(label, scope="row"), *cells]))
-    table = html.Table([html.Caption(caption), html.Thead(heads), html.Tbody(body)], className="numbers")
-    shown = [[cell for _, by_step in rows for cell in by_step[place]] for place in range(len(steps))]
-    panel = {
-        "id": id,
-        "kind": "numbers",
-        "steps": steps,
-        "texts": [[text for text, _ in cells] for cells in shown],
-        "shares": [[None if share is None else round(share, 4) for _, share in cells] for cells in shown],
-    }
-    return html.Div(cards.scrolled(table), id=id), panel
 
 
 def _percent(share: float) -> str:

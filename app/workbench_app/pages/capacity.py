@@ -9,7 +9,7 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
 from workbench_app import cards, controls
-from workbench_app.figures.numbers import Cell, numbers_table
+from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
 from workbench_app.view import Component, Page, View, union_of_steps
@@ -72,7 +72,7 @@ def _box(
         f"terms-{number}",
         steps,
         at,
-        ["bits", "± 95 %", "the most", "of it", "a parameter", "at most"],
+        [head_row(["bits", "± 95 %", "the most", "of it", "a parameter", "at most"])],
         [(word, [_term(one, variable) for one in by_step]) for word, variable in TERMS],
         "Bits of knowledge",
     )
@@ -81,7 +81,7 @@ def _box(
         f"losses-{number}",
         steps,
         at,
-        ["loss, nats", "± 95 %", "a guess", "entities"],
+        [head_row(["loss, nats", "± 95 %", "a guess", "entities"])],
         [(fact.replace("_", " "), [_loss(one.sel(fact=fact)) for one in by_step]) for fact in facts],
         "Loss of each fact, told by nothing before it",
     )

@@ -10,10 +10,11 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import attribute_label, format_percent, target_label
 from workbench_app import cards, controls
+from workbench_app.annotated import annotated
 from workbench_app.cards import extra
 from workbench_app.entity_cards import answers_card, pattern_card, text_card
 from workbench_app.entity_choice import choose_entity
-from workbench_app.entries import pieces_of, read_entity
+from workbench_app.entries import read_entity
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
 from workbench_app.slices import at_step
@@ -156,24 +157,17 @@ def _words(target: str, shares: dict[int, float], step: int) -> str:
 
 
 def _entry(row: dict, shares: dict[int, float]) -> Component:
-    parts: list[Component] = []
-    position = 0
-    for role, words in pieces_of(row):
-        if role == "text":
-            parts.append(words)
-        elif role == "name":
-            parts.append(html.Span(words, className="name"))
-        else:
-            share = shares.get(position, float("nan"))
-            percent = 0 if np.isnan(share) else round(45 * share)
-            parts += [
-                html.Sup(str(position), title=f"position {position}"),
-                html.Mark(
-                    words,
-                    title=attribute_label(role),
-                    **extra({"data-position": str(position)}),
-                    style={"--share": f"{percent}%"},
-                ),
-            ]
-            position += 1
-    return html.P(parts, className="entry")
+    def shade(position: int, attribute: str, words: str) -> list[Component]:
+        share = shares.get(position, float("nan"))
+        percent = 0 if np.isnan(share) else round(45 * share)
+        return [
+            html.Sup(str(position), title=f"position {position}"),
+            html.Mark(
+                words,
+                title=attribute_label(attribute),
+                **extra({"data-position": str(position)}),
+                style={"--share": f"{percent}%"},
+            ),
+        ]
+
+    return annotated(row, shade)

@@ -11,8 +11,9 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import place_names, target_label
 from workbench_app import cards, controls
+from workbench_app.annotated import annotated
 from workbench_app.cards import extra
-from workbench_app.entries import pieces_of, read_entity
+from workbench_app.entries import read_entity
 from workbench_app.findings import findings, words_box
 from workbench_app.frames import UNIT
 from workbench_app.headlines import Headline, headlines, is_arithmetic, p_set, tied_to_name, whole_values
@@ -213,16 +214,9 @@ def _newcomers(view: View) -> Component:
 
 
 def _annotated(entry: RunEntry, row: dict[str, Any]) -> Component:
-    parts: list[Component] = []
-    position = 0
-    for role, words in pieces_of(row):
-        if role == "text":
-            parts.append(words)
-        elif role == "name":
-            parts.append(html.Span(words, className="name"))
-        else:
-            parts += [html.Sup(str(position)), html.Mark(words, style={"--share": "12%"})]
-            position += 1
+    def number(position: int, _attribute: str, words: str) -> list[Component]:
+        return [html.Sup(str(position)), html.Mark(words, style={"--share": "12%"})]
+
     words = (
         "The model has read texts like this one, of many entities. A probe looks at its hidden state right before a "
         "value is said (the small numbers are the positions) and guesses every attribute not yet said. Right at "
@@ -232,7 +226,7 @@ def _annotated(entry: RunEntry, row: dict[str, Any]) -> Component:
     return cards.card(
         "How to read this",
         html.P(words),
-        html.P(parts, className="entry"),
+        annotated(row, number),
         sub=f"a text of {entry.id}",
         wide=True,
     )

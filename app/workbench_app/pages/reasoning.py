@@ -9,7 +9,7 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.reasoning import plot_layer_distance, plot_property_steps, plot_solving
 from workbench_app import cards, controls
-from workbench_app.figures.numbers import Cell, numbers_table
+from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.headlines import is_arithmetic
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
@@ -62,7 +62,7 @@ def _solving(
         f"solved-{number}",
         steps,
         at,
-        ["solved", "95 %", "shortest", "n", "commonest fault"],
+        [head_row(["solved", "95 %", "shortest", "n", "commonest fault"])],
         [
             (_operations(cell), [_solved(one.sel(operations=cell), faults) for one in by_step])
             for cell in cells
@@ -132,7 +132,9 @@ def _probes(view: View, entry: RunEntry, number: int, key: str) -> tuple[Compone
     steps = sorted({int(step) for data in have.values() for step in data["checkpoint"].values.tolist()})
     at = steps.index(view.shown(steps))
     rows = [(_property(name), [_probe_cells(data, step) for step in steps]) for name, data in have.items()]
-    table, panel = numbers_table(f"v-{number}", steps, at, V_HEADS, rows, "Percent of variables told right")
+    table, panel = numbers_table(
+        f"v-{number}", steps, at, [head_row(V_HEADS)], rows, "Percent of variables told right"
+    )
     newest = [
         data.isel(checkpoint=-1).assign_attrs(variant=_property(name), family="")
         for name, data in have.items()
