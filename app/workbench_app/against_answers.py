@@ -8,8 +8,9 @@ import pandas as pd
 from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.extraction.comparison import Probe, correlate, correlation_interval, pair_accuracies
+from workbench.extraction.comparison import Probe, correlate, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
+from workbench.results.statistics import correlation_interval
 from workbench.studies.opening import open_study
 from workbench_app import cards
 from workbench_app.findings import MORE_STEPS

@@ -15,8 +15,9 @@ from tests.app.made_runs import add_results, make_result, make_run
 from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
 from workbench.errors import WorkbenchError
-from workbench.extraction.comparison import correlate, correlation_interval
+from workbench.extraction.comparison import correlate
 from workbench.figures import make_template, paper_p_probe
+from workbench.results.statistics import correlation_interval
 from workbench.results.storing import load_result, result_path, save_result
 
 STEPS = (0, 64)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.results.statistics import wilson_interval
+from workbench.results.statistics import correlation_interval, wilson_interval
 
 
 class Quantity(ABC):
@@ -140,7 +140,7 @@ class Bracket(Quantity):
 
 @dataclass(frozen=True)
 class Correlation(Quantity):
-    """Pearson's r over so many independent pairs, with Fisher's interval (1915; tanh(atanh r ± z/√(n − 3)))."""
+    """Pearson's r over so many independent pairs, with Fisher's interval (`workbench.results.statistics`)."""
 
     r: float
     pairs: int
@@ -150,10 +150,6 @@ class Correlation(Quantity):
         return self.r
 
     def interval(self, level: float) -> tuple[float, float]:
-        from scipy.stats import norm
-
         if self.pairs <= 3:
             return -1.0, 1.0
-        z = float(norm.ppf(0.5 + level / 2)) / np.sqrt(self.pairs - 3)
-        middle = np.arctanh(np.clip(self.r, -1 + 1e-12, 1 - 1e-12))
-        return float(np.tanh(middle - z)), float(np.tanh(middle + z))
+        return correlation_interval(float(np.clip(self.r, -1 + 1e-12, 1 - 1e-12)), self.pairs, level)

@@ -83,19 +83,6 @@ def correlate(pairs: pd.DataFrame) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def correlation_interval(r: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of Pearson's r over n independent points, by Fisher's z; NaN below four points.
-
-    >>> low, high = correlation_interval(0.65, 33)
-    >>> round(low, 2), round(high, 2)
-    (0.39, 0.81)
-    """
-    if n < 4 or not abs(r) < 1:
-        return float("nan"), float("nan")
-    reach = 1.959964 / np.sqrt(n - 3)
-    return float(np.tanh(np.arctanh(r) - reach)), float(np.tanh(np.arctanh(r) + reach))
-
-
 def _qa_place(run: Study, adapter: str | None, of_group: str) -> tuple[str, str]:
     """Family and variant under which these answers were kept."""
     variant = "+".join(part for part in (adapter, of_group) if part)
