@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.extraction.asking import ask, make_answer_book, make_askable, text_of
+from workbench.extraction.asking import ask, askable_of, make_answer_book, text_of
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
-from workbench.tokens.encoding import encode_questions
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +63,7 @@ def ask_entities(
         if tuned is None
         else load_finetuned(run, tuned, which=which, device=device)
     )
-    asked = make_askable(
-        encode_questions(run.tokenizer, run.corpus.questions, run.schema, run.start, run.full_stops),
-        run.corpus.entities,
-        run.full_stops,
-    )
+    asked = askable_of(run, run.corpus.questions)
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
     chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))
     answers = ask(model, asked, chosen, book)

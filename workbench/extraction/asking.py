@@ -22,10 +22,13 @@ from workbench.extraction.generation import TOKENS_PER_BATCH, generate
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
-from workbench.tokens.encoding import EncodedQuestions
+from workbench.tasks.questions import Question
+from workbench.tokens.encoding import EncodedQuestions, encode_questions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from workbench.studies.study import Study
 
 RIGHT, OTHER_ENTITY, MAJORITY, OTHER_ATTRIBUTE, MALFORMED = ANSWER_KINDS = (
     "right",
@@ -92,6 +95,12 @@ def make_askable(
     train = np.array([entity.split == "train" for entity in entities], bool)
     group = np.array([groups.index(entity.group) for entity in entities], int)
     return AskableQuestions(encoded, train[encoded.entities], group[encoded.entities], groups, full_stop)
+
+
+def askable_of(study: "Study", questions: Sequence[Question]) -> AskableQuestions:
+    """Questions about a study's entities as its models read them: its tokenizer, its start, a full stop or none."""
+    encoded = encode_questions(study.tokenizer, questions, study.schema, study.start, study.full_stops)
+    return make_askable(encoded, study.corpus.entities, study.full_stops)
 
 
 @dataclass(frozen=True)

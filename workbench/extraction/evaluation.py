@@ -20,8 +20,8 @@ from workbench.extraction.asking import (
     Answers,
     AskableQuestions,
     ask,
+    askable_of,
     make_answer_book,
-    make_askable,
 )
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
@@ -33,7 +33,7 @@ from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
 from workbench.tasks.questions import Question
-from workbench.tokens.encoding import encode_entries, encode_questions
+from workbench.tokens.encoding import encode_entries
 from workbench.training.devices import choose_device
 from workbench.training.evaluation import Statements, biography_statements
 
@@ -246,15 +246,9 @@ def _measure(
 ) -> _Measured:
     tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
-
-    def ask_of(some: Sequence[Question]) -> AskableQuestions:
-        return make_askable(
-            encode_questions(tokenizer, some, run.schema, run.start, run.full_stops), entities, run.full_stops
-        )
-
-    asked = ask_of(questions)
+    asked = askable_of(run, questions)
     # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
-    own = ask_of(run.corpus.questions)
+    own = askable_of(run, run.corpus.questions)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
         asked.choose(train=split == "train", group=request.group, entities=request.entities, seed=run.seed)

@@ -23,8 +23,8 @@ from workbench.extraction.asking import (
     AnswerBook,
     AskableQuestions,
     ask,
+    askable_of,
     make_answer_book,
-    make_askable,
     require_context,
     summarise,
 )
@@ -62,7 +62,6 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
 from workbench.tasks.questions import Question
-from workbench.tokens.encoding import encode_questions
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
 from workbench.training.objectives import SummedLoss, to_tensors
@@ -127,9 +126,7 @@ def _make(
         tasks = make_askable_tasks(run, settings.tasks, run.tokenizer)
         asked = tasks.askable
     else:
-        told = questions or run.corpus.questions
-        encoded = encode_questions(run.tokenizer, told, run.corpus.schema, run.start, run.full_stops)
-        asked = make_askable(encoded, run.corpus.entities, run.full_stops)
+        asked = askable_of(run, questions or run.corpus.questions)
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"
