@@ -36,7 +36,7 @@ from workbench.training.metrics import MetricsLog, Observer, ProgressMeter
 from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
 from workbench.training.optimizers import learning_rate, make_optimizers
 from workbench.training.pipelining import LateNumbers, make_ahead
-from workbench.training.plan import plan_checkpoints, plan_evaluations
+from workbench.training.plan import exposures_at, plan_checkpoints, plan_evaluations
 from workbench.training.saving import TrainingState, require_space, restore_state, save_state
 
 if TYPE_CHECKING:
@@ -215,8 +215,8 @@ class _Training:
         mask_id = self.mask_words.mask_id if self.mask_words else None
         accuracy = self.data.measure(self.model, self.execution, mask_id, final)
         self._require_lock()
-        row = {"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy}
-        self.state.metrics.append(row)
+        exposures = exposures_at(self.run.recipe, step, self.steps)
+        self.state.metrics.append({"step": step, "loss": loss, "exposures": exposures, **accuracy})
 
     def _finite(self, number: float, step: int) -> float:
         """The loss of a step; a diverged run ends."""
@@ -227,22 +227,12 @@ class _Training:
             )
         return number
 
-    def _exposures(self, step: int) -> float:
-        return round(step / self.steps * self.run.recipe.training.exposures, 3)
-
     def _save(self, step: int, reason: str) -> None:
         if not self.workers.writes:
             return
-        info = {
-            "reason": reason,
-            "exposures": self._exposures(step),
-            "recipe_digest": self.run.recipe.digest,
-            "precision": self.execution.precision,
-            "device": self.device,
-        }
         self._require_lock()
         try:
-            save_state(self.run, self.state, step, info, last=step == self.steps or reason == "interrupt")
+            save_state(self.run, self.state, step, self.steps, reason, self.execution)
         except WorkbenchError:
             with suppress(OSError):  # the disk is full
                 self._write_state("interrupted")

@@ -45,6 +45,11 @@ def plan_checkpoints(plan: str | tuple[int, ...], steps: int) -> list[int]:
     return sorted({0, steps, *chosen})
 
 
+def exposures_at(recipe: Recipe, step: int, steps: int) -> float:
+    """How many entries of every entity had been seen, on average, after a step of all."""
+    return round(step / steps * recipe.training.exposures, 3)
+
+
 def plan_evaluations(number: int, steps: int) -> set[int]:
     """The steps to measure accuracies at: evenly spaced, with the first and the last."""
     return {round(step) for step in np.linspace(0, steps, number + 1)}

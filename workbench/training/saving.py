@@ -3,7 +3,7 @@
 import logging
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,8 +19,10 @@ from workbench.studies.checkpoints import (
 )
 from workbench.studies.loading import quiet_transformers
 from workbench.studies.runs import Run
+from workbench.training.devices import Execution
 from workbench.training.metrics import MetricsLog, truncate_metrics
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
+from workbench.training.plan import exposures_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,14 +39,24 @@ class TrainingState:
     metrics: MetricsLog
 
 
-def save_state(run: Run, state: TrainingState, step: int, info: dict[str, Any], *, last: bool) -> None:
-    """Save a checkpoint that --resume can continue from.
+def save_state(
+    run: Run, state: TrainingState, step: int, steps: int, reason: str, execution: Execution
+) -> None:
+    """Save the checkpoint of a step, of so many, that --resume can continue from. reason: `planned`, `interrupt`.
 
-    A full disk costs this checkpoint, not the run, unless it is the `last` one before training ends or stops.
+    A full disk costs this checkpoint, not the run, unless it is the last one before training ends or stops.
     A checkpoint is only saved when the metrics up to its step are on the disk, because a resumed run does not
     measure them again. Older optimizer states, and interrupt checkpoints that a later one has made needless,
     are deleted.
     """
+    last = step == steps or reason == "interrupt"
+    info = {
+        "reason": reason,
+        "exposures": exposures_at(run.recipe, step, steps),
+        "recipe_digest": run.recipe.digest,
+        "precision": execution.precision,
+        "device": execution.device,
+    }
     trainer = (optimizer_tensors(state.model, state.optimizers), {"threads": torch.get_num_threads()})
     try:
         state.metrics.flush()

@@ -27,7 +27,7 @@ from workbench.training.interruption import Interrupted, signals_as_flag
 from workbench.training.loop import make_fresh_model
 from workbench.training.metrics import MetricsLog
 from workbench.training.optimizers import learning_rate, make_optimizers
-from workbench.training.plan import plan_checkpoints, plan_evaluations
+from workbench.training.plan import exposures_at, plan_checkpoints, plan_evaluations
 from workbench.training.saving import TrainingState, restore_state, save_state
 from workbench.training.stacking import StackedNetworks
 
@@ -84,7 +84,7 @@ class Together:
     """One process's training of several runs whose networks are a batch."""
 
     def __init__(self, runs: Sequence[Run], device: str) -> None:
-        self.runs, self.device, recipe = runs, device, runs[0].recipe
+        self.runs, recipe = runs, runs[0].recipe
         self.recipe = recipe.training
         self.data: list[TrainingSource] = [make_source(run) for run in runs]
         lengths = {source.count_steps() for source in self.data}
@@ -177,24 +177,15 @@ class Together:
                 )
 
     def _evaluate(self, step: int, losses: list[float] | None) -> None:
+        exposures = exposures_at(self.runs[0].recipe, step, self.steps)  # [training] is one and the same
         for number, (source, state) in enumerate(zip(self.data, self.states, strict=True)):
             accuracy = source.measure(state.model, self.execution, None, step == self.steps)
             loss = None if losses is None else losses[number]
-            state.metrics.append({"step": step, "loss": loss, "exposures": self._exposures(step), **accuracy})
-
-    def _exposures(self, step: int) -> float:
-        return round(step / self.steps * self.recipe.exposures, 3)
+            state.metrics.append({"step": step, "loss": loss, "exposures": exposures, **accuracy})
 
     def _save(self, step: int, reason: str) -> None:
         for run, state in zip(self.runs, self.states, strict=True):
-            info = {
-                "reason": reason,
-                "exposures": self._exposures(step),
-                "recipe_digest": run.recipe.digest,
-                "precision": self.execution.precision,
-                "device": self.device,
-            }
-            save_state(run, state, step, info, last=step == self.steps or reason == "interrupt")
+            save_state(run, state, step, self.steps, reason, self.execution)
 
     def _write_state(self, state: str) -> None:
         execution = {**self.execution.describe(), "together": len(self.runs)}
