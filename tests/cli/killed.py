@@ -11,18 +11,11 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
-import sklearn.linear_model  # noqa: F401
 import torch
-import transformers.models.gpt_neox.modeling_gpt_neox  # noqa: F401
 
-import workbench.activations.caching
-import workbench.extraction.finetuning
-import workbench.figures.tables
-import workbench.probing.runner
-import workbench.studies.creating  # noqa: F401
-from workbench.cli import main
+from tests.cli.forked import run_and_exit
 
 WRITES = ("fsync", "replace", "rename", "unlink", "rmdir", "link", "mkdir")
 
@@ -50,21 +43,9 @@ def count_writes(die_at: int | None, told: int) -> None:
         setattr(os, name, counting(getattr(os, name)))
 
 
-def run(words: list[str], die_at: int | None, log: str, told: int) -> None:
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+def run(words: list[str], die_at: int | None, log: str, told: int) -> NoReturn:
     count_writes(die_at, told)
-    sys.argv = ["workbench", *words]
-    code = 1
-    try:
-        main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    run_and_exit(words, log)
 
 
 def serve() -> None:

@@ -21,27 +21,12 @@ from workbench.training.loop import train
 # One process imports everything and forks: a pair of commands each time, the second a moment after the first.
 PAIRS = """
 import json, os, sys, time
-import torch, transformers.models.gpt_neox.modeling_gpt_neox, sklearn.linear_model
-import workbench.probing.runner, workbench.extraction.finetuning, workbench.figures.tables
-from workbench.cli import main
+import torch
+from tests.cli.forked import run_and_exit
 
 torch.set_num_threads(1)
 def start(words, log):
-    if pid := os.fork():
-        return pid
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    sys.argv = ["workbench", *words]
-    code = 1
-    try:
-        main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    return os.fork() or run_and_exit(words, log)
 
 for line in sys.stdin:
     words, wait, logs = json.loads(line)

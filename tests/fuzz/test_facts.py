@@ -56,8 +56,8 @@ def write_facts(folder: Path) -> Path:
     return folder
 
 
-def say_the_same(corpus: Corpus) -> None:
-    """Every entry reads back the values of its entity where its spans say."""
+def say_the_same(corpus: Corpus) -> Corpus:
+    """The corpus; every entry reads back the values of its entity where its spans say."""
     for entry in corpus.entries:
         entity = corpus.entities[entry.entity]
         for start, end in entry.names:
@@ -66,6 +66,7 @@ def say_the_same(corpus: Corpus) -> None:
             assert entry.text[start:end] == entity.values[key] or key in entry.worded
     for question in corpus.questions:
         assert question.text
+    return corpus
 
 
 @pytest.mark.parametrize("seeds", each())
@@ -76,13 +77,7 @@ def test_a_corpus(file: str, seeds: range, tmp_path: Path, small_corpus: Callabl
     content = path.read_bytes()
     for seed in seeds:
         path.write_bytes(mutate_text(content, seed))
-
-        def read() -> Corpus:
-            corpus = load_corpus(tmp_path)
-            say_the_same(corpus)
-            return corpus
-
-        corpus = opened(read, seed)
+        corpus = opened(lambda: say_the_same(load_corpus(tmp_path)), seed)
         if corpus is None:
             continue
         entities = plain_rows(tmp_path / "entities.jsonl")
@@ -102,11 +97,7 @@ def test_the_texts_of_a_run(seeds: range, tmp_path: Path, small_corpus: Callable
     content = path.read_bytes()
     for seed in seeds:
         path.write_bytes(mutate_text(content, seed))
-
-        def read() -> None:
-            say_the_same(load_corpus(tmp_path))
-
-        opened(read, seed)
+        opened(lambda: say_the_same(load_corpus(tmp_path)), seed)
 
 
 def plain_rows(path: Path) -> list[dict[str, Any]]:
@@ -124,13 +115,7 @@ def test_a_folder_of_facts(file: str, seeds: range, tmp_path: Path) -> None:
     content = path.read_bytes()
     for seed in seeds:
         path.write_bytes(mutate_text(content, seed))
-
-        def read() -> Corpus:
-            corpus = make_corpus(recipe)
-            say_the_same(corpus)
-            return corpus
-
-        corpus = opened(read, seed)
+        corpus = opened(lambda: say_the_same(make_corpus(recipe)), seed)
         if corpus is None:
             continue
         facts = load_facts(folder)
