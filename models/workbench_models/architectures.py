@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench_models.errors import ModelError
+from workbench_models.making import ONE_NETWORK_AT_A_TIME
 from workbench_models.presets import ModelShape
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ def make_model(
     if not 0.0 <= dropout < 1.0:
         raise ModelError(f"dropout is {dropout}; expected a number from 0 up to but not including 1")
     config = _make_config(shape, vocab_size, eos_token_id, pad_token_id, dropout)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), warnings.catch_warnings():
+    with (
+        ONE_NETWORK_AT_A_TIME,
+        torch.random.fork_rng(devices=[]),
+        torch.device("cpu"),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings(
             "ignore", "Initializing zero-element tensors"
         )  # of a feed-forward part of width 0

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
+from workbench_models.making import ONE_NETWORK_AT_A_TIME
+
 Cut = Literal["whole", "heads", "q|k|v", "heads(q|k|v)"]
 
 
@@ -166,7 +168,7 @@ def _family_of(kind: Any, content: str) -> Family | None:
     loader: Any = AutoModelForCausalLM
     try:
         config = kind.from_dict(json.loads(content))
-        with torch.device("meta"):
+        with ONE_NETWORK_AT_A_TIME, torch.device("meta"):
             model = loader.from_config(config)
         return _read_structure(model, int(text_config(config).num_hidden_layers))
     except Exception:  # whatever an architecture raises, it has no known blocks

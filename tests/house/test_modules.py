@@ -61,6 +61,17 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
+def test_networks_are_made_one_at_a_time() -> None:
+    makers = [file for file in SOURCES if "import AutoModelForCausalLM" in file.read_text("utf-8")]
+    assert len(makers) > 3
+    assert [file.name for file in makers if "with ONE_NETWORK_AT_A_TIME" not in code_of(file)] == []
+
+
+def code_of(file: Path) -> str:
+    """The file's text, a `with` of several lines put on one."""
+    return file.read_text("utf-8").replace("with (\n        ", "with ")
+
+
 def test_no_code_reads_pickles_or_trusts_remote_code() -> None:
     """A checkpoint from a stranger must not be able to run code."""
     forbidden = ("torch.load(", "pickle.load", "import pickle", "import joblib", "trust_remote_code=True")

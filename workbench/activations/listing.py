@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench_models import ModelError, context_length, list_sites, site_axes
+from workbench_models import ONE_NETWORK_AT_A_TIME, ModelError, context_length, list_sites, site_axes
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.loading import load_config
@@ -57,7 +57,7 @@ def _list_modules(config: Any) -> list[ListedSite]:
 
     loader: Any = AutoModelForCausalLM
     try:
-        with torch.device("meta"):
+        with ONE_NETWORK_AT_A_TIME, torch.device("meta"):
             model = loader.from_config(config)
     except ValueError as error:
         raise WorkbenchError(f"This config makes no causal language model ({first_line(error)}).") from error

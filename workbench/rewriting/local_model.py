@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.rewriting.engines import Answer, Keep, Manner, MayStart, Request
@@ -157,7 +158,8 @@ def load_local(name: str, manner: Manner, batch: int, device: str | None = None)
     loader: Any = AutoModelForCausalLM
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        model = loader.from_pretrained(name, dtype=torch.float32 if chosen == "cpu" else torch.bfloat16)
+        with ONE_NETWORK_AT_A_TIME:
+            model = loader.from_pretrained(name, dtype=torch.float32 if chosen == "cpu" else torch.bfloat16)
     except (OSError, ValueError) as error:
         raise WorkbenchError(
             f"The model {name!r} cannot be opened ({first_line(error)}); give a folder of a causal model."

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench_models import ONE_NETWORK_AT_A_TIME
+
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.checkpoints import Checkpoint, require_sound
 from workbench.studies.weight_files import CONFIG_FILE, read_header
@@ -87,7 +89,7 @@ def load_with_report(
             if getattr(part, switch, False):
                 setattr(part, switch, False)
     try:
-        with quiet_transformers():
+        with ONE_NETWORK_AT_A_TIME, quiet_transformers():
             model, told = loader.from_pretrained(
                 checkpoint.path,
                 config=config,
@@ -266,18 +268,22 @@ def _equal(one: "torch.Tensor", two: "torch.Tensor") -> bool:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no load reports: a mistake reaches the user as one sentence of ours."""
+    """No progress bars and no load reports: a mistake reaches the user as one sentence of ours.
+
+    One thread at a time, since these are switches of the whole process.
+    """
     from transformers.utils import logging
 
     untyped: Any = logging
-    level, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
-    untyped.set_verbosity_error()
-    untyped.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # no feed-forward part
-            yield
-    finally:
-        untyped.set_verbosity(level)
-        if bars:
-            untyped.enable_progress_bar()
+    with ONE_NETWORK_AT_A_TIME:
+        level, bars = untyped.get_verbosity(), untyped.is_progress_bar_enabled()
+        untyped.set_verbosity_error()
+        untyped.disable_progress_bar()
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # no feed-forward part
+                yield
+        finally:
+            untyped.set_verbosity(level)
+            if bars:
+                untyped.enable_progress_bar()

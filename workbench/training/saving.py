@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError
 from workbench.files import PARTIAL_PREFIX, is_disk_full, remove_partials, require_free_space
@@ -96,7 +97,7 @@ def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
         return 0
     from transformers import AutoModelForCausalLM
 
-    with quiet_transformers():
+    with ONE_NETWORK_AT_A_TIME, quiet_transformers():
         saved = AutoModelForCausalLM.from_pretrained(str(start.path), dtype=torch.float32)
     state.model.load_state_dict(saved.state_dict())
     restore_optimizers(state.model, state.optimizers, load_trainer_state(start)[0])
