@@ -18,16 +18,33 @@ from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus, make_corpus
 
 DEVICE_TESTS = Path(__file__).parent / "devices"
+# Those of more than half a minute, the longest first.
+LONG_FILES = (
+    "test_examples.py",
+    "test_reproduce.py",
+    "test_reproduce_claims.py",
+    "test_slurm.py",
+    "test_two_at_once.py",
+    "test_grids.py",
+    "test_workers.py",
+    "test_placing.py",
+    "test_reader_in_place.py",
+    "test_selection_in_browser.py",
+    "test_entity.py",
+    "test_live.py",
+)
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: processes get whole files in this order, and none should begin it at the end.
+    """Long files first: processes get whole files in this order, and none should begin a long one at the end.
 
     The simulated device is made known before any test: PyTorch's autograd counts devices once a process, at the first
     backward pass, and has no queue for one that is named later.
     """
-    items.sort(key=lambda item: item.path.name != "test_examples.py")
+    items.sort(
+        key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES)
+    )
     if any(DEVICE_TESTS in item.path.parents for item in items):
         from tests.devices.simulated import register
 

