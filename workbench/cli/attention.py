@@ -18,6 +18,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import step_bar
+from workbench.consoles import results_console
 
 
 class Analysis(StrEnum):
@@ -144,13 +145,12 @@ def attention(
     if as_json:
         typer.echo(json.dumps([row for dataset in datasets for row in to_rows(dataset)]))
         return
-    from rich.console import Console
 
     from workbench.attention.tables import make_attention_tables
 
     for dataset in datasets:
         for table in make_attention_tables(dataset):
-            Console().print(table, "")
+            results_console().print(table, "")
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

@@ -12,6 +12,7 @@ from workbench.cli.options import (
     ThreadsOption,
     use_threads,
 )
+from workbench.consoles import results_console
 
 
 def capacity(
@@ -47,8 +48,6 @@ def capacity(
     """
     import json
 
-    from rich.console import Console
-
     from workbench.capacity.measure import CapacityRequest, capacity_of_study
     from workbench.capacity.quantising import parse_quantisations
     from workbench.capacity.tables import capacity_table, describe_capacity
@@ -79,7 +78,7 @@ def capacity(
         ]
         typer.echo(json.dumps(rows))
         return
-    console = Console()
+    console = results_console()
     for number, datasets in enumerate(measured):
         each = rounded[number * len(quantisations) : (number + 1) * len(quantisations)]
         console.print(capacity_table([*datasets, *(data for row in each for data in row)]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.options import JsonOption
+from workbench.consoles import results_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,6 @@ def compare(
     import json
     import math
 
-    from rich.console import Console
-
     from workbench.extraction.answer_table import collect_answers, pool_seeds
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
@@ -73,7 +72,7 @@ def compare(
         typer.echo(json.dumps(content, ensure_ascii=False))
         return
     who = f" about {group}" if group else ""
-    console = Console()
+    console = results_console()
     title = f"answers{who}, test entities ({adapter})"
     grouped = group is not None and any(len(run.groups) > 1 for run in opened)
     console.print(make_comparison_table(pooled, title, _paper_rows(pooled, grouped)))
@@ -91,8 +90,6 @@ def compare(
 def _compare_tasks(runs: "list[Study]", out: Path | None, as_json: bool) -> None:
     import json
 
-    from rich.console import Console
-
     from workbench.extraction.task_tables import collect_tasks, make_task_table
     from workbench.figures.tasks import choose_task_figures
     from workbench.report import write_figures
@@ -101,7 +98,7 @@ def _compare_tasks(runs: "list[Study]", out: Path | None, as_json: bool) -> None
     if as_json:
         typer.echo(json.dumps({"tasks": json.loads(rows.to_json(orient="records"))}, ensure_ascii=False))
     else:
-        Console().print(make_task_table(rows))
+        results_console().print(make_task_table(rows))
     if out is not None:
         write_figures(out, "Tasks side by side", choose_task_figures(rows))
         typer.echo(f"Written to {out}.", err=as_json)

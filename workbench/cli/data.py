@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.options import JsonOption, SetOption
+from workbench.consoles import results_console
 
 if TYPE_CHECKING:
     from workbench.recipes.recipe import Recipe
@@ -93,7 +94,6 @@ def _print_samples(corpus: "Corpus", number: int) -> None:
 
 
 def _print_description(description: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     tokens = description["tokens_per_entry"]
@@ -108,4 +108,4 @@ def _print_description(description: dict[str, Any]) -> None:
     table = Table("target", "classes", "chance", box=None, pad_edge=False)
     for name, target in description["targets"].items():
         table.add_row(name, str(target["classes"]), f"{target['chance']:.3f}")
-    Console().print(table)
+    results_console().print(table)

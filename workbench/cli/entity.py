@@ -14,6 +14,7 @@ from workbench.cli.options import (
     use_threads,
 )
 from workbench.cli.progress import step_bar
+from workbench.consoles import results_console
 
 
 def entity(
@@ -78,8 +79,7 @@ def entity(
     if as_json:
         typer.echo(json.dumps([row for dataset in datasets for row in read_tokens(dataset)]))
         return
-    from rich.console import Console
 
     for dataset in datasets:
         for table in make_entity_tables(dataset, tokens=bool(entity)):
-            Console().print(table, "")
+            results_console().print(table, "")

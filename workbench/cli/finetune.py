@@ -14,12 +14,12 @@ from workbench.cli.options import (
     TaskFileOption,
     TasksOption,
     ThreadsOption,
-    make_console,
     read_plan,
     use_threads,
 )
 from workbench.cli.placing import Placement, placed, words_again
 from workbench.cli.progress import step_bar
+from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def finetune(
                     observer=observer,
                 )
             except Interrupted as stopped:
-                make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+                messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
                 raise typer.Exit(130) from None
             if merge:
                 merge_finetune(opened, one)
@@ -210,7 +210,6 @@ def finetune(
 
 
 def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
-    from rich.console import Console
 
     from workbench.experiments.finetune_grid import make_grid_table
     from workbench.extraction.answer_table import name_augmentation
@@ -218,7 +217,7 @@ def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[objec
     from workbench.figures import paper_answers_by_rank
 
     if grid:
-        Console().print(make_grid_table(grid, made, paper_answers_by_rank(name_augmentation(run))))
+        results_console().print(make_grid_table(grid, made, paper_answers_by_rank(name_augmentation(run))))
     else:
         print_finetune(made[0])
     for one in made:

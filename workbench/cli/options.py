@@ -9,8 +9,6 @@ import typer
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from workbench.tasks.plan import TaskPlan
 
 RecipeArgument = Annotated[
@@ -97,10 +95,3 @@ def read_plan(
         return None
     specs = tuple(names) if tasks is None else tuple(split_specs(tasks, names))
     return TaskPlan(specs, hints, train_entities, pairs, definitions)
-
-
-def make_console() -> "Console":
-    """The console for progress and messages: stderr, so that stdout holds results only."""
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -88,12 +88,12 @@ class Placement:
 
     def run(self, chains: "Sequence[Chain]", device: str | None, threads: int | None) -> "Outcome":
         """Run the jobs; the first failure is the command's."""
-        from workbench.cli.options import make_console
+        from workbench.consoles import messages_console
         from workbench.experiments.engines.jobs import Outcome
 
         if not chains:
             return Outcome()
-        return self.make_engine(len(chains), device, threads).run(chains, make_console())
+        return self.make_engine(len(chains), device, threads).run(chains, messages_console())
 
 
 _NEW = "Where it runs"

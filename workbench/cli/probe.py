@@ -206,7 +206,7 @@ def _pool(runs: "list[Study]", made: "list[list[xr.Dataset]]") -> "list[xr.Datas
 
 def _write_figures(runs: "list[Study]", made: "list[list[xr.Dataset]]", path: Path) -> None:
     """One page with every figure of the results, by their titles; it needs no network."""
-    from workbench.cli.options import make_console
+    from workbench.consoles import messages_console
     from workbench.figures import plot_results
     from workbench.probing.pooling import join_checkpoints
     from workbench.report import write_figures
@@ -216,4 +216,4 @@ def _write_figures(runs: "list[Study]", made: "list[list[xr.Dataset]]", path: Pa
     results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}
     results |= {pooled.attrs["run"]: pooled for pooled in _pool(runs, made)}
     write_figures(path, " · ".join(labels), plot_results(results))
-    make_console().print(f"Figures written to {path}.", style="dim", highlight=False)
+    messages_console().print(f"Figures written to {path}.", style="dim", highlight=False)

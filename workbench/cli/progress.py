@@ -10,7 +10,7 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from workbench.cli.options import make_console
+from workbench.consoles import messages_console
 
 if TYPE_CHECKING:
     from workbench.studies.study import Study
@@ -39,7 +39,7 @@ def training_bar(name: str, quiet: bool) -> Iterator["Callable[[Progress], None]
         BarColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Bar(*columns, console=make_console(), transient=False) as bar:
+    with Bar(*columns, console=messages_console(), transient=False) as bar:
         task = bar.add_task(name, total=None, note="starting")
 
         def show(progress: "Progress") -> None:
@@ -73,7 +73,7 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=make_console(), transient=True) as bar:
+    with Bar(*columns, console=messages_console(), transient=True) as bar:
         task = bar.add_task(name, total=None, note="")
 
         def show(what: str, done: int, total: int, loss: float = nan) -> None:

@@ -11,11 +11,11 @@ from workbench.cli.options import (
     JsonOption,
     SetOption,
     ThreadsOption,
-    make_console,
     read_seed_list,
     write_seeds,
 )
 from workbench.cli.placing import EngineName, Placement, placed
+from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -146,8 +146,6 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     """Plan, run, judge; print, write."""
     import json
 
-    from rich.console import Console
-
     from workbench.claims.declared import load_experiment, shipped_experiments
     from workbench.claims.tables import make_page, make_verdict_table
     from workbench.claims.verdicts import as_json as verdict_as_json
@@ -158,7 +156,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     from workbench.report import write_report
 
     experiments = [load_experiment(name) for name in names]
-    messages, scale, seeds = make_console(), asked.scale, asked.seeds
+    messages, scale, seeds = messages_console(), asked.scale, asked.seeds
     folder = asked.out / Path(scale).stem
     only = [] if asked.arms is None else [name.strip() for name in asked.arms.split(",")]
     plan = plan_arms(experiments, scale, seeds, folder, only=only, overrides=asked.overrides)
@@ -194,7 +192,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         content = {**state, "verdicts": [verdict_as_json(verdict) for verdict in verdicts], "kept": str(kept)}
         typer.echo(json.dumps(content, ensure_ascii=False))
         return
-    console = Console()
+    console = results_console()
     console.print(make_verdict_table(verdicts))
     for experiment in experiments:
         if any(one.word == "not measured" and one.experiment == experiment.name for one in verdicts):
@@ -208,12 +206,10 @@ def _print_costs(
     """What is to come, as a table or JSON on stdout."""
     import json
 
-    from rich.console import Console
-
     from workbench.experiments.costs import foresee_costs, make_cost_table
     from workbench.experiments.side_by_side import count_cores
 
-    make_console().print("Looking at the recipes, and timing what this machine can train …", style="dim")
+    messages_console().print("Looking at the recipes, and timing what this machine can train …", style="dim")
     costs = foresee_costs(shared, scale, threads)
     if as_json:
         rows = [
@@ -226,7 +222,7 @@ def _print_costs(
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     at_once = placement.at_once or max(1, count_cores() // (threads or 1))
-    Console().print(make_cost_table(costs, at_once))
+    results_console().print(make_cost_table(costs, at_once))
 
 
 def _reproduce_recipe(
@@ -246,8 +242,6 @@ def _reproduce_recipe(
     import json
     import math
 
-    from rich.console import Console
-
     from workbench.experiments import reproduction
     from workbench.experiments.arms import make_folder
     from workbench.report import write_report
@@ -263,7 +257,7 @@ def _reproduce_recipe(
         return
     make_folder(out)
     engine = placement.make_engine(len(arms), device, threads)
-    if reproduction.reproduce(arms, make_console(), engine, finetune_steps=finetune_steps).detached:
+    if reproduction.reproduce(arms, messages_console(), engine, finetune_steps=finetune_steps).detached:
         return
     rows = reproduction.summarise(arms)
     pearson = reproduction.correlate_answers(arms)
@@ -272,5 +266,5 @@ def _reproduce_recipe(
         known = None if math.isnan(pearson) else pearson
         typer.echo(json.dumps({"rows": rows, "pearson": known, "report": str(report)}, ensure_ascii=False))
         return
-    Console().print(reproduction.make_summary_table(rows, pearson))
+    results_console().print(reproduction.make_summary_table(rows, pearson))
     typer.echo(f"Written to {report}; next: workbench ui {out}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.options import DeviceOption, JsonOption, QuietOption, SetOption, ThreadsOption, use_threads
+from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -238,13 +239,12 @@ def _bar(quiet: bool) -> Any:
 
 
 def _tell_rates(rates: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("verdict", "answers", "share", "", box=None, pad_edge=False)
     for kind, row in rates["answers by verdict"].items():
         table.add_row(kind, str(row["answers"]), f"{row['share']:.1%}", row["is"])
-    Console().print(table)
+    results_console().print(table)
     texts = rates["texts"]
     typer.echo(
         f"{texts['accepted']:,} of {texts['wanted']:,} texts accepted, after {rates['answers']:,} answers"

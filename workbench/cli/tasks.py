@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli.options import JsonOption, RunArgument, TaskFileOption, read_plan
+from workbench.consoles import results_console
 
 BARE = "extraction,retrieval,dual,comparison,difference,inverse,inverse_first"
 
@@ -22,8 +23,6 @@ def tasks(
     """List tasks over a run's facts: a question of each as the model reads it, the answers' number, and chance."""
     import json
 
-    from rich.console import Console
-
     from workbench.extraction.task_tables import describe_tasks, make_example_table
     from workbench.studies.opening import open_study
 
@@ -34,4 +33,4 @@ def tasks(
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:
-        Console().print(make_example_table(rows))
+        results_console().print(make_example_table(rows))

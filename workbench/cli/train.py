@@ -16,11 +16,11 @@ from workbench.cli.options import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
-    make_console,
     use_threads,
 )
 from workbench.cli.placing import EngineName, Placement, placed, words_again
 from workbench.cli.progress import log_to, training_bar
+from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def train(
             run = train_recipe(loaded, folder, resume=resume, device=device, observer=observer)
         except Interrupted as stopped:
             if speaks:
-                make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+                messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
             raise typer.Exit(130) from None
     if speaks:
         _print_summary(run, as_json)
@@ -152,8 +152,6 @@ def _train_grid(
     import json
     import shlex
 
-    from rich.console import Console
-
     from workbench.experiments.grids import (
         grid_rows,
         make_grid_arms,
@@ -174,26 +172,26 @@ def _train_grid(
             raise WorkbenchError("--together is one process here; leave out --engine and --at-once.")
         use_threads(threads)
         try:
-            outcome = train_grid_together(arms, make_console(), device)
+            outcome = train_grid_together(arms, messages_console(), device)
         except Interrupted as stopped:
-            make_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+            messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
             raise typer.Exit(130) from None
     else:
         to_do = sum(not arm.is_trained for arm in arms)
         engine = placement.make_engine(max(1, to_do), device, threads)
-        outcome = train_grid(arms, make_console(), engine)
+        outcome = train_grid(arms, messages_console(), engine)
     if outcome.detached:
         return
     folder = arms[0].path.parent
     if as_json:
         typer.echo(json.dumps(grid_rows(arms), ensure_ascii=False))
     else:
-        Console().print(make_grid_table(arms))
+        results_console().print(make_grid_table(arms))
         typer.echo(
             f"next: workbench compare {shlex.quote(str(folder))}/*/, workbench ui {shlex.quote(str(folder))}"
         )
     for sentence in outcome.failures.values():
-        make_console().print(f"workbench: {sentence}", style="red", highlight=False, markup=False)
+        messages_console().print(f"workbench: {sentence}", style="red", highlight=False, markup=False)
     if outcome.failures:
         raise typer.Exit(1)
 

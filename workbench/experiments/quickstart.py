@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
 from workbench.experiments.memory import free_memory
@@ -36,9 +37,7 @@ def run_quickstart(
     Says first how long it will take here. The report is written once the models are trained, and again at the end.
     threads: per process; by default an equal share of the cores.
     """
-    from rich.console import Console
-
-    messages, results = Console(stderr=True, highlight=False), Console(highlight=False)
+    messages, results = messages_console(), results_console()
     started = time.monotonic()
     make_folder(out)
     arms = [

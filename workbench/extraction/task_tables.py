@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
 from workbench.facts.entities import Entity
@@ -81,7 +82,6 @@ def make_example_table(rows: Sequence[dict[str, Any]]) -> "Table":
 
 def print_tasks(dataset: xr.Dataset) -> None:
     """Print one evaluation of tasks: test entities and train entities, with and without hints."""
-    from rich.console import Console
 
     settings = json.loads(dataset.attrs["settings"])
     plan, who = settings["plan"], settings.get("finetune", "the checkpoint itself")
@@ -104,7 +104,7 @@ def print_tasks(dataset: xr.Dataset) -> None:
         "; predicted: hint right + (1 − hint right) × chance" if with_hints else ""
     )
     table.caption_justify = "left"
-    Console().print(table)
+    results_console().print(table)
 
 
 def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame:

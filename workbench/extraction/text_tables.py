@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from rich.markup import escape
 
+from workbench.consoles import results_console
 from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.wrong_answers import WrongAnswer, choose_examples
@@ -22,9 +23,8 @@ EMPTY = "·"
 
 def print_evaluation(evaluation: "Evaluation", examples: int = 0) -> None:
     """Print answers and recital by attribute and by group, what was said in place of right answers, and some of it."""
-    from rich.console import Console
 
-    console = Console()
+    console = results_console()
     console.print(make_answer_table(evaluation.dataset))
     if evaluation.groups:
         console.print()
@@ -173,7 +173,6 @@ def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
 
 def print_finetune(finetune: Finetune) -> None:
     """Print the measurements while finetuning, and which steps were kept."""
-    from rich.console import Console
 
     table = _table(f"{finetune.info['base_run']} · finetune {finetune.name} ({finetune.settings['method']})")
     for heading in ("step", "loss", "train exact", "train first", "test exact", "test first", ""):
@@ -193,7 +192,7 @@ def print_finetune(finetune: Finetune) -> None:
         f"% of answers, mean over attributes, {sample} entities of each half; best by test entities"
     )
     table.caption_justify = "left"
-    Console().print(table)
+    results_console().print(table)
 
 
 def _made_by(dataset: xr.Dataset) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from workbench.consoles import results_console
 from workbench.figures.cells import format_percent
 from workbench.probing.query_scores import LEAST_SPREAD
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
 def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" = None) -> None:
     """One line for each V-probe: accuracy beside both controls, balanced accuracy, accuracy by label."""
-    from rich.console import Console
 
-    console = console or Console()
+    console = console or results_console()
     console.print(make_property_table(datasets))
     for dataset in datasets:
         if float(dataset.get("spread", 1.0)) < LEAST_SPREAD:
@@ -57,9 +57,8 @@ def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":
 
 def print_solving(dataset: xr.Dataset, console: "Console | None" = None) -> None:
     """Accuracy by operations, with what went wrong."""
-    from rich.console import Console
 
-    (console or Console()).print(make_solving_table(dataset))
+    (console or results_console()).print(make_solving_table(dataset))
 
 
 def make_solving_table(dataset: xr.Dataset) -> "Table":

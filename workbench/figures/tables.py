@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from workbench.consoles import results_console
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
@@ -32,10 +33,9 @@ PLAIN_WIDTH = 100
 
 def print_result(dataset: xr.Dataset, console: "Console | None" = None, *, explain: bool = False) -> None:
     """Print a result on stdout: its (newest checkpoint's) table and, with `explain`, what it means."""
-    from rich.console import Console
     from rich.padding import Padding
 
-    console = console or Console()
+    console = console or results_console()
     if "checkpoint" in dataset.dims:
         dataset = dataset.isel(checkpoint=-1)
     said = dataset.attrs

@@ -1,0 +1,28 @@
+"""Where words go: results to stdout, messages to stderr."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Characters a line where no terminal says how many it has: no table of results is wider.
+UNBOUND_WIDTH = 200
+
+
+def results_console() -> "Console":
+    """Stdout, as wide as the terminal; into a pipe or a file, wide enough that no cell of a table is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if console.is_jupyter or "COLUMNS" in os.environ or sys.stdout.isatty():
+        return console
+    return Console(width=UNBOUND_WIDTH)
+
+
+def messages_console() -> "Console":
+    """Stderr: progress, notes and warnings, so that stdout can be piped on."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
