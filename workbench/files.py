@@ -1,7 +1,8 @@
 """Files that are either whole or absent: write to a temporary name, fsync, rename, fsync the folder.
 
 Every file and folder the project writes goes through this module, so a run killed at any byte leaves only
-complete files behind (and temporary ones, whose names start with `.partial-`, which no reader looks at).
+complete files behind (and partial ones, see `workbench.partials`: no reader looks at them, and the next writer of
+this folder takes them away).
 """
 
 import contextlib
@@ -9,8 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.partials import MOVING_FILE, PARTIAL_PREFIX, partial_path, remove, sweep, undo_moves
 from workbench.text_files import iterate_lines, parse_json
 
-PARTIAL_PREFIX = ".partial-"
-MOVING_FILE = ".moving.json"
 UNWRITTEN_BY_US = {"lost+found", ".locks"}
 LFS_POINTER = b"version https://git-lfs"
 
@@ -38,7 +36,8 @@ def write_parts_atomically(path: Path, parts: Iterable[bytes]) -> None:
     """Write a whole file piece by piece, never held in one; whole or nothing."""
     path = follow_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _partial_path(path)
+    sweep(path.parent)
+    temporary = partial_path(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as file:
@@ -66,8 +65,9 @@ def folder_atomically(path: Path, *, last: str | None = None, replace: bool = Tr
     """
     path = follow_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
     in_place = path.is_dir() and is_vacant(path)
-    temporary = _partial_path(path / path.name if in_place else path)
+    temporary = partial_path(path / path.name if in_place else path)
     try:
         temporary.mkdir()
         yield temporary
@@ -96,10 +96,7 @@ def follow_link(path: Path) -> Path:
 
 def is_vacant(folder: Path) -> bool:
     """Whether a folder holds nothing of anybody's: what a killed writer had begun to move into it is taken away."""
-    for moving in folder.glob(f"{PARTIAL_PREFIX}*/{MOVING_FILE}"):
-        for name in json.loads(moving.read_text(encoding="utf-8")):
-            _remove(folder / name)
-        _remove(moving.parent)
+    undo_moves(folder)
     names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(PARTIAL_PREFIX)}
     return names <= UNWRITTEN_BY_US
 
@@ -132,7 +129,7 @@ def _move_into(temporary: Path, path: Path, last: str | None) -> None:
             moved.append(path / entry.name)
     except BaseException:
         for entry in moved:
-            _remove(entry)
+            remove(entry)
         raise
     shutil.rmtree(temporary)
 
@@ -150,7 +147,7 @@ def _put(temporary: Path, path: Path, replace: bool) -> None:
         shutil.rmtree(temporary)
         return
     _keep_mode(path, temporary)
-    old = _partial_path(path)
+    old = partial_path(path)
     path.replace(old)
     try:
         temporary.replace(path)
@@ -160,21 +157,9 @@ def _put(temporary: Path, path: Path, replace: bool) -> None:
     shutil.rmtree(old)
 
 
-def _partial_path(path: Path) -> Path:
-    """A name beside `path` that nothing has and that says what it is to become."""
-    return path.with_name(f"{PARTIAL_PREFIX}{path.name}-{secrets.token_hex(4)}")
-
-
 def _keep_mode(old: Path, new: Path) -> None:
     if old.exists():
         new.chmod(stat.S_IMODE(old.stat().st_mode))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -187,16 +172,6 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def remove_partials(folder: Path, name: str | None = None) -> None:
-    """Delete what killed writers left in `folder`, of what was to be called `name` (default: of everything).
-
-    Call it only where no other writer of it is at work.
-    """
-    for leftover in folder.glob(PARTIAL_PREFIX + "*"):
-        if name is None or re.fullmatch(re.escape(PARTIAL_PREFIX + name) + "-[0-9a-f]{8}", leftover.name):
-            _remove(leftover)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -219,12 +194,12 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def read_jsonl(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path, start: int = 0, *, keys_once: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSONL file, from the byte `start` on; a broken line is refused with its number."""
     for number, line in enumerate(iterate_lines(path, start=start), 1):
         if not line.strip():
             continue
-        row = parse_json(line, f"{path}, line {number},")
+        row = parse_json(line, f"{path}, line {number},", keys_once=keys_once)
         if not isinstance(row, dict):
             raise WorkbenchError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}.")
         yield row

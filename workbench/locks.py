@@ -4,7 +4,7 @@ A lock is a small file that names its owner: host, process, since when. It appea
 (a hard link, which is atomic on every shared disk), so it asks nothing of the file system's own locks, which on
 many clusters are missing or hold on one node alone. It is taken away at the end. One that a killed process has left is
 taken over: on the same machine as soon as that process is gone, from another machine when its owner has given no
-sign of life for `SILENT_SECONDS`.
+sign of life for `SILENT_SECONDS`. What it was writing below the folder goes with it.
 """
 
 import contextlib
@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.partials import remove_partials_of
+from workbench.processes import mark_of, may_live, start_of, this_machine
 
 LOCKS_FOLDER = ".locks"
 BEAT_SECONDS = 10.0
@@ -109,8 +111,10 @@ def _claim(file: Path) -> Owner | None:
     """Make the lock file ours, after taking away one whose owner is gone; None while another one holds it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:  # it was there, and was taken away by one that has just ended
-        if file.parent.exists():
+    except (
+        FileExistsError
+    ):  # it was there, and was taken away by one that has just ended (and made anew since)
+        if file.parent.is_file():
             raise
         return None
     owner = _this_process()
@@ -156,8 +160,8 @@ def _drop_left_behind(file: Path, draft: Path) -> None:
         if silent > SILENT_SECONDS:
             file.unlink(missing_ok=True)
         return
-    here = _this_machine()
-    alive = _start_of(holder.pid) == holder.started if holder.machine == here else silent < SILENT_SECONDS
+    here = this_machine()
+    alive = may_live(holder.pid, holder.started) if holder.machine == here else silent < SILENT_SECONDS
     if alive:
         return
     aside = file.with_name(f".{secrets.token_hex(4)}")
@@ -171,6 +175,8 @@ def _drop_left_behind(file: Path, draft: Path) -> None:
             os.link(aside, file)
     else:
         log.info("The lock of %s, which has ended, was taken over.", holder)
+        with contextlib.suppress(OSError):
+            remove_partials_of(mark_of(holder.machine, holder.pid, holder.started), file.parent.parent)
     aside.unlink(missing_ok=True)
 
 
@@ -217,39 +223,10 @@ def _this_process() -> Owner:
     slurm = f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID")
     return Owner(
         host=socket.gethostname(),
-        machine=_this_machine(),
+        machine=this_machine(),
         pid=pid,
-        started=_start_of(pid),
+        started=start_of(pid),
         since=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         job=f"SLURM job {slurm}" if slurm else "",
         token=secrets.token_hex(8),
     )
-
-
-def _this_machine() -> str:
-    """What two processes share that see one another's ids: the boot of one host and one numbering of processes."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-    with contextlib.suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(parts)
-
-
-def _start_of(pid: int) -> str:
-    """When a process began, as its system tells; empty where there is no such process."""
-    try:
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-        return "" if fields[0] in "ZX" else fields[19]  # a zombie writes nothing any more
-    except OSError:
-        pass
-    if Path("/proc/self/stat").exists():
-        return ""
-    import subprocess  # macOS has no /proc
-
-    said = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return said.stdout.strip()

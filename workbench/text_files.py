@@ -57,10 +57,22 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         raise WorkbenchError(f"{where} is not valid TOML: {first_line(error)}.") from error
 
 
-def parse_json(text: str, where: str) -> Any:
-    """JSON as Python values; half a character (`"\\ud83d"`, which no file can hold) is refused too."""
+def parse_json(text: str, where: str, *, keys_once: bool = False) -> Any:
+    """JSON as Python values; half a character (`"\\ud83d"`, which no file can hold) is refused too.
+
+    keys_once: refuse an object that has a key twice, of which the first value would be lost.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise WorkbenchError(f"{where} has the key {twice!r} twice; keep one of them.")
+        return made
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=once if keys_once else None)
     except json.JSONDecodeError as error:
         raise WorkbenchError(f"{where} is not valid JSON ({error.msg}).") from error
     except RecursionError as error:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX, sha256_file
+from workbench.files import sha256_file
+from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import Recipe, load_recipe
 from workbench.results.storing import SUFFIX
 from workbench.studies.runs import RUN_FILE, read_metrics

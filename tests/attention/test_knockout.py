@@ -1,5 +1,6 @@
 """Cuts: nothing cut is nothing changed, everything cut is no attention, and each cut equals a plain masked run."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_a_cut_equals_a_run_of_the_text_so_far_with_that_row_masked(architecture
             def hook(_m: Any, args: Any, kwargs: Any, mask: torch.Tensor = mask) -> Any:
                 return args, {**kwargs, "attention_mask": mask}
 
-            with hooks(parts.attention[block].register_forward_pre_hook(hook, with_kwargs=True)):
+            with hooks(partial(parts.attention[block].register_forward_pre_hook, hook, with_kwargs=True)):
                 expected = parts.states(batch.ids_BT[row : row + 1, :length])[0, -1]
             torch.testing.assert_close(found[row, position], expected, **CLOSE)
 
@@ -77,6 +78,19 @@ def test_cutting_every_role_removes_the_attention(architecture: str) -> None:
             with hooks(*(on_input(writer, silence) for writer in parts.writers)):
                 expected = parts.states(batch.ids_BT[row : row + 1, :length])[0, -1]
             torch.testing.assert_close(found[row, position], expected, **CLOSE)
+
+
+def test_a_cut_that_is_refused_leaves_nothing_on_the_model() -> None:
+    """The first block's cut was made when the second one's heads turned out not to exist."""
+    model, examples = random_model("gpt2"), small_examples()
+    parts, batch = open_parts(model), examples.batch(np.arange(3))
+    with written_out(model):
+        queries = QueryPass(parts, batch)
+        cut_BPK = find_cut(queries, "everything", RoleLegend(SCHEMA.keys))
+        with pytest.raises(WorkbenchError, match="head 99"):
+            queries.run(cut_BPK, blocks=[0, 1], heads={0: [0], 1: [99]})
+        torch.testing.assert_close(queries.run(), batch.at_positions(parts.states(batch.ids_BT)), **CLOSE)
+    assert not [hook for module in model.modules() for hook in module._forward_pre_hooks]
 
 
 def test_the_control_cuts_as_many_tokens_that_the_position_sees() -> None:

@@ -103,3 +103,20 @@ def test_position_tokens_are_edited_only_where_computing_them_again_changes_noth
         else:
             with pytest.raises(WorkbenchError, match=r"computed again by itself"):
                 QueryPass(parts, batch)
+
+
+def test_texts_longer_than_those_that_were_tried_are_tried_again() -> None:
+    """Texts within a window say nothing of longer ones, which the same model may read later."""
+    kind, settings = CONFIGS["window"]
+    examples = small_examples()
+    short = examples.batch(np.array([int(np.argmin(examples.lengths))]))
+    long = examples.batch(np.array([int(np.argmax(examples.lengths))]))
+    width = short.ids_BT.shape[1]
+    assert width < long.ids_BT.shape[1] - 1
+    model = other_model(kind, {**settings, "sliding_window": width + 1})
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        passed = QueryPass(open_parts(model), short)
+        torch.testing.assert_close(passed.run(), passed.clean_BPD, rtol=1e-3, atol=1e-3)
+        with pytest.raises(WorkbenchError, match=r"computed again by itself"):
+            QueryPass(open_parts(model), long)

@@ -19,9 +19,12 @@ from typing import Any
 
 import pytest
 
+from tests.rewriting.faulty_server import serve
+from tests.rewriting.test_rewrite_command import write_recipe
 from tests.studies.test_table_study import towns  # noqa: F401
 from tests.training.micro_runs import micro_recipe, weights_of
 from workbench.locks import LOCKS_FOLDER
+from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import recipe_to_toml
 from workbench.results.storing import load_result
 from workbench.studies.runs import open_run
@@ -103,12 +106,14 @@ def killed(
 
 
 def check(where: Path, content: Callable[[Path], Any], wanted: Any, when: object) -> None:
-    """The same bits. Hidden unfinished files of the dead may lie beside them: nobody reads those."""
+    """The same bits, and nothing left of what the dead were writing."""
     assert content(where) == wanted, when
+    assert not list(where.rglob(PARTIAL_PREFIX + "*")), when
 
 
 def digests(folder: Path, *kinds: str) -> dict[str, str]:
-    """sha256 of every file of these kinds, locks apart."""
+    """sha256 of every file, or of those of these kinds; locks apart."""
+    kinds = kinds or ("*",)
     return {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for kind in kinds
@@ -193,3 +198,33 @@ def test_making_a_study(number: int, commands: Commands, towns: Path) -> None:  
         return digests(folder / "study", "*")
 
     assert killed(commands, number, words, lambda f: f.mkdir(exist_ok=True), content, 4) >= number // 4
+
+
+@slow_kills
+def test_filling_an_empty_folder_with_a_study(number: int, commands: Commands, towns: Path) -> None:  # noqa: F811
+    """The folder itself stays, and what a dead one had begun to move into it does not."""
+
+    def words(folder: Path) -> list[Any]:
+        return ["study", towns / "towns.toml", "--out", folder]
+
+    assert killed(commands, number, words, lambda f: f.mkdir(exist_ok=True), digests, 5) >= number // 4
+
+
+@slow_kills
+def test_rewriting(number: int, commands: Commands, tmp_path: Path) -> None:
+    """Every accepted text is there once; the journal has each answer once, in the order in which they came."""
+    server = write_recipe(tmp_path)
+    server.share = 0.0
+
+    def words(folder: Path) -> list[Any]:
+        asked = ["--per-entity", 2, "--model", "m", "--server", server.address, "--concurrency", 3]
+        return ["rewrite", tmp_path / "few.toml", *asked, "--out", folder, "--quiet"]
+
+    def content(folder: Path) -> Any:
+        lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+        answers = sorted((line["entity"], line["text"], line["attempt"], line["answer"]) for line in lines)
+        rates = json.loads((folder / "rates.json").read_text())
+        return answers, rates["texts"], digests(folder, "entries.jsonl", "entities.jsonl", "schema.json")
+
+    with serve(server):
+        assert killed(commands, number, words, lambda _: None, content, 6) >= number // 4

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.rewriting.faulty_server import serve
+from tests.rewriting.test_rewrite_command import write_recipe
+from tests.studies.test_table_study import towns  # noqa: F401
 from tests.training.micro_runs import PLANNED, micro_recipe, weights_of
-from workbench.files import PARTIAL_PREFIX
+from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import recipe_to_toml
 from workbench.results.storing import load_result
 from workbench.studies.runs import Run, open_run
@@ -131,6 +134,43 @@ def test_two_probes_of_one_run(number, tmp_path, pairs):
         assert [file.stem for file in files] == [f"step-{step:08d}" for step in PLANNED] and is_tidy(run.path)
         results.add(tuple(load_result(file)["accuracy"].values.tobytes() for file in files))
     assert len(results) == 1 and met >= number // 3
+
+
+@times(2, 50)
+def test_two_rewriters_of_one_folder(number, tmp_path, pairs):
+    """The one that works asks for every text once; the journal has no answer twice and lacks none."""
+    rng, met, texts = random.Random(3), 0, set()
+    server = write_recipe(tmp_path)
+    server.share = 0.0
+    with serve(server):
+        asked = ["--per-entity", 2, "--model", "m", "--server", server.address, "--concurrency", 3]
+        for i in range(number):
+            words = ["rewrite", "few.toml", *asked, "--out", tmp_path / f"corpus{i}", "--quiet"]
+            met += check(pairs.run(words, rng.uniform(0, 0.3) * (i % 4 > 0)), "written")
+            lines = (tmp_path / f"corpus{i}/journal.jsonl").read_text().splitlines()
+            places = [(one["entity"], one["text"], one["attempt"]) for one in map(json.loads, lines)]
+            assert len(places) == len(set(places)) and is_tidy(tmp_path / f"corpus{i}")
+            texts.add((tuple(sorted(places)), (tmp_path / f"corpus{i}/entries.jsonl").read_bytes()))
+    assert len(texts) == 1 and met >= number // 3
+
+
+@times(2, 50)
+def test_two_that_make_one_study(number, tmp_path, pairs, towns):  # noqa: F811
+    """Both end well with the study of the one that was first, or one says who fills the folder."""
+    rng, made = random.Random(4), set()
+    for i in range(number):
+        study = tmp_path / f"study{i}"
+        if i % 2:
+            study.mkdir()
+        check(
+            pairs.run(["study", towns / "towns.toml", "--out", study], rng.uniform(0, 0.2) * (i % 4 > 0)),
+            "made",
+        )
+        assert is_tidy(tmp_path)
+        made.add(
+            tuple((f.relative_to(study), f.read_bytes()) for f in sorted(study.rglob("*")) if f.is_file())
+        )
+    assert len(made) == 1
 
 
 def test_finetunes_of_different_names_do_not_touch_one_another(tmp_path, pairs):

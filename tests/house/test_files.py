@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX, folder_atomically, is_vacant, remove_partials, write_atomically
+from workbench.files import folder_atomically, is_vacant, write_atomically
+from workbench.partials import PARTIAL_PREFIX, remove_partials
+from workbench.processes import mark_of, start_of, this_machine
 
 
 @pytest.fixture
@@ -146,16 +148,59 @@ def test_a_kill_while_it_is_filled_in_place_leaves_a_folder_that_can_be_filled_a
         }
 
 
+def leave(folder: Path, name: str, pid: int, started: str, machine: str = "") -> Path:
+    """A file as a process leaves it that was killed while it wrote."""
+    mark = mark_of(machine or this_machine(), pid, started)
+    leftover = folder / f"{PARTIAL_PREFIX}{name}-{mark}-0123abcd"
+    leftover.write_text("half")
+    return leftover
+
+
 def test_only_the_leavings_of_one_name_are_taken_away(tmp_path):
-    for name in ("lora-0123abcd", "lora-8-0123abcd", "other-0123abcd"):
-        (tmp_path / f"{PARTIAL_PREFIX}{name}").mkdir()
+    lora, other = (leave(tmp_path, name, os.getpid(), "1") for name in ("lora", "lora-8"))
+    living = leave(tmp_path, "lora", os.getpid(), start_of(os.getpid()))
     remove_partials(tmp_path, "lora")
-    assert sorted(e.name for e in tmp_path.iterdir()) == [
-        f"{PARTIAL_PREFIX}lora-8-0123abcd",
-        f"{PARTIAL_PREFIX}other-0123abcd",
-    ]
+    assert set(tmp_path.iterdir()) == {other, living} and not lora.exists()
+    (tmp_path / f"{PARTIAL_PREFIX}of-an-older-version").mkdir()
     remove_partials(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [living]
+
+
+@pytest.mark.parametrize("name", ["file", "folder"])
+def test_the_next_writer_takes_away_what_a_dead_one_left_and_no_other(name, tmp_path):
+    """Of any name; what a living one, another machine, or somebody else has there stays."""
+    kept = {
+        leave(tmp_path, "result.nc", os.getppid(), start_of(os.getppid())),
+        leave(tmp_path, "result.nc", 1, "1", machine="node7 another-boot"),
+        tmp_path / ".partial-notes-of-mine",
+    }
+    (tmp_path / ".partial-notes-of-mine").write_text("mine")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for gone in (leave(tmp_path, "a-b.nc", dead.pid, "1"), leave(tmp_path, "x", os.getppid(), "1")):
+        assert gone.exists()
+    if name == "file":
+        write_atomically(tmp_path / name, "new")
+    else:
+        fill(tmp_path / name)
+    assert set(tmp_path.iterdir()) == kept | {tmp_path / name}
+
+
+def test_names_as_long_as_the_file_system_takes_are_written(tmp_path):
+    for name in ("x" * 255, "é" * 127):
+        write_atomically(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2, 3])
+def test_what_is_swept_was_filled_in_place_wholly_or_is_undone(moves, tmp_path):
+    (tmp_path / "run").mkdir()
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(moves)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(words, env=environment, check=False)
+    write_atomically(tmp_path / "run/mine", "")
+    whole = {"a", "b", "run.json"} if moves == 3 else set()
+    assert {entry.name for entry in (tmp_path / "run").iterdir()} == whole | {"mine"}
 
 
 @pytest.mark.skipif(

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench import locks
+from workbench import locks, processes
 from workbench.locks import Busy, hold
+from workbench.partials import PARTIAL_PREFIX
+from workbench.processes import mark_of
 
 HOLDER = """
 import sys, time
@@ -76,6 +78,34 @@ def leave_lock(folder: Path, *, silent: float = 0.0, **changes: object) -> None:
     lock_file(folder).write_text(json.dumps(vars(owner)))
     then = time.time() - silent
     os.utime(lock_file(folder), (then, then))
+
+
+def test_with_a_dead_ones_lock_goes_what_it_was_writing(tmp_path):
+    """Of another machine too, and wherever it was below the folder; nobody else's."""
+    dead = replace(locks._this_process(), machine="node7 another-boot", pid=12)
+    where = tmp_path / "results/p-linear"
+    where.mkdir(parents=True)
+    mark, other = mark_of(dead.machine, dead.pid, dead.started), mark_of(dead.machine, 13, dead.started)
+    for whose in (mark, other):
+        (where / f"{PARTIAL_PREFIX}step.nc-{whose}-0123abcd").write_text("half")
+    leave_lock(tmp_path, machine=dead.machine, pid=12, silent=locks.SILENT_SECONDS + 1)
+    with hold(tmp_path, "train", "trained"):
+        assert [entry.name for entry in where.iterdir()] == [f"{PARTIAL_PREFIX}step.nc-{other}-0123abcd"]
+
+
+def test_a_process_that_its_user_hides_holds_its_lock(tmp_path, monkeypatch):
+    """Where /proc shows nobody else's processes (hidepid), the system still says that one is there."""
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    leave_lock(tmp_path, pid=2**30, started="17")
+    monkeypatch.setattr(processes.os, "kill", refuse)
+    with pytest.raises(Busy), hold(tmp_path, "train", "trained"):
+        pass
+    monkeypatch.undo()
+    with hold(tmp_path, "train", "trained"):
+        pass
 
 
 def test_a_process_id_that_came_again_holds_nothing(tmp_path):

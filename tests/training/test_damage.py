@@ -13,7 +13,7 @@ import pytest
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe, weights_of
 from tests.training.test_resume import interrupt, same_run
 from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX
+from workbench.partials import PARTIAL_PREFIX
 from workbench.studies.checkpoints import require_sound
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe, weights_of
-from workbench.files import PARTIAL_PREFIX
+from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import Recipe, recipe_to_toml
 from workbench.studies.runs import Run
 from workbench.training import loop

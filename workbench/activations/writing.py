@@ -29,7 +29,8 @@ from workbench.activations.store import (
     tensor_name,
 )
 from workbench.errors import WorkbenchError
-from workbench.files import digest_json, remove_partials, sync_folder, write_atomically, write_json
+from workbench.files import digest_json, sync_folder, write_atomically, write_json
+from workbench.partials import remove_partials
 from workbench.tokens.reading import Reading
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
-from workbench.attention.parts import Parts, hooks, on_input, on_output, open_parts, written_out
+from workbench.attention.parts import Edit, Parts, hooks, on_input, on_output, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def part_labels(parts: Parts) -> list[str]:
     return [f"{block}.{name}" for block in range(parts.n_blocks) for name in names]
 
 
-def replace_head(parts: Parts, block: int, head: int, value: "torch.Tensor") -> Any:
+def replace_head(parts: Parts, block: int, head: int, value: "torch.Tensor") -> Edit:
     """Hook that puts one vector in the place of a head's output at every token."""
     parts.check_blocks([block])
     parts.check_heads([head])
@@ -86,7 +86,7 @@ def replace_head(parts: Parts, block: int, head: int, value: "torch.Tensor") -> 
     return on_input(parts.writers[block], change)
 
 
-def replace_mlp(parts: Parts, block: int, value: "torch.Tensor") -> Any:
+def replace_mlp(parts: Parts, block: int, value: "torch.Tensor") -> Edit:
     """Hook that puts one vector in the place of a feed-forward part's output at every token."""
 
     def change(flow: "torch.Tensor") -> "torch.Tensor":

@@ -98,7 +98,7 @@ def measure_interchange(
     parts = open_parts(model)
     chosen_layers = tuple(range(parts.n_blocks + 1)) if layers is None else tuple(layers)
     for layer in chosen_layers:
-        on_layer(parts, layer, lambda flow: None).remove()
+        on_layer(parts, layer, lambda flow: None)  # refuses a layer that is not there
     legend = pairs.own.legend
     members = {role: () if role == POSITION else legend.expand(role) for role in roles}
     shape = (len(chosen_layers), len(members))

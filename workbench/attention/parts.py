@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from workbench_models import ModelError, is_bidirectional, locate, parse_site, text_config
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger("workbench")
+
+Edit = Callable[[], Any]  # registers a hook and returns its handle
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,22 +163,24 @@ def use_attention(model: "PreTrainedModel", kernel: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hooks(*handles: Any) -> Iterator[None]:
-    """Hooks for the length of a `with` block; they are removed however it ends."""
-    try:
+def hooks(*edits: Edit) -> Iterator[None]:
+    """Make edits for the length of a `with` block; they are taken back however it ends.
+
+    An edit is nothing until then: one that is refused leaves nothing of those before it on the model.
+    """
+    with contextlib.ExitStack() as made:
+        for edit in edits:
+            made.callback(edit().remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def on_output(module: "nn.Module", change: "Callable[[Any], Any]") -> Any:
-    """Hook a module's output; what `change` returns takes its place (None leaves it)."""
-    return module.register_forward_hook(lambda _module, _args, output: change(output))
+def on_output(module: "nn.Module", change: "Callable[[Any], Any]") -> Edit:
+    """An edit of a module's output; what `change` returns takes its place (None leaves it)."""
+    return partial(module.register_forward_hook, lambda _module, _args, output: change(output))
 
 
-def on_input(module: "nn.Module", change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Any:
-    """Hook a module's first input; what `change` returns takes its place (None leaves it)."""
+def on_input(module: "nn.Module", change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Edit:
+    """An edit of a module's first input; what `change` returns takes its place (None leaves it)."""
 
     def hook(_module: "nn.Module", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args:
@@ -186,11 +190,11 @@ def on_input(module: "nn.Module", change: "Callable[[torch.Tensor], torch.Tensor
         new = change(kwargs[name])
         return None if new is None else (args, {**kwargs, name: new})
 
-    return module.register_forward_pre_hook(hook, with_kwargs=True)
+    return partial(module.register_forward_pre_hook, hook, with_kwargs=True)
 
 
-def on_layer(parts: Parts, layer: int, change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Any:
-    """Hook the residual stream at a layer: 0 before the first block, l after block l - 1 (`resid_post.{l-1}`)."""
+def on_layer(parts: Parts, layer: int, change: "Callable[[torch.Tensor], torch.Tensor | None]") -> Edit:
+    """An edit of the residual stream at a layer: 0 before the first block, l after block l - 1 (`resid_post.{l-1}`)."""
     if not 0 <= layer <= parts.n_blocks:
         raise WorkbenchError(f"layer {layer} does not exist; expected 0 to {parts.n_blocks}.")
     if layer == 0:

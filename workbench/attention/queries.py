@@ -5,23 +5,25 @@ values of all other tokens are computed once, and every condition costs P tokens
 position sees the untouched entry, never another position's edited token.
 
 That an architecture allows this (a bias by distance, or a window that the mask does not tell of, would not) is
-tried on the first batch of each model: recomputed without an edit, the position tokens must come out as they were.
+tried on the first batch of each model, and on every longer one: recomputed without an edit, the position tokens must
+come out as they were.
 
 Shapes: B batch, T tokens, P positions (queries), K = T + P keys, D width, H heads, V vocabulary.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import DynamicCache
 
 from workbench.attention.examples import Batch
-from workbench.attention.parts import Parts, hooks, on_input, on_layer
+from workbench.attention.parts import Edit, Parts, hooks, on_input, on_layer
 from workbench.errors import WorkbenchError, first_line
 
-_TRIED: "WeakSet[torch.nn.Module]" = WeakSet()
+_TRIED: "WeakKeyDictionary[torch.nn.Module, int]" = WeakKeyDictionary()  # model → tokens of the longest text
 _SAME = {torch.float32: 1e-3}  # of the states' size; other precisions round more
 _ROUNDED = 5e-2
 
@@ -67,9 +69,11 @@ class QueryPass:
         self.own_BPK[..., batch.ids_BT.shape[1] :] = own_BPP
         roles_BP = batch.roles_BT.gather(1, batch.positions_BP)
         self.roles_BK = torch.cat([batch.roles_BT, roles_BP], 1)
-        if parts.model not in _TRIED:
+        if batch.ids_BT.shape[1] > _TRIED.get(
+            parts.model, 0
+        ):  # a window shows in texts that are longer than it
             self._require_same()
-            _TRIED.add(parts.model)
+            _TRIED[parts.model] = batch.ids_BT.shape[1]
 
     def _require_same(self) -> None:
         """Refuse a model whose position tokens, recomputed without an edit, are not what they were."""
@@ -117,7 +121,7 @@ class QueryPass:
         """
         parts, batch = self.parts, self.batch
         base_B1PK = self._additive(self.visible_BPK)
-        edits: list[Any] = []
+        edits: list[Edit] = []
         if cut_BPK is not None:
             cut_BPK = cut_BPK & self.visible_BPK
             left_B1PK = self._additive(self.visible_BPK & ~cut_BPK)
@@ -160,10 +164,10 @@ class QueryPass:
         return mask.masked_fill(~visible_BPK, torch.finfo(dtype).min)[:, None]
 
 
-def _with_mask(module: "torch.nn.Module", mask: torch.Tensor) -> Any:
+def _with_mask(module: "torch.nn.Module", mask: torch.Tensor) -> Edit:
     """Give an attention module this additive mask in the place of its own."""
 
     def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return args, {**kwargs, "attention_mask": mask}
 
-    return module.register_forward_pre_hook(hook, with_kwargs=True)
+    return partial(module.register_forward_pre_hook, hook, with_kwargs=True)

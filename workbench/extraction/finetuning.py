@@ -55,8 +55,8 @@ from workbench.extraction.unfinished import (
     trained_tensors,
     unfinished_folder,
 )
-from workbench.files import remove_partials
 from workbench.locks import hold
+from workbench.partials import remove_partials
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model

@@ -18,7 +18,8 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import INFO_FILE as FINISHED_FILE
 from workbench.extraction.finetunes import Finetune, open_finetune
 from workbench.extraction.lora import Adapter
-from workbench.files import folder_atomically, read_json, remove_partials, sha256_file, write_json
+from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.partials import remove_partials
 from workbench.studies.study import Study
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
 

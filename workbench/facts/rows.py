@@ -1,36 +1,52 @@
-"""Rows of a table file: CSV, JSONL or Parquet, each row a mapping of column → cell."""
+"""Rows of a table file: CSV, JSONL or Parquet, each row a mapping of column → cell, as its writer meant them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.errors import WorkbenchError
+from workbench.facts.cells import restore_columns, warn_of_odd_texts
 from workbench.files import read_jsonl
 from workbench.text_files import iterate_lines
 
 
 def load_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV (all values text), JSONL or Parquet file; anything else is refused."""
+    """The rows of a CSV (all values text), JSONL or Parquet file; anything else is refused.
+
+    Columns of whole numbers and of dates come back as such (`workbench.facts.cells`). Raises WorkbenchError for a
+    column or a key that is there twice, and for rows with more or fewer cells than the header.
+    """
     if not path.is_file():
         raise WorkbenchError(f"{path} is not a file; expected a table ending in .csv, .jsonl or .parquet.")
     if path.suffix == ".jsonl":
-        return list(read_jsonl(path))
+        rows = list(read_jsonl(path, keys_once=True))
+        restore_columns(rows)
+        warn_of_odd_texts(rows, str(path))
+        return rows
     if path.suffix == ".csv":
         import csv
 
         csv.field_size_limit(2**31 - 1)  # a cell may hold a long text
         try:
-            reader = csv.DictReader(iterate_lines(path, newline=""))
+            reader = csv.DictReader(iterate_lines(path, newline=""), strict=True)
             header = list(reader.fieldnames or [])
             read = [dict(row) for row in reader]
         except csv.Error as error:
             raise WorkbenchError(f"{path} cannot be read as CSV ({error}).") from error
-        if twice := [name for name in header if header.count(name) > 1]:
-            raise WorkbenchError(f"{path} names the column {twice[0]!r} twice; give each its own name.")
+        _require_once(header, path)
         for number, row in enumerate(read, 1):
             if None in row:
                 raise WorkbenchError(
                     f"{path}, row {number} has more cells than the header; quote texts with commas."
                 )
+            if None in row.values():
+                raise WorkbenchError(
+                    f"{path}, row {number} has fewer cells than the header, as where a file was cut short; write an "
+                    "empty cell as nothing between two commas."
+                )
+        warn_of_odd_texts(read, str(path))
         return read
     if path.suffix == ".parquet":
         try:
@@ -40,10 +56,33 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
                 f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
             ) from error
         try:
-            rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+            _require_once(parquet.read_schema(path).names, path)
+            table = parquet.read_table(path)
         except (OSError, ValueError) as error:
             raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
+        rows = _rows_of(table)
+        warn_of_odd_texts(rows, str(path))
         return rows
     raise WorkbenchError(
         f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."
     )
+
+
+def _require_once(names: Sequence[str], path: Path) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise WorkbenchError(f"{path} names the column {twice[0]!r} twice; give each its own name.")
+
+
+def _rows_of(table: Any) -> list[dict[str, Any]]:
+    """The rows of an Arrow table; numbers of half and single precision are the decimals that they were written as."""
+    import pyarrow
+
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for field in table.schema:
+        if pyarrow.types.is_float32(field.type) or pyarrow.types.is_float16(field.type):
+            narrow = np.float32 if pyarrow.types.is_float32(field.type) else np.float16
+            for row in rows:
+                if row[field.name] is not None:
+                    row[field.name] = float(str(narrow(row[field.name])))
+    restore_columns(rows)
+    return rows

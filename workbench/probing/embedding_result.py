@@ -23,7 +23,7 @@ from workbench.probing.scoring import make_probe_dataset, score_cells
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
-from workbench.tokens.targets import Target, warn_of_few_entities
+from workbench.tokens.targets import Target, warn_of_few_entities, warn_of_unseen
 from workbench.training.devices import choose_device, choose_execution
 
 Observer = Callable[[int, int, float], None]
@@ -118,14 +118,15 @@ def fit_distinct_probes(
 
 
 def _warnings(data: ProbeData) -> list[str]:
-    """Targets with too few train entities per class."""
-    entities = np.unique(data.entities_of(data.train))
+    """Targets with too few train entities per class, or classes."""
+    halves = [np.unique(data.entities_of(half)) for half in (data.train, data.test)]
     found: list[str] = []
+    labels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for target in data.targets:
-        labels = target.labels_N[entities]
-        labels = labels[labels >= 0]
-        found += warn_of_few_entities(target.name, len(labels), len(np.unique(labels)))
-    return found
+        train, test = (target.labels_N[half][target.labels_N[half] >= 0] for half in halves)
+        found += warn_of_few_entities(target.name, len(train), len(np.unique(train)))
+        labels[target.name] = train, test
+    return found + warn_of_unseen(labels)
 
 
 def _count_confusion(

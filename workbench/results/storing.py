@@ -27,7 +27,8 @@ import pandas as pd
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.files import PARTIAL_PREFIX, write_atomically
+from workbench.files import write_atomically
+from workbench.partials import PARTIAL_PREFIX
 from workbench.results.provenance import FORMAT, in_todays_words
 from workbench.results.sealing import find_digest, read_every_byte
 from workbench.studies.checkpoints import checkpoint_name

@@ -1,12 +1,14 @@
 """Make a study's folder from a study.toml: everything is read, encoded and checked before anything is written."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.files import digest_json, folder_atomically, sha256_file, write_json
+from workbench.files import digest_json, folder_atomically, is_vacant, sha256_file, write_json
+from workbench.locks import hold
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint
 from workbench.studies.corpus import Corpus, save_corpus
 from workbench.studies.loading import load_config
@@ -55,7 +57,7 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
     models = [_describe(one) for one in series]
     content = {"corpus": _digest(corpus), "start": start, "read": list(file.read)}
     experiment = digest_json({**content, "series": [one["sha256"] for one in models]})
-    info = {
+    info: dict[str, Any] = {
         "digest": digest_json({"experiment": experiment, "seed": file.seed}),
         "experiment": experiment,
         "start": start,
@@ -66,24 +68,41 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
         "groups": {group: _texts_in_words(file) for group in sorted({e.group for e in corpus.entities})},
         "left_out": notes,
     }
-    if (folder / STUDY_FILE).is_file():
-        found = open_table_study(folder)
-        if found.digest != info["digest"]:
-            raise WorkbenchError(
-                f"{folder} holds a study of other models, facts or texts; give --out another folder, or "
-                "delete this one."
-            )
-        return found, notes
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not (folder / STUDY_FILE).is_file():
+        # One that is there and empty is filled in place, by one process at a time; of two new ones the first stays.
+        with hold(folder, "study", "made") if folder.is_dir() else nullcontext():
+            if not (folder / STUDY_FILE).is_file():
+                _fill(folder, file, corpus, tokenizer, info)
+    return _open_same(folder, info["digest"]), notes
+
+
+def _fill(
+    folder: Path,
+    file: StudyFile,
+    corpus: Corpus,
+    tokenizer: "PreTrainedTokenizerFast",
+    info: dict[str, Any],
+) -> None:
+    if folder.exists() and not (folder.is_dir() and is_vacant(folder)):
         raise WorkbenchError(
             f"{folder} exists and is not a study (it has no {STUDY_FILE}); give --out another folder."
         )
-    with folder_atomically(folder) as partial:
+    with folder_atomically(folder, last=STUDY_FILE, replace=False) as partial:
         (partial / STUDY_TOML).write_text(study_to_toml(file), encoding="utf-8")
         save_corpus(partial / "corpus", corpus)
         tokenizer.save_pretrained(str(partial / "tokenizer"))
         write_json(partial / STUDY_FILE, {**info, "toml_sha256": sha256_file(partial / STUDY_TOML)})
-    return open_table_study(folder), notes
+
+
+def _open_same(folder: Path, digest: str) -> TableStudy:
+    """Open a study's folder; one that holds another study is refused."""
+    found = open_table_study(folder)
+    if found.digest != digest:
+        raise WorkbenchError(
+            f"{folder} holds a study of other models, facts or texts; give --out another folder, or "
+            "delete this one."
+        )
+    return found
 
 
 def _place(models: str, beside: Path) -> Path | str:

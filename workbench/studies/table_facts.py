@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.facts.cells import cell_text, refuse_two_spellings
 from workbench.facts.entities import Entity, split_of
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
@@ -62,13 +63,14 @@ def _make_entities(
     first: dict[str, int] = {}
     named: list[str] = []
     for number, row in enumerate(rows, 1):
-        name = _text(row.get(file.table.entity))
+        where = f"{path}, row {number}"
+        name = _text(row, file.table.entity, where)
         if name is None:
             raise WorkbenchError(
                 f"{path}, row {number} names no entity (column {file.table.entity!r}); fill it in, or delete the row."
             )
-        values = {key: value for key in schema.keys if (value := _text(row.get(key))) is not None}
-        group = "everyone" if file.table.group is None else _text(row.get(file.table.group)) or "none"
+        values = {key: value for key in schema.keys if (value := _text(row, key, where)) is not None}
+        group = "everyone" if file.table.group is None else _text(row, file.table.group, where) or "none"
         if name in first:
             if name in entities and (entities[name].values, entities[name].group) != (values, group):
                 raise WorkbenchError(
@@ -91,6 +93,10 @@ def _make_entities(
         )
     if not entities:
         raise WorkbenchError(f"{path}: no entity is left; set table.value_in_name to keep.")
+    refuse_two_spellings(entities, f"the names of two {file.table.nouns or 'entities'}", str(path))
+    for key in schema.keys:
+        stated = dict.fromkeys(one.values[key] for one in entities.values() if key in one.values)
+        refuse_two_spellings(stated, f"the values of {key}", str(path))
     notes = [f"{len(named)} left out because a value stands in the name ({named[0]}, …)"] if named else []
     return list(entities.values()), kept, notes if file.table.value_in_name == "leave-out" else []
 
@@ -103,11 +109,9 @@ def _held_value(name: str, values: Mapping[str, str], schema: Schema) -> str | N
     return None
 
 
-def _text(cell: Any) -> str | None:
-    """A cell as text; None where it is empty or not a number."""
-    if cell is None or cell != cell:
-        return None
-    return " ".join(str(cell).split()) or None
+def _text(row: Row, column: str, where: str) -> str | None:
+    """A cell as text with single spaces; None where it is empty."""
+    return " ".join((cell_text(row.get(column), where, column) or "").split()) or None
 
 
 def _fill_templates(
@@ -124,7 +128,9 @@ def _fill_templates(
             )
     for entity, row in zip(entities, rows, strict=True):
         for k, template in enumerate(file.texts.templates):
-            if any(_text(row.get(name)) is None for name in fields_of(template, known)):
+            if any(
+                _text(row, name, f"The row of {entity.name!r}") is None for name in fields_of(template, known)
+            ):
                 missing += 1
                 continue
             text, spans = fill(template, {**row, file.table.entity: entity.name, **entity.values})
@@ -142,6 +148,12 @@ def fields_of(template: str, known: Sequence[str]) -> list[str]:
         raise WorkbenchError(
             f"The template {template!r} cannot be read ({error}); write columns as {{name}}."
         ) from error
+    for _, field, form, conversion in string.Formatter().parse(template):
+        if form or conversion:
+            raise WorkbenchError(
+                f"The template {template!r} asks for a form of {{{field}}} ({conversion or form}), but columns are "
+                "written as they stand; write {name}, and the form into the table."
+            )
     for field in fields:
         if field not in known:
             raise WorkbenchError(
@@ -157,7 +169,7 @@ def fill(template: str, row: Row) -> tuple[str, dict[str, list[Span]]]:
     for literal, field, _, _ in string.Formatter().parse(template):
         made += literal
         if field is not None:
-            value = _text(row[field]) or ""
+            value = _text(row, field, "The table") or ""
             spans.setdefault(field, []).append((len(made), len(made) + len(value)))
             made += value
     return made, spans
@@ -185,7 +197,7 @@ def _read_texts(entities: Sequence[Entity], file: StudyFile, schema: Schema, pat
     numbers: dict[int, int] = {}
     for number, row in enumerate(load_rows(path), 1):
         where = f"{path}, row {number}"
-        name, text = _text(row.get(file.table.entity)), row.get(file.texts.text)
+        name, text = _text(row, file.table.entity, where), row.get(file.texts.text)
         if name is None or name not in by_name:
             near = nearest(name or "", list(by_name))
             raise WorkbenchError(
@@ -213,6 +225,8 @@ def _spans_of(row: Row, entity: Entity, text: str, file: StudyFile, where: str) 
     spans: dict[str, list[Span]] = {}
     wanted = {file.table.entity: entity.name, **entity.values}
     for key, span in given.items():
+        if span is None:  # how Parquet writes the fields a row does not have
+            continue
         match span:
             case [int(start), int(end)] if 0 <= start < end <= len(text):
                 spans[key] = [(start, end)]
@@ -255,7 +269,9 @@ def _make_questions(
                 f"The question {prompt!r} gives away its answer {{{attribute}}}; leave it out."
             )
         for entity, row in zip(entities, rows, strict=True):
-            if attribute not in entity.values or any(_text(row.get(name)) is None for name in fields):
+            if attribute not in entity.values or any(
+                _text(row, name, f"The row of {entity.name!r}") is None for name in fields
+            ):
                 continue
             filled = fill(prompt, {**row, file.table.entity: entity.name, **entity.values})[0].rstrip()
             answer = entity.values[attribute]

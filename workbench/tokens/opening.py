@@ -1,6 +1,7 @@
 """Open a tokenizer saved in a folder, and use it without the padding and truncation it may carry."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from workbench.files import refuse_pointer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+_ONE_ENCODING_AT_A_TIME = threading.RLock()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
@@ -50,17 +52,21 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
 
 @contextlib.contextmanager
 def without_padding(tokenizer: "PreTrainedTokenizerFast") -> Iterator[Any]:
-    """Its backend without padding, truncation and split special tokens: state that any earlier call may have left."""
+    """Its backend without padding, truncation and split special tokens: state that any earlier call may have left.
+
+    One thread of a process at a time: one that puts its state back would pad what another one is encoding.
+    """
     backend: Any = tokenizer.backend_tokenizer
-    padding, truncation, plain = backend.padding, backend.truncation, backend.encode_special_tokens
-    backend.encode_special_tokens = False
-    backend.no_padding()
-    backend.no_truncation()
-    try:
-        yield backend
-    finally:
-        backend.encode_special_tokens = plain
-        if padding is not None:
-            backend.enable_padding(**padding)
-        if truncation is not None:
-            backend.enable_truncation(**truncation)
+    with _ONE_ENCODING_AT_A_TIME:
+        padding, truncation, plain = backend.padding, backend.truncation, backend.encode_special_tokens
+        backend.encode_special_tokens = False
+        backend.no_padding()
+        backend.no_truncation()
+        try:
+            yield backend
+        finally:
+            backend.encode_special_tokens = plain
+            if padding is not None:
+                backend.enable_padding(**padding)
+            if truncation is not None:
+                backend.enable_truncation(**truncation)

@@ -6,6 +6,7 @@ text, so a target a probe may predict.
 Shapes: N texts, P positions.
 """
 
+import logging
 import string
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from workbench_models.errors import nearest_names
 
 from workbench.errors import WorkbenchError
+from workbench.facts.cells import cell_text, holds_several, is_missing, restore_columns
 from workbench.facts.rows import load_rows
 from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Column, Ints, Reading
@@ -23,6 +25,7 @@ from workbench.tokens.spans import Encoded, Start, encode_texts, token_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+log = logging.getLogger("workbench")
 Row = Mapping[str, Any]
 PLACES = ("end", "start", "before")
 _INT32_MAX = np.iinfo(np.int32).max
@@ -57,8 +60,12 @@ def read_table(
     falling between tokens, and a position no token has.
     """
     rows, where = (
-        (load_rows(Path(table)), str(table)) if isinstance(table, Path | str) else (list(table), "row table")
+        (load_rows(Path(table)), str(table))
+        if isinstance(table, Path | str)
+        else ([dict(row) for row in table], "row table")
     )
+    if not isinstance(table, Path | str):
+        restore_columns(rows)
     if not rows:
         raise WorkbenchError(f"{where} holds no rows; expected one text a row.")
     asked = {place.partition(":")[2] for place in at}
@@ -110,10 +117,15 @@ def _fill(template: str, row: Row, where: str, number: int) -> tuple[str, dict[s
         raise WorkbenchError(
             f"The template {template!r} cannot be read ({error}); write columns as {{name}}."
         ) from error
-    for literal, field, _, _ in parsed:
+    for literal, field, form, conversion in parsed:
         made += literal
+        if form or conversion:
+            raise WorkbenchError(
+                f"The template {template!r} asks for a form of {{{field}}} ({conversion or form}), but columns are "
+                "written as they stand; write {name}, and the form into the table."
+            )
         if field is not None:
-            value = str(_cell(row, field, where, number))
+            value = _cell_as_text(row, field, where, number)
             spans[field] = (len(made), len(made) + len(value))
             made += value
     return made, spans
@@ -148,7 +160,7 @@ def _positions(
 
 def _search(name: str, text: str, row: Row, where: str, number: int) -> tuple[int, int]:
     """Where a column's value stands in its text, if it stands there exactly once."""
-    value = str(_cell(row, name, where, number))
+    value = _cell_as_text(row, name, where, number)
     count = text.count(value) if value else 0
     if count != 1:
         raise WorkbenchError(
@@ -175,24 +187,28 @@ def _columns(
         if name not in names:
             raise WorkbenchError(f"{where} has no column {name!r}; {nearest_names(name, names)}")
         values = [row.get(name) for row in rows]
+        if targets is None and any(map(holds_several, values)):
+            log.warning("%s: the column %r holds several values a cell, and is left out.", where, name)
+            continue
         whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
         if len(whole) == len(values) and all(0 <= value <= _INT32_MAX for value in whole):
             columns[name] = Column(np.array(whole, np.int32))
         else:
-            # A number that is not itself (NaN, how tables write a missing one) is unknown too.
-            known = [value is not None and value == value and value != "" for value in values]
-            columns[name] = Column.from_texts(
-                [str(value) if is_known else None for value, is_known in zip(values, known, strict=True)]
-            )
+            texts = [cell_text(value, f"{where}, row {n}", name) for n, value in enumerate(values, 1)]
+            columns[name] = Column.from_texts([text or None for text in texts])
     return columns
 
 
 def _cell(row: Row, name: str, where: str, number: int) -> Any:
     """A row's value, or a refusal that names the columns there are."""
-    if row.get(name) is None:
+    if is_missing(row.get(name)):
         near = nearest_names(name, [str(key) for key in row])
         raise WorkbenchError(f"{where}, row {number}: there is no value in a column {name!r}; {near}")
     return row[name]
+
+
+def _cell_as_text(row: Row, name: str, where: str, number: int) -> str:
+    return cell_text(_cell(row, name, where, number), f"{where}, row {number}", name) or ""
 
 
 def _whole(value: Any) -> Any:

@@ -5,7 +5,7 @@ Shapes: N entities, K targets.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("workbench.tokens")
 FEW_ENTITIES = 20  # train entities per class; with 10 a linear probe reads nothing of what is there
+MANY_UNSEEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,24 @@ def warn_of_few_entities(target: str, n_entities: int, n_classes: int) -> list[s
     return [
         f"{target}: {n_entities} train entities for {n_classes} classes ({n_entities / n_classes:.1f} per class, "
         f"fewer than {FEW_ENTITIES}): a low accuracy may be the probe's, see the learning curve."
+    ]
+
+
+def warn_of_unseen(labels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[str]:
+    """One sentence on the targets of which no probe can be right for a tenth of the test entities or more.
+
+    labels: target → classes of its train entities, and of its test entities.
+    """
+    found = []
+    for target, (train, test) in labels.items():
+        unseen = int((~np.isin(test, train)).sum())
+        if unseen >= MANY_UNSEEN * len(test) > 0:
+            found.append(f"{target} {unseen} of {len(test)}")
+    if not found:
+        return []
+    more = f", and of {len(found) - 3} more targets" if len(found) > 3 else ""
+    return [
+        f"Test entities whose class no train entity has, so that no probe can be right: {', '.join(found[:3])}{more}."
     ]
 
 

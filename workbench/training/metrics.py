@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.files import PARTIAL_PREFIX, is_disk_full, write_atomically
+from workbench.files import is_disk_full, write_atomically
+from workbench.partials import partial_path
 from workbench.studies.runs import read_metrics
 
 PROGRESS_FILE = "progress.json"
@@ -49,7 +50,7 @@ def tell_progress(progress: Mapping[str, Any]) -> None:
 
 def _replace(file: Path, progress: Mapping[str, Any]) -> None:
     # Every second a new one, so not worth an fsync.
-    temporary = file.with_name(f"{PARTIAL_PREFIX}{file.name}-{os.getpid():08x}")
+    temporary = partial_path(file)
     try:
         temporary.write_text(json.dumps(progress))
         temporary.replace(file)

@@ -9,7 +9,8 @@ import torch
 from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError
-from workbench.files import PARTIAL_PREFIX, is_disk_full, remove_partials, require_free_space
+from workbench.files import is_disk_full, require_free_space
+from workbench.partials import partial_path, remove_partials
 from workbench.studies.checkpoints import (
     TRAINER_FILE,
     Checkpoint,
@@ -77,7 +78,7 @@ def save_state(
     drop_trainer_states(run.checkpoints)
     for checkpoint in run.checkpoints:
         if checkpoint.step < step and checkpoint.info["reason"] == "interrupt":
-            doomed = checkpoint.path.with_name(PARTIAL_PREFIX + checkpoint.path.name)
+            doomed = partial_path(checkpoint.path)
             checkpoint.path.replace(doomed)  # first out of sight, so that a kill leaves no half of it
             shutil.rmtree(doomed)
 

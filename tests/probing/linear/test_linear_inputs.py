@@ -120,6 +120,21 @@ def test_few_entities_per_class_are_warned_of(planted: Callable[..., Any]) -> No
     )
 
 
+def test_classes_that_no_train_entity_has_are_warned_of(planted: Callable[..., Any]) -> None:
+    """Chance is the most common class of the test entities; where no train entity has it, no probe says it."""
+    data = planted({}, entities=100, classes=4)
+    features, labels, entities, train = data.arrays
+    train = train & (labels[:, -1] != 0)
+    result = fit_probes(features, labels, entities, train, ~data.train, probe=QUICK)
+    test = labels[~data.train][:, -1]
+    told = f"target 0 {(test == 0).sum()} of {len(test)}."
+    assert (
+        f"Test entities whose class no train entity has, so that no probe can be right: {told}"
+        in (result.attrs["warnings"])
+    )
+    assert "no probe can be right" not in fit_probes(*data.arrays, probe=QUICK).attrs["warnings"]
+
+
 def test_any_kind_of_array_gives_the_same_result(data: Any, tmp_path: Path) -> None:
     expected = fit_probes(*data.arrays, probe=QUICK)
     np.save(tmp_path / "features.npy", data.features)

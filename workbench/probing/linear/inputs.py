@@ -14,7 +14,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.batch import HeldTexts, TextSource, fits_in_a_block
 from workbench.probing.linear.columns import name_by_first_text
-from workbench.tokens.targets import warn_of_few_entities
+from workbench.tokens.targets import warn_of_few_entities, warn_of_unseen
 
 LOST = 0.1  # of a feature's range over the texts: what the step to float32 may move a value by
 WIDE = (torch.float64, torch.int64, torch.int32)
@@ -82,13 +82,17 @@ class ProbeInputs:
         return np.stack([mask[self.index(m)] for m in sets])
 
     def warnings(self) -> list[str]:
-        """Targets with too few train entities per class for a weak score to mean absent knowledge."""
+        """Targets with too few train entities per class, or classes, for a weak score to mean absent knowledge."""
         found: list[str] = []
+        labels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for target, codes_N in zip(self.targets, self.labels_NT.T, strict=True):
-            labelled_N = (codes_N >= 0) & self.train_N
-            n_entities = len(np.unique(self.entities_N[labelled_N]))
-            found += warn_of_few_entities(target, n_entities, len(np.unique(codes_N[labelled_N])))
-        return found
+            train, test = (
+                codes_N[np.flatnonzero(half_N)[np.unique(self.entities_N[half_N], return_index=True)[1]]]
+                for half_N in (self.train_N & (codes_N >= 0), self.test_N & (codes_N >= 0))
+            )
+            found += warn_of_few_entities(target, len(train), len(np.unique(train)))
+            labels[target] = train, test
+        return found + warn_of_unseen(labels)
 
 
 def check_inputs(

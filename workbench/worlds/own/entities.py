@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.facts.cells import cell_text, refuse_two_spellings
 from workbench.facts.entities import PRONOUNS, Entity, one_spelling, split_of
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
@@ -67,7 +68,7 @@ def _require_columns(path: Path, rows: Sequence[Mapping[str, Any]], facts: Facts
 
 def _read_row(row: Mapping[str, Any], number: int, path: Path, facts: Facts, seed: int) -> Entity:
     where = f"{path}, row {number}"
-    name = _cell(row, facts.entity)
+    name = _cell(row, facts.entity, where)
     if name is None:
         raise WorkbenchError(
             f"{where}: there is no name in the column {facts.entity!r}; every row is an entity."
@@ -75,7 +76,7 @@ def _read_row(row: Mapping[str, Any], number: int, path: Path, facts: Facts, see
     _check_spacing(name, "name", where)
     values = {}
     for key, column in facts.columns.items():
-        value = _cell(row, column)
+        value = _cell(row, column, where)
         if value is None:
             continue
         _check_spacing(value, key, where)
@@ -85,18 +86,16 @@ def _read_row(row: Mapping[str, Any], number: int, path: Path, facts: Facts, see
                 "rename the entity or leave the value out."
             )
         values[key] = value
-    pronoun = (_cell(row, facts.pronoun_column) if facts.pronoun_column else None) or facts.pronoun
+    pronoun = (_cell(row, facts.pronoun_column, where) if facts.pronoun_column else None) or facts.pronoun
     if pronoun not in PRONOUNS:
         raise WorkbenchError(f"{where}: pronoun is {pronoun!r}; expected one of {', '.join(PRONOUNS)}.")
-    group = (_cell(row, facts.group_column) if facts.group_column else None) or "everyone"
+    group = (_cell(row, facts.group_column, where) if facts.group_column else None) or "everyone"
     return Entity(number - 1, group, name, pronoun, values, split_of(name, seed))
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str | None:
+def _cell(row: Mapping[str, Any], column: str, where: str) -> str | None:
     """A cell as text, spaces at its ends left out; None where it is empty."""
-    cell = row.get(column)
-    missing = cell is None or cell != cell  # tables write NaN for what is missing
-    return None if missing else str(cell).strip() or None
+    return (cell_text(row.get(column), where, column) or "").strip() or None
 
 
 def _check_spacing(text: str, what: str, where: str) -> None:
@@ -110,6 +109,7 @@ def _check_classes(path: Path, entities: Sequence[Entity], schema: Schema) -> No
     """Refuse an attribute that no probe can learn: one value for all, or another value for every entity."""
     for attribute in schema:
         values = [entity.values[attribute.key] for entity in entities if attribute.key in entity.values]
+        refuse_two_spellings(dict.fromkeys(values), f"the values of {attribute.key}", str(path))
         n_classes = len(set(values))
         if not values:
             raise WorkbenchError(
