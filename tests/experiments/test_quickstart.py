@@ -36,6 +36,7 @@ STAND_IN = """
                 out.with_suffix(".saved").touch()
                 sys.exit(130)
             signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGTERM, stop)
             out.with_suffix(".ready").touch()
             for _ in range(1200):  # a signal that comes just before a long sleep would be seen only after it
                 time.sleep(0.05)

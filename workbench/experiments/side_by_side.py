@@ -223,7 +223,8 @@ def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:
     """Ask each to save and end; kill the one that does not in time, or at once on a second Ctrl-C."""
     running = [process for process in processes if process.poll() is None]
     for process in running:
-        process.send_signal(signal.SIGINT)
+        # not SIGINT: what a shell starts with `&` ignores that until it has installed a handler of its own
+        process.terminate()
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
         for process in running:
