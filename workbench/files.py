@@ -67,6 +67,8 @@ def folder_atomically(path: Path, *, last: str | None = None, replace: bool = Tr
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
     in_place = path.is_dir() and is_vacant(path)
+    if in_place:
+        sweep(path)
     temporary = partial_path(path / path.name if in_place else path)
     try:
         temporary.mkdir()

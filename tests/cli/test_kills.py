@@ -99,7 +99,7 @@ def killed(
     assert status == 0, (seed, said)
     check(folder / str(place), content, wanted, (seed, "last"))
     print(
-        f"{landed} of {number} kills landed in {words(Path('FOLDER'))[0]}; {place + 1} completed",
+        f"seed {seed}: {landed} of {number} kills landed in {words(Path('FOLDER'))[0]}; {place + 1} completed",
         file=sys.stderr,
     )
     return landed
@@ -122,10 +122,9 @@ def digests(folder: Path, *kinds: str) -> dict[str, str]:
     }
 
 
-kills = pytest.mark.parametrize("number", [4, pytest.param(100, marks=pytest.mark.slow)])
-slow_kills = pytest.mark.parametrize(
-    "number", [pytest.param(number, marks=pytest.mark.slow) for number in (4, 100)]
-)
+MANY = [pytest.param(number, marks=pytest.mark.slow) for number in (12, 100)]
+kills = pytest.mark.parametrize("number", [4, *MANY])
+slow_kills = pytest.mark.parametrize("number", MANY)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from tests.studies.towns import (
     write_towns,
 )
 from workbench.errors import WorkbenchError
+from workbench.partials import PARTIAL_PREFIX
+from workbench.processes import mark_of, this_machine
 from workbench.results.storing import list_results, load_results
 from workbench.studies.creating import create_study
 from workbench.studies.opening import open_study
@@ -74,6 +76,53 @@ def test_a_second_making_changes_nothing_and_another_study_is_refused(towns: Pat
     (towns / "other.toml").write_text(TOML.replace("[series]", "seed = 1\n[series]"), encoding="utf-8")
     with pytest.raises(WorkbenchError, match="holds a study of other models, facts or texts"):
         create_study(towns / "other.toml", study)
+
+
+def test_an_empty_folder_in_which_one_was_killed_is_filled(towns: Path, tmp_path: Path) -> None:
+    dead = f"{PARTIAL_PREFIX}made-{mark_of(this_machine(), 2**22 + 1, '1')}-0123abcd"
+    (tmp_path / "made" / dead).mkdir(parents=True)
+    (tmp_path / "made" / dead / "study.toml").write_text("half")
+    made, _ = create_study(towns / "towns.toml", tmp_path / "made")
+    assert made.path == tmp_path / "made"
+    assert sorted(entry.name for entry in made.path.iterdir()) == [
+        "corpus", "study.json", "study.toml", "tokenizer",
+    ]  # fmt: skip
+
+
+def test_of_two_that_make_one_study_the_first_stays_with_its_results(
+    towns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is nearly done when the first has come to its end and has been probed."""
+    from workbench.studies import creating
+
+    save = creating.save_corpus
+
+    def meanwhile(folder: Path, corpus: Any) -> None:
+        monkeypatch.setattr(creating, "save_corpus", save)
+        create_study(towns / "towns.toml", tmp_path / "made")
+        (tmp_path / "made" / "results").mkdir()
+        save(folder, corpus)
+
+    monkeypatch.setattr(creating, "save_corpus", meanwhile)
+    made, _ = create_study(towns / "towns.toml", tmp_path / "made")
+    assert (made.path / "results").is_dir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["made"]
+
+
+def test_prompts_with_two_answers_are_told_of(towns: Path, tmp_path: Path) -> None:
+    """A question that does not name the town has the answer of the first town alone."""
+    asked = TOML.replace(
+        'country = "The road to {town} leads through', 'country = "The road to {side} leads through'
+    ).replace('models = "series"', f'models = "{towns / "series"}"')
+    (tmp_path / "towns.toml").write_text(asked)
+    write_table(tmp_path / "towns.csv", make_towns())
+    made, notes = create_study(tmp_path / "towns.toml", tmp_path / "made")
+    assert [question.answer for question in made.corpus.questions] == ["Arland", "Cordova"]
+    (told,) = notes
+    assert told == (
+        "40 questions left out because their prompt has an answer already ('The road to East leads through': 'Arland' "
+        "of 'Baba', not 'Borvia', …)"
+    )
 
 
 def test_every_command_takes_it(study: Path, towns: Path) -> None:

@@ -50,8 +50,8 @@ def read_facts(file: StudyFile, folder: Path) -> tuple[StudyFile, Corpus, list[s
         notes += short
     else:
         entries = _read_texts(entities, file, schema, folder / file.texts.file)
-    questions = _make_questions(entities, first_rows, file, schema, columns, path)
-    return file, Corpus(schema, entities, entries, questions), notes
+    questions, unlike = _make_questions(entities, first_rows, file, schema, columns, path)
+    return file, Corpus(schema, entities, entries, questions), notes + unlike
 
 
 def _make_entities(
@@ -257,9 +257,13 @@ def _make_questions(
     schema: Schema,
     known: Sequence[str],
     path: Path,
-) -> list[Question]:
-    """Each prompt filled from each row that has the answer; the same prompt is asked once, of its first entity."""
+) -> tuple[list[Question], list[str]]:
+    """Each prompt filled from each row that has the answer; the same prompt is asked once, of its first entity.
+
+    And a note on prompts that have one answer of one entity and another one of the next.
+    """
     questions: list[Question] = []
+    unlike: list[str] = []
     asked: dict[str, tuple[str, str]] = {}
     for attribute, prompt in file.questions.items():
         schema.require_known([attribute], f"The questions of {path}")
@@ -276,8 +280,16 @@ def _make_questions(
             filled = fill(prompt, {**row, file.table.entity: entity.name, **entity.values})[0].rstrip()
             answer = entity.values[attribute]
             if filled in asked:
+                if asked[filled][1] != answer:
+                    unlike.append(f"{filled!r}: {asked[filled][1]!r} of {asked[filled][0]!r}, not {answer!r}")
                 continue
             asked[filled] = (entity.name, answer)
             questions.append(Question(entity.id, attribute, entity.split, filled, answer))
     order = {key: number for number, key in enumerate(schema.keys)}
-    return sorted(questions, key=lambda question: (question.entity, order[question.attribute]))
+    ordered = sorted(questions, key=lambda question: (question.entity, order[question.attribute]))
+    if not unlike:
+        return ordered, []
+    more = ", …" if len(unlike) > 1 else ""
+    return ordered, [
+        f"{len(unlike)} questions left out because their prompt has an answer already ({unlike[0]}{more})"
+    ]
