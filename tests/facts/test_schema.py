@@ -5,6 +5,7 @@ import json
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import Entity, require_determined
 from workbench.facts.schema import Attribute, Schema, schema_from_json, schema_to_json
 from workbench.worlds.biographies.schema import SCHEMA
 
@@ -70,6 +71,14 @@ def test_one_attribute_and_twelve_work() -> None:
         (lambda: Schema((Attribute("a b"),)), "The attribute's key 'a b' is unusable"),
         (lambda: Schema((Attribute("a"), Attribute("a"))), "The attribute 'a' is there twice"),
         (lambda: Schema((Attribute("a", determined_by="b"),)), "There is no attribute 'b'"),
+        (
+            lambda: Schema((Attribute("a", determined_by="a"),)),
+            "The attribute 'a' determines itself (a by a).",
+        ),
+        (
+            lambda: Schema((Attribute("a", determined_by="b"), Attribute("b", determined_by="a"))),
+            "The attribute 'a' determines itself (a by b by a).",
+        ),
         (lambda: Schema((Attribute("a"),), pairs=(("a", "c"),)), "There is no attribute 'c'"),
         (
             lambda: Schema((Attribute("a"), Attribute("b")), pairs=(("a", "b"), ("b", "a"))),
@@ -82,6 +91,10 @@ def test_one_attribute_and_twelve_work() -> None:
         (
             lambda: Schema((Attribute("a", parts={"x": "(("}),)),
             "The part 'x' of 'a' is no regular expression",
+        ),
+        (
+            lambda: Schema((Attribute("a", parts={"x": "([[a])"}),)),
+            "is no regular expression (Possible nested set at position 2)",
         ),
         (lambda: Schema((Attribute("a", parts={"x": "b"}),)), "The part 'x' of 'a' has 0 groups in 'b'"),
         (lambda: Schema((Attribute("a", parts={"first": "(b)"}),)), "names a part 'first', which is a form"),
@@ -97,3 +110,21 @@ def test_what_cannot_be_is_refused(make, message) -> None:
     with pytest.raises(WorkbenchError) as refusal:
         make()
     assert message in str(refusal.value)
+
+
+def test_what_is_said_to_determine_another_does() -> None:
+    """A determined attribute counts for nothing in bits: said of one that is free, it would hide what is known."""
+    schema = Schema((Attribute("river"), Attribute("sea", determined_by="river")))
+    rows = [("A", "Elbe", "North"), ("B", "Elbe", "North"), ("C", "Oder", "North"), ("D", "Oder", None)]
+    entities = [
+        Entity(number, "everyone", name, "it", {"river": river} | ({"sea": sea} if sea else {}), "train")
+        for number, (name, river, sea) in enumerate(rows)
+    ]
+    require_determined(entities, schema, "here")
+    entities[3].values["sea"] = "Baltic"
+    with pytest.raises(WorkbenchError) as told:
+        require_determined(entities, schema, "here")
+    assert str(told.value) == (
+        "here: river is said to determine sea, but with river 'Oder' it is 'North' of 'C' and 'Baltic' of 'D'; "
+        "mend the values, or leave determined_by out."
+    )

@@ -40,7 +40,6 @@ key = "founded"
 label = "year of founding"
 forms = ["whole", "century"]
 parts = { century = '^(\\d\\d)' }
-determined_by = "river"
 """
 
 

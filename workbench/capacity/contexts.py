@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.capacity.losses import Spans
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import require_determined
 from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import encode_entries
@@ -84,6 +85,7 @@ def make_contexts(
     start:  what the model reads before a text.
     Raises WorkbenchError where a fact is never stated without having been told, with its name.
     """
+    require_determined(corpus.entities, corpus.schema, "The corpus")
     has_pronouns = len({corpus.entities[number].pronoun for number in entities}) > 1
     scored = scored_attributes(corpus.schema)
     facts: tuple[str, ...] = (*((NAME,) if names else ()), *((PRONOUN,) if has_pronouns else ()), *scored)

@@ -34,6 +34,23 @@ def one_spelling(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def require_determined(entities: Iterable[Entity], schema: Schema, where: str) -> None:
+    """Refuse facts in which an attribute is not a function of the one that is said to determine it."""
+    pairs = [(one.determined_by, one.key) for one in schema if one.determined_by is not None]
+    found: dict[tuple[str, str, str], Entity] = {}
+    for entity in entities:
+        for by, key in pairs:
+            if by not in entity.values or key not in entity.values:
+                continue
+            first = found.setdefault((by, key, entity.values[by]), entity)
+            if first.values[key] != entity.values[key]:
+                raise WorkbenchError(
+                    f"{where}: {by} is said to determine {key}, but with {by} {entity.values[by]!r} it is "
+                    f"{first.values[key]!r} of {first.name!r} and {entity.values[key]!r} of {entity.name!r}; mend the "
+                    "values, or leave determined_by out."
+                )
+
+
 def split_of(name: str, seed: int) -> Split:
     """The half an entity belongs to: a pure function of the name and the seed, the same in every stage."""
     return "train" if hash_to_int(seed, "split", name) % 2 == 0 else "test"

@@ -4,6 +4,7 @@ Nothing behind this module knows an attribute by name: keys, order, labels, ques
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -84,14 +85,24 @@ class Schema:
             raise WorkbenchError(
                 f"The attribute's key {key!r} is unusable; expected letters, digits and _, a letter first."
             )
-        if attribute.determined_by is not None:
-            self.index(attribute.determined_by)
+        above, by = [key], attribute.determined_by
+        while by is not None:
+            if by in above:
+                raise WorkbenchError(
+                    f"The attribute {key!r} determines itself ({' by '.join([*above, by])})."
+                )
+            above.append(by)
+            by = self.attributes[self.index(by)].determined_by
         for name, pattern in attribute.parts.items():
             if name in WHOLE_FORMS:
                 raise WorkbenchError(f"The attribute {key!r} names a part {name!r}, which is a form already.")
             try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter(
+                        "error", FutureWarning
+                    )  # of a set that another Python may read otherwise
+                    groups = re.compile(pattern).groups
+            except (re.error, FutureWarning) as error:
                 raise WorkbenchError(
                     f"The part {name!r} of {key!r} is no regular expression ({error})."
                 ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.cells import cell_text, refuse_two_spellings
-from workbench.facts.entities import Entity, split_of
+from workbench.facts.entities import Entity, require_determined, split_of
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
@@ -97,6 +97,7 @@ def _make_entities(
     for key in schema.keys:
         stated = dict.fromkeys(one.values[key] for one in entities.values() if key in one.values)
         refuse_two_spellings(stated, f"the values of {key}", str(path))
+    require_determined(entities.values(), schema, str(path))
     notes = [f"{len(named)} left out because a value stands in the name ({named[0]}, …)"] if named else []
     return list(entities.values()), kept, notes if file.table.value_in_name == "leave-out" else []
 

@@ -92,6 +92,11 @@ def make_targets(
             continue
         for form in attribute.forms:
             class_of = _classes(attribute, form, distinct, tokenizer)
+            if without := [value for value in distinct if value not in class_of]:
+                log.warning(
+                    "%s/%s: %d of %d values have no such part, as %r; they are no class of it.",
+                    attribute.key, form, len(without), len(distinct), without[0],
+                )  # fmt: skip
             classes = tuple(sorted(set(class_of.values())))
             index = {name: i for i, name in enumerate(classes)}
             labels_N = np.array([index.get(class_of.get(value or "", ""), -1) for value in values])

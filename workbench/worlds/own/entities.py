@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.cells import cell_text, refuse_two_spellings
-from workbench.facts.entities import PRONOUNS, Entity, one_spelling, split_of
+from workbench.facts.entities import PRONOUNS, Entity, one_spelling, require_determined, split_of
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
 from workbench.worlds.own.facts import Facts
@@ -52,6 +52,7 @@ def load_table(folder: Path, facts: Facts, seed: int, limit: int | None = None) 
         row_of[known] = number
         entities.append(entity)
     _check_classes(path, entities, facts.schema)
+    require_determined(entities, facts.schema, str(path))
     return entities
 
 
