@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.probing.runner import probe_activations
     from workbench.recipes.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
     from workbench.report import write_report
+    from workbench.results.cases import CaseChoice, load_cases
     from workbench.results.storing import export, list_results, load_results, save_result, to_dataframe
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.corpus import Corpus, load_corpus, make_corpus
@@ -44,6 +45,7 @@ for _name in ("torchao", "torch.utils._pytree"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 _PLACES = {
+    "CaseChoice": "results.cases",
     "Checkpoint": "studies.checkpoints",
     "Corpus": "studies.corpus",
     "Recipe": "recipes.recipe",
@@ -58,6 +60,7 @@ _PLACES = {
     "export": "results.storing",
     "iterate_activations": "activations",
     "list_results": "results.storing",
+    "load_cases": "results.cases",
     "load_corpus": "studies.corpus",
     "load_model": "studies.loading",
     "load_recipe": "recipes.recipe",
@@ -80,6 +83,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "CaseChoice",
     "Checkpoint",
     "Corpus",
     "Recipe",
@@ -94,6 +98,7 @@ __all__ = [
     "export",
     "iterate_activations",
     "list_results",
+    "load_cases",
     "load_corpus",
     "load_model",
     "load_recipe",

@@ -18,7 +18,8 @@ from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetunes import merge_finetune
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import FinetuneSettings
-from workbench.probing.runner import ProbeRequest, run_probes
+from workbench.probing.request import ProbeRequest
+from workbench.probing.runner import run_probes
 from workbench.studies.loading import load_model
 from workbench.studies.runs import open_run
 from workbench.training.loop import train

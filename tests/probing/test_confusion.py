@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from workbench.probing.confusion import find_largest
-from workbench.probing.runner import ProbeRequest, run_probes
+from workbench.probing.request import ProbeRequest
+from workbench.probing.runner import run_probes
 from workbench.results.storing import load_result, load_results, result_path, save_result, to_dataframe
 from workbench.studies.runs import Run
 

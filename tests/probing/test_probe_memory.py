@@ -18,7 +18,8 @@ from workbench.probing.cached_probe import make_cached_task, run_cached_curve, r
 from workbench.probing.linear import fit_probes
 from workbench.probing.p_probe import make_p_probe_data
 from workbench.probing.q_probe import make_q_probe_data
-from workbench.probing.runner import ProbeRequest, run_probes
+from workbench.probing.request import ProbeRequest
+from workbench.probing.runner import run_probes
 from workbench.studies.runs import Run
 
 MEMORY = 1 << 30

@@ -17,7 +17,8 @@ from workbench.files import read_json, sha256_file, write_json
 from workbench.probing import runner
 from workbench.probing.p_probe import make_p_probe_data
 from workbench.probing.q_probe import make_q_probe_data
-from workbench.probing.runner import ProbeRequest, run_probes
+from workbench.probing.request import ProbeRequest
+from workbench.probing.runner import run_probes
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import load_result, load_results, result_path, weights_digests
 from workbench.studies.checkpoints import TRAINER_FILE, WEIGHTS_FILE

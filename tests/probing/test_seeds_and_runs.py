@@ -15,7 +15,8 @@ from workbench.figures.cells import select_cells
 from workbench.figures.tables import table_text
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.pooling import group_by_recipe, pool_runs
-from workbench.probing.runner import ProbeRequest, run_probes
+from workbench.probing.request import ProbeRequest
+from workbench.probing.runner import run_probes
 from workbench.recipes.recipe import TokensRecipe
 from workbench.results.storing import list_results, load_result, result_path
 from workbench.studies.runs import Run

@@ -7,7 +7,7 @@ from workbench.claims.declared import Plain, Stage
 from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.task_evaluation import TaskRequest
 from workbench.files import digest_json
-from workbench.probing.runner import ProbeRequest
+from workbench.probing.request import ProbeRequest
 from workbench.reasoning.evaluation import SolvingRequest
 from workbench.reasoning.v_probe import VRequest
 from workbench.tasks.plan import TaskPlan

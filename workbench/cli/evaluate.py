@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli.options import (
+    CasesOption,
     DeviceOption,
     JsonOption,
     RunArgument,
@@ -60,6 +61,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Pairs of each half for tasks about two; default: its size.")
     ] = None,
     examples: Annotated[int, typer.Option(min=0, help="How many wrong answers to print.")] = 0,
+    cases: CasesOption = True,
     again: Annotated[bool, typer.Option("--again", help="Ask even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -117,6 +119,7 @@ def evaluate(
         group=group,
         entities=entities,
         again=again or examples > 0,
+        cases=cases,
     )
     if placement.is_elsewhere:
         if own is not None or examples:

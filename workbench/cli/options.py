@@ -26,6 +26,12 @@ CheckpointsOption = Annotated[
     str, typer.Option(metavar="WHICH", help="`all`, `last`, `every:4`, or steps such as `0,512`.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of tables.")]
+CasesOption = Annotated[
+    bool,
+    typer.Option(
+        "--cases/--no-cases", help="Keep what was said about each entity, at most 16 MiB a checkpoint."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 TasksOption = Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.options import (
+    CasesOption,
     CheckpointsOption,
     DeviceOption,
     JsonOption,
@@ -114,6 +115,7 @@ def probe(
     ] = None,
     task_file: TaskFileOption = None,
     figure: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
+    cases: CasesOption = True,
     again: Annotated[bool, typer.Option("--again", help="Probe even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -132,7 +134,8 @@ def probe(
 
     from workbench.figures.tables import print_result
     from workbench.memory import read_bytes
-    from workbench.probing.runner import ProbeRequest, find_missing, run_probes
+    from workbench.probing.request import ProbeRequest
+    from workbench.probing.runner import find_missing, run_probes
     from workbench.results.storing import to_rows
     from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
@@ -157,6 +160,7 @@ def probe(
         entries_per_entity=entries_per_entity,
         memory=None if memory is None else read_bytes(memory),
         tasks=read_plan(tasks, task_file),
+        cases=cases,
     )
     opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]

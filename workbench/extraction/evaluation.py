@@ -15,6 +15,7 @@ import xarray as xr
 from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_cases import make_answer_cases
 from workbench.extraction.asking import (
     ANSWER_KINDS,
     Answers,
@@ -26,6 +27,7 @@ from workbench.extraction.asking import (
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
+from workbench.results.case_files import save_cases
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
@@ -48,7 +50,8 @@ BY_CELL = ("split", "attribute")
 class EvaluationRequest:
     """What is asked of whom. adapter: a finetune's name, or None for the checkpoint itself; which: its `last` or
     `best` state; checkpoint: by step, default the finetune's own, or the last. entities: at most so many of each
-    half, drawn by the recipe's seed.
+    half, drawn by the recipe's seed. cases: keep each entity's answers beside the result (not
+    beside those of single groups, which everybody's hold).
     """
 
     adapter: str | None = None
@@ -58,6 +61,7 @@ class EvaluationRequest:
     group: str | None = None
     entities: int | None = None
     again: bool = False
+    cases: bool = True
 
     @property
     def variant(self) -> str:
@@ -109,6 +113,10 @@ class _Measured:
             self.answers.first_N[here],
         )
         return make_qa_dataset(asked, self.chosen[here], answers, self._recited(told_N), attrs)
+
+    def make_cases(self, run: Study) -> xr.Dataset:
+        """What was said about each entity, of the run's own questions."""
+        return make_answer_cases(run.tokenizer, run.corpus.questions, self.asked, self.chosen, self.answers)
 
     def _recited(self, told_N: np.ndarray) -> dict[str, np.ndarray]:
         """recall_first, recall_whole, recall_n [S, A] over these statements."""
@@ -180,6 +188,8 @@ def evaluate(
             dataset = measured.make_dataset(None if part is request else group, attrs)
             datasets[group] = dataset.assign_coords(checkpoint=checkpoint.step)
             if questions is None:
+                cases = measured.make_cases(run) if part is request and request.cases else None
+                save_cases(paths[group], datasets[group], cases)
                 save_result(paths[group], datasets[group])
         whole = datasets.pop(request.group)
         wrong = list_wrong_answers(

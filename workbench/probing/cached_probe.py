@@ -22,6 +22,7 @@ from workbench.probing.name_tokens import NAME_PLACES, find_name_places
 from workbench.probing.p_probe import PProbeData
 from workbench.probing.q_probe import QProbeData
 from workbench.probing.scoring import name_places
+from workbench.results.case_files import KeepCases
 from workbench.results.provenance import make_attrs
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
@@ -112,14 +113,15 @@ def run_cached_probe(
     seeds: Sequence[int] = (0,),
     device: str | None = None,
     memory: int | None = None,
+    keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
     """Probe a checkpoint's activations; dims (layer, position, target[, seed]).
 
     probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), anything with `fit` and
     `predict`, or `package.module:factory`. family: its name in results; default: the probe's own.
     layers: 0, 1, …, `final`; default: all. memory: bytes this may take, by default half of what is free; activations
-    that need more go to the run's store of activations once and are read from it cell by cell. For the variables see
-    docs/probing-linear.md.
+    that need more go to the run's store of activations once and are read from it cell by cell. keep_cases: called with
+    what was said about each test entity. For the variables see docs/probing-linear.md.
     """
     device = choose_device(device)
     found = find_features(run, checkpoint, task.reading, layers, device, memory)
@@ -131,6 +133,7 @@ def run_cached_probe(
         class_names=task.class_names,
         device=device,
         memory=found.left,
+        keep_cases=keep_cases,
     )
     settings = {"seeds": list(seeds), "layers": found.layers}
     return _seal(result, task.kind, run, checkpoint, task, probe, family, settings, found.read_from)

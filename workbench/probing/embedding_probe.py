@@ -131,12 +131,19 @@ class FittedProbes:
         """Mean training loss over the last twentieth of the steps."""
         return float(self.losses[-max(1, len(self.losses) // 20) :].mean())
 
-    @torch.inference_mode()
     def predict(self, readings: Readings, texts: np.ndarray, texts_per_batch: int = 32) -> np.ndarray:
         """The most probable class at every place of the chosen texts: int [K, len(texts), P], -1 without place."""
+        return self.answer(readings, texts, texts_per_batch)[0]
+
+    @torch.inference_mode()
+    def answer(
+        self, readings: Readings, texts: np.ndarray, texts_per_batch: int = 32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `predict` gives, and the probability of each answer: float32 of the same shape, NaN without place."""
         self.probes.eval()
         n_targets, n_places = len(readings.labels_KN), readings.places_NP.shape[1]
         predicted = np.full((n_targets, len(texts), n_places), -1, np.int64)
+        sure = np.full(predicted.shape, np.nan, np.float32)
         order = np.argsort(used_lengths(readings)[texts], kind="stable")
         causal = getattr(self.model.config, "is_causal", True) is not False
         for start in range(0, len(order), texts_per_batch):
@@ -144,8 +151,12 @@ class FittedProbes:
             batch = make_batch(readings, texts[here], causal, self.execution.device)
             hidden_KBPD = _read(self.probes, self.model, self.execution, batch)
             logits_KMC = self.probes.classify(hidden_KBPD.flatten(1, 2))
-            predicted[:, here] = logits_KMC.argmax(-1).unflatten(1, (len(here), n_places)).cpu().numpy()
-        return np.where(readings.places_NP[texts] >= 0, predicted, -1)
+            best_KM, class_KM = logits_KMC.max(-1)
+            sure_KM = (best_KM - logits_KMC.logsumexp(-1)).exp()
+            for kept, found_KM in ((predicted, class_KM), (sure, sure_KM)):
+                kept[:, here] = found_KM.unflatten(1, (len(here), n_places)).cpu().numpy()
+        there_NP = readings.places_NP[texts] >= 0
+        return np.where(there_NP, predicted, -1), np.where(there_NP, sure, np.nan)
 
 
 def fit_embedding_probes(

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import xarray as xr
 
+from workbench.probing.cases import choose_cells, make_probe_cases, name_classes
 from workbench.probing.confusion import confusion_variables, find_largest
 from workbench.probing.embedding_probe import (
     FittedProbes,
@@ -20,6 +21,7 @@ from workbench.probing.embedding_probe import (
 )
 from workbench.probing.probe_batches import Readings
 from workbench.probing.scoring import make_probe_dataset, score_cells
+from workbench.results.case_files import KeepCases
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
@@ -70,19 +72,21 @@ def run_embedding_probe(
     settings: ProbeSettings,
     device: str | None = None,
     observer: Observer | None = None,
+    keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
-    """Train and score the embedding probes of one checkpoint; see `make_probe_dataset` for what comes out."""
+    """Train and score the embedding probes of one checkpoint; see `make_probe_dataset` for what comes out.
+
+    keep_cases: called with what was said about each test entity.
+    """
     fitted = fit_distinct_probes(run, checkpoint, data, settings, device, observer)
     readings, is_next_KNP = data.readings(), data.next_KNP()
 
-    def answer(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        labels_KN1 = readings.labels_KN[:, texts, None]
-        return (
-            fitted.predict(readings, texts), labels_KN1, readings.valid_KNP[:, texts], is_next_KNP[:, texts],
-        )  # fmt: skip
+    def cells_of(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return readings.labels_KN[:, texts, None], readings.valid_KNP[:, texts], is_next_KNP[:, texts]
 
-    train_said, train_true, *train_cells = answer(data.scored_train(settings.seed))
-    said_KNP, true_KN1, valid_KNP, next_KNP = answer(data.test)
+    train_said = fitted.predict(readings, train := data.scored_train(settings.seed))
+    said_KNP, sure_KNP = fitted.answer(readings, data.test)
+    (train_true, *train_cells), (true_KN1, valid_KNP, next_KNP) = cells_of(train), cells_of(data.test)
     spread = [data.distinct.index(k) for k in data.stands_for]
     dataset = make_probe_dataset(
         kind=kind,
@@ -98,7 +102,48 @@ def run_embedding_probe(
         notes=describe_fit(fitted, data.targets, data.stands_for, len(data.train), len(data.test)),
     )
     dataset.attrs["warnings"] = json.dumps(_warnings(data))
+    if keep_cases is not None:
+        keep_cases(_make_cases(data, said_KNP, sure_KNP, true_KN1[..., 0], valid_KNP, spread, settings.seed))
     return dataset.assign(_count_confusion(data, said_KNP, true_KN1[..., 0], valid_KNP, spread))
+
+
+def _make_cases(
+    data: ProbeData,
+    said_KNP: np.ndarray,
+    sure_KNP: np.ndarray,
+    true_KN: np.ndarray,
+    valid_KNP: np.ndarray,
+    spread: list[int],
+    seed: int,
+) -> xr.Dataset:
+    """What was said about each test entity at each place, as far as it is kept."""
+    n_columns, n_entities, n_places = said_KNP.shape
+    targets = data.targets
+    most = max(len(target.classes) for target in targets)
+    kept = choose_cells([""], range(n_places), n_columns, n_entities, most)
+    codes_KN = [targets[k].labels_N for k in data.distinct]
+    names = [
+        name_classes(codes_KN[column], target.labels_N, target.classes)
+        for target, column in zip(targets, spread, strict=True)
+    ]
+    said_PKN, sure_PKN, valid_PKN = (
+        values.transpose(2, 0, 1)[list(kept.sets), : kept.columns]
+        for values in (said_KNP, sure_KNP, valid_KNP)
+    )
+    return make_probe_cases(
+        kept,
+        layers=[""],
+        positions=range(n_places),
+        said_MKN=said_PKN,
+        sure_MKN=sure_PKN,
+        counted_MKN=valid_PKN,
+        truth_KN=true_KN[: kept.columns],
+        entities_N=data.entities_of(data.test),
+        targets=[target.name for target in targets],
+        column_T=spread,
+        names_T=names,
+        seed=seed,
+    )
 
 
 def fit_distinct_probes(

@@ -19,6 +19,7 @@ from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.probe_batches import Readings
 from workbench.probing.scoring import name_places
 from workbench.recipes.recipe import ProbingRecipe
+from workbench.results.case_files import KeepCases
 from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
@@ -161,12 +162,14 @@ def run_p_probe(
     settings: ProbeSettings | None = None,
     device: str | None = None,
     observer: Observer | None = None,
+    keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
     """Train and score the embedding P-probe of one checkpoint; accuracy by position and target.
 
-    Returns a Dataset with dims (position, target); see `make_probe_dataset` for its variables.
+    Returns a Dataset with dims (position, target); see `make_probe_dataset` for its variables. keep_cases: called
+    with what was said about each test entity.
     """
     data = data or make_p_probe_data(run)
     settings = settings or p_probe_settings(run.probing)
-    found = run_embedding_probe("p", run, checkpoint, data, settings, device, observer)
+    found = run_embedding_probe("p", run, checkpoint, data, settings, device, observer, keep_cases)
     return name_places(found, data.place_labels)

@@ -17,6 +17,7 @@ from workbench.probing.embedding_result import Observer, run_embedding_probe
 from workbench.probing.p_probe import choose_targets, p_probe_settings
 from workbench.probing.probe_batches import Readings
 from workbench.recipes.recipe import ProbingRecipe
+from workbench.results.case_files import KeepCases
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
@@ -98,8 +99,12 @@ def run_q_probe(
     settings: ProbeSettings | None = None,
     device: str | None = None,
     observer: Observer | None = None,
+    keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
-    """Train and score the embedding Q-probe of one checkpoint; dims (position, target) with one position."""
+    """Train and score the embedding Q-probe of one checkpoint; dims (position, target) with one position.
+
+    keep_cases: called with what was said about each test entity.
+    """
     data = data or make_q_probe_data(run)
     settings = settings or q_probe_settings(run.probing)
-    return run_embedding_probe("q", run, checkpoint, data, settings, device, observer)
+    return run_embedding_probe("q", run, checkpoint, data, settings, device, observer, keep_cases)

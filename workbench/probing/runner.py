@@ -1,24 +1,23 @@
 """Probe several checkpoints of a run and keep the results; nothing that exists is made twice."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.probing.embedding_probe import ProbeSettings
-from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings, run_p_probe
+from workbench.probing.p_probe import PProbeData, make_p_probe_data, run_p_probe
 from workbench.probing.pooling import join_seeds
-from workbench.probing.q_probe import QProbeData, make_q_probe_data, q_probe_settings, run_q_probe
+from workbench.probing.q_probe import QProbeData, make_q_probe_data, run_q_probe
+from workbench.probing.request import EMBEDDING, ProbeRequest
 from workbench.probing.seen_probe import run_seen_probe
+from workbench.results.case_files import KeepCases, save_cases
 from workbench.results.making import making
 from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.steps import select_checkpoints
 from workbench.studies.study import Study
-from workbench.tasks.plan import TaskPlan
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,84 +25,6 @@ if TYPE_CHECKING:
     from workbench.probing.cached_probe import CachedProbeTask
 
 Show = Callable[[str, int, int, float], None]
-EMBEDDING = "embedding"
-CURVE = "_curve"  # a learning curve's kind is that of its probes with this behind it
-
-
-@dataclass(frozen=True)
-class ProbeRequest:
-    """Which probe to run; what is None comes from the recipe.
-
-    kind: `p`, `q`, or `seen` (P-probes scored by the set of attributes already said).
-    family: `embedding` (the paper's, through the frozen network), or a probe on activations: a built-in name or
-    `package.module:factory`. rank and steps belong to the first, layers and learning_curve to the second.
-    seeds: of the probe; several make a result with the dimension `seed`. entries_per_entity: how many entries of each
-    train entity a P-probe reads (None: all). memory: bytes that probes on activations may take (None: half of what
-    is free). tasks: predict their answers in place of the schema's targets.
-    """
-
-    kind: str = "p"
-    family: str = EMBEDDING
-    group: str | None = None
-    rank: int | None = None
-    steps: int | None = None
-    layers: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] = (0,)
-    learning_curve: bool = False
-    again: bool = False
-    entries_per_entity: int | None = None
-    memory: int | None = None
-    tasks: TaskPlan | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind == "seen" and self.family != EMBEDDING:
-            raise WorkbenchError(
-                f"Kind `seen` is scored with the family `embedding` only, not {self.family!r}."
-            )
-        wrong = ("layers", "learning_curve") if self.family == EMBEDDING else ("rank", "steps")
-        for name in wrong:
-            if getattr(self, name) not in (None, False):
-                raise WorkbenchError(
-                    f"--{name.replace('_', '-')} does not go with the family {self.family!r}; the embedding probe "
-                    "reads the last layer and has rank and steps, one on activations has layers and a learning curve."
-                )
-        if self.kind == "q" and self.entries_per_entity is not None:
-            raise WorkbenchError(
-                "--entries-per-entity belongs to probes of biographies; a Q-probe reads bare names."
-            )
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise WorkbenchError(
-                f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
-            )
-
-    def settings(self, run: Study) -> ProbeSettings:
-        """The settings this request means for a run's embedding probe, with the first seed."""
-        base = (q_probe_settings if self.kind == "q" else p_probe_settings)(run.probing, self.seeds[0])
-        changes = {key: value for key in ("rank", "steps") if (value := getattr(self, key)) is not None}
-        return replace(base, **changes)
-
-    @property
-    def result_kind(self) -> str:
-        """The kind that the result is kept under."""
-        return self.kind + (CURVE if self.learning_curve else "")
-
-    @property
-    def family_name(self) -> str:
-        """The family as results name it: `my_probes:make` → `my_probes.make`."""
-        return re.sub(r"[^A-Za-z0-9_.]+", ".", self.family) if ":" in self.family else self.family
-
-    @property
-    def variant(self) -> str:
-        """What tells this result's folder from the plain one: `rank4`, `group-minority`, `seed1`."""
-        parts = [f"group-{self.group}"] if self.group else []
-        parts += [f"rank{self.rank}"] if self.rank is not None else []
-        parts += [f"steps{self.steps}"] if self.steps is not None else []
-        parts += [f"entries{self.entries_per_entity}"] if self.entries_per_entity is not None else []
-        parts += [f"layers-{'-'.join(self.layers)}"] if self.layers is not None else []
-        parts += [f"tasks-{self.tasks.short_name}"] if self.tasks is not None else []
-        if self.seeds != (0,):
-            parts.append(f"seed{'s' if len(self.seeds) > 1 else ''}{'-'.join(map(str, self.seeds))}")
-        return "+".join(parts)
 
 
 def run_probes(
@@ -137,13 +58,13 @@ def run_probes(
         )
         if found is None:
             with making(path, "probed"):
-                found = prober.probe(checkpoint, number)
+                found, cases = prober.probe(checkpoint, number)
                 found.attrs["variant"] = request.variant
+                notes = json.loads(found.attrs["notes"]) | {"cases": cases is not None}
                 if request.entries_per_entity is not None:
-                    notes = json.loads(found.attrs["notes"]) | {
-                        "entries_per_entity": request.entries_per_entity
-                    }
-                    found.attrs["notes"] = json.dumps(notes, sort_keys=True)
+                    notes["entries_per_entity"] = request.entries_per_entity
+                found.attrs["notes"] = json.dumps(notes, sort_keys=True)
+                save_cases(path, found, cases)
                 save_result(path, found)
         datasets.append(found)
     return datasets
@@ -239,17 +160,20 @@ class _Prober:
         settings, seeds = asdict(self.request.settings(self.run)), self.request.seeds
         return settings if len(seeds) == 1 else {**settings, "seed": list(seeds)}
 
-    def probe(self, checkpoint: Checkpoint, number: int) -> "xr.Dataset":
-        """The result of one checkpoint, the `number`-th of those asked for."""
+    def probe(self, checkpoint: Checkpoint, number: int) -> "tuple[xr.Dataset, xr.Dataset | None]":
+        """The result of one checkpoint, the `number`-th of those asked for, and its cases where they are kept."""
+        made: list[xr.Dataset] = []
+        keep = made.append if self.request.cases else None
         if self.request.family != EMBEDDING:
-            return self._probe_activations(checkpoint, number)
+            return self._probe_activations(checkpoint, number, keep), next(iter(made), None)
         seeds = self.request.seeds
         parts = [
-            self._probe_embedding(checkpoint, seed, number * len(seeds) + i) for i, seed in enumerate(seeds)
+            self._probe_embedding(checkpoint, seed, number * len(seeds) + i, None if i else keep)
+            for i, seed in enumerate(seeds)
         ]
-        return parts[0] if len(parts) == 1 else join_seeds(parts, seeds)
+        return parts[0] if len(parts) == 1 else join_seeds(parts, seeds), next(iter(made), None)
 
-    def _probe_activations(self, checkpoint: Checkpoint, number: int) -> "xr.Dataset":
+    def _probe_activations(self, checkpoint: Checkpoint, number: int, keep: KeepCases | None) -> "xr.Dataset":
         from workbench.probing.cached_probe import run_cached_curve, run_cached_probe
 
         request = self.request
@@ -258,14 +182,18 @@ class _Prober:
             self.show(what, number, self.n_checkpoints, float("nan"))
         probe = request.family if self.own is None else self.own
         options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
-        options["memory"] = request.memory
-        run_it = run_cached_curve if request.learning_curve else run_cached_probe
-        found = run_it(self.run, checkpoint, self.task, layers=request.layers, seeds=request.seeds, **options)
+        options |= {"memory": request.memory, "layers": request.layers, "seeds": request.seeds}
+        if request.learning_curve:
+            found = run_cached_curve(self.run, checkpoint, self.task, **options)
+        else:
+            found = run_cached_probe(self.run, checkpoint, self.task, **options, keep_cases=keep)
         if self.show:
             self.show(what, number + 1, self.n_checkpoints, float("nan"))
         return found
 
-    def _probe_embedding(self, checkpoint: Checkpoint, seed: int, fits_before: int) -> "xr.Dataset":
+    def _probe_embedding(
+        self, checkpoint: Checkpoint, seed: int, fits_before: int, keep: KeepCases | None
+    ) -> "xr.Dataset":
         settings = replace(self.request.settings(self.run), seed=seed)
         total = self.n_checkpoints * len(self.request.seeds) * settings.steps
 
@@ -276,9 +204,10 @@ class _Prober:
                 self.show(what, fits_before * steps + step, total, loss)
 
         options: Any = {"settings": settings, "device": self.device, "observer": observer}
+        if self.request.kind == "seen" and isinstance(self.data, PProbeData):
+            return run_seen_probe(self.run, checkpoint, self.data, **options)
+        options["keep_cases"] = keep
         if isinstance(self.data, PProbeData):
-            if self.request.kind == "seen":
-                return run_seen_probe(self.run, checkpoint, self.data, **options)
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
 

@@ -15,7 +15,8 @@ from workbench.probing.linear.columns import Columns
 from workbench.probing.linear.inputs import ProbeInputs
 from workbench.results.statistics import benjamini_hochberg, binomial_p_value
 
-Scores = dict[str, np.ndarray]  # each [M, K, …]
+Scores = dict[str, np.ndarray]  # each [M, K, …]; what is kept as cases only of some sets and columns
+NO_CELLS = ("right", "n_entities", "confusion", "said", "sure", "counted")
 
 
 def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: Sequence[int]) -> xr.Dataset:
@@ -27,7 +28,7 @@ def make_dataset(inputs: ProbeInputs, columns: Columns, scores: Scores, seeds: S
     def spread(values_MK: np.ndarray, places_TS: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         return dims, values_MK[:, places_TS].reshape(shape)
 
-    kept = [name for name in scores if name not in ("right", "n_entities", "confusion")]
+    kept = [name for name in scores if name not in NO_CELLS]
     data = xr.Dataset(
         {name: spread(scores[name], real) for name in kept},
         coords={**inputs.cells, "target": inputs.targets, "seed": list(seeds)},

@@ -16,12 +16,14 @@ import xarray as xr
 from workbench.probing.confusion import LargestClasses, find_largest
 from workbench.probing.linear.answering import answer_in_blocks, answer_one_by_one
 from workbench.probing.linear.batch import ABSENT, BatchedProbe, TrainBatch
+from workbench.probing.linear.case_sheet import CaseSheet, make_cases, plan_cases
 from workbench.probing.linear.columns import Columns, make_columns
 from workbench.probing.linear.custom import CellProbe, find_probe
 from workbench.probing.linear.dataset import Scores, add_confusion, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
 from workbench.probing.linear.room import bytes_of_a_fit, count_fits
 from workbench.probing.linear.scores import interval_by_entity, score_answers
+from workbench.results.case_files import KeepCases
 from workbench.results.statistics import wilson_interval
 
 CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
@@ -45,6 +47,7 @@ def fit_probes(
     class_names: Sequence[Sequence[str]] | None = None,
     device: str = "cpu",
     memory: int | None = None,
+    keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
     """Fit and score one probe for every feature set, target and seed.
 
@@ -56,7 +59,8 @@ def fit_probes(
     the very next value (left out of accuracy_not_next). seeds: of the shuffled labels, the validation entities and
     any random weights. controls: also fit shuffled labels. class_names: what each target's labels 0, 1, … stand
     for; with it the answers about the largest classes are counted (`confusion`). memory: bytes that fitting may
-    take beside the features; fewer feature sets are then fitted at a time.
+    take beside the features; fewer feature sets are then fitted at a time. keep_cases: called with what was said about
+    each test entity (of cells `layer` and `position`, with `class_names` and one text of each test entity).
 
     Returns a Dataset with dims (*cells, target[, seed]) and the variables that docs/probing-linear.md lists.
     `attrs["warnings"]` is a JSON list: targets with too few entities per class, and probes that did not converge.
@@ -87,10 +91,13 @@ def fit_probes(
     largest = None
     if class_names is not None:
         largest = find_largest(columns.labels_NK[inputs.test_N].T, columns.n_labels)
-    scores = _score_all(inputs, columns, chosen, torch.device(device), largest, memory)
+    sheet = None if keep_cases is None else plan_cases(inputs, columns)
+    scores = _score_all(inputs, columns, chosen, torch.device(device), largest, sheet, memory)
     dataset = make_dataset(inputs, columns, scores, seeds)
     if largest is None or class_names is None:
         return dataset
+    if sheet is not None and keep_cases is not None:
+        keep_cases(make_cases(sheet, inputs, columns, scores, labels, class_names, seeds[0]))
     return add_confusion(dataset, inputs, columns, scores["confusion"], largest, labels, class_names)
 
 
@@ -100,6 +107,7 @@ def _score_all(
     probe: BatchedProbe | CellProbe,
     device: torch.device,
     largest: LargestClasses | None,
+    sheet: CaseSheet | None,
     memory: int | None,
 ) -> Scores:
     """Scores of all feature sets, each [M, K], a few sets at a time; `confusion` is [M, K, V, V + 1]."""
@@ -111,7 +119,7 @@ def _score_all(
 
     def score(sets: Sequence[int]) -> Scores:
         with torch.no_grad():
-            return _score_sets(inputs, columns, probe, sets, device, largest)
+            return _score_sets(inputs, columns, probe, sets, device, largest, sheet)
 
     threads = min(torch.get_num_threads(), len(chunks), max(1, most // size)) if device.type == "cpu" else 1
     if isinstance(probe, CellProbe) or threads == 1:
@@ -133,6 +141,7 @@ def _score_sets(
     sets: Sequence[int],
     device: torch.device,
     largest: LargestClasses | None,
+    sheet: CaseSheet | None,
 ) -> Scores:
     """Fit the train texts of some feature sets and score their test texts: each [M, K]."""
     train, test = np.flatnonzero(inputs.train_N), np.flatnonzero(inputs.test_N)
@@ -190,6 +199,8 @@ def _score_sets(
     if largest is not None:
         said, true, counted = (t.cpu().numpy() for t in (answers.predicted_MKN, test_labels_MKN, counted_MKN))
         scores["confusion"] = largest.count(said, true, counted)
+    if sheet is not None:
+        scores |= sheet.take(sets, answers, counted_MKN)
     return scores
 
 
