@@ -10,7 +10,7 @@ from workbench_app import cards, detail
 from workbench_app.drawing import Drawer
 from workbench_app.index import RunIndex
 from workbench_app.notes import Notes, parse_tags, write_notes
-from workbench_app.pages import runs
+from workbench_app.pages import cases, runs
 
 log = logging.getLogger("workbench_app")
 
@@ -46,6 +46,17 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
         except Exception as error:
             log.error("The detail of %r failed.", cell[:100], exc_info=error)
             return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
+
+    @app.callback(
+        Output("cases-body", "children"),
+        Input("step", "data"), State("selection", "data"), State("theme", "data"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+    def draw_cases(step: int | None, address: str | None, theme: str | None) -> Any:
+        try:
+            return cases.draw_body(drawer.view(address, step, theme))
+        except WorkbenchError as error:
+            return cards.faults([str(error)], "Cannot be shown")
 
     @app.callback(
         Output("found", "data"),

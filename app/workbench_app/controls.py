@@ -85,8 +85,9 @@ def select(
     *,
     clearable: bool = False,
     least: int = 2,
+    placeholder: str = "",
 ) -> Component | None:
-    """A choice of many; nothing where there are fewer than `least`."""
+    """A choice of many; nothing where there are fewer than `least`. placeholder: what stands there without a choice."""
     if len(options) < least:
         return None
     return dmc.Select(
@@ -95,6 +96,7 @@ def select(
         data=[{"value": option, "label": text} for option, text in options],
         value=value or None,
         clearable=clearable,
+        placeholder=placeholder,
         allowDeselect=False,
         searchable=len(options) > 8,
         size="sm",

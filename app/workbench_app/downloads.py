@@ -3,14 +3,52 @@
 import tempfile
 from pathlib import Path
 
-from flask import Flask, Response, abort
+from flask import Flask, Response, abort, request
 
 from workbench.errors import WorkbenchError
+from workbench.results.case_words import write_cases
+from workbench.results.cases import CaseChoice
 from workbench.results.storing import SUFFIX, export, load_result, load_results
 from workbench.studies.checkpoints import checkpoint_name
+from workbench_app.case_results import load_run_cases, select_cases
 from workbench_app.index import RunIndex
 
+LONGEST = 500  # of a word in the query
 TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+def add_case_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
+    """`<prefix>cases/<run>.csv` (or .json): the cases that the query means, a row each."""
+
+    @server.get(f"{prefix}cases/<name>")
+    def take_cases(name: str) -> Response:
+        run_id, _, suffix = name.rpartition(".")
+        entry = index.get(run_id)
+        if entry is None or suffix not in TYPES:
+            abort(404, "There is no such run.")
+        asked = {key: value[:LONGEST] for key, value in request.args.items()}
+        probe, answers, layer, position, form, where, attribute, find = (
+            asked.get(key, "")
+            for key in ("probe", "answers", "layer", "position", "form", "where", "attribute", "find")
+        )
+        step = asked.get("step", "")
+        at = int(step) if step.isascii() and step.isdigit() and len(step) < 12 else None
+        try:
+            cases = load_run_cases(entry, CaseChoice(probe, answers, at, layer, position, form))
+            frame = select_cases(cases, run_id, where or "all", attribute, find)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"cases.{suffix}"
+                write_cases(frame, path)
+                content = path.read_bytes()
+        except (WorkbenchError, OSError) as error:
+            abort(409, str(error))
+        response = Response(content, mimetype=TYPES[suffix])
+        of = frame.attrs
+        told = ".".join(
+            part for part in (run_id, "cases", of["probe"], of["answers"], f"step-{of['step']}") if part
+        )
+        response.headers["Content-Disposition"] = f'attachment; filename="{told}.{suffix}"'
+        return response
 
 
 def add_downloads(server: Flask, index: RunIndex, prefix: str) -> None:

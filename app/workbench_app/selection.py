@@ -23,6 +23,7 @@ PAGES = {  # the first is what the bare address shows; each is the module of its
     "sets": "Sets",
     "attention": "Attention",
     "answers": "Answers",
+    "cases": "Cases",
     "tasks": "Tasks",
     "capacity": "Capacity",
     "reasoning": "Reasoning",

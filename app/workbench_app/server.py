@@ -18,7 +18,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from workbench.errors import WorkbenchError, first_line
 from workbench_app.callbacks import add_callbacks
-from workbench_app.downloads import add_downloads
+from workbench_app.downloads import add_case_downloads, add_downloads
 from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
 from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
@@ -77,6 +77,7 @@ def make_app(
     app.layout = lambda: make_layout(prefix, round(3000 * pause), *_first_page(drawer))
     add_callbacks(app, drawer)
     add_downloads(app.server, index, prefix)
+    add_case_downloads(app.server, index, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)

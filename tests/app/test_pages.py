@@ -13,6 +13,7 @@ PAGES = {
     "sets": "Sets",
     "attention": "Attention",
     "answers": "Answers",
+    "cases": "Cases",
     "tasks": "Tasks",
     "capacity": "Capacity",
     "reasoning": "Reasoning",

@@ -215,13 +215,13 @@ def test_a_probe_is_the_same_twice(single_run: Run, copy_of: Any) -> None:
     xr.testing.assert_equal(once, twice)
 
 
-def test_probing_touches_nothing_but_the_results(single_run: Run, copy_of: Any) -> None:
+def test_probing_touches_nothing_but_the_results_and_their_cases(single_run: Run, copy_of: Any) -> None:
     run = copy_of(single_run)
     before = files_of(run.path)
     probe_last(run)
     after = files_of(run.path)
     assert {name: after[name] for name in before} == before
-    assert {Path(name).parts[0] for name in after.keys() - before.keys()} == {"results"}
+    assert {Path(name).parts[0] for name in after.keys() - before.keys()} == {"results", "cases"}
     assert (run.checkpoints[-1].path / TRAINER_FILE).is_file()
 
 

@@ -63,7 +63,7 @@ class CaseTable:
     def matches(self, where: str) -> np.ndarray:
         """bool [A, N]: the cases that a filter (a key of FILTERS) keeps; of `all`, whatever was read or asked."""
         probe, answer = FILTERS[where]
-        kept = (self.probe != NONE) | (self.answered != NONE)
+        kept: np.ndarray = (self.probe != NONE) | (self.answered != NONE)
         if probe is not None:
             kept &= self.probe == int(probe)
         if answer is not None:
@@ -100,7 +100,7 @@ def require_filter(where: str) -> str:
     """The filter, if there is such a one."""
     if where not in FILTERS:
         raise WorkbenchError(
-            f"There is no filter {where!r}{nearest(where, FILTERS)}; give one of {', '.join(FILTERS)}."
+            f"There is no filter {where!r}{nearest(where, list(FILTERS))}; give one of {', '.join(FILTERS)}."
         )
     return where
 
@@ -144,9 +144,9 @@ def make_table(
     if probe is not None:
         known = places_of(probe)
         if (layer, position) not in known:
-            has = ", ".join(f"layer {a} position {b}" if a else f"position {b}" for a, b in known)
+            kept = ", ".join(f"layer {a} position {b}" if a else f"position {b}" for a, b in known)
             raise WorkbenchError(
-                f"No cases are kept of {f'layer {layer}, ' if layer else ''}position {position}; kept are {has}."
+                f"No cases are kept of {f'layer {layer}, ' if layer else ''}position {position}; kept are {kept}."
             )
         for attribute, has in forms.items():
             target = f"{attribute}/{form if form in has else has[-1]}"
@@ -200,5 +200,7 @@ def _fill_answers(table: CaseTable, answers: xr.Dataset) -> None:
 
 
 def _verdicts(found: np.ndarray) -> np.ndarray:
-    """True, False, None."""
-    return np.select([found == 1, found == 0], [True, False], None)
+    """True, False, or None: neither right nor wrong."""
+    told = np.full(found.shape, None, object)
+    told[found == 1], told[found == 0] = True, False
+    return told

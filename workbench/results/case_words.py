@@ -38,7 +38,8 @@ def describe_choice(found: FoundCases) -> str:
     parts = []
     if of.probe:
         place = found.place_names.get(of.position, f"position {of.position}")
-        parts.append(f"{of.probe}{f', layer {of.layer}' if of.layer else ''} at {place} ({of.form})")
+        layer, seed = f", layer {of.layer}" if of.layer else "", f", seed {found.seed}" if found.seed else ""
+        parts.append(f"{of.probe}{layer} at {place}{seed} ({of.form})")
     parts += [of.answers] if of.answers else []
     return " · ".join([*parts, f"step {found.step:,}"])
 

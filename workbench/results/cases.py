@@ -1,9 +1,10 @@
 """The cases of a run: found by name, step and place, and laid side by side."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -44,8 +45,8 @@ class CaseChoice:
 class FoundCases:
     """What was found: the table, and the choice with every default filled in (empty where a side is missing).
 
-    probes, all_answers: names that there are. places: (layer, position) with cases; forms: of the targets. notes:
-    sentences on what is not there.
+    probes, all_answers: names that there are. places: (layer, position) with cases; forms_of: attribute → forms of its
+    targets. seed: of the probe, where it was given several. notes: sentences on what is not there.
     """
 
     table: CaseTable
@@ -54,13 +55,39 @@ class FoundCases:
     all_answers: list[str]
     places: list[tuple[str, str]]
     place_names: dict[str, str]
-    forms: list[str]
+    forms_of: dict[str, list[str]]
+    seed: str
     notes: list[str]
 
     @property
+    def forms(self) -> list[str]:
+        """Every form there is, whole values first."""
+        found = list(dict.fromkeys(form for forms in self.forms_of.values() for form in forms))
+        return [*[form for form in FORMS if form in found], *[form for form in found if form not in FORMS]]
+
+    def form_of(self, attribute: str) -> str:
+        """The form that the table shows of an attribute; empty where it has none."""
+        has = self.forms_of.get(attribute, [])
+        return self.choice.form if self.choice.form in has else (has[-1] if has else "")
+
+    @property
     def step(self) -> int:
+        """The checkpoint's."""
         assert self.choice.step is not None
         return self.choice.step
+
+    def describe(self, run: str) -> dict[str, Any]:
+        """What a table of these cases says of itself: run, step, probe, layer, position, form, answers, notes."""
+        of = self.choice
+        places = {"layer": of.layer, "position": of.position, "form": of.form}
+        return {
+            "run": run,
+            "step": of.step,
+            "probe": of.probe,
+            **places,
+            "answers": of.answers,
+            "notes": self.notes,
+        }
 
 
 def list_cases(run_path: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
@@ -107,12 +134,15 @@ def find_cases(run_path: Path, choice: CaseChoice | None = None, read: Read = lo
     probe = read(*paths_of(run_path, name, step)) if name else None
     answers = read(*paths_of(run_path, told, step)) if told else None
     notes += [text for part in (probe, answers) if part is not None and (text := str(part.attrs["left_out"]))]
-    places, forms = ([], []) if probe is None else (places_of(probe), _forms(probe))
+    places, forms = ([], {}) if probe is None else (places_of(probe), forms_of(probe))
     layer, position = _place(choice, places)
-    form = choice.form or (forms[0] if forms else "")
+    known = {one for has in forms.values() for one in has}
+    form = choice.form or next((one for one in (*FORMS, *sorted(known)) if one in known), "")
     table = make_table(probe, answers, layer=layer, position=position, form=form)
     filled = CaseChoice(name, told, step, layer, position, form)
-    return FoundCases(table, filled, list(probes), list(asked), places, _place_names(probe), forms, notes)
+    return FoundCases(
+        table, filled, list(probes), list(asked), places, _place_names(probe), forms, _seed(probe), notes
+    )
 
 
 def load_cases(
@@ -139,17 +169,7 @@ def load_cases(
         chosen = chosen & only(found.table, attribute)
     names = [entity.name for entity in opened.corpus.entities]
     frame = found.table.to_dataframe(names, chosen)
-    of = found.choice
-    frame.attrs = {
-        "run": opened.name,
-        "step": of.step,
-        "probe": of.probe,
-        "layer": of.layer,
-        "position": of.position,
-        "form": of.form,
-        "answers": of.answers,
-        "notes": found.notes,
-    }
+    frame.attrs = dict[Any, Any](found.describe(opened.name))
     return frame
 
 
@@ -194,9 +214,13 @@ def _place(choice: CaseChoice, places: list[tuple[str, str]]) -> tuple[str, str]
     return layer, choice.position or (of_layer[0] if of_layer else "0")
 
 
-def _forms(probe: xr.Dataset) -> list[str]:
-    found = list(dict.fromkeys(form for forms in forms_of(probe).values() for form in forms))
-    return [*[form for form in FORMS if form in found], *[form for form in found if form not in FORMS]]
+def _seed(probe: xr.Dataset | None) -> str:
+    """The probe's seed that the cases are of, where it was given several."""
+    if probe is None:
+        return ""
+    settings = json.loads(probe.attrs["settings"])
+    given = settings.get("seeds", settings.get("seed"))
+    return str(probe.attrs["seed"]) if isinstance(given, list) and len(given) > 1 else ""
 
 
 def _place_names(probe: xr.Dataset | None) -> dict[str, str]:
