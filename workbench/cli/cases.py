@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.options import JsonOption, RunArgument
+from workbench.consoles import results_console
 
 if TYPE_CHECKING:
     from workbench.results.cases import FoundCases
@@ -61,8 +62,6 @@ def cases(
     """
     import json
 
-    from rich.console import Console
-
     from workbench.results.case_words import find_text, make_case_table, make_count_table, write_cases
     from workbench.results.cases import CaseChoice, find_cases, load_cases
     from workbench.studies.opening import open_study
@@ -81,7 +80,7 @@ def cases(
         }
         typer.echo(json.dumps(content, ensure_ascii=False))
         return
-    console = Console()
+    console = results_console()
     console.print(make_count_table(found, opened.name))
     if rows and len(frame):
         console.print()
