@@ -22,6 +22,7 @@ HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of
     "p-probe?runs=one": {"heat-0": "one:0:birth_city/first"},
     "q-probe?runs=one": {"names": "one:0:birth_city/first"},
     "layers?runs=one&set=p-linear": {
+        "layer-targets-0": "one:0:birth_city/first",
         "layers-0": "one:0:birth_city/whole",
         "layer-steps-0": "one:0:birth_city/whole",
     },
@@ -122,6 +123,35 @@ def test_layers_over_training_is_drawn_once_and_opens_its_own_checkpoint(drawn, 
     # A function, since the policy refuses a bare expression; and the frame may not have been drawn yet.
     plot = "document.querySelector('#layer-steps-0 .js-plotly-plot')"
     page.wait_for_function(f"() => {plot}?.layout?.shapes?.find(shape => shape.name === 'now')?.x0 === 0.5")
+
+
+def test_the_layer_that_holds_most_is_framed_and_follows_the_slider(drawn, visit):
+    folder, address = drawn
+    seen = visit(at=address)
+    page = seen.open("layers?runs=one&set=p-linear&position=1")
+    page.focus("#timeline input")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => document.getElementById('layer-targets-0-step')?.textContent === 'step 16'")
+    stored = load_results(folder / "one", "p", "linear").sel(checkpoint=16, position=1)
+    accuracy = stored["accuracy"].transpose("target", "layer")
+    np.testing.assert_allclose(np.array(seen.shown("layer-targets-0")), accuracy.values, atol=1e-6)
+    clear = (stored["ci_low"] > stored["chance"]).transpose("target", "layer").values
+    best = [(int(row.argmax()), y) for y, row in enumerate(accuracy.values) if clear[y, row.argmax()]]
+    assert len(best) > 3
+    shapes = "document.querySelector('#layer-targets-0 .js-plotly-plot').layout.shapes"
+    assert page.evaluate(f"{shapes}.map(s => [s.x0 + 0.47, s.y0 + 0.47].map(Math.round))") == [
+        list(at) for at in best
+    ]
+    words = page.text_content("#layer-targets-0-found")
+    assert re.match(r"Most is read at layer \d for \d+ of 11 targets; best is ", words)
+    page.locator("#layer-targets-0").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("layer=1"))
+    page.wait_for_selector("#detail .big")
+    share = float(stored["accuracy"].sel(layer=1).isel(target=0))
+    assert f"{100 * share:.1f} %" in page.text_content("#detail .big")
 
 
 def test_a_cell_of_a_pattern_is_the_stored_one(drawn, visit):

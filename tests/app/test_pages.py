@@ -21,7 +21,7 @@ PAGES = {
     "entity": "Entity",
     "paper": "Paper",
 }
-GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 4, "training": 5, "paper": 9}
+GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 6, "training": 5, "paper": 9}
 SERIOUS = ("serious", "critical")
 
 

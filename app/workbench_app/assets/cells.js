@@ -170,6 +170,7 @@
         const layer = new URLSearchParams(window.location.search).get("layer");
         const target = key.slice(at + 1), position = Number(key.slice(0, at));
         if (panel.over !== undefined) return null; // its frame is the slider's
+        if (panel.layers) return position === panel.place ? found_at(panel.parts[0].targets.indexOf(target), panel.layers.indexOf(layer)) : null;
         if (panel.opens && panel.opens !== target) return null;
         const row = panel.parts[0].targets.indexOf(panel.opens ? layer : target);
         const column = panel.parts[0].column
@@ -179,6 +180,7 @@
       },
       open: panel.closed ? null : (row, column) => {
         const { part, position } = heads[column];
+        if (panel.layers) return wb.go({ cell: `${part.run}:${panel.place}:${part.targets[row]}`, layer: panel.layers[column] });
         if (panel.over) return wb.go({ cell: `${part.run}:${panel.over}:${panel.opens}`, layer: part.targets[row], step: position });
         if (panel.opens) wb.go({ cell: `${part.run}:${position}:${panel.opens}`, layer: part.targets[row] });
         else wb.go({ cell: `${part.run}:${position}:${part.targets[row]}` });

@@ -38,6 +38,7 @@
       }
       panel.hatch = hatch;
       mark_unsure(panel, graph, cells.unsure);
+      if (panel.best) frame_best(panel, graph, step);
       wb.show_twin(panel);
     },
     bars(panel, graph, step) {
@@ -78,6 +79,13 @@
     const up = panel.rising ? 0.34 : -0.34;
     const flat = unsure.flatMap((line, y) => line.flatMap((flag, x) => (flag ? [[x + 0.37, y + up]] : [])));
     window.Plotly.restyle(graph, { x: [flat.map((c) => c[0])], y: [flat.map((c) => c[1])] }, [trace]);
+  }
+  /* The largest number of each row (workbench_app/figures/best.py). */
+  function frame_best(panel, graph, step) {
+    const shapes = panel.best[wb.place_of(panel.parts[0].steps, step)].flatMap((x, y) =>
+      x === null ? [] : [{ type: "rect", name: "most", x0: x - 0.47, x1: x + 0.47, y0: y - 0.47, y1: y + 0.47, line: { color: "#c2185b", width: 2.5 } }]
+    );
+    window.Plotly.relayout(graph, { shapes });
   }
   const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
 

@@ -16,6 +16,7 @@ from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, targets_missing, unsure
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
+from workbench_app.layer_targets import target_card
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
@@ -25,12 +26,14 @@ from workbench_app.view import Component, Page, View, union_of_steps
 READS = ("p",)
 HOW_TO_READ = (
     "At which depth can a fact be read? Layer 0 is the output of the embedding, layer ℓ the residual stream after "
-    "block ℓ. A probe that reads every layer fills this page."
+    "block ℓ. A frame marks the layer that holds most of a target, where that is clear of chance (95 % interval)."
 )
 
 
 def render(view: View, key: str) -> Page:
-    """For each run: layer × position at the selected checkpoint, and layer × checkpoint at the selected position."""
+    """For each run: target × layer at the selected position, layer × position of the selected target, at a checkpoint;
+    over training: layer × checkpoint.
+    """
     names = sorted(
         {name for entry in view.runs for name in entry.sets_of("p") if _deep(view, entry, name) is not None}
     )
@@ -58,7 +61,7 @@ def render(view: View, key: str) -> Page:
             boxes.append(targets_missing(view, entry, target, own))
             continue
         shown, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
-        boxes += shown
+        boxes.append(cards.grid(shown))
         panels += made
     children = [
         cards.heading("Layers", HOW_TO_READ),
@@ -79,7 +82,7 @@ def render(view: View, key: str) -> Page:
         )
         if data
         else None,
-        cards.grid(boxes),
+        html.Div(boxes, className="stack"),
     ]
     resolved = {"set": chosen, "target": target, "position": str(position), "metric": metric}
     return Page(children, panels, union_of_steps(panels), resolved)
@@ -109,7 +112,11 @@ def _run(
     if METRICS[metric].points:
         show_points(figure)
     probe = controls.describe_probe(set_name)
-    boxes = [
+    where = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
+    all_targets, told = target_card(
+        view, entry, cells, position, where, metric, probe, f"layer-targets-{number}", key, links
+    )
+    of_target = [
         cards.card(
             entry.id,
             cards.heat(
@@ -120,12 +127,13 @@ def _run(
             ),
             sub=f"{target_label(target)}: layer × position · {probe}",
             actions=[cards.shown_at(by_place, step), cards.downloads(by_place, links)],
-        )
+        ),
     ]
     as_rows = cells.sel(target=target, drop=True).rename(layer="target")
     as_rows = as_rows.assign_coords(target=[str(layer) for layer in cells["layer"].values.tolist()])
     frames = _by_layer(as_rows, metric, entry)
     panels: list[dict[str, Any]] = [
+        *told,
         {
             "id": by_place,
             "kind": "heat",
@@ -134,7 +142,7 @@ def _run(
             "opens": target,
             "corner": "layer",
             "rising": True,
-        }
+        },
     ]
     if len(steps) > 1:
         over = plot_layer_heatmap(cells.sel(position=position), target, across="checkpoint", variable=metric)
@@ -142,13 +150,12 @@ def _run(
         add_unsure(over, not_converged(now.sel(position=position), ("layer", "checkpoint")), rising=True)
         if METRICS[metric].points:
             show_points(over)
-        place = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
         label = f"Layer by checkpoint, {entry.id}, {target_label(target)}, position {position}"
-        boxes.append(
+        of_target.append(
             cards.card(
                 f"{entry.id} over training",
                 cards.heat(over_time, view.themed(_plain(over)), key, label),
-                sub=f"{target_label(target)} at {place}: layer × checkpoint · {probe}",
+                sub=f"{target_label(target)} at {where}: layer × checkpoint · {probe}",
                 actions=[cards.downloads(over_time, links)],
             )
         )
@@ -170,7 +177,7 @@ def _run(
                 "rising": True,
             }
         )
-    return boxes, panels
+    return [all_targets, html.Div(of_target, className="stack")], panels
 
 
 def _by_layer(data: xr.Dataset, metric: str, entry: RunEntry) -> dict[str, Any]:
