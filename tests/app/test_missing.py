@@ -25,6 +25,8 @@ FILLS = {
     "sets": "workbench probe {run} --kind seen --checkpoints all",
     "attention": "workbench attention {run} --what shares --checkpoints all",
     "answers": "workbench finetune {run} && workbench evaluate {run} --adapter lora",
+    "cases": "workbench probe {run} --checkpoints all && workbench finetune {run} && "
+    "workbench evaluate {run} --adapter lora",
     "tasks": "workbench finetune {run} --tasks retrieval,dual && "
     "workbench evaluate {run} --adapter lora-tasks --tasks taught",
     "compare": "workbench probe {run} --checkpoints all",

@@ -9,6 +9,7 @@ from dash import html
 from workbench.figures.cells import attribute_label
 from workbench.results.cases import NOTHING
 from workbench_app import cards, controls
+from workbench_app.against_answers import ask_commands
 from workbench_app.case_cards import FORM_WORDS, WORDS, answers_label, count_card, entities_card, probe_label
 from workbench_app.case_choice import Asked, ask
 from workbench_app.case_results import SORTS, RunCases, case_steps
@@ -154,14 +155,21 @@ def _links(view: View, entry: RunEntry, cases: RunCases, asked: Asked) -> dict[s
 
 
 def _missing(view: View, entry: RunEntry) -> Component:
-    made = entry.sets_of("p") or entry.sets_of("q")
-    again = ["--again"] if made else []
+    made = [*entry.sets_of("p"), *entry.sets_of("q")]
+    asked = entry.sets_of("qa")
+    again = ["--again"] if made or asked else []
     text = (
         "This run's results were made before cases were kept, or with --no-cases."
-        if made
+        if again
         else "Nothing has been said about this run's entities yet."
     )
-    return missing(
-        view, entry, text, [*probe_command(entry, made[0] if made else "p-embedding"), *again],
-        ["workbench", "evaluate", str(entry.path), *(["--again"] if entry.sets_of("qa") else [])],
-    )  # fmt: skip
+    probe = [*probe_command(entry, made[0] if made else "p-embedding"), *(["--again"] if made else [])]
+    return missing(view, entry, text, probe, *_ask_again(entry, asked))
+
+
+def _ask_again(entry: RunEntry, asked: list[str]) -> list[list[str]]:
+    """What asks the questions whose answers are stored once more, or for the first time."""
+    if not asked:
+        return ask_commands(entry)
+    adapter = [] if asked[0].startswith("qa-none") else ["--adapter", asked[0].split("+")[1]]
+    return [["workbench", "evaluate", str(entry.path), *adapter, "--again"]]
