@@ -164,6 +164,17 @@ def test_another_question_about_the_same_problem() -> None:
     check(other, other.operations)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_problem_can_be_asked_about_something_else(name: str) -> None:
+    family, rng = FAMILIES[name], Random(1)
+    problems = [
+        make_problem(family, 0, "test", n, split="test", operations=family.operations) for n in range(150)
+    ]
+    others = [other for problem in problems if (other := ask_again(problem, rng)) is not None]
+    assert len(others) > 100
+    assert max(other.operations for other in others) <= family.letters
+
+
 def test_more_operations_than_the_graph_allows_are_refused() -> None:
     with pytest.raises(WorkbenchError) as refusal:
         require_operations(FAMILIES["tiny"], 99)

@@ -241,7 +241,10 @@ def _known(value: int | None) -> int:
 
 
 def ask_again(problem: Problem, rng: Random) -> Problem | None:
-    """The same problem with another query (*reask*); None where nothing else can be asked."""
+    """The same problem with another query (*reask*).
+
+    None where nothing else can be asked, or its solution needs more variables than there are letters.
+    """
     others = [p for p in problem.all_order if p != problem.query]
     if not others:
         return None
@@ -252,7 +255,10 @@ def ask_again(problem: Problem, rng: Random) -> Problem | None:
             needed.add(parameter)
             left += problem.needs(parameter)
     order = [p for p in problem.all_order if p in needed]
-    letters = draw_letters(problem.family, sum(map(problem.operations_of, order)), rng)
+    operations = sum(map(problem.operations_of, order))
+    if operations > problem.family.letters:
+        return None
+    letters = draw_letters(problem.family, operations, rng)
     return Problem(
         problem.family,
         problem.structure,
