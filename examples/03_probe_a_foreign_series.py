@@ -33,7 +33,7 @@ countries = ["Arland", "Borvia", "Cordova", "Delmark", "Estoria", "Farnia"]
 towns = [{"town": name, "country": chance.choice(countries)} for name in names]
 templates = [
     "{town} lies in {country} .",
-    "Entities from {town} are citizens of {country} .",
+    "People from {town} are citizens of {country} .",
     "The road to {town} leads through {country} .",
     "In {town} they speak the language of {country} .",
 ]
@@ -84,7 +84,7 @@ file = "towns.csv"
 entity = "town"
 
 [texts]
-templates = ["Entities from {town} are citizens of {country} ."]
+templates = ["People from {town} are citizens of {country} ."]
 
 [[attributes]]
 key = "country"

@@ -11,7 +11,7 @@ import pytest
 from workbench.results.storing import load_results
 
 FOLDER = Path(__file__).parents[1] / "examples"
-OF_A_REAL_MODEL = FOLDER / "06_a_study_of_cities.py"
+OF_A_REAL_MODEL = FOLDER / "07_a_study_of_cities.py"
 EXAMPLES = sorted(set(FOLDER.glob("[0-9]*.py")) - {OF_A_REAL_MODEL})
 
 

