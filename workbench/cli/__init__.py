@@ -38,38 +38,36 @@ from workbench.cli import (
 
 app = typer.Typer(
     name="workbench",
-    help="Train language models on controlled biographies, and see where and when each fact is stored.",
+    help="See where inside a language model facts live, when in training they get there, and what it can do with them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (
-    quickstart.quickstart,
-    reproduce.reproduce,
-    data.data,
-    rewrite.rewrite,
-    train.train,
-    study.study,
-    cache_acts.cache_acts,
-    probe.probe,
-    attention.attention,
-    entity.entity,
-    finetune.finetune,
-    evaluate.evaluate,
-    solve.solve,
-    capacity.capacity,
-    cases.cases,
-    compare.compare,
-    report.report,
-    recipes.recipes,
-    ui.ui,
-    sites.sites,
-    verify.verify,
-    doctor.doctor,
-    tasks.tasks,
-):
-    app.command()(command)
+COMMANDS = {
+    "Begin": (quickstart.quickstart, reproduce.reproduce, recipes.recipes, doctor.doctor),
+    "Make: facts, texts, models, studies": (
+        data.data,
+        rewrite.rewrite,
+        train.train,
+        study.study,
+        finetune.finetune,
+    ),
+    "Read: what is inside": (
+        probe.probe,
+        cache_acts.cache_acts,
+        attention.attention,
+        entity.entity,
+        capacity.capacity,
+        sites.sites,
+    ),
+    "Ask: what can be done with it": (evaluate.evaluate, solve.solve, tasks.tasks),
+    "Show": (ui.ui, report.report, compare.compare, cases.cases),
+    "Check": (verify.verify,),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -56,7 +56,7 @@ def train(
     *,
     placement: Placement,
 ) -> None:
-    """Train a model on a recipe's biographies and save a series of checkpoints.
+    """Train a model on a recipe's texts and save a series of checkpoints.
 
     Stop it with Ctrl-C at any time; `--resume` continues to the same weights. A finished run is not trained
     twice. On several GPUs: `torchrun --nproc-per-node 8 -m workbench train RECIPE`; on several nodes: --nodes. With
