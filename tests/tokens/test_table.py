@@ -154,6 +154,9 @@ TEXT = {"text": "Oslo lies in Norway, and Oslo is large."}
         ([TEXT], {"at": ["end"]}, "'end' is no place to read"),
         ([TEXT], {"at": ["end:country"]}, "no value in a column 'country'"),
         ([{**TEXT, "city": "Oslo"}], {"at": ["end:city"]}, "(city) stands 2 times in the text"),
+        ([{**TEXT, "city": "Nor"}], {"at": ["end:city"]}, "(city) stands 0 times in the text"),  # in Norway
+        ([TEXT], {"template": "{text!r}"}, "asks for a form of {text} (r), but columns are written as they stand"),
+        ([{**TEXT, "city": ["Oslo"]}], {"targets": ["city"]}, "row 1: the cell of 'city' holds several values"),
         ([{**TEXT, "spans": {"city": [0, 99]}}], {}, "the span [0, 99] of 'city' does not lie in its text"),
         ([{**TEXT, "spans": {"city": [4, 4]}}], {}, "the span [4, 4] of 'city' does not lie"),
         ([{**TEXT, "spans": {"city": "Oslo"}}], {}, "the span 'Oslo' of 'city'"),
@@ -211,6 +214,29 @@ def test_columns_that_look_like_spans_are_data_unless_they_are_asked_for() -> No
     found = read_table(rows, tokenizer, at=["end:city"])
     assert set(found.columns) == {"reign_start", "reign_end"}
     assert set(read_table(rows, tokenizer).columns) == {"reign_start", "reign_end", "city_start", "city_end"}
+
+
+def test_rows_of_a_data_frame_say_what_its_file_would(caplog: pytest.LogCaptureFixture) -> None:
+    """pandas keeps whole numbers with a gap as floats, and its NA is nothing."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"town": ["Oslo", "Rome", "Bern"], "year": [1996, None, 2001], "size": [1.5, 2.0, None]}
+    )
+    frame["sea"], frame["near"] = pd.array(["North", pd.NA, "Black"]), [["a"], ["b"], ["c"]]
+    reading = read_table(frame.to_dict("records"), BPE, template="In {town}")
+    found = {
+        name: [None if value < 0 else column.categories[value] for value in column.values]
+        for name, column in reading.columns.items()
+        if column.categories is not None
+    }
+    assert found == {
+        "town": ["Oslo", "Rome", "Bern"],
+        "year": ["1996", None, "2001"],
+        "size": ["1.5", "2.0", None],
+        "sea": ["North", None, "Black"],
+    }
+    assert caplog.messages == ["row table: the column 'near' holds several values a cell, and is left out."]
 
 
 def test_a_null_span_is_none(tmp_path: Path) -> None:

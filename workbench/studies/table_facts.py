@@ -1,6 +1,5 @@
 """From a table to a study's facts and texts: entities, entries with their spans, questions."""
 
-import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.cells import cell_text, refuse_two_spellings
 from workbench.facts.entities import Entity, require_determined, split_of
+from workbench.facts.finding import find_words
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
 from workbench.studies.corpus import Corpus
@@ -105,7 +105,7 @@ def _make_entities(
 def _held_value(name: str, values: Mapping[str, str], schema: Schema) -> str | None:
     """The attribute that is probed and whose value stands in the name as whole words."""
     for key, value in values.items():
-        if schema[key].forms and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", name):
+        if schema[key].forms and find_words(value, name):
             return key
     return None
 
@@ -241,7 +241,7 @@ def _spans_of(row: Row, entity: Entity, text: str, file: StudyFile, where: str) 
                 f"{where}: the span {span!r} of {key!r} reads {text[start:end]!r}, not {wanted[key]!r}."
             )
     for key, value in wanted.items():
-        found = [match.span() for match in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", text)]
+        found = find_words(value, text)
         if key not in spans and (len(found) == 1 or (found and key == file.table.entity)):
             spans[key] = found
     if file.table.entity not in spans:

@@ -17,6 +17,7 @@ from workbench_models.errors import nearest_names
 
 from workbench.errors import WorkbenchError
 from workbench.facts.cells import cell_text, holds_several, is_missing, restore_columns
+from workbench.facts.finding import find_words
 from workbench.facts.rows import load_rows
 from workbench.tokens.positions import every_token
 from workbench.tokens.reading import Column, Ints, Reading
@@ -159,16 +160,15 @@ def _positions(
 
 
 def _search(name: str, text: str, row: Row, where: str, number: int) -> tuple[int, int]:
-    """Where a column's value stands in its text, if it stands there exactly once."""
+    """Where a column's value stands in its text as words of its own, if it stands there exactly once."""
     value = _cell_as_text(row, name, where, number)
-    count = text.count(value) if value else 0
-    if count != 1:
+    found = find_words(value, text)
+    if len(found) != 1:
         raise WorkbenchError(
-            f"{where}, row {number}: {value!r} ({name}) stands {count} times in the text, so its place "
+            f"{where}, row {number}: {value!r} ({name}) stands {len(found)} times in the text, so its place "
             f"is not clear; give its characters as spans {{{name!r}: [start, end]}}."
         )
-    start = text.index(value)
-    return start, start + len(value)
+    return found[0]
 
 
 def _columns(

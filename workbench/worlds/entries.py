@@ -1,6 +1,5 @@
 """Biography entries: a text about one entity with the character spans of the name and of every value."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.facts.finding import find_words
 from workbench.facts.schema import Schema
 from workbench.files import read_jsonl, write_jsonl
 
@@ -177,4 +177,4 @@ def _check_span(span: Any, text: str, where: str) -> Span:
 
 def _find(name: str, text: str) -> tuple[Span, ...]:
     """Where the name stands as whole words: `Anya Li` is not in `Anya Lindt`."""
-    return tuple(match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+    return tuple(find_words(name, text))

@@ -1,6 +1,5 @@
 """The entities of a user's table, checked: what a name and a value must be so that they can be told and probed."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.cells import cell_text, refuse_two_spellings
 from workbench.facts.entities import PRONOUNS, Entity, one_spelling, require_determined, split_of
+from workbench.facts.finding import find_words
 from workbench.facts.rows import load_rows
 from workbench.facts.schema import Schema
 from workbench.worlds.own.facts import Facts
@@ -81,7 +81,7 @@ def _read_row(row: Mapping[str, Any], number: int, path: Path, facts: Facts, see
         if value is None:
             continue
         _check_spacing(value, key, where)
-        if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", name):
+        if find_words(value, name):
             raise WorkbenchError(
                 f"{where}: the value {value!r} of {key} stands in the name {name!r}, where every model reads it; "
                 "rename the entity or leave the value out."
