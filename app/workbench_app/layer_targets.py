@@ -18,6 +18,7 @@ from workbench_app.metrics import METRICS
 from workbench_app.slices import at_step, not_converged
 from workbench_app.view import Component, View
 
+WIDE = 14  # layers, from which the card takes the page's width
 CLEAR = 0.05  # above chance: below it, half of what is read means nothing
 
 
@@ -54,6 +55,7 @@ def target_card(
         cards.heat(id, view.themed(figure), key, f"Target by layer, {entry.id}, {where}"),
         sub=f"target × layer at {where}, the most framed · {sub}",
         actions=[cards.shown_at(id, step), cards.downloads(id, links)],
+        wide=len(layers) > WIDE,
     )
     frames = make_frames(grid, metric, run=entry.id, name=entry.id)
     panel = {

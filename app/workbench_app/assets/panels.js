@@ -80,6 +80,11 @@
     const flat = unsure.flatMap((line, y) => line.flatMap((flag, x) => (flag ? [[x + 0.37, y + up]] : [])));
     window.Plotly.restyle(graph, { x: [flat.map((c) => c[0])], y: [flat.map((c) => c[1])] }, [trace]);
   }
+  /* Numbers stand in cells that are wide enough for them; the table twin has them all. */
+  function number_cells(panel, graph) {
+    const { w } = graph._fullLayout._size;
+    if (w / panel.layers.length < 19) window.Plotly.restyle(graph, { texttemplate: "" }, [0]);
+  }
   /* The largest number of each row (workbench_app/figures/best.py). */
   function frame_best(panel, graph, step) {
     const shapes = panel.best[wb.place_of(panel.parts[0].steps, step)].flatMap((x, y) =>
@@ -138,6 +143,7 @@
     panel.shapes = null;
     fit(graph, panel);
     offer_reset(graph);
+    if (panel.layers) number_cells(panel, graph);
     if (!wb.is_grid(panel)) return;
     wb.erase_sketch(document.getElementById(panel.id));
     panel.cells = null;

@@ -16,11 +16,12 @@ from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, targets_missing, unsure
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
-from workbench_app.layer_targets import target_card
+from workbench_app.layer_targets import WIDE, target_card
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.missing import missing, probe_command
 from workbench_app.selection import choose
 from workbench_app.slices import at_step, depth_dim, not_converged, slice_probe
+from workbench_app.target_order import TargetOrder, order_targets
 from workbench_app.view import Component, Page, View, union_of_steps
 
 READS = ("p",)
@@ -47,6 +48,7 @@ def render(view: View, key: str) -> Page:
     target = choose(view.selection.target, targets, "birth_city/whole")
     positions, places = _positions(data)
     position = view.selection.position if view.selection.position in positions else (positions or [0])[0]
+    order = order_targets(view, list(data.values()))
     metrics = metrics_of(list(data.values()))
     metric = choose(view.selection.metric, metrics, "accuracy")
     boxes: list[Component] = []
@@ -60,7 +62,7 @@ def render(view: View, key: str) -> Page:
         if target not in own:
             boxes.append(targets_missing(view, entry, target, own))
             continue
-        shown, made = _run(view, entry, cells, target, position, metric, chosen, number, key)
+        shown, made = _run(view, entry, cells, order, target, position, metric, chosen, number, key)
         boxes.append(cards.grid(shown))
         panels += made
     children = [
@@ -71,7 +73,9 @@ def render(view: View, key: str) -> Page:
             controls.position_control(positions, position, places),
             controls.metric_control(metrics, metric),
             controls.set_control(names, chosen),
+            *order.controls(),
         ),
+        cards.faults(order.faults, "Not found"),
         controls.metric_words(metric) if data and metric != "accuracy" else None,
         _which_probe(chosen) if data else None,
         cards.legend(
@@ -85,6 +89,7 @@ def render(view: View, key: str) -> Page:
         html.Div(boxes, className="stack"),
     ]
     resolved = {"set": chosen, "target": target, "position": str(position), "metric": metric}
+    resolved |= order.resolved
     return Page(children, panels, union_of_steps(panels), resolved)
 
 
@@ -92,6 +97,7 @@ def _run(
     view: View,
     entry: RunEntry,
     cells: xr.Dataset,
+    order: TargetOrder,
     target: str,
     position: int,
     metric: str,
@@ -114,7 +120,16 @@ def _run(
     probe = controls.describe_probe(set_name)
     where = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
     all_targets, told = target_card(
-        view, entry, cells, position, where, metric, probe, f"layer-targets-{number}", key, links
+        view,
+        entry,
+        order.arrange(cells),
+        position,
+        where,
+        metric,
+        probe,
+        f"layer-targets-{number}",
+        key,
+        links,
     )
     of_target = [
         cards.card(
@@ -177,7 +192,8 @@ def _run(
                 "rising": True,
             }
         )
-    return [all_targets, html.Div(of_target, className="stack")], panels
+    beside = of_target if cells.sizes["layer"] > WIDE else [html.Div(of_target, className="stack")]
+    return [all_targets, *beside], panels
 
 
 def _by_layer(data: xr.Dataset, metric: str, entry: RunEntry) -> dict[str, Any]:

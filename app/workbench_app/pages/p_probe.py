@@ -18,6 +18,7 @@ from workbench_app.index import RunEntry
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.selection import choose
 from workbench_app.slices import at_step, not_converged, shown_step
+from workbench_app.target_order import order_targets
 from workbench_app.view import Component, Page, View, union_of_steps
 
 FORMS = (("all", "All"), ("first", "First token"), ("whole", "Whole value"))
@@ -42,14 +43,25 @@ def render(view: View, key: str) -> Page:
     baseline = view.selection.baseline if view.selection.baseline in have else ""
     depths = view.depths(chosen_set)
     layer = choose(view.selection.layer, depths, depths[-1] if depths else "")
-    shown = {run: _of_form(data, form) for run, data in have.items()}
+    of_form = {run: _of_form(data, form) for run, data in have.items()}
+    order = order_targets(view, list(of_form.values()))
+    shown = {run: order.arrange(data) for run, data in of_form.items()}
 
     panels: list[dict[str, Any]] = []
     boxes = []
     for number, entry in enumerate(view.runs):
         theirs = shown.get(baseline) if baseline and baseline != entry.id else None
         box, made = _panel(
-            view, entry, chosen_set, layer, have.get(entry.id), form, metric, theirs, f"heat-{number}", key
+            view,
+            entry,
+            chosen_set,
+            layer,
+            have.get(entry.id),
+            shown.get(entry.id),
+            metric,
+            theirs,
+            f"heat-{number}",
+            key,
         )
         boxes.append(box)
         panels += made
@@ -63,7 +75,9 @@ def render(view: View, key: str) -> Page:
             controls.select("baseline", "Minus", [("none", "nothing"), *names], baseline or "none", least=3),
             controls.set_control(set_names, chosen_set),
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
+            *order.controls(),
         ),
+        cards.faults(order.faults, "Not found"),
         controls.metric_words(metric) if have and metric != "accuracy" else None,
         _legend(metric, baseline, len(have), list(have.values())) if have else None,
         _hint(view, chosen_set, set_names),
@@ -75,6 +89,7 @@ def render(view: View, key: str) -> Page:
         "baseline": baseline or "none",
         "set": chosen_set,
         "layer": layer,
+        **order.resolved,
     }
     return Page(children, panels, union_of_steps(panels), resolved)
 
@@ -85,20 +100,19 @@ def _panel(
     set_name: str,
     layer: str,
     whole: xr.Dataset | None,
-    form: str,
+    data: xr.Dataset | None,
     metric: str,
     theirs: xr.Dataset | None,
     id: str,
     key: str,
 ) -> tuple[Component, list[dict[str, Any]]]:
-    """One run's card, and what redraws it. whole: its cells of every form."""
+    """One run's card, and what redraws it. whole: its cells of every form; data: those shown."""
     if set_name not in entry.result_sets:
         return not_probed(view, entry, "p", set_name), []
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
-    if whole is None:
+    if whole is None or data is None:
         return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.about), []
-    data = _of_form(whole, form)
     base = view.selection.baseline
     try:
         step = view.shown(data["checkpoint"].values.tolist())
