@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.probing.test_confusion import linked
+from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.probing.cases import choose_cells
@@ -191,3 +194,31 @@ def test_the_probability_is_the_softmax_of_the_answer(single_run: Run) -> None:
         shares = fitted.probes.classify(hidden[:, batch.places_BP[0]].float()).softmax(-1)[:, 0]
     # Among other names it runs at another width, which moves bfloat16's last digits.
     np.testing.assert_allclose(sure[:, 0, 0], shares.amax(-1).numpy(), rtol=0.03)
+
+
+def test_the_command_prints_and_writes_what_the_function_gives(single_run: Run, tmp_path: Path) -> None:
+    run = linked(single_run, tmp_path / "run")
+    path = str(run.path)
+    without = CliRunner().invoke(command_line, ["cases", path])
+    assert isinstance(without.exception, WorkbenchError) and "evaluate" in str(without.exception)
+    run_probes(run, run.checkpoints[-1:], ProbeRequest(), device="cpu")
+    expected = load_cases(run, where="probe-wrong", attribute="major")
+    out = tmp_path / "cases.csv"
+    words = ["cases", path, "--where", "probe-wrong", "--attribute", "major"]
+    told = json.loads(CliRunner().invoke(command_line, [*words, "--json", "--out", str(out)]).stdout)
+    assert [row["entity"] for row in told["cases"]] == expected["entity"].tolist()
+    assert told["counts"]["major"]["probe-wrong"] == len(expected) and told["position"] == "0"
+    written = pd.read_csv(out)
+    assert written["guess"].tolist() == expected["guess"].tolist() and set(written["run"]) == {run.name}
+    one = expected["name"].iloc[0]
+    printed = CliRunner().invoke(command_line, [*words, "--find", one.upper()], env={"COLUMNS": "200"}).stdout
+    assert "1 of 1 cases" in printed and one in printed
+    for wrong, sentence in (
+        (["--attribute", "majr"], "did you mean 'major'?"),
+        (["--probe", "p-embeding"], "did you mean 'p-embedding'?"),
+        (["--position", "9"], "No cases are kept of position 9; kept are position 0,"),
+        (["--step", "-1"], "has no cases up to step -1"),
+        (["--out", "cases.txt"], "'.txt' is not .csv, .json or .parquet"),
+    ):
+        result = CliRunner().invoke(command_line, ["cases", path, *wrong])
+        assert sentence in str(result.exception), (wrong, result.exception)
