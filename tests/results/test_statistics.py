@@ -8,6 +8,7 @@ from workbench.results.statistics import (
     benjamini_hochberg,
     binomial_p_value,
     bootstrap_by_entity,
+    mean_interval,
     wilson_interval,
 )
 
@@ -101,3 +102,20 @@ def test_a_heatmap_of_chance_has_hardly_a_flag():
         right = rng.binomial(500, 0.1, (6, 11))
         flagged += benjamini_hochberg(binomial_p_value(right, 500, 0.1))[0].any()
     assert flagged <= 20  # at most 5 % of such heatmaps, plus sampling noise
+
+
+def test_a_mean_over_runs_has_students_interval() -> None:
+    from scipy import stats
+
+    values = np.array([[0.2, 0.5, np.nan], [0.4, 0.5, 0.1], [0.9, 0.5, np.nan]])
+    low, high = mean_interval(values, axis=0)
+    expected = stats.t.interval(0.95, 2, loc=values[:, 0].mean(), scale=stats.sem(values[:, 0]))
+    np.testing.assert_allclose((low[0], high[0]), expected)
+    np.testing.assert_allclose((low[1], high[1]), 0.5)  # no spread, no width
+    assert np.isnan(low[2]) and np.isnan(high[2])  # one run says nothing about others
+
+
+def test_students_interval_covers_the_truth_about_95_times_in_100() -> None:
+    drawn = np.random.default_rng(0).normal(0.4, 0.05, (20_000, 3))
+    low, high = mean_interval(drawn)
+    assert 0.945 < np.mean((low <= 0.4) & (high >= 0.4)) < 0.955

@@ -8,6 +8,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.probing.pooling import POOLED
+from workbench.results.statistics import mean_interval
 from workbench.results.storing import CONFUSION_DIMS
 
 CELL_DIMS = ("position", "target")
@@ -23,7 +24,8 @@ DESCRIBED = ("accuracy", "ci_low", "ci_high", "chance", *BESIDE, "lowest", "high
 def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
     """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds, the only layer.
 
-    Of several seeds the lowest and highest accuracy are kept beside the mean (`lowest`, `highest`). What is said
+    Of several seeds the lowest and highest accuracy are kept beside the mean (`lowest`, `highest`); of several runs the
+    interval (`ci_low`, `ci_high`) is Student's over the runs, cut to 0…1. What is said
     about single values (`confusion`) is left out. Anything else that is left over (one of several layers, a site) is
     for the caller; the refusal says how.
     """
@@ -47,6 +49,10 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
         spread = {"lowest": dataset["accuracy"].min("seed"), "highest": dataset["accuracy"].max("seed")}
         if "converged" in dataset:
             spread["converged"] = dataset["converged"].all("seed")
+        if (
+            POOLED in dataset.attrs
+        ):  # each run has models and entities of its own: how far the mean may be off
+            spread |= _interval_over_runs(dataset["accuracy"])
         counted = f"{dataset.sizes['seed']} {dataset.attrs.get(POOLED, 'seeds')}"
         dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign({**total, **spread})
         dataset = dataset.assign_attrs(mean_over=counted)
@@ -66,6 +72,15 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
             f"This figure needs the dimension {missing[0]!r}, which the result does not have."
         )
     return dataset
+
+
+def _interval_over_runs(accuracy: xr.DataArray) -> dict[str, xr.DataArray]:
+    ends = mean_interval(accuracy.transpose(..., "seed").values)
+    mean = accuracy.mean("seed").transpose(*[dim for dim in accuracy.dims if dim != "seed"])
+    return {
+        name: mean.copy(data=np.clip(end, 0, 1))
+        for name, end in zip(("ci_low", "ci_high"), ends, strict=True)
+    }
 
 
 def name_results(
@@ -90,8 +105,11 @@ def at_end(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def error_bars(cells: xr.Dataset) -> dict[str, Any] | None:
-    """How far plotly's error bars reach: the 95 % interval, or of several seeds from the lowest to the highest."""
-    low, high = ("lowest", "highest") if "lowest" in cells else ("ci_low", "ci_high")
+    """How far plotly's error bars reach: the 95 % interval (of several runs, of their mean), or of several seeds of a
+    probe from the lowest to the highest.
+    """
+    of_seeds = "lowest" in cells and POOLED not in cells.attrs
+    low, high = ("lowest", "highest") if of_seeds else ("ci_low", "ci_high")
     if low not in cells:
         return None
     accuracy = np.asarray(cells["accuracy"].values, float)

@@ -6,6 +6,7 @@ from typing import Any
 
 import xarray as xr
 
+from workbench.errors import WorkbenchError
 from workbench.probing.confusion import repack
 from workbench.results.storing import CONFUSION_DIMS
 from workbench.studies.study import Study
@@ -28,9 +29,17 @@ def join_seeds(parts: Sequence[xr.Dataset], seeds: Sequence[int]) -> xr.Dataset:
 
 
 def pool_runs(runs: Sequence[Study], results: Sequence[xr.Dataset]) -> xr.Dataset:
-    """The same result of runs that differ in the recipe's seed alone, along `seed`; to be looked at, not stored.
+    """The same result of runs that differ in the recipe's seed alone, along `seed`; to be looked at, not stored."""
+    return pool_results(results, [run.name for run in runs], [run.seed for run in runs])
 
-    Several probe seeds of a run are averaged first.
+
+def pool_results(
+    results: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequence[int | None]
+) -> xr.Dataset:
+    """The same result of several runs along `seed`, with the cells and checkpoints that all of them have.
+
+    Several probe seeds of a run are averaged first. Runs that share a seed (they differ in something else) are
+    numbered. Raises WorkbenchError where the results have no label of a dimension in common.
     """
     parts = [
         result.drop_dims([name for name in CONFUSION_DIMS if name in result.dims])
@@ -40,10 +49,28 @@ def pool_runs(runs: Sequence[Study], results: Sequence[xr.Dataset]) -> xr.Datase
         else result
         for result in results
     ]
-    pooled = _stack(parts, [run.seed for run in runs])
-    names = list(dict.fromkeys(run.name for run in runs))
-    pooled.attrs |= {"run": f"{' + '.join(names)} ({len(runs)} runs)", POOLED: "runs"}
+    parts = _share_labels(parts, names)
+    apart = None not in seeds and len(set(seeds)) == len(seeds)
+    pooled = _stack(parts, [int(seed or 0) for seed in seeds] if apart else range(len(seeds)))
+    told = list(dict.fromkeys(names))
+    pooled.attrs |= {"run": f"{' + '.join(told)} ({len(parts)} runs)", POOLED: "runs"}
     return pooled
+
+
+def _share_labels(parts: list[xr.Dataset], names: Sequence[str]) -> list[xr.Dataset]:
+    """The parts at the labels that all have, in the first one's order."""
+    first = parts[0]
+    for dim in first["accuracy"].dims:
+        lacking = next((name for name, part in zip(names, parts, strict=True) if dim not in part.dims), None)
+        if lacking is not None:
+            raise WorkbenchError(f"{names[0]} and {lacking} cannot be one: only one of them has a {dim}.")
+        shared = [
+            label for label in first[dim].values.tolist() if all(label in part[dim].values for part in parts)
+        ]
+        if not shared:
+            raise WorkbenchError(f"The results of {', '.join(names)} have no {dim} in common.")
+        parts = [part.sel({dim: shared}) for part in parts]
+    return parts
 
 
 def group_by_recipe(runs: Sequence[Study]) -> list[list[int]]:

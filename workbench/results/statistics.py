@@ -1,7 +1,8 @@
 """What an accuracy is worth: intervals, tests against chance, and the flags of a whole heatmap.
 
 Formulas: Wilson (1927), eq. 4 of Brown, Cai and DasGupta, Statistical Science 16 (2001); the percentile
-bootstrap with entities as the unit (entries of one entity are not independent); Benjamini and Hochberg (1995).
+bootstrap with entities as the unit (entries of one entity are not independent); Student (1908) for means over runs;
+Benjamini and Hochberg (1995).
 """
 
 import numpy as np
@@ -58,6 +59,29 @@ def difference_interval(
     down = np.sqrt((p - p_low) ** 2 + (q_high - q) ** 2)
     up = np.sqrt((p_high - p) ** 2 + (q - q_low) ** 2)
     return p - q - down, p - q + up
+
+
+def mean_interval(values: ArrayLike, *, axis: int = -1, level: float = 0.95) -> tuple[Floats, Floats]:
+    """The interval of a mean over a few runs, Student's t with one degree of freedom less than there are values.
+
+    The values are taken as independent draws (runs of several seeds). NaN values take no part; below two there is no
+    interval (NaN). It may leave 0…1 where shares are spread widely.
+
+    >>> low, high = mean_interval([0.8, 0.9, 1.0])
+    >>> round(float(low), 4), round(float(high), 4)
+    (0.6516, 1.1484)
+    """
+    from scipy.stats import t
+
+    values = np.moveaxis(np.asarray(values, float), axis, -1)
+    known = ~np.isnan(values)
+    n = known.sum(-1)
+    enough = n > 1
+    freedom = np.where(enough, n - 1, 1)
+    mean = np.where(known, values, 0).sum(-1) / np.where(n > 0, n, 1)
+    squares = np.where(known, (values - mean[..., None]) ** 2, 0).sum(-1)
+    half = t.ppf(0.5 + level / 2, freedom) * np.sqrt(squares / freedom / np.where(enough, n, 1))
+    return np.where(enough, mean - half, np.nan), np.where(enough, mean + half, np.nan)
 
 
 def correlation_interval(r: float, n: int, level: float = 0.95) -> tuple[float, float]:
