@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         trace,
     )
     from workbench.errors import WorkbenchError
+    from workbench.figures.notebook import show
+    from workbench.figures.publication import make_figure
     from workbench.probing.p_probe import run_p_probe
     from workbench.probing.q_probe import run_q_probe
     from workbench.probing.runner import probe_activations
@@ -66,6 +68,7 @@ _PLACES = {
     "load_recipe": "recipes.recipe",
     "load_results": "results.storing",
     "make_corpus": "studies.corpus",
+    "make_figure": "figures.publication",
     "make_recipe": "recipes.recipe",
     "open_run": "studies.runs",
     "open_store": "activations",
@@ -76,6 +79,7 @@ _PLACES = {
     "run_q_probe": "probing.q_probe",
     "save_result": "results.storing",
     "shipped_recipes": "recipes.recipe",
+    "show": "figures.notebook",
     "to_dataframe": "results.storing",
     "trace": "activations",
     "train": "training.loop",
@@ -104,6 +108,7 @@ __all__ = [
     "load_recipe",
     "load_results",
     "make_corpus",
+    "make_figure",
     "make_recipe",
     "open_run",
     "open_store",
@@ -114,6 +119,7 @@ __all__ = [
     "run_q_probe",
     "save_result",
     "shipped_recipes",
+    "show",
     "to_dataframe",
     "trace",
     "train",

@@ -24,12 +24,18 @@ CHANCE = dict(zip(ATTRIBUTES, (0.10, 0.08, 0.07, 0.07, 0.08, 0.135), strict=True
 
 
 def make_run(
-    folder: Path, name: str, augmentation: str = "single", *, steps=STEPS, state="finished", entities=40
+    folder: Path,
+    name: str,
+    augmentation: str = "single",
+    *,
+    steps=STEPS,
+    state="finished",
+    entities=40,
+    seed=0,
 ) -> Run:
     """A run's folder with everything but weights and results."""
-    recipe = load_recipe(
-        "tiny", {"name": name, "biographies.augmentation": augmentation, "people.number": entities}
-    )
+    changes = {"biographies.augmentation": augmentation, "people.number": entities, "seed": seed}
+    recipe = load_recipe("tiny", {"name": name, **changes})
     path = folder / name
     path.mkdir(parents=True)
     (path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
@@ -72,10 +78,10 @@ def metrics_row(step: int, last: int) -> dict:
     }
 
 
-def made_accuracy(augmentation: str, step: int, last: int, depth: float = 1.0) -> np.ndarray:
+def made_accuracy(augmentation: str, step: int, last: int, depth: float = 1.0, seed: int = 0) -> np.ndarray:
     """[position, target]: a staircase for `single`, flat rows else; NaN where the attribute has been said."""
-    rng = np.random.default_rng(step + len(augmentation))
-    grown = (step / max(last, 1)) ** 0.5 * depth
+    rng = np.random.default_rng(step + len(augmentation) + 10_000 * seed)
+    grown = (step / max(last, 1)) ** 0.5 * depth * (1 - 0.1 * seed)
     accuracy = np.full((len(POSITIONS), len(TARGETS)), np.nan)
     for k, target in enumerate(TARGETS):
         attribute, _, form = target.partition("/")
@@ -98,11 +104,11 @@ def make_result(
     augmentation = run.recipe.biographies.augmentation
     if layers:
         stack = [
-            made_accuracy(augmentation, step, last, depth=layer / (layers - 1)) for layer in range(layers)
+            made_accuracy(augmentation, step, last, layer / (layers - 1), run.seed) for layer in range(layers)
         ]
         accuracy, dims = np.stack(stack), ("layer", "position", "target")
     else:
-        accuracy, dims = made_accuracy(augmentation, step, last), ("position", "target")
+        accuracy, dims = made_accuracy(augmentation, step, last, seed=run.seed), ("position", "target")
     if kind == "q":
         accuracy = accuracy[..., :1, :]
     n = np.where(np.isnan(accuracy), 0, N)

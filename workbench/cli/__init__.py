@@ -20,6 +20,7 @@ from workbench.cli import (
     doctor,
     entity,
     evaluate,
+    figure,
     finetune,
     probe,
     quickstart,
@@ -62,7 +63,7 @@ COMMANDS = {
         sites.sites,
     ),
     "Ask: what can be done with it": (evaluate.evaluate, solve.solve, tasks.tasks),
-    "Show": (ui.ui, report.report, compare.compare, cases.cases),
+    "Show": (ui.ui, report.report, figure.figure, compare.compare, cases.cases),
     "Check": (verify.verify,),
 }
 for panel, commands in COMMANDS.items():

@@ -1,0 +1,105 @@
+"""What a figure is asked to show, and the command that asks for the same again."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from workbench.errors import WorkbenchError, nearest
+
+KINDS = {
+    "p": "P-probe, position × target",
+    "difference": "each later run's P-probe minus the first one's, or two steps of one run",
+    "layers": "a P-probe on activations, layer × target at a position",
+    "q": "Q-probe, from the bare name",
+    "training": "the P-probe at a position over the checkpoints",
+}
+METRICS = ("accuracy", "accuracy_not_next", "above_chance", "selectivity", "train_accuracy")
+POINTS = ("above_chance", "selectivity")  # they may be negative
+FORMS = ("all", "first", "whole")
+WIDTHS_CM = (4.0, 60.0)
+FONTS_PT = (4.0, 16.0)
+PROGRAM = ("workbench", "figure")
+
+
+class PanelSpec(NamedTuple):
+    """A kind of panel, the step it stays at (None for the figure's), and of a difference that of what is taken away."""
+
+    kind: str
+    step: int | None
+    minus: int | None = None
+
+
+@dataclass(frozen=True)
+class FigureRequest:
+    """What to draw of some runs, and how large.
+
+    panels: kinds (`p`), each at a step of its own where it has one (`p@332`; `difference@1018-0`). step: the
+    checkpoint; a run shows its newest one not after it. family: the probe's, as `list_results` names it
+    (`embedding+rank4`); layer: of a probe on activations, default the deepest. form: targets by `first` token or
+    `whole` value. position: of layers and training. fold: `seed`, or another key of a recipe: runs shown as one (see
+    `fold_runs`). width_cm: of the whole figure; font_pt: of its letters. columns: panels side by side, default as
+    many as fit.
+    """
+
+    panels: tuple[str, ...] = ("p",)
+    step: int | None = None
+    family: str = "embedding"
+    metric: str = "accuracy"
+    layer: str = ""
+    form: str = "all"
+    position: int = 0
+    fold: str = ""
+    width_cm: float = 17.0
+    font_pt: float = 7.0
+    columns: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise WorkbenchError(f"A figure needs at least one panel: {', '.join(KINDS)}.")
+        for panel in self.panels:
+            parse_panel(panel)
+        for name, value, known in (("metric", self.metric, METRICS), ("form", self.form, FORMS)):
+            if value not in known:
+                raise WorkbenchError(
+                    f"The {name} {value!r} is none of {', '.join(known)}{nearest(value, known) or '.'}"
+                )
+        for name, number, (low, high), unit in (
+            ("width", self.width_cm, WIDTHS_CM, "cm"),
+            ("font size", self.font_pt, FONTS_PT, "pt"),
+        ):
+            if not low <= number <= high:
+                raise WorkbenchError(f"The {name} is {number:g} {unit}; give {low:g} to {high:g} {unit}.")
+
+    @property
+    def specs(self) -> list[PanelSpec]:
+        return [parse_panel(panel) for panel in self.panels]
+
+    def line(self, runs: Sequence[str], out: str) -> str:
+        """The command that makes the same bytes again from the same results."""
+        words = [*PROGRAM, *runs]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            text = ",".join(value) if field.name == "panels" else str(value)
+            words += [f"--{field.name.replace('_', '-')}", text.removesuffix(".0")]
+        return shlex.join([*words, "--out", out])
+
+
+def parse_panel(text: str) -> PanelSpec:
+    """`p@332` → the kind `p` at step 332; `difference@332-0` → step 332 minus step 0."""
+    kind, at, step = text.partition("@")
+    if kind not in KINDS:
+        known = "; ".join(f"{name}: {words}" for name, words in KINDS.items())
+        raise WorkbenchError(f"There is no panel {kind!r}{nearest(kind, list(KINDS))} ({known}).")
+    steps = step.split("-") if at else []
+    if len(steps) > (2 if kind == "difference" else 1) or not all(
+        one.isascii() and one.isdigit() for one in steps
+    ):
+        raise WorkbenchError(
+            f"The panel {text!r} has no step behind its @; write it as {kind}@332"
+            + (" or difference@332-0." if kind == "difference" else ".")
+        )
+    numbers = [int(one) for one in steps]
+    return PanelSpec(kind, numbers[0] if numbers else None, numbers[1] if len(numbers) > 1 else None)
