@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from workbench.figures import CONFIG
+from workbench_app.glossary import with_terms
 from workbench_app.view import Component
 
 ALREADY_SAID = "no value: the attribute has already been said in every entry"
@@ -20,8 +21,8 @@ def extra(attributes: dict[str, str]) -> Any:
 
 
 def heading(title: str, text: str) -> Component:
-    """A page's title and the sentence that says how to read it."""
-    return html.Header([html.H1(title), html.P(text)], className="page-head")
+    """A page's title and the sentence that says how to read it, its terms explained on the spot."""
+    return html.Header([html.H1(title), html.P(with_terms(text))], className="page-head")
 
 
 def card(

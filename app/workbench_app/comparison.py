@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures import paper_augmentations, paper_p_probe
+from workbench_app.folding import find_entry
 from workbench_app.index import RunEntry
 from workbench_app.selection import choose
 from workbench_app.slices import at_step
@@ -46,12 +47,12 @@ def compare_cell(view: View, entry: RunEntry, set_name: str, position: int, targ
         return _other(f"the paper ({arm})", paper_p_probe(arm), position, target)
     if view.selection.page != "p-probe" or view.selection.baseline in ("", entry.id):
         return None
-    other = view.entries.get(view.selection.baseline)
+    other = find_entry(view.selection.baseline, view.entries, view.runs)
     cells = view.cells(other, set_name)[0] if other is not None and set_name in other.result_sets else None
     if other is None or cells is None:
         return None
     step = view.shown(cells["checkpoint"].values.tolist())
-    return _other(f"{other.id} at step {step:,}", at_step(cells, step), position, target)
+    return _other(f"{other.title} at step {step:,}", at_step(cells, step), position, target)
 
 
 def _other(name: str, cells: xr.Dataset, position: int, target: str) -> Other:

@@ -7,6 +7,8 @@ from dash import html
 
 from workbench.figures.cells import target_label
 from workbench_app.cards import extra
+from workbench_app.folding import fold_choices, members_of
+from workbench_app.glossary import with_terms
 from workbench_app.metrics import METRICS
 from workbench_app.view import Component, View
 
@@ -46,9 +48,15 @@ def runs_control(view: View) -> Component:
     )
 
 
+def fold_control(view: View) -> Component | None:
+    """Which runs are shown as one."""
+    return select("fold", "Fold", fold_choices(members_of(view.runs)), view.fold)
+
+
 def metric_words(metric: str) -> Component:
     """What the chosen quantity is, below the bar."""
-    return html.P(f"{METRICS[metric].label}: {METRICS[metric].words}", className="sub metric-words")
+    words = f"{METRICS[metric].label}: {METRICS[metric].words}"
+    return html.P(with_terms(words), className="sub metric-words")
 
 
 def metric_control(names: Sequence[str], value: str) -> Component | None:

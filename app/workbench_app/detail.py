@@ -7,6 +7,7 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import WHY_EMPTY, target_label
 from workbench.figures.sets import spell_set
+from workbench.probing.pooling import POOLED
 from workbench.results.provenance import facts_of
 from workbench.results.statistics import difference_interval
 from workbench_app import cards
@@ -15,6 +16,8 @@ from workbench_app.comparison import compare_cell
 from workbench_app.confusions import confusion_parts
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_cell_over_training
+from workbench_app.folded_detail import folded_python, folded_runs
+from workbench_app.folding import FoldedEntry, find_entry
 from workbench_app.gain_detail import GAIN, render_gain
 from workbench_app.index import RunEntry
 from workbench_app.missing import probe_command
@@ -37,7 +40,7 @@ def render(view: View, text: str) -> list[Component]:
     if parsed is None:
         raise WorkbenchError(f"{text[:80]!r} names no cell; it is written run:position:target.")
     run_id, position, target = parsed
-    entry = view.entries.get(run_id)
+    entry = find_entry(run_id, view.entries, view.runs)
     if entry is None:
         raise WorkbenchError(f"There is no run {run_id[:60]!r} here (any more).")
     if view.selection.page == "attention":
@@ -66,7 +69,7 @@ def render(view: View, text: str) -> list[Component]:
             style={"fontSize": "1.05rem", "margin": "10px 0 2px"},
         ),
         html.P(
-            f"{entry.id} · {set_label(set_name)}{f' · layer {layer}' if layer else ''} · step {step:,}",
+            f"{entry.title} · {set_label(set_name)}{f' · layer {layer}' if layer else ''} · step {step:,}",
             className="sub",
         ),
     ]
@@ -85,14 +88,24 @@ def render(view: View, text: str) -> list[Component]:
                 *worth(cell, loaded.data.sizes.get("seed", 1)),
             ]
         ),
-        *confusion_parts(view, entry, set_name, where),
+        *(
+            folded_runs(view, entry, set_name, position, target)
+            if isinstance(entry, FoldedEntry)
+            else confusion_parts(view, entry, set_name, where)
+        ),
         html.H3("Over training"),
         dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
         if data.sizes["checkpoint"] > 1
         else cards.empty("Only this checkpoint has been probed.", *probe_command(entry, set_name)),
-        html.H3("Made by"),
-        cards.facts(provenance(loaded.attrs.get(step, {}))),
-        *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
+        *(
+            folded_python(entry, set_name, where)
+            if isinstance(entry, FoldedEntry)
+            else [
+                html.H3("Made by"),
+                cards.facts(provenance(loaded.attrs.get(step, {}))),
+                *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
+            ]
+        ),
     ]
 
 
@@ -132,7 +145,10 @@ def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
         ("macro F1", _percent(_read(cell, "macro_f1"))),
         ("train entities", _percent(_read(cell, "train_accuracy"))),
         ("test entries", f"{int(float(cell['n'])):,}"),
-        ("seeds", f"{seeds}, {low} to {high}" if seeds > 1 and low and high else None),
+        (
+            str(cell.attrs.get(POOLED, "seeds")),
+            f"{seeds}, {low} to {high}" if seeds > 1 and low and high else None,
+        ),
         ("converged", None if converged is None else ("yes" if converged >= 1 else "no")),
     ]
 

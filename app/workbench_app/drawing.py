@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import count
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from workbench.errors import WorkbenchError
 from workbench_app import cards, controls
+from workbench_app.folding import APART, PAGES_THAT_FOLD, fold_entries, members_of
 from workbench_app.index import RunEntry, RunIndex
 from workbench_app.library import ResultLibrary
 from workbench_app.missing import no_runs
@@ -48,21 +50,26 @@ class Drawer:
         entries = self.index.entries()
         selection, chosen = resolve_runs(read_address(address, step, self.prefix), entries)
         folder = str(self.index.folder)
+        fold, shown = APART, chosen
+        if selection.page in PAGES_THAT_FOLD and selection.fold:
+            with suppress(WorkbenchError):  # a key that no recipe has: told as replaced
+                fold, shown = selection.fold, fold_entries(chosen, selection.fold)
         return View(
-            selection, entries, chosen, self.library, theme == "dark", self.prefix, self.writable, folder
+            selection, entries, shown, self.library, theme == "dark", self.prefix, self.writable, folder, fold
         )
 
     def draw(self, address: str | None, step: int | None, theme: str | None) -> Drawn:
         """The page of an address at a step."""
         view = self.view(address, step, theme)
-        version = version_of(view.selection, view.runs, self.library, len(view.entries))
+        version = version_of(view.selection, members_of(view.runs), self.library, len(view.entries))
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw_page(view, key)
         told = [
             cards.faults(view.selection.told, "Not found"),
-            cards.faults(tell_replaced(view.selection, page), "Shown instead"),
+            cards.faults(tell_replaced(view.selection, page, view.fold), "Shown instead"),
         ]
         resolved = {"runs": list(view.selection.runs), **page.resolved}
+        resolved |= {"fold": view.fold} if view.selection.page in PAGES_THAT_FOLD else {}
         frames = {"key": key, "panels": page.panels, "steps": page.steps, "resolved": resolved}
         return Drawn(
             [*told, *page.children],

@@ -15,6 +15,7 @@ from workbench.figures.reading import read_heatmaps
 from workbench.results.provenance import facts_of
 from workbench_app import cards, controls
 from workbench_app.cards import extra
+from workbench_app.folding import FoldedEntry
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, probe_command
 from workbench_app.view import Component, View
@@ -114,6 +115,12 @@ def not_probed(
     view: View, entry: RunEntry, kind: str, chosen: str, command: list[str] | None = None
 ) -> Component:
     """A run without the result set chosen: which others it has, one click away; else the command that makes it."""
+    if isinstance(entry, FoldedEntry):
+        wanted = chosen or f"{kind}-embedding"
+        lacking = [one for one in entry.members if wanted not in one.result_sets]
+        text = f"The mean needs all {len(entry.members)} runs; not probed so: {', '.join(one.id for one in lacking)}."
+        commands = [probe_command(one, wanted) for one in lacking]
+        return missing(view, entry, text, *commands, title=entry.title)
     others = [name for name in entry.sets_of(kind) if name != chosen]
     if not others or entry.fault:
         text = "This run has not been probed yet." if kind != "q" else "The Q-probe has not been run."

@@ -54,6 +54,11 @@ class RunEntry:
         return self.path.name or self.path.resolve().name
 
     @property
+    def title(self) -> str:
+        """What cards call it."""
+        return self.id
+
+    @property
     def augmentation(self) -> str:
         """The recipe's augmentation, those of its groups, a study's texts, or empty where the recipe is broken."""
         if self.study is not None:

@@ -120,6 +120,13 @@ def _header(prefix: str) -> Component:
             html.Div(
                 [
                     html.Button("Copy link", id="copy-link", type="button", className="quiet"),
+                    html.Button(
+                        "Share",
+                        id="share-open",
+                        type="button",
+                        className="quiet",
+                        **extra({"aria-haspopup": "dialog", "data-figure": f"{prefix}figure/"}),
+                    ),
                     html.Button("Dark", id="theme-toggle", type="button", className="quiet"),
                 ],
                 className="tools",

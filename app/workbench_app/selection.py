@@ -35,7 +35,7 @@ FIRST_PAGE = next(iter(PAGES))
 MOST_RUNS = 12
 DEFAULT_RUNS = 4
 LONGEST_VALUE = 2000
-WORDS = ("metric", "set", "baseline", "layer", "target", "form", "arm", "cell")
+WORDS = ("metric", "set", "baseline", "layer", "target", "form", "arm", "fold", "cell")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Selection:
     entity: int | None = None
     form: str = ""
     arm: str = ""
+    fold: str = ""
     cell: str = ""
     at: Mapping[str, str] = field(default_factory=dict)
     told: tuple[str, ...] = field(default=())
@@ -95,7 +96,8 @@ def resolve_runs(selection: Selection, entries: Mapping[str, RunEntry]) -> tuple
         probed = [entry for entry in entries.values() if entry.result_sets]
         named = (probed or list(entries.values()))[:DEFAULT_RUNS]
     runs = tuple(entry.id for entry in named)
-    baseline = selection.baseline if selection.baseline in runs else ""
+    of_these = all(part in runs for part in selection.baseline.split(","))  # one run, or several shown as one
+    baseline = selection.baseline if of_these else ""
     if selection.baseline not in ("", "none", baseline):
         told += (f"The baseline {selection.baseline[:60]!r} is none of the runs shown.",)
     return replace(selection, runs=runs, baseline=baseline, told=told), named

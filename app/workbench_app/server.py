@@ -23,6 +23,7 @@ from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
 from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
+from workbench_app.paper_figures import add_figures
 from workbench_app.security import LOOPBACK, check_token, guard, parse_origin
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
@@ -78,6 +79,7 @@ def make_app(
     add_callbacks(app, drawer)
     add_downloads(app.server, index, prefix)
     add_case_downloads(app.server, index, prefix)
+    add_figures(app.server, index, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures import apply_theme
+from workbench_app.folding import APART, FoldedEntry, load_folded
 from workbench_app.index import RunEntry
 from workbench_app.library import Loaded, ResultLibrary
 from workbench_app.selection import Selection
@@ -19,7 +20,10 @@ Component = Any  # Dash's components are untyped
 
 @dataclass(frozen=True)
 class View:
-    """The selection and what it may reach. `runs` are the selected ones; `entries` all there are."""
+    """The selection and what it may reach.
+
+    runs: the selected ones, folded as `fold` says; entries: all there are.
+    """
 
     selection: Selection
     entries: Mapping[str, RunEntry]
@@ -29,9 +33,12 @@ class View:
     prefix: str = "/"
     writable: bool = True
     folder: str = "runs"
+    fold: str = APART
 
     def load(self, entry: RunEntry, set_name: str) -> Loaded:
         """A result set as it is on disk now."""
+        if isinstance(entry, FoldedEntry):
+            return load_folded(self.library, entry, set_name)
         return self.library.load(entry, set_name)
 
     def cells(self, entry: RunEntry, set_name: str) -> tuple[xr.Dataset | None, Loaded]:
@@ -49,7 +56,9 @@ class View:
         return list(found)
 
     def links(self, entry: RunEntry, set_name: str) -> dict[str, str]:
-        """Where a result set, all its checkpoints, can be taken away as CSV and JSON."""
+        """Where a result set, all its checkpoints, can be taken away as CSV and JSON; nowhere for runs as one."""
+        if isinstance(entry, FoldedEntry):
+            return {}
         where = f"{self.prefix}download/{quote(entry.id)}/{quote(set_name)}"
         return {kind: f"{where}.{kind}" for kind in ("csv", "json")}
 

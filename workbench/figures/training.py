@@ -20,6 +20,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.theme import COLOURS, apply_theme, series_style
+from workbench.probing.pooling import POOLED
 from workbench.results.provenance import facts_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -31,6 +32,7 @@ CURVES = (
 )
 MOST_COLOURED = 8  # lines; beyond, colours cannot be told apart and one is followed at a time
 OTHERS_GREY = "rgba(128,134,145,.45)"
+BAND = 0.16  # opacity of an interval around a mean over runs
 CHECKPOINT_GREY = "rgba(128,134,145,.55)"
 
 
@@ -116,6 +118,7 @@ def plot_probe_over_training(
     crowded = len(shown) > MOST_COLOURED
     if crowded and highlight not in shown:
         highlight = max(shown, key=lambda target: np.nan_to_num(shown[target][-1]))
+    banded = POOLED in cells.attrs
     for target, values in shown.items():
         attribute, _, this_form = target.partition("/")
         label, chance = attribute_label(attribute) if form else target_label(target), chances[target]
@@ -124,6 +127,9 @@ def plot_probe_over_training(
             dash = "dash"
         if crowded:
             colour, dash = (COLOURS[0], "solid") if target == highlight else (OTHERS_GREY, "solid")
+        alone = not crowded or target == highlight
+        if banded and alone and variable == "accuracy":
+            figure.add_trace(_band(places, cells.sel(target=target), colour))
         figure.add_trace(
             go.Scatter(
                 x=places,
@@ -133,9 +139,9 @@ def plot_probe_over_training(
                 line={"color": colour, "width": 2, "dash": dash},
                 marker={"size": 6},
                 error_y=_interval(cells.sel(target=target))
-                if variable == "accuracy" and (not crowded or target == highlight)
+                if variable == "accuracy" and alone and not banded
                 else None,
-                showlegend=not crowded or target == highlight,
+                showlegend=alone,
                 zorder=1 if target == highlight else 0,
                 customdata=steps,
                 meta={"steps": steps},
@@ -191,6 +197,22 @@ def recitation(rows: Rows) -> dict[str, float]:
 def _mark_checkpoints(figure: go.Figure, checkpoints: Sequence[int]) -> None:
     for step in checkpoints:
         figure.add_vline(x=step, line={"color": CHECKPOINT_GREY, "width": 1, "dash": "dot"}, layer="below")
+
+
+def _band(places: list[int], cells: xr.Dataset, colour: str) -> go.Scatter:
+    """The interval of a mean over runs, around its line."""
+    low, high = (np.asarray(cells[end].values, float) for end in ("ci_low", "ci_high"))
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return go.Scatter(
+        x=[*places, *places[::-1]],
+        y=[*high, *low[::-1]],
+        mode="lines",
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},{BAND})",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _interval(cells: xr.Dataset) -> dict[str, Any] | None:

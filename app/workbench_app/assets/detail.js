@@ -45,6 +45,7 @@
   const say = (text) => { document.getElementById("live").textContent = text; };
 
   document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return undefined; // it takes the keys itself
     if (event.key === "Escape" && document.body.classList.contains("with-drawer")) return close();
     const idle = event.target.id === "main";
     if (idle && (event.key === "ArrowLeft" || event.key === "ArrowRight") && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -58,7 +59,7 @@
     try { await navigator.clipboard.writeText(text); } catch {
       const area = document.createElement("textarea");
       area.value = text;
-      document.body.append(area);
+      (document.querySelector("dialog[open]") || document.body).append(area);
       area.select();
       document.execCommand("copy");
       area.remove();
@@ -78,10 +79,14 @@
     }
     const text = button.id === "copy-link" ? window.location.href : button.dataset.copy;
     if (text === undefined) return;
-    await copy(button.id === "copy-link" ? wb.address_now() : text);
+    await wb.copy_from(button, button.id === "copy-link" ? wb.address_now() : text);
+  });
+  /* Copy a text, and say so on the button that was pressed. */
+  wb.copy_from = async function (button, text) {
+    await copy(text);
     const was = button.textContent;
     button.textContent = "Copied";
     say("Copied");
     setTimeout(() => { if (button.textContent === "Copied") button.textContent = was; }, 1200);
-  });
+  };
 })();

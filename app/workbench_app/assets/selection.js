@@ -6,8 +6,8 @@
   const ns = (client.workbench = client.workbench || {});
   const none = () => client.no_update;
   const LIVE = ["step", "cell", "at-token", "scale"]; // what changes without a new page
-  const DEFAULTS = { baseline: "none", form: "all", metric: "accuracy", arm: "own" };
-  const SHARED = ["runs", "step", "scale", "target", "position", "entity"]; // what means the same on every page
+  const DEFAULTS = { baseline: "none", form: "all", metric: "accuracy", arm: "own", fold: "none" };
+  const SHARED = ["runs", "fold", "step", "scale", "target", "position", "entity"]; // what means the same on every page
 
   /* Set some keys of the address (null removes one); a step of the browser's history unless `quiet`. */
   wb.with_params = function (changes) {

@@ -16,6 +16,7 @@ from workbench_app.cards import extra
 from workbench_app.entries import read_entity
 from workbench_app.findings import findings, words_box
 from workbench_app.frames import UNIT
+from workbench_app.glossary import glossary
 from workbench_app.headlines import Headline, headlines, is_arithmetic, p_set, tied_to_name, whole_values
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, train_command
@@ -52,6 +53,7 @@ def render(view: View, key: str) -> Page:
         strip,
         cards.grid(boxes),
         _newcomers(view),
+        glossary(),
     ]
     panels += [strip_panel] if strip_panel else []
     return Page([child for child in children if child is not None], panels, union_of_steps(panels))

@@ -65,11 +65,12 @@ def render(view: View, key: str) -> Page:
         )
         boxes.append(box)
         panels += made
-    names = [(entry.id, entry.id) for entry in view.runs if entry.id in have]
+    names = [(entry.id, entry.title) for entry in view.runs if entry.id in have]
     children = [
         cards.heading("P-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
+            controls.fold_control(view),
             controls.metric_control(metrics, metric),
             controls.segmented("form", "Targets", FORMS, form),
             controls.select("baseline", "Minus", [("none", "nothing"), *names], baseline or "none", least=3),
@@ -112,22 +113,22 @@ def _panel(
     found = view.load(entry, set_name)
     wrong = cards.faults(found.faults)
     if whole is None or data is None:
-        return cards.card(entry.id, wrong or cards.empty("There is nothing to show."), sub=entry.about), []
-    base = view.selection.baseline
+        return cards.card(entry.title, wrong or cards.empty("There is nothing to show."), sub=entry.about), []
+    base = next((one.title for one in view.runs if one.id == view.selection.baseline), "")
     try:
         step = view.shown(data["checkpoint"].values.tolist())
-        figure = draw(data, metric, step, theirs, view.selection.step, (entry.id, base))
+        figure = draw(data, metric, step, theirs, view.selection.step, (entry.title, base))
     except WorkbenchError as error:
         wrong_here = cards.faults([str(error)], "Cannot be drawn")
-        return cards.card(entry.id, wrong_here, wrong, sub=entry.about), []
+        return cards.card(entry.title, wrong_here, wrong, sub=entry.about), []
     panel = {
         "id": id,
         "kind": "heat",
         "set": set_name,
-        "parts": [make_frames(data, metric, run=entry.id, name=entry.id, minus=theirs, minus_name=base)],
+        "parts": [make_frames(data, metric, run=entry.id, name=entry.title, minus=theirs, minus_name=base)],
     }
     told, told_panels = ([], []) if theirs is not None else told_boxes(view, id, whole)
-    title = f"{entry.id} minus {base}" if theirs is not None else entry.id
+    title = f"{entry.title} minus {base}" if theirs is not None else entry.title
     label = f"P-probe heatmap of {title}, {METRICS[metric].label}"
     old = [f"Step {s}: the checkpoint has been retrained since; probe it again." for s in found.stale]
     about = " · ".join(part for part in (entry.about, controls.describe_probe(set_name, layer)) if part)

@@ -12,6 +12,7 @@ from workbench_app.figures.names import plot_columns
 from workbench_app.figures.points import show_points
 from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, unsure, words_box
+from workbench_app.folding import members_of
 from workbench_app.frames import make_frames
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.selection import choose
@@ -42,12 +43,13 @@ def render(view: View, key: str) -> Page:
         cards.heading("Q-probe", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
+            controls.fold_control(view),
             controls.metric_control(metrics, metric),
             controls.set_control(set_names, chosen),
             controls.select("layer", "Layer", [(depth, depth) for depth in depths], layer),
         ),
         *[
-            cards.faults([f"{entry.id}: {text}" for text in found.faults])
+            cards.faults([f"{entry.title}: {text}" for text in found.faults])
             for entry, (_, found) in loaded.items()
         ],
     ]
@@ -57,13 +59,18 @@ def render(view: View, key: str) -> Page:
     if not data:
         return Page([*head, boxes], resolved=resolved)
 
+    titles = {entry.id: entry.title for entry in view.runs}
     now = {
-        run: at_step(cells, view.selection.step).isel(position=-1, drop=True) for run, cells in data.items()
+        titles[run]: at_step(cells, view.selection.step).isel(position=-1, drop=True)
+        for run, cells in data.items()
     }
-    parts = [make_frames(cells, metric, run=run, name=run) | {"column": run} for run, cells in data.items()]
-    told, told_panels = _doubts(view, data)
+    parts = [
+        make_frames(cells, metric, run=run, name=titles[run]) | {"column": titles[run]}
+        for run, cells in data.items()
+    ]
+    told, told_panels = _doubts(view, {titles[run]: cells for run, cells in data.items()})
     heat = {"id": "names", "kind": "heat", "set": chosen, "parts": parts}
-    accuracy = [make_frames(cells, "accuracy", run=run, name=run) for run, cells in data.items()]
+    accuracy = [make_frames(cells, "accuracy", run=run, name=titles[run]) for run, cells in data.items()]
     bars = {"id": "bars", "kind": "bars", "parts": accuracy}
     panels: list[dict[str, Any]] = [*told_panels, heat, bars]
     links = {
@@ -108,7 +115,7 @@ def render(view: View, key: str) -> Page:
                     sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
                     actions=[cards.downloads("bars")],
                 ),
-                scatter_card(view, list(loaded), key),
+                scatter_card(view, members_of(list(loaded)), key),
             ]
         ),
         boxes,

@@ -9,6 +9,7 @@ from workbench.figures.heatmap import name_words
 from workbench.figures.training import MOST_COLOURED
 from workbench_app import cards, controls
 from workbench_app.findings import not_probed
+from workbench_app.folding import mean_rows, members_of
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, probe_command, train_command
 from workbench_app.selection import choose
@@ -45,6 +46,7 @@ def render(view: View, key: str) -> Page:
         cards.heading("Training", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
+            controls.fold_control(view),
             controls.position_control(positions, position or 0, places),
             controls.segmented("form", "Probed", (("first", "First token"), ("whole", "Whole value")), form),
             controls.set_control(set_names, chosen),
@@ -83,7 +85,7 @@ def _checkpoints(view: View, set_name: str) -> int:
 
 
 def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:
-    rows = entry.metrics()
+    rows = mean_rows([one.metrics() for one in members_of([entry])])
     if not rows:
         text = "Nothing has been measured while training yet."
         return missing(view, entry, text, *([train_command(entry)] if entry.steps else [])), None
@@ -92,9 +94,9 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
     words = {"training": "training now", "interrupted": "interrupted; `workbench train … --resume` continues"}
     sub = " · ".join(part for part in (entry.about, words.get(entry.state, "")) if part)
     box = cards.card(
-        entry.id,
+        entry.title,
         cards.graph(
-            id, view.themed(figure), key, f"Loss and accuracies while training {entry.id}", zoom=True
+            id, view.themed(figure), key, f"Loss and accuracies while training {entry.title}", zoom=True
         ),
         sub=sub,
         actions=[cards.downloads(id)],
@@ -105,7 +107,7 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
 def _probe(
     view: View, entry: RunEntry, set_name: str, position: int, form: str, target: str, id: str, key: str
 ) -> tuple[Component, dict[str, Any] | None]:
-    title = f"{entry.id}: probed at position {position}"
+    title = f"{entry.title}: probed at position {position}"
     if set_name not in entry.result_sets:
         return not_probed(view, entry, "p", set_name), None
     data, found = view.cells(entry, set_name)
@@ -114,7 +116,7 @@ def _probe(
         return cards.card(title, wrong), None
     if position in data["position"].values:
         place = dict(zip(data["position"].values.tolist(), name_words(data), strict=True))[position]
-        title = f"{entry.id}: probed at {place}"
+        title = f"{entry.title}: probed at {place}"
     try:
         figure = plot_probe_over_training(data, position=position, form=form, highlight=target)
     except (WorkbenchError, KeyError):
@@ -125,7 +127,7 @@ def _probe(
     box = cards.card(
         title,
         cards.graph(
-            id, view.themed(figure), key, f"P-probe of {entry.id} over training at position {position}"
+            id, view.themed(figure), key, f"P-probe of {entry.title} over training at position {position}"
         ),
         wrong,
         sub=f"Accuracy with its 95 % interval, one line an attribute · {_probe_words(view, set_name)}",
