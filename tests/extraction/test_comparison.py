@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from typer.testing import CliRunner
 
 from workbench.cli import app
@@ -24,6 +25,7 @@ from workbench.figures.paper import TARGETS
 from workbench.recipes.recipe import load_recipe
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import result_path, save_result
+from workbench.studies.folds import fold_runs
 from workbench.studies.runs import Run, open_run
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
@@ -161,3 +163,17 @@ def test_the_command_prints_rows_the_paper_and_the_correlation(own_run: Run, tmp
 def test_a_correlation_needs_variation() -> None:
     assert math.isnan(correlate(pd.DataFrame({"probe": [0.5, 0.5], "extraction": [0.1, 0.2]})))
     assert math.isnan(correlate(pd.DataFrame({"probe": [0.5], "extraction": [0.1]})))
+
+
+def test_several_runs_have_students_interval_and_any_key_takes_runs_together() -> None:
+    made = [load_recipe("mixed", [f"seed={seed}", f"training.exposures={50 + seed}"]) for seed in range(3)]
+    rows = [
+        (f"r{i}", *describe_study(Run(Path(f"r{i}"), one)), "mean", accuracy, 0.1, 100)
+        for i, (one, accuracy) in enumerate(zip(made, (0.5, 0.6, 0.9), strict=True))
+    ]
+    answers = pd.DataFrame(rows, columns=list(ANSWER_COLUMNS))
+    assert pool_seeds(answers)["seeds"].tolist() == [1, 1, 1]  # they differ in more than the seed
+    pooled = pool_seeds(answers, fold_runs(["r0", "r1", "r2"], made, "training.qa_ratio"))
+    assert pooled[["name", "seeds"]].to_numpy().tolist() == [["qa_ratio 0.5", 3]]
+    low, high = stats.t.interval(0.95, 2, loc=2 / 3, scale=stats.sem([0.5, 0.6, 0.9]))
+    assert pooled[["ci_low", "ci_high"]].to_numpy()[0].tolist() == pytest.approx([low, min(high, 1.0)])

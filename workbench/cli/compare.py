@@ -32,6 +32,13 @@ def compare(
         Probe | None,
         typer.Option(help="Also lay each answer against this probe's accuracy: q, or p at position 0."),
     ] = None,
+    fold: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="Runs taken together: those that differ in `seed` alone, or have one value of another recipe key.",
+        ),
+    ] = "seed",
     tasks: Annotated[
         bool,
         typer.Option("--tasks", help="Lay the answers to tasks side by side, of every finetune of the runs."),
@@ -39,7 +46,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also write the figures into this HTML file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lay answers of test entities side by side, run by run; runs that differ in their seed alone are pooled.
+    """Lay answers of test entities side by side, run by run; of runs taken together the mean with Student's interval.
 
     The paper's Figure 3 (answers by augmentation; 9 for `gbert`), Figure 10 (over the share of questions in mixed
     training), Figure 8 (--group minority, beside the minority alone) and, with --probe, its Result 5: do the runs
@@ -52,17 +59,20 @@ def compare(
     from workbench.extraction.comparison import correlate, pair_accuracies
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.text_tables import make_comparison_table, make_pair_table, make_ratio_table
+    from workbench.studies.folds import SEED, fold_runs, recipe_of
     from workbench.studies.opening import open_studies
+    from workbench.studies.study import name_apart
 
     opened = open_studies(runs)
     if tasks:
         _compare_tasks(opened, out, as_json)
         return
     named = None if adapter == "none" else adapter
-    pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)))
+    folds = None if fold == SEED else fold_runs(name_apart(opened), [recipe_of(run) for run in opened], fold)
+    pooled = pool_seeds(collect_answers(opened, EvaluationRequest(named, group=group)), folds)
     pairs = None if probe is None else pair_accuracies(opened, adapter=named, probe=probe.value, group=group)
     if as_json:
-        content: dict[str, object] = {"answers": pooled.to_dict("records")}
+        content: dict[str, object] = {"answers": json.loads(pooled.to_json(orient="records"))}
         if pairs is not None:
             pearson = correlate(pairs)
             content |= {

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.results.statistics import mean_interval
 from workbench.results.storing import list_results, load_results
+from workbench.studies.folds import Fold
 from workbench.studies.study import Study, name_apart
 
 if TYPE_CHECKING:
@@ -101,21 +104,28 @@ def name_augmentation(run: Study, group: str | None = None) -> str:
     return ", ".join(f"{name}: {texts}" for name, texts in groups.items())
 
 
-def pool_seeds(answers: pd.DataFrame) -> pd.DataFrame:
-    """Seeds of one recipe as one row an attribute: accuracy (their mean), low and high (their range), seeds, n.
+def pool_seeds(answers: pd.DataFrame, folds: Sequence[Fold] | None = None) -> pd.DataFrame:
+    """Seeds of one recipe as one row an attribute: accuracy (their mean), low and high (their range), ci_low and
+    ci_high (Student's 95 % interval of the mean, cut to 0…1; NaN of one run), seeds (how many runs), n.
 
     The name is the run's where there is one seed, and the recipe in a few words where there are several. Runs of one
-    recipe that share a seed are no seeds of one experiment (copies, say), and stay apart.
+    recipe that share a seed are no seeds of one experiment (copies, say), and stay apart. folds: other groups of runs,
+    by their places among the runs of `answers` (see `fold_runs`).
     """
     alike = answers.groupby(["recipe", "attribute"])["seed"]
     apart = alike.transform("size") > alike.transform("nunique")
     experiment = answers["recipe"].where(~apart, answers["run"])
+    if folds is not None:
+        runs = answers["run"].drop_duplicates().tolist()
+        names = {runs[place]: fold.name for fold in folds for place in fold.members}
+        experiment = answers["run"].map(names)
     rows = []
-    for (_, attribute), seeds in answers.groupby([experiment, "attribute"], sort=False):
+    for (name, attribute), seeds in answers.groupby([experiment, "attribute"], sort=False):
         first = seeds.iloc[0]
+        low, high = (np.clip(end, 0, 1) for end in mean_interval(seeds["accuracy"]))
         rows.append(
             {
-                "name": first["label"] if len(seeds) > 1 else first["run"],
+                "name": name if folds is not None else first["label"] if len(seeds) > 1 else first["run"],
                 "architecture": first["architecture"],
                 "augmentation": first["augmentation"],
                 "qa_ratio": first["qa_ratio"],
@@ -123,6 +133,8 @@ def pool_seeds(answers: pd.DataFrame) -> pd.DataFrame:
                 "accuracy": seeds["accuracy"].mean(),
                 "low": seeds["accuracy"].min(),
                 "high": seeds["accuracy"].max(),
+                "ci_low": float(low),
+                "ci_high": float(high),
                 "chance": seeds["chance"].mean(),
                 "seeds": len(seeds),
                 "n": int(seeds["n"].sum()),

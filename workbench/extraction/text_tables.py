@@ -116,7 +116,7 @@ def make_comparison_table(
                 texts.append(EMPTY)
                 continue
             cell = by_attribute.loc[attribute]
-            spread = f" ({_percent(cell['low'])}–{_percent(cell['high'])})" if cell["seeds"] > 1 else ""
+            spread = f" ({_percent(cell['ci_low'])}–{_percent(cell['ci_high'])})" if cell["seeds"] > 1 else ""
             texts.append(_percent(cell["accuracy"]) + (spread if attribute == "mean" else ""))
         table.add_row(str(name), *([str(rows["seeds"].iloc[0])] if several else []), *texts)
     chance = pooled.groupby("attribute", sort=False)["chance"].mean()
@@ -127,7 +127,9 @@ def make_comparison_table(
     for label, shares in beside.items():
         texts = [_percent(shares[attribute]) for attribute in attributes]
         table.add_row(label, *no_seeds, *texts, style="dim")
-    table.caption = "% of questions answered exactly; of several seeds the mean (and its range)"
+    table.caption = (
+        "% of questions answered exactly; of several runs the mean (and its 95 % interval, Student's t)"
+    )
     table.caption_justify = "left"
     return table
 

@@ -82,8 +82,8 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
 def plot_answers(pooled: pd.DataFrame) -> go.Figure:
     """Accuracy of answers as bars: attributes along x, a colour for each run (or its seeds together), chance as a line.
 
-    pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, low, high, chance, seeds, n; 0–1. Error
-    bars are the range over seeds.
+    pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, ci_low, ci_high, chance, seeds, n; 0–1. Error
+    bars are Student's 95 % interval over the runs.
     """
     figure = go.Figure()
     for name, rows in pooled.groupby("name", sort=False):
@@ -94,8 +94,8 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
             customdata=rows[["n", "seeds"]],
             error_y={
                 "type": "data",
-                "array": rows["high"] - rows["accuracy"],
-                "arrayminus": rows["accuracy"] - rows["low"],
+                "array": rows["ci_high"] - rows["accuracy"],
+                "arrayminus": rows["accuracy"] - rows["ci_low"],
                 "visible": bool((rows["seeds"] > 1).any()),
             },
             hovertemplate=f"{name}<br>%{{x}} %{{y:.1%}}<br>n = %{{customdata[0]:,}}, "

@@ -7,7 +7,8 @@ from itertools import takewhile
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.recipes.recipe import Recipe
-from workbench.studies.runs import flatten_sections
+from workbench.studies.runs import Run, flatten_sections
+from workbench.studies.study import Study
 
 SEED = "seed"  # fold by it: runs that differ in their seed alone
 MOST_NAMED = 3
@@ -64,6 +65,11 @@ def fold_runs(names: Sequence[str], recipes: Sequence[Recipe | None], by: str = 
         replace(fold, name=f"{fold.name}, {names[fold.members[0]]}") if told.count(fold.name) > 1 else fold
         for fold in found
     ]
+
+
+def recipe_of(study: Study) -> Recipe | None:
+    """A run's recipe; None of a study of models that stand elsewhere."""
+    return study.recipe if isinstance(study, Run) else None
 
 
 def _each_once(recipes: Sequence[dict | None]) -> bool:

@@ -12,8 +12,7 @@ from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.publication.request import FigureRequest
 from workbench.probing.pooling import pool_results
 from workbench.results.storing import load_results, require_same_weights, weights_digests
-from workbench.studies.folds import Fold, fold_runs
-from workbench.studies.runs import Run
+from workbench.studies.folds import Fold, fold_runs, recipe_of
 from workbench.studies.study import Study, name_apart
 
 DEPTHS = ("layer", "site")
@@ -52,7 +51,7 @@ class Source:
 def load_sources(runs: Sequence[Study], kind: str, request: FigureRequest) -> list[Source]:
     """What a kind of probe (`p`, `q`) has read of the runs, folded as asked."""
     names = name_apart(runs)
-    recipes = [run.recipe if isinstance(run, Run) else None for run in runs]
+    recipes = [recipe_of(run) for run in runs]
     folds = (
         fold_runs(names, recipes, request.fold)
         if request.fold
