@@ -89,7 +89,7 @@ def render(view: View, text: str) -> list[Component]:
             ]
         ),
         *(
-            folded_runs(view, entry, set_name, position, target)
+            folded_runs(view, entry, set_name, step, position, target)
             if isinstance(entry, FoldedEntry)
             else confusion_parts(view, entry, set_name, where)
         ),

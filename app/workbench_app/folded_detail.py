@@ -9,21 +9,21 @@ from dash import html
 from workbench_app import cards
 from workbench_app.folding import FoldedEntry
 from workbench_app.provenance import python_parts
-from workbench_app.slices import at_step
 from workbench_app.view import Component, View
 
-DIGITS = 16  # of a digest
+DIGITS = 8  # of a digest
 
 
-def folded_runs(view: View, entry: FoldedEntry, set_name: str, position: int, target: str) -> list[Component]:
-    """A line a run: its accuracy with its own interval, seed, step and the weights it was measured on."""
+def folded_runs(
+    view: View, entry: FoldedEntry, set_name: str, step: int, position: int, target: str
+) -> list[Component]:
+    """A line a run: its accuracy with its own interval, its seed, and the weights it was measured on."""
     rows = []
     for one in entry.members:
         data, loaded = view.cells(one, set_name)
         if data is None:
             continue
-        step = view.shown(data["checkpoint"].values.tolist())
-        cell = at_step(data, step).sel(position=position, target=target)
+        cell = data.sel(checkpoint=step, position=position, target=target)
         low, high = (float(cell[end]) if end in cell else np.nan for end in ("ci_low", "ci_high"))
         ends = "" if np.isnan(low) else f" ({100 * low:.1f}–{100 * high:.1f})"
         digest = loaded.attrs.get(step, {}).get("weights_digest", "")
@@ -31,14 +31,13 @@ def folded_runs(view: View, entry: FoldedEntry, set_name: str, position: int, ta
             html.Tr(
                 [
                     html.Th(one.id, scope="row"),
-                    html.Td(f"{100 * float(cell['accuracy']):.1f} %{ends}"),
+                    html.Td(f"{100 * float(cell['accuracy']):.1f} %{ends}", style={"whiteSpace": "nowrap"}),
                     html.Td(str(one.recipe.seed) if one.recipe else "–"),
-                    html.Td(f"{step:,}"),
                     html.Td(html.Code(digest[:DIGITS], title=digest)),
                 ]
             )
         )
-    head = [html.Th(word, scope="col") for word in ("run", "accuracy (95 %)", "seed", "step", "weights")]
+    head = [html.Th(word, scope="col") for word in ("run", "accuracy (95 %)", "seed", "weights")]
     table = html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)])
     words = f"{entry.words[0].upper()}{entry.words[1:]}. The interval above is Student's t over the runs."
     return [html.H3("Each run"), html.P(words, className="sub"), cards.scrolled(table)]
