@@ -64,12 +64,13 @@ class Drawer:
         version = version_of(view.selection, members_of(view.runs), self.library, len(view.entries))
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw_page(view, key)
+        if view.selection.page in PAGES_THAT_FOLD:
+            page = replace(page, resolved={**page.resolved, "fold": view.fold})
         told = [
             cards.faults(view.selection.told, "Not found"),
-            cards.faults(tell_replaced(view.selection, page, view.fold), "Shown instead"),
+            cards.faults(tell_replaced(view.selection, page), "Shown instead"),
         ]
         resolved = {"runs": list(view.selection.runs), **page.resolved}
-        resolved |= {"fold": view.fold} if view.selection.page in PAGES_THAT_FOLD else {}
         frames = {"key": key, "panels": page.panels, "steps": page.steps, "resolved": resolved}
         return Drawn(
             [*told, *page.children],

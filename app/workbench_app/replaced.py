@@ -1,6 +1,5 @@
 """What an address asked for and a page does not have: told, never replaced without a word."""
 
-from workbench_app.folding import PAGES_THAT_FOLD
 from workbench_app.selection import WORDS, Selection
 from workbench_app.view import Page
 
@@ -18,12 +17,12 @@ NAMES = {
 LONGEST = 60
 
 
-def tell_replaced(selection: Selection, page: Page, fold: str) -> list[str]:
+def tell_replaced(selection: Selection, page: Page) -> list[str]:
     """A sentence for each key of the address whose value the page has replaced by another, and for the step."""
     told = []
     for key in (*[name for name in WORDS if name in NAMES], "position"):
         wanted = getattr(selection, key)
-        shown = {**page.resolved, "fold": fold if selection.page in PAGES_THAT_FOLD else ""}.get(key)
+        shown = page.resolved.get(key)
         if wanted in ("", None) or shown in ("", None) or str(wanted) == str(shown):
             continue
         told.append(f"There is no {NAMES[key]} {str(wanted)[:LONGEST]!r} here; shown is {str(shown)!r}.")
