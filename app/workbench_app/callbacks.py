@@ -57,6 +57,9 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
             return cases.draw_body(drawer.view(address, step, theme))
         except WorkbenchError as error:
             return cards.faults([str(error)], "Cannot be shown")
+        except Exception as error:
+            log.error("The cases at step %s failed.", step, exc_info=error)
+            return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
     @app.callback(
         Output("found", "data"),

@@ -198,7 +198,8 @@ def _case(cases: RunCases, a: int, n: int, kept: bool) -> Component:
         said = "" if probe else str(table.guess[a, n]) or "unnamed"
         parts.append(_line("probe", probe, f"{said}{share}".strip()))
     if answer is not None:
-        said = "" if answer else str(table.answer[a, n]) or "nothing"
+        same = table.answer[a, n] == table.value[a, n]  # of a first token alone the rest may be wrong
+        said = "" if answer and same else str(table.answer[a, n]) or "nothing"
         parts.append(_line("answer", answer, said, str(table.verdict[a, n])))
     return html.Td(parts, className="" if kept else "left-out")
 

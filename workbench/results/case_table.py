@@ -14,6 +14,7 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.results.case_files import NOT_TOLD
 
 HALF_PERCENTS = 200
+FIRST = "first"  # the form of a target that is a value's first token
 NONE = -1  # not read, not asked
 # What may be asked for: whether the probe is right, whether the answer is (None: either, read or not).
 FILTERS: dict[str, tuple[bool | None, bool | None]] = {
@@ -129,7 +130,8 @@ def make_table(
 ) -> CaseTable:
     """Lay a probe's cases at one place beside the answers, entity by entity of those the probe was tested on.
 
-    form: which target of each attribute; one that has not this form takes its last. Without a probe the entities are
+    form: which target of each attribute; one that has not this form takes its last. Where that is a value's first
+    token, the answer's first token is judged, too: both sides are asked the same. Without a probe the entities are
     those asked. Raises WorkbenchError where nothing is given, and for a place whose cases are not kept.
     """
     if probe is None and answers is None:
@@ -141,6 +143,7 @@ def make_table(
     asked = [] if answers is None else [str(a) for a in answers["attribute"].values.tolist()]
     attributes = list(dict.fromkeys([*forms, *asked]))
     table = _empty(attributes, entities)
+    used: dict[str, str] = {}
     if probe is not None:
         known = places_of(probe)
         if (layer, position) not in known:
@@ -148,11 +151,12 @@ def make_table(
             raise WorkbenchError(
                 f"No cases are kept of {f'layer {layer}, ' if layer else ''}position {position}; kept are {kept}."
             )
-        for attribute, has in forms.items():
-            target = f"{attribute}/{form if form in has else has[-1]}"
-            _fill_probe(table, probe, known.index((layer, position)), target, attributes.index(attribute))
+        used = {attribute: form if form in has else has[-1] for attribute, has in forms.items()}
+        for attribute, one in used.items():
+            place = known.index((layer, position))
+            _fill_probe(table, probe, place, f"{attribute}/{one}", attributes.index(attribute))
     if answers is not None:
-        _fill_answers(table, answers)
+        _fill_answers(table, answers, [name for name, one in used.items() if one == FIRST])
     return table
 
 
@@ -182,7 +186,8 @@ def _fill_probe(table: CaseTable, probe: xr.Dataset, place: int, target: str, ro
     table.probability[row] = np.where(read & (halves != NOT_TOLD), halves / HALF_PERCENTS, np.nan)
 
 
-def _fill_answers(table: CaseTable, answers: xr.Dataset) -> None:
+def _fill_answers(table: CaseTable, answers: xr.Dataset, by_first: Sequence[str]) -> None:
+    """by_first: the attributes whose answers are judged by their first token, as the probe beside them is."""
     ids = answers["entity"].values
     place = np.searchsorted(ids, table.entities).clip(max=max(len(ids) - 1, 0))
     there = ids[place] == table.entities if len(ids) else np.zeros(len(table.entities), bool)
@@ -193,7 +198,8 @@ def _fill_answers(table: CaseTable, answers: xr.Dataset) -> None:
         asked = np.flatnonzero(kind != NOT_TOLD)
         at = place[asked]
         table.verdict[row, asked] = kinds[kind[asked]]
-        table.answered[row, asked] = kind[asked] == 0
+        right = answers["first"].values[number][at] == 1 if attribute in by_first else kind[asked] == 0
+        table.answered[row, asked] = right
         table.answer[row, asked] = texts[answers["said"].values[number][at]]
         # The whole value stands before a part of it or its first token.
         table.value[row, asked] = texts[answers["truth"].values[number][at]]
