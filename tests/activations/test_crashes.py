@@ -129,6 +129,13 @@ def test_an_undamaged_shard_is_kept_while_another_is_mended(tmp_path: Path) -> N
     assert changed == {"shard-00002.safetensors", "manifest.json"}
 
 
+def test_the_journal_of_one_that_was_killed_at_the_very_end_goes(tmp_path: Path) -> None:
+    store = write(tmp_path)
+    sound = bytes_of(store)
+    (store.path / "progress.jsonl").write_text('{"plan": "this"}\n')
+    assert bytes_of(write(tmp_path)) == sound
+
+
 def test_a_store_half_made_with_other_settings_is_made_anew(tmp_path: Path) -> None:
     store = write(tmp_path)
     sound = bytes_of(store)

@@ -16,7 +16,7 @@ from workbench_models import Site
 from workbench.activations.engines import Engine, open_engine
 from workbench.activations.manner import find_manner, read_rows
 from workbench.activations.planning import Job, make_job, make_plan
-from workbench.activations.store import ActivationStore, open_store
+from workbench.activations.store import JOURNAL_FILE, ActivationStore, open_store
 from workbench.activations.streaming import batch_size, check_dtype, set_training
 from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
@@ -80,7 +80,9 @@ def cache_activations(
     job = make_job(model, reading, sites, layers, engine, dtype)
     path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
     with hold(path.parent, path.name, "cached", wait=True):
-        if not _is_sound(path):
+        if _is_sound(path):
+            (path / JOURNAL_FILE).unlink(missing_ok=True)  # of one that was killed right after the manifest
+        else:
             if isinstance(model, Checkpoint):
                 loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
             else:
