@@ -31,7 +31,7 @@ DRIVER = """
     from workbench.experiments import side_by_side
     from workbench.experiments.engines.jobs import Needs
     from workbench.experiments.engines.ray import Ray
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
 
     side_by_side.PROGRAM = (sys.executable, "program.py")
     ray.init(num_cpus=2, num_gpus=2, log_to_driver=False, include_dashboard=False, configure_logging=False)

@@ -16,12 +16,12 @@ from tests.experiments.slurm_here import MISSING, Cluster
 from tests.training.micro_runs import micro_recipe, weights_of
 from workbench.errors import WorkbenchError
 from workbench.experiments import side_by_side
+from workbench.experiments.chains import Job
 from workbench.experiments.engines import slurm_queue
 from workbench.experiments.engines.jobs import Needs
 from workbench.experiments.engines.slurm import Slurm
 from workbench.experiments.engines.slurm_queue import ask_states
 from workbench.experiments.engines.slurm_script import Layout
-from workbench.experiments.side_by_side import Job
 from workbench.recipes.recipe import recipe_to_toml
 from workbench.studies.runs import open_run
 

@@ -123,7 +123,7 @@ def attention(
         if control and first.step == 0 and first not in chosen:
             chosen = [first, *chosen]
     if placement.is_elsewhere:
-        from workbench.experiments.side_by_side import Job
+        from workbench.experiments.chains import Job
 
         given = {"quiet": True, "as_json": None, "control": False, "device": None, "threads": None}
         chains = []

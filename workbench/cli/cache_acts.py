@@ -20,7 +20,7 @@ from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
     from workbench.activations import ActivationStore, Checkpoint, Reading
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
 
 
 class Toolkit(StrEnum):
@@ -124,7 +124,7 @@ def _make_jobs(
     context: typer.Context, model: Path, series: "Sequence[Checkpoint]", folder: Path, per_job: int
 ) -> "list[list[Job]]":
     """This command for some of its models each: steps of a run, members of a series, revisions of a hub name."""
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
     from workbench.studies.opening import is_study
 
     given: dict[str, object] = {

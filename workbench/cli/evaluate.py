@@ -78,7 +78,7 @@ def evaluate(
     import json
     from dataclasses import asdict, replace
 
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
     from workbench.extraction.evaluation import EvaluationRequest
     from workbench.extraction.evaluation import evaluate as evaluate_run
     from workbench.extraction.own_questions import load_own_questions

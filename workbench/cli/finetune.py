@@ -121,8 +121,8 @@ def finetune(
     """
     import json
 
+    from workbench.experiments.chains import Job
     from workbench.experiments.finetune_grid import make_grid, parse_grid
-    from workbench.experiments.side_by_side import Job
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
     from workbench.extraction.own_questions import load_own_questions

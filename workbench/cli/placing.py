@@ -11,7 +11,8 @@ import typer
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from workbench.experiments.engines.jobs import Chain, Engine, Outcome
+    from workbench.experiments.chains import Chain
+    from workbench.experiments.engines.jobs import Engine, Outcome
 
 
 class EngineName(StrEnum):

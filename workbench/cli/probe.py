@@ -27,7 +27,7 @@ from workbench.cli.v_probe import probe_queries
 if TYPE_CHECKING:
     import xarray as xr
 
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.study import Study
 
@@ -192,7 +192,7 @@ def probe(
 
 def _make_job(context: typer.Context, run: "Study", checkpoints: "Sequence[Checkpoint]") -> "Job":
     """This command for some checkpoints of one run."""
-    from workbench.experiments.side_by_side import Job
+    from workbench.experiments.chains import Job
 
     steps = ",".join(str(checkpoint.step) for checkpoint in checkpoints)
     given = {"runs": [run.path], "checkpoints": steps, "quiet": True, "as_json": None, "figure": None}

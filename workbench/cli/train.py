@@ -108,8 +108,8 @@ def _train_elsewhere(
 ) -> None:
     """One run as a job; or what to type on each of several nodes that no scheduler rules."""
     from workbench.experiments.arms import make_folder
+    from workbench.experiments.chains import Job
     from workbench.experiments.engines.slurm_script import torchrun_lines
-    from workbench.experiments.side_by_side import Job
     from workbench.studies.runs import RUN_FILE, open_run
 
     given = {"out": folder, "resume": True, "quiet": True, "as_json": None, "device": None, "threads": None}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.side_by_side import Job
+from workbench.experiments.chains import Job
 from workbench.recipes.recipe import Recipe, load_recipe
 from workbench.studies.runs import RUN_FILE, Run, create_run
 

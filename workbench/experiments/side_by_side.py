@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import digest_json
+from workbench.experiments.chains import Chain, Job
 from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
@@ -28,53 +28,6 @@ PROGRAM = (sys.executable, "-m", "workbench")
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 120  # for an interrupted process to save its checkpoint
 LAST_LINES = 12
-JOBS_FOLDER = ".jobs"
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One command about one run. Each is itself alone, so it can key a table.
-
-    words: what follows `workbench`; run: the run's folder, whose progress.json the bar follows. What the process
-    prints goes into a log beside that folder, which does not exist before it is whole. stage: what is being done, e.g.
-    `training`. An engine keeps what it knows of its jobs in `folder`, under their `key`.
-    """
-
-    name: str
-    words: Sequence[str]
-    run: Path
-    stage: str = ""
-
-    @property
-    def log(self) -> Path:
-        return self.run.parent / f"{self.run.name}.log"
-
-    @property
-    def key(self) -> str:
-        """What tells this command from any other about its run; the same command has the same."""
-        return f"{self.run.name}.{self.words[0]}-{digest_json(list(self.words))[:10]}"
-
-    @property
-    def folder(self) -> Path:
-        return self.run.parent / JOBS_FOLDER
-
-    @property
-    def progress_file(self) -> Path:
-        return self.folder / f"{self.key}.progress.json"
-
-    @property
-    def ended_file(self) -> Path:
-        """Holds the exit status, from when the job has ended."""
-        return self.folder / f"{self.key}.ended"
-
-    @property
-    def record_file(self) -> Path:
-        """Says which task of which array it was submitted as."""
-        return self.folder / f"{self.key}.job.json"
-
-    @property
-    def title(self) -> str:
-        return f"{self.stage} {self.name}".strip()
 
 
 @dataclass
@@ -109,57 +62,76 @@ class Outcome:
     failures: dict[Job, str]
 
 
+@dataclass(frozen=True)
+class _Working:
+    """A job at work. rest: what of its chain comes after it; since: when it began, in seconds of the clock."""
+
+    process: "subprocess.Popen[bytes]"
+    slot: Sequence[str]
+    rest: deque[Job]
+    since: float = field(default_factory=time.time)
+
+
 def run_side_by_side(
-    what: str,
-    jobs: Sequence[Job],
+    chains: Sequence[Chain],
     console: "Console",
     *,
     slots: Sequence[Sequence[str]] = (),
     keep_going: bool = False,
     whole: Whole | None = None,
 ) -> Outcome:
-    """Run each job in a process, as many at once as there are slots (all at once without), until all have ended.
+    """Run each job in a process, as many at once as there are slots (all chains at once without), until all have ended.
 
-    slots: words that a job gets from the place it runs in, e.g. `("--device", "cuda:1")`. A job that fails stops
-    the others and raises WorkbenchError; with `keep_going` the others go on and the failure is told in the outcome.
+    A job begins when the one before it in its chain has ended well and a slot is free, whatever other chains do; those
+    that have waited longest come first. slots: words that a job gets from the place it runs in, such as `--device
+    cuda:1`. A job that fails stops all others and raises WorkbenchError; with `keep_going` it ends its own chain
+    and is told in the outcome. whole: how far an experiment is whose present stage these jobs are.
     Ctrl-C, SIGTERM and SIGHUP reach every process once, and all may save before KeyboardInterrupt is raised.
     """
-    waiting = deque(jobs)
-    free = deque(slots or [()] * len(jobs))
-    running: dict[Job, tuple[subprocess.Popen[bytes], Sequence[str]]] = {}
+    waiting = deque(deque(chain) for chain in chains if chain)
+    n_chains, free = len(waiting), deque(slots or [()] * len(waiting))
+    running: dict[Job, _Working] = {}
     failures: dict[Job, str] = {}
     peak = 0
     with _stop_signals_as_interrupt(), _progress(console) as bars:
         above = bars.add_task(whole.name, total=whole.total, note="", started=True) if whole else None
-        tasks = {job: bars.add_task(f"{what} {job.name}", total=None, note="waiting") for job in jobs}
-        since = time.time()
+        tasks = {chain[0]: bars.add_task(chain[0].title, total=None, note="waiting") for chain in waiting}
         try:
             while waiting or running:
                 while waiting and free:
-                    job, slot = waiting.popleft(), free.popleft()
-                    running[job] = (_start([*job.words, *slot], job.log, what), slot)
-                for job, (process, slot) in list(running.items()):
-                    if process.poll() is None:
-                        bars.update(tasks[job], **_where(job, since))
+                    rest, slot = waiting.popleft(), free.popleft()
+                    job = rest.popleft()
+                    running[job] = _Working(_start(job, slot), slot, rest)
+                for job, working in list(running.items()):
+                    if working.process.poll() is None:
+                        bars.update(tasks[job], **_where(job, working.since))
                         continue
                     del running[job]
-                    free.append(slot)
-                    _settle(what, job, process, failures, bars, tasks[job])
+                    free.append(working.slot)
+                    if _ended_well(job, working.process, failures, bars, tasks[job]) and working.rest:
+                        following = working.rest[0]
+                        tasks[following] = bars.add_task(following.title, total=None, note="waiting")
+                        waiting.append(working.rest)
                 if failures and not keep_going:
                     raise WorkbenchError(next(iter(failures.values())))
                 if whole and above is not None:
-                    bars.update(above, **_how_far(whole, what, [bars.tasks[task] for task in tasks.values()]))
-                peak = max(peak, sum(_resident_bytes(process.pid) for process, _ in running.values()))
+                    stage = next(iter(tasks)).stage
+                    bars.update(
+                        above, **_how_far(whole, stage, [bars.tasks[task] for task in tasks.values()])
+                    )
+                peak = max(peak, sum(_resident_bytes(working.process.pid) for working in running.values()))
                 time.sleep(POLL_SECONDS if running else 0)
         except KeyboardInterrupt:
-            console.print(f"Stopping: the {what} processes save what they have …", style="yellow")
-            _stop(process for process, _ in running.values())
+            console.print("Stopping: the processes save what they have …", style="yellow")
+            _stop(working.process for working in running.values())
             console.print("Stopped. The same command continues from here.", style="yellow")
             raise
         except BaseException:
-            _stop(process for process, _ in running.values())
+            _stop(working.process for working in running.values())
             raise
-    usual = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 * min(len(jobs), len(slots or jobs))
+    usual = (
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 * min(n_chains, len(slots or chains))
+    )
     return Outcome(peak or usual, failures)
 
 
@@ -189,34 +161,34 @@ def count_cores() -> int:
         return os.cpu_count() or 1
 
 
-def _start(words: Sequence[str], log: Path, what: str) -> "subprocess.Popen[bytes]":
-    """Start a process that writes to `log`; it has its own group, so that Ctrl-C reaches it once, through us."""
-    line = [*PROGRAM, *words]
-    with log.open("ab") as file:
-        file.write(f"\n=== {what}: {shlex.join(line)}\n".encode())
+def _start(job: Job, slot: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start a process that writes to the job's log, in a group of its own: Ctrl-C reaches it once, through us."""
+    line = [*PROGRAM, *job.words, *slot]
+    with job.log.open("ab") as file:
+        file.write(f"\n=== {job.stage}: {shlex.join(line)}\n".encode())
         file.flush()
         return subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
 
 
-def _settle(
-    what: str,
+def _ended_well(
     job: Job,
     process: "subprocess.Popen[bytes]",
     failures: dict[Job, str],
     bars: "Progress",
     task: "TaskID",
-) -> None:
+) -> bool:
     """Note how a process has ended."""
     if not process.returncode:
         bars.update(task, total=1, completed=1, note="done")
-        return
+        return True
     said = job.log.read_text(encoding="utf-8", errors="replace").rpartition("\n=== ")[2].splitlines()[1:]
     shown = "\n  ".join([line for line in said if line.strip()][-LAST_LINES:]) or "(it said nothing)"
     how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-    failures[job] = f"{what} {job.name} ended with {how}; the end of {job.log}:\n  {shown}"
+    failures[job] = f"{job.title} ended with {how}; the end of {job.log}:\n  {shown}"
     bars.update(task, total=1, completed=0, note="failed")
+    return False
 
 
 def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:

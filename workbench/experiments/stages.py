@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
+from workbench.experiments.chains import Job
 from workbench.experiments.engines.jobs import Engine, Outcome
-from workbench.experiments.side_by_side import Job, Whole, run_side_by_side
+from workbench.experiments.side_by_side import Whole, run_side_by_side
 from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path
 
@@ -61,7 +62,7 @@ def run_stages(
         jobs = [stage.job(arm) for arm in arms if not stage.is_done(arm)]
         kept += len(arms) - len(jobs)
         if jobs:
-            outcome = run_side_by_side(stage.name, jobs, console, slots=slots, whole=whole)
+            outcome = run_side_by_side([[job] for job in jobs], console, slots=slots, whole=whole)
             peak = max(peak, outcome.peak)
         else:
             console.print(f"{stage.name}: already done, kept", style="dim")

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workbench.errors import WorkbenchError
 from workbench.experiments import side_by_side
-from workbench.experiments.side_by_side import LAST_LINES, Job
+from workbench.experiments.chains import Chain, Job
+from workbench.experiments.side_by_side import LAST_LINES
 from workbench.training.metrics import describe_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
-
-Chain = Sequence[Job]  # jobs of which each waits until the one before has ended well
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,26 @@ class Outcome:
 
 
 def list_stages(chains: Sequence[Chain]) -> list[str]:
-    """The stages of all chains, in the order in which they come."""
-    longest_first = sorted(chains, key=len, reverse=True)
-    return list(dict.fromkeys(job.stage for chain in longest_first for job in chain))
+    """The stages of all chains, each behind those that any chain has before it.
+
+    A chain that is the rest of a longer one may begin anywhere. Raises WorkbenchError where two chains have two stages
+    in different orders.
+    """
+    ahead: dict[str, set[str]] = {}
+    for chain in chains:
+        for n, job in enumerate(chain):
+            ahead.setdefault(job.stage, set()).update(earlier.stage for earlier in chain[:n])
+    stages: list[str] = []
+    while ahead:
+        following = next((stage for stage, before in ahead.items() if before <= set(stages)), None)
+        if following is None:
+            raise WorkbenchError(
+                f"The stages {' and '.join(sorted(ahead))} come in different orders for different runs; "
+                "give every arm its stages in one order."
+            )
+        stages.append(following)
+        del ahead[following]
+    return stages
 
 
 class Engine(Protocol):

@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.experiments.chains import Chain, Job
 from workbench.experiments.engines.jobs import (
     Bars,
-    Chain,
     Needs,
     Outcome,
     command_line,
     describe_failure,
     draw_bars,
 )
-from workbench.experiments.side_by_side import Job
 from workbench.training.metrics import PROGRESS_VARIABLE
 
 if TYPE_CHECKING:

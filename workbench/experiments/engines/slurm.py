@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.experiments.chains import Chain, Job
 from workbench.experiments.engines.jobs import (
-    Chain,
     Needs,
     Outcome,
     draw_bars,
@@ -23,7 +23,6 @@ from workbench.experiments.engines.jobs import (
 )
 from workbench.experiments.engines.slurm_queue import OVER, Watch, ask, ask_states, max_array_size
 from workbench.experiments.engines.slurm_script import Layout, make_list, make_script
-from workbench.experiments.side_by_side import Job
 from workbench.files import write_atomically, write_json
 from workbench.locks import hold
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.experiments.chains import Job
 from workbench.experiments.engines.jobs import command_line
-from workbench.experiments.side_by_side import Job
 
 MAX_STARTS = 100
 
