@@ -32,13 +32,13 @@ def test_all_stages_of_all_arms_beside_the_paper(workbench: Command, micro_toml:
     assert single["answers"]["paper"] == pytest.approx(np.mean(list(paper_answers("single").values())))
     assert Path(told["report"]).stat().st_size > 4_000_000
 
-    files = {file: file.stat().st_mtime_ns for file in Path("all").rglob("*.nc")}
+    files = {file: file.stat().st_mtime_ns for file in Path("all").glob("*/results/**/*.nc")}
     assert len(files) == 6  # p, q and answers, of two arms
     again = workbench("reproduce", micro_toml, *two, *STEPS, "--out", "all")
     assert again.status == 0
     stages = ("training", "probing", "probing names", "finetuning", "asking")
     assert all(f"{stage}: already done, kept" in again.err for stage in stages)
-    assert {file: file.stat().st_mtime_ns for file in Path("all").rglob("*.nc")} == files
+    assert {file: file.stat().st_mtime_ns for file in Path("all").glob("*/results/**/*.nc")} == files
     for word in ("multi5+permute", "P, position 0", "answers", "paper", "next: workbench ui all"):
         assert word in again.out
 

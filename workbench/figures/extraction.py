@@ -83,7 +83,7 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
     """Accuracy of answers as bars: attributes along x, a colour for each run (or its seeds together), chance as a line.
 
     pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, ci_low, ci_high, chance, seeds, n; 0–1. Error
-    bars are Student's 95 % interval over the runs.
+    bars go from ci_low to ci_high, Student's 95 % interval over the runs there; a row without them has none.
     """
     figure = go.Figure()
     for name, rows in pooled.groupby("name", sort=False):
@@ -96,7 +96,7 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
                 "type": "data",
                 "array": rows["ci_high"] - rows["accuracy"],
                 "arrayminus": rows["accuracy"] - rows["ci_low"],
-                "visible": bool((rows["seeds"] > 1).any()),
+                "visible": bool(rows["ci_low"].notna().any()),
             },
             hovertemplate=f"{name}<br>%{{x}} %{{y:.1%}}<br>n = %{{customdata[0]:,}}, "
             "%{customdata[1]} seeds<extra></extra>",

@@ -46,8 +46,8 @@ def answers(parts: Parts) -> str:
         "When it is asked",
         "<p>A base model only recites. Finetuned on the questions of the train half, or given them during "
         "pretraining, it is asked about the test half, whose facts it has read as often but whose questions it has "
-        "never seen. Bars are whole answers said word for word; the short lines are what always saying the "
-        "commonest value would score.</p>",
+        "never seen. Bars are whole answers said word for word, with their 95 % interval over test entities; the short "
+        "lines are what always saying the commonest value would score.</p>",
         body,
         missing("Not asked yet.", "\n".join(lines)) if lines else "",
     )
@@ -67,8 +67,8 @@ def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:
             "name": name,
             "attribute": test["attribute"].values,
             "accuracy": test["accuracy"].values,
-            "low": test["accuracy"].values,
-            "high": test["accuracy"].values,
+            "ci_low": test["ci_low"].values,
+            "ci_high": test["ci_high"].values,
             "chance": test["chance"].values,
             "seeds": 1,
             "n": test["n"].values,
