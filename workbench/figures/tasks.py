@@ -4,6 +4,8 @@ Every figure takes the rows of `collect_tasks`: columns run, augmentation, finet
 chance, n, direct, ci_low, ci_high, with_hint, predicted, hint_accuracy; shares 0–1 of test entities' questions.
 """
 
+import re
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -11,6 +13,7 @@ from workbench.figures.extraction import CHANCE_COLOUR
 from workbench.figures.theme import COLOURS, apply_theme
 
 INVERSE = "inverse"
+WIDE = 24
 SERIES = (
     ("taught without hints", "direct", False),
     ("taught with hints, asked directly", "direct", True),
@@ -32,15 +35,14 @@ def plot_hints(tasks: pd.DataFrame) -> go.Figure:
         if shares.notna().any():
             bar = {"marker": {"pattern": {"shape": "/"}}} if column == "predicted" else {}
             figure.add_bar(
-                x=names,
-                y=shares,
+                y=names,
+                x=shares,
                 name=label,
-                hovertemplate=f"%{{x}}<br>{label} %{{y:.1%}}<extra></extra>",
+                orientation="h",
+                hovertemplate=f"%{{y}}<br>{label} %{{x:.1%}}<extra></extra>",
                 **bar,
             )
-    _add_chance(figure, tasks, names)
-    figure.update_layout(barmode="group")
-    return _finish(figure, "questions answered, test entities")
+    return _finish_bars(figure, tasks, names)
 
 
 def plot_tasks(tasks: pd.DataFrame) -> go.Figure:
@@ -50,20 +52,19 @@ def plot_tasks(tasks: pd.DataFrame) -> go.Figure:
     for (run, finetune), rows in tasks.groupby(["run", "finetune"], sort=False):
         label = str(run) if finetune == "none" else f"{run}, {finetune}"
         figure.add_bar(
-            x=rows["task"],
-            y=rows["direct"],
+            y=rows["task"],
+            x=rows["direct"],
             name=label,
-            error_y={
+            orientation="h",
+            error_x={
                 "type": "data",
                 "array": rows["ci_high"] - rows["direct"],
                 "arrayminus": rows["direct"] - rows["ci_low"],
             },
             customdata=rows["n"],
-            hovertemplate=f"{label}<br>%{{x}} %{{y:.1%}}<br>n = %{{customdata:,}}<extra></extra>",
+            hovertemplate=f"{label}<br>%{{y}} %{{x:.1%}}<br>n = %{{customdata:,}}<extra></extra>",
         )
-    _add_chance(figure, tasks, names)
-    figure.update_layout(barmode="group")
-    return _finish(figure, "questions answered, test entities")
+    return _finish_bars(figure, tasks, names)
 
 
 def plot_train_entities(tasks: pd.DataFrame) -> go.Figure:
@@ -133,15 +134,48 @@ def choose_task_figures(tasks: pd.DataFrame) -> dict[str, go.Figure]:
     return figures
 
 
-def _add_chance(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> None:
+def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go.Figure:
+    """Groups of lying bars, a group a task with its name beside it, chance as ticks; the legend above, a line each."""
+    group = max(34, 11 * len(figure.data) + 8)  # pixels
     figure.add_scatter(
-        x=names,
-        y=tasks.groupby("task")["chance"].mean().reindex(names),
+        y=names,
+        x=tasks.groupby("task")["chance"].mean().reindex(names),
         mode="markers",
         name="chance",
-        marker={"symbol": "line-ew-open", "size": 44, "color": CHANCE_COLOUR, "line": {"width": 2}},
-        hovertemplate="chance %{y:.1%}<extra></extra>",
+        marker={"symbol": "line-ns-open", "size": 0.42 * group, "color": CHANCE_COLOUR, "line": {"width": 2}},
+        hovertemplate="chance %{x:.1%}<extra></extra>",
     )
+    above = 20 * len(figure.data) + 20
+    figure = apply_theme(figure)
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title="questions answered, test entities")
+    figure.update_yaxes(
+        autorange="reversed", tickvals=names, ticktext=[_wrap(name) for name in names], automargin=True
+    )
+    figure.update_layout(
+        barmode="group",
+        height=above + group * len(names) + 60,
+        margin={"t": above, "b": 48},
+        showlegend=True,
+        legend={
+            "orientation": "v",
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "x": 0,
+            "itemsizing": "constant",
+        },
+    )
+    return figure
+
+
+def _wrap(name: str) -> str:
+    """A task's name in lines of some twenty letters, broken behind a colon or comma."""
+    lines = [""]
+    for part in re.split(r"(?<=[:,])", name):
+        if lines[-1] and len(lines[-1]) + len(part) > WIDE:
+            lines.append("")
+        lines[-1] += part
+    return "<br>".join(lines)
 
 
 def _finish(figure: go.Figure, what: str) -> go.Figure:

@@ -1,0 +1,60 @@
+"""Figures of tasks: every bar and tick is the table's number, and names keep all their letters."""
+
+import numpy as np
+import pandas as pd
+
+from workbench.figures.tasks import choose_task_figures, plot_hints, plot_tasks
+
+LONG = "inverse:birth_date,birth_city,university,major,company,company_city"
+
+
+def rows() -> pd.DataFrame:
+    made = []
+    for finetune, hints, shift in (("plain", False, 0.0), ("hinted", True, 0.1)):
+        for n, task in enumerate(("classification:birth_date.month%2", LONG)):
+            direct = 0.2 + 0.3 * n + shift
+            made.append(
+                {
+                    "run": "a", "augmentation": "single", "finetune": finetune, "hints": hints, "train_entities": 50,
+                    "task": task, "chance": 0.5 - 0.4 * n, "n": 40, "direct": direct, "ci_low": direct - 0.05,
+                    "ci_high": direct + 0.1, "with_hint": 0.7 if hints else np.nan,
+                    "predicted": 0.8 if hints else np.nan, "hint_accuracy": 0.6 if hints else np.nan,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def test_bars_and_ticks_are_the_tables_numbers() -> None:
+    table = rows()
+    *bars, chance = plot_tasks(table).data
+    assert [bar.name for bar in bars] == ["a, plain", "a, hinted"]
+    for bar, hints in zip(bars, (False, True), strict=True):
+        wanted = table[table["hints"] == hints]
+        assert list(bar.x) == wanted["direct"].tolist()
+        assert list(bar.y) == wanted["task"].tolist()
+        np.testing.assert_allclose(bar.error_x.array, 0.1)
+        np.testing.assert_allclose(bar.error_x.arrayminus, 0.05)
+    assert dict(zip(chance.y, chance.x, strict=True)) == dict(
+        zip(table["task"], table["chance"], strict=True)
+    )
+
+
+def test_hints_are_drawn_beside_what_they_predict() -> None:
+    *bars, _ = plot_hints(rows()).data
+    assert {bar.name: list(bar.x) for bar in bars} == {
+        "taught without hints": [0.2, 0.5],
+        "taught with hints, asked directly": [0.30000000000000004, 0.6],
+        "asked with hint": [0.7, 0.7],
+        "predicted from the hints": [0.8, 0.8],
+    }
+
+
+def test_names_are_broken_and_whole() -> None:
+    for figure in (plot_tasks(rows()), plot_hints(rows())):
+        shown = figure.layout.yaxis.ticktext
+        assert [text.replace("<br>", "") for text in shown] == list(figure.layout.yaxis.tickvals)
+        assert max(len(line) for text in shown for line in text.split("<br>")) <= 24
+        assert figure.layout.margin.t >= 20 * len(figure.data)  # room for the legend
+    assert list(choose_task_figures(rows())) == [
+        "Tasks, asked directly", "With hints and without", "Forward against backward",
+    ]  # fmt: skip
