@@ -11,8 +11,8 @@ import typer
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from workbench.experiments.chains import Chain
-    from workbench.experiments.engines.jobs import Engine, Outcome
+    from workbench.experiments.chains import Chain, Outcome
+    from workbench.experiments.engines.jobs import Engine
 
 
 class EngineName(StrEnum):
@@ -90,7 +90,7 @@ class Placement:
     def run(self, chains: "Sequence[Chain]", device: str | None, threads: int | None) -> "Outcome":
         """Run the jobs; the first failure is the command's."""
         from workbench.consoles import messages_console
-        from workbench.experiments.engines.jobs import Outcome
+        from workbench.experiments.chains import Outcome
 
         if not chains:
             return Outcome()

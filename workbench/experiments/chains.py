@@ -1,12 +1,13 @@
-"""One command about one run, and chains of them."""
+"""One command about one run, chains of them, and what has become of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.files import digest_json
 
 JOBS_FOLDER = ".jobs"
+LAST_LINES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +57,25 @@ class Job:
 
 
 Chain = Sequence[Job]  # jobs of which each waits until the one before has ended well
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """peak: the greatest memory of all processes together, in bytes, where it is known. failures: a sentence for each
+    job that failed. detached: whether jobs go on by themselves; what they make is not there yet.
+    """
+
+    peak: int = 0
+    failures: dict[Job, str] = field(default_factory=dict)
+    detached: bool = False
+
+
+def describe_failure(job: Job, how: str) -> str:
+    """The sentence for a job that failed, with the end of what it said."""
+    try:
+        text = job.log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    said = text.rpartition("\n=== ")[2].splitlines()[1:]
+    shown = "\n  ".join([line for line in said if line.strip()][-LAST_LINES:]) or "(it said nothing)"
+    return f"{job.title} {how}; the end of {job.log}:\n  {shown}"

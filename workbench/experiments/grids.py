@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
-from workbench.experiments.chains import Job
-from workbench.experiments.engines.jobs import Engine, Outcome
+from workbench.experiments.chains import Job, Outcome
+from workbench.experiments.engines.jobs import Engine
 from workbench.recipes.recipe import load_recipe
 
 if TYPE_CHECKING:

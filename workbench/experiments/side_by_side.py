@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.chains import Chain, Job
+from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
 from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PROGRAM = (sys.executable, "-m", "workbench")
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 120  # for an interrupted process to save its checkpoint
-LAST_LINES = 12
 
 
 @dataclass
@@ -52,14 +51,6 @@ class Whole:
     def end(self, stage: str) -> None:
         """The stage is through."""
         self.begun += self.seconds.get(stage, 0.0)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """peak: the greatest memory of all processes together, in bytes. failures: a sentence for each job that failed."""
-
-    peak: int
-    failures: dict[Job, str]
 
 
 @dataclass(frozen=True)
@@ -183,10 +174,8 @@ def _ended_well(
     if not process.returncode:
         bars.update(task, total=1, completed=1, note="done")
         return True
-    said = job.log.read_text(encoding="utf-8", errors="replace").rpartition("\n=== ")[2].splitlines()[1:]
-    shown = "\n  ".join([line for line in said if line.strip()][-LAST_LINES:]) or "(it said nothing)"
-    how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-    failures[job] = f"{job.title} ended with {how}; the end of {job.log}:\n  {shown}"
+    code = process.returncode
+    failures[job] = describe_failure(job, f"ended with {f'signal {-code}' if code < 0 else f'status {code}'}")
     bars.update(task, total=1, completed=0, note="failed")
     return False
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
-from workbench.experiments.chains import Job
-from workbench.experiments.engines.jobs import Engine, Outcome
+from workbench.experiments.chains import Job, Outcome
+from workbench.experiments.engines.jobs import Engine
 from workbench.experiments.side_by_side import Whole, run_side_by_side
 from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path

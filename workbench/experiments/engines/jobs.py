@@ -4,14 +4,13 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.experiments import side_by_side
-from workbench.experiments.chains import Chain, Job
-from workbench.experiments.side_by_side import LAST_LINES
+from workbench.experiments.chains import Chain, Job, Outcome
 from workbench.training.metrics import describe_progress
 
 if TYPE_CHECKING:
@@ -38,17 +37,6 @@ class Needs:
         """What a job's command gets on a cluster: as many threads everywhere, whatever a node has."""
         device = ["--device", self.device] if self.device else []
         return [*device, "--threads", str(self.threads or self.cpus or 1)]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """peak: the greatest memory of all processes together, in bytes, where it is known. failures: a sentence for each
-    job that failed. detached: whether jobs go on by themselves; what they make is not there yet.
-    """
-
-    peak: int = 0
-    failures: dict[Job, str] = field(default_factory=dict)
-    detached: bool = False
 
 
 def list_stages(chains: Sequence[Chain]) -> list[str]:
@@ -81,17 +69,6 @@ class Engine(Protocol):
         """Run them to their end. The first that fails stops the others and raises WorkbenchError; with `keep_going`
         they go on, and the failures are told. What comes after a failed job in its chain is not run.
         """
-
-
-def describe_failure(job: Job, how: str) -> str:
-    """The sentence for a job that failed, with the end of what it said."""
-    try:
-        text = job.log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    said = text.rpartition("\n=== ")[2].splitlines()[1:]
-    shown = "\n  ".join([line for line in said if line.strip()][-LAST_LINES:]) or "(it said nothing)"
-    return f"{job.title} {how}; the end of {job.log}:\n  {shown}"
 
 
 class Bars:

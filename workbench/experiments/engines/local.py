@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workbench.experiments.chains import Chain
-from workbench.experiments.engines.jobs import Outcome
+from workbench.experiments.chains import Chain, Outcome
 from workbench.experiments.side_by_side import run_side_by_side
 
 if TYPE_CHECKING:
@@ -20,5 +19,4 @@ class Local:
 
     def run(self, chains: Sequence[Chain], console: "Console", *, keep_going: bool = False) -> Outcome:
         """See `Engine`."""
-        outcome = run_side_by_side(chains, console, slots=self.slots, keep_going=keep_going)
-        return Outcome(outcome.peak, outcome.failures)
+        return run_side_by_side(chains, console, slots=self.slots, keep_going=keep_going)

@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.chains import Chain, Job
+from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
 from workbench.experiments.engines.jobs import (
     Bars,
     Needs,
-    Outcome,
     command_line,
-    describe_failure,
     draw_bars,
 )
 from workbench.training.metrics import PROGRESS_VARIABLE

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.chains import Chain, Job
+from workbench.experiments.chains import Chain, Job, Outcome
 from workbench.experiments.engines.jobs import (
     Needs,
-    Outcome,
     draw_bars,
     list_stages,
 )

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.chains import Chain, Job
-from workbench.experiments.engines.jobs import Bars, Outcome, describe_failure
+from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
+from workbench.experiments.engines.jobs import Bars
 
 POLL_SECONDS = 2.0
 ASK_SECONDS = 10.0  # between two calls of squeue
