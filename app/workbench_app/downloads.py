@@ -1,6 +1,8 @@
 """Numbers to take away: a result set as CSV or JSON, named by ids, never by paths."""
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from flask import Flask, Response, abort, request
@@ -36,19 +38,11 @@ def add_case_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
         try:
             cases = load_run_cases(entry, CaseChoice(probe, answers, at, layer, position, form))
             frame = select_cases(cases, run_id, where or "all", attribute, find)
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / f"cases.{suffix}"
-                write_cases(frame, path)
-                content = path.read_bytes()
+            of = frame.attrs
+            parts = (run_id, "cases", of["probe"], of["answers"], f"step-{of['step']}")
+            return _attach(".".join(part for part in parts if part), suffix, partial(write_cases, frame))
         except (WorkbenchError, OSError) as error:
             abort(409, str(error))
-        response = Response(content, mimetype=TYPES[suffix])
-        of = frame.attrs
-        told = ".".join(
-            part for part in (run_id, "cases", of["probe"], of["answers"], f"step-{of['step']}") if part
-        )
-        response.headers["Content-Disposition"] = f'attachment; filename="{told}.{suffix}"'
-        return response
 
 
 def add_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
@@ -73,12 +67,16 @@ def add_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
                 dataset = load_result(file)
             else:
                 dataset = load_results(entry.path, kind, family)
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / f"result.{suffix}"
-                export(dataset, path)
-                content = path.read_bytes()
+            return _attach(f"{run_id}.{set_name}", suffix, partial(export, dataset))
         except (WorkbenchError, OSError) as error:
             abort(409, str(error))
-        response = Response(content, mimetype=TYPES[suffix])
-        response.headers["Content-Disposition"] = f'attachment; filename="{run_id}.{set_name}.{suffix}"'
-        return response
+
+
+def _attach(name: str, suffix: str, write: Callable[[Path], None]) -> Response:
+    """What `write` writes into a file of this suffix, as a file to be saved under a name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"numbers.{suffix}"
+        write(path)
+        response = Response(path.read_bytes(), mimetype=TYPES[suffix])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{suffix}"'
+    return response

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.results.provenance import FORMAT
-from workbench.results.sealing import find_digest
+from workbench.results.sealing import DAMAGE, find_digest
 from workbench.results.storing import CONFUSION_DIMS, load_result
 
 
@@ -25,7 +25,7 @@ def read_result(path: Path) -> xr.Dataset:
         digest = dataset.attrs.pop("content_digest", None)
         if digest == find_digest(dataset) and dataset.attrs.get("schema") == FORMAT:
             return dataset
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError):
+    except DAMAGE:
         pass
     return load_result(path)
 

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.claims.quantities import Quantity
+from workbench.results.statistics import t_margin
 
 Relation = Literal[">=", "<="]
 Word = Literal["holds", "fails", "undecided", "not measured"]
@@ -59,7 +60,7 @@ def decide(seeds: Sequence[Terms], relation: Relation, bound: float, level: floa
     margins = np.array([_margins(terms, level) for terms in seeds])
     estimate = float(values.mean())
     of_entities = np.sqrt((margins**2).sum(0)) / len(values)
-    of_seeds = _t_margin(values.std(ddof=1), len(values), level) if len(values) > 1 else 0.0
+    of_seeds = float(t_margin(values.std(ddof=1), len(values), level)) if len(values) > 1 else 0.0
     below, above = (max(float(margin), of_seeds) for margin in of_entities)
     low, high = estimate - below, estimate + above
     reached = {"<=": (high <= bound, low > bound), ">=": (low >= bound, high < bound)}[relation]
@@ -100,19 +101,13 @@ def _margins(terms: Terms, level: float) -> tuple[float, float]:
     return math.hypot(sides[True][0], sides[False][0]), math.hypot(sides[True][1], sides[False][1])
 
 
-def _t_margin(spread: float, n: int, level: float) -> float:
-    from scipy.stats import t  # type: ignore[import-untyped]
-
-    return float(t.ppf(0.5 + level / 2, n - 1) * spread / math.sqrt(n))
-
-
 def _needs(distance: float, margin: float, values: np.ndarray, entities: int | None, level: float) -> str:
     """What would decide, if the estimate stays where it is: margins shrink with √entities and with √seeds."""
     n = len(values)
     if distance == 0:
         return "the estimate lies on the bound; no number of entities decides that"
     parts = []
-    seeds_do = n > 1 and _t_margin(values.std(ddof=1), n, level) > distance
+    seeds_do = n > 1 and t_margin(values.std(ddof=1), n, level) > distance
     if entities is not None and margin > distance and not seeds_do:
         parts.append(
             f"about {math.ceil(entities * (margin / distance) ** 2):,} test entities (now {entities:,})"
@@ -121,7 +116,7 @@ def _needs(distance: float, margin: float, values: np.ndarray, entities: int | N
         spread = float(values.std(ddof=1))
         for wanted in range(n + 1, MOST_SEEDS + 1):
             by_entities = margin * math.sqrt(n / wanted)
-            if max(by_entities, _t_margin(spread, wanted, level)) <= distance:
+            if max(by_entities, float(t_margin(spread, wanted, level))) <= distance:
                 parts.append(f"about {wanted} seeds (now {n})")
                 break
         else:

@@ -63,13 +63,12 @@ def cases(
     import json
 
     from workbench.results.case_words import find_text, make_case_table, make_count_table, write_cases
-    from workbench.results.cases import CaseChoice, find_cases, load_cases
+    from workbench.results.cases import CaseChoice, find_cases, tabulate_cases
     from workbench.studies.opening import open_study
 
     opened = open_study(run)
-    choice = CaseChoice(probe, answers, step, layer, position, form)
-    found = find_cases(opened.path, choice)
-    frame = find_text(load_cases(opened, choice, where=where.value, attribute=attribute), find)
+    found = find_cases(opened.path, CaseChoice(probe, answers, step, layer, position, form))
+    frame = find_text(tabulate_cases(opened, found, where=where.value, attribute=attribute), find)
     if out is not None:
         write_cases(frame, out)
     if as_json:

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from workbench.results.case_files import CASE_BYTES, NOT_TOLD
-
-HALF_PERCENTS = 200
-LAST_LAYER = "final"
+from workbench.results.case_files import CASE_BYTES, HALF_PERCENTS, LAST_LAYER, NOT_TOLD
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,14 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.files import write_atomically
-from workbench.results.sealing import find_digest, read_every_byte, read_seal
+from workbench.results.sealing import DAMAGE, find_digest, open_sealed, read_seal, seal
 from workbench.results.storing import SUFFIX
 from workbench.studies.checkpoints import checkpoint_name
 
 FORMAT = "1"
 CASE_BYTES = 16 << 20
+HALF_PERCENTS = 200  # in which a probability is counted
+LAST_LAYER = "final"  # what the layer after the last norm is called
 NOT_TOLD = 255  # a probability that a probe does not give, a kind of answer where nothing was asked
 PACKED = {"zlib": True, "complevel": 4, "shuffle": True}
 LARGE = 4096  # bytes; smaller variables would only grow by being packed
@@ -62,17 +64,14 @@ def save_cases(result: Path, counted: xr.Dataset, cases: xr.Dataset | None) -> N
     for name in cases.variables:
         if cases[name].dtype.kind in "iu" and cases[name].nbytes > LARGE:
             cases[name].encoding = dict(PACKED)
-    sealed = cases.assign_attrs(content_digest=find_digest(cases))
-    write_atomically(path, bytes(sealed.to_netcdf(engine="h5netcdf")))
+    write_atomically(path, seal(cases))
 
 
 def load_case_file(path: Path, result: Path) -> xr.Dataset:
     """The cases at `path` of the result at `result`; damaged ones, and those of another result, are refused by name."""
     try:
-        read_every_byte(path)
-        cases = xr.load_dataset(path, engine="h5netcdf")
-        sound = cases.attrs.pop("content_digest", None) == find_digest(cases)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        cases, sound = open_sealed(path)
+    except DAMAGE as error:
         raise WorkbenchError(f"The cases {path} are truncated or damaged; {AGAIN}.") from error
     if not sound:
         raise WorkbenchError(f"The cases {path} were altered after they were written; {AGAIN}.")

@@ -11,9 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.results.case_files import NOT_TOLD
+from workbench.results.case_files import HALF_PERCENTS, NOT_TOLD
 
-HALF_PERCENTS = 200
 FIRST = "first"  # the form of a target that is a value's first token
 NONE = -1  # not read, not asked
 # What may be asked for: whether the probe is right, whether the answer is (None: either, read or not).

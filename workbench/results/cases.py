@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.results.case_files import case_sets, load_case_file, paths_of
+from workbench.results.case_files import LAST_LAYER, case_sets, load_case_file, paths_of
 from workbench.results.case_table import CaseTable, forms_of, make_table, places_of, require_filter
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 ANSWERS = "qa"
 NOTHING = "none"
-LAST_LAYER = "final"
 FORMS = ("whole", "first")  # shown first where an attribute has several
 Read = Callable[[Path, Path], xr.Dataset]
 
@@ -163,13 +162,19 @@ def load_cases(
     from workbench.studies.opening import open_study
 
     opened = open_study(study) if isinstance(study, Path | str) else study
-    found = find_cases(opened.path, choice)
+    return tabulate_cases(opened, find_cases(opened.path, choice), where=where, attribute=attribute)
+
+
+def tabulate_cases(
+    study: "Study", found: FoundCases, *, where: str = "all", attribute: str | None = None
+) -> "pd.DataFrame":
+    """The table of `load_cases`, of cases that have been found."""
     chosen = found.table.matches(require_filter(where))
     if attribute is not None:
         chosen = chosen & only(found.table, attribute)
-    names = [entity.name for entity in opened.corpus.entities]
+    names = [entity.name for entity in study.corpus.entities]
     frame = found.table.to_dataframe(names, chosen)
-    frame.attrs = dict[Any, Any](found.describe(opened.name))
+    frame.attrs = dict[Any, Any](found.describe(study.name))
     return frame
 
 

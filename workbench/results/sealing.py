@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+# What reading a truncated or damaged file raises.
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError)
+
 
 def find_digest(dataset: xr.Dataset) -> str:
     """Hex sha256 of names, dimensions, values and attributes, independent of how the file encodes them."""
@@ -30,6 +33,20 @@ def read_every_byte(path: Path) -> None:
     with h5py.File(path, "r") as file:
         for item in [file[name] for name in file]:
             item[()]
+
+
+def open_sealed(path: Path) -> tuple[xr.Dataset, bool]:
+    """A sealed file in memory without its seal, and whether it is what was sealed; raises one of DAMAGE."""
+    read_every_byte(path)
+    dataset = xr.load_dataset(path, engine="h5netcdf")
+    digest = dataset.attrs.pop("content_digest", None)
+    return dataset, digest is not None and digest == find_digest(dataset)
+
+
+def seal(dataset: xr.Dataset) -> bytes:
+    """A dataset as the bytes of a file with its seal."""
+    sealed = dataset.assign_attrs(content_digest=find_digest(dataset))
+    return bytes(sealed.to_netcdf(engine="h5netcdf"))
 
 
 def read_seal(path: Path) -> str | None:

@@ -71,8 +71,6 @@ def mean_interval(values: ArrayLike, *, axis: int = -1, level: float = 0.95) -> 
     >>> round(float(low), 4), round(float(high), 4)
     (0.6516, 1.1484)
     """
-    from scipy.stats import t
-
     values = np.moveaxis(np.asarray(values, float), axis, -1)
     known = ~np.isnan(values)
     n = known.sum(-1)
@@ -80,8 +78,15 @@ def mean_interval(values: ArrayLike, *, axis: int = -1, level: float = 0.95) -> 
     freedom = np.where(enough, n - 1, 1)
     mean = np.where(known, values, 0).sum(-1) / np.where(n > 0, n, 1)
     squares = np.where(known, (values - mean[..., None]) ** 2, 0).sum(-1)
-    half = t.ppf(0.5 + level / 2, freedom) * np.sqrt(squares / freedom / np.where(enough, n, 1))
+    half = t_margin(np.sqrt(squares / freedom), freedom + 1, level)
     return np.where(enough, mean - half, np.nan), np.where(enough, mean + half, np.nan)
+
+
+def t_margin(spread: ArrayLike, n: ArrayLike, level: float = 0.95) -> Floats:
+    """Half of Student's interval of a mean over n values (two or more) with this standard deviation."""
+    from scipy.stats import t
+
+    return np.asarray(t.ppf(0.5 + level / 2, np.asarray(n) - 1) * spread / np.sqrt(n))
 
 
 def correlation_interval(r: float, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -30,7 +30,7 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.files import write_atomically
 from workbench.partials import PARTIAL_PREFIX
 from workbench.results.provenance import FORMAT, in_todays_words
-from workbench.results.sealing import find_digest, read_every_byte
+from workbench.results.sealing import DAMAGE, open_sealed, seal
 from workbench.studies.checkpoints import checkpoint_name
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def result_path(run_path: Path, kind: str, family: str, step: int, variant: str 
 def save_result(path: Path, dataset: xr.Dataset) -> None:
     """Write a result, all of it or nothing, after checking that it says what it is."""
     _require_valid(dataset, str(path))
-    sealed = dataset.assign_attrs(content_digest=find_digest(dataset))
-    write_atomically(path, bytes(sealed.to_netcdf(engine="h5netcdf")))
+    write_atomically(path, seal(dataset))
 
 
 def load_result(path: Path) -> xr.Dataset:
@@ -70,11 +69,8 @@ def load_result(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise WorkbenchError(f"There is no result {path}; make it with `workbench probe`.")
     try:
-        read_every_byte(path)
-        dataset = xr.load_dataset(path, engine="h5netcdf")
-        digest = dataset.attrs.pop("content_digest", None)
-        sound = digest is not None and digest == find_digest(dataset)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        dataset, sound = open_sealed(path)
+    except DAMAGE as error:
         size = f"{path} ({path.stat().st_size} bytes)"
         raise WorkbenchError(
             f"The result {size} is truncated or damaged; delete it and probe again."
