@@ -20,52 +20,62 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         raise WorkbenchError(f"{path} is not a file; expected a table ending in .csv, .jsonl or .parquet.")
-    if path.suffix == ".jsonl":
-        rows = list(read_jsonl(path, keys_once=True))
-        restore_columns(rows)
-        warn_of_odd_texts(rows, str(path))
-        return rows
-    if path.suffix == ".csv":
-        import csv
+    read = READERS.get(path.suffix)
+    if read is None:
+        raise WorkbenchError(
+            f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."
+        )
+    rows = read(path)
+    warn_of_odd_texts(rows, str(path))
+    return rows
 
-        csv.field_size_limit(2**31 - 1)  # a cell may hold a long text
-        try:
-            reader = csv.DictReader(iterate_lines(path, newline=""), strict=True)
-            header = list(reader.fieldnames or [])
-            read = [dict(row) for row in reader]
-        except csv.Error as error:
-            raise WorkbenchError(f"{path} cannot be read as CSV ({error}).") from error
-        _require_once(header, path)
-        for number, row in enumerate(read, 1):
-            if None in row:
-                raise WorkbenchError(
-                    f"{path}, row {number} has more cells than the header; quote texts with commas."
-                )
-            if None in row.values():
-                raise WorkbenchError(
-                    f"{path}, row {number} has fewer cells than the header, as where a file was cut short; write an "
-                    "empty cell as nothing between two commas."
-                )
-        warn_of_odd_texts(read, str(path))
-        return read
-    if path.suffix == ".parquet":
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    import csv
+
+    csv.field_size_limit(2**31 - 1)  # a cell may hold a long text
+    try:
+        reader = csv.DictReader(iterate_lines(path, newline=""), strict=True)
+        header = list(reader.fieldnames or [])
+        read = [dict(row) for row in reader]
+    except csv.Error as error:
+        raise WorkbenchError(f"{path} cannot be read as CSV ({error}).") from error
+    _require_once(header, path)
+    for number, row in enumerate(read, 1):
+        if None in row:
             raise WorkbenchError(
-                f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
-            ) from error
-        try:
-            _require_once(parquet.read_schema(path).names, path)
-            table = parquet.read_table(path)
-        except (OSError, ValueError) as error:
-            raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
-        rows = _rows_of(table)
-        warn_of_odd_texts(rows, str(path))
-        return rows
-    raise WorkbenchError(
-        f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."
-    )
+                f"{path}, row {number} has more cells than the header; quote texts with commas."
+            )
+        if None in row.values():
+            raise WorkbenchError(
+                f"{path}, row {number} has fewer cells than the header, as where a file was cut short; write an "
+                "empty cell as nothing between two commas."
+            )
+    return read
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    rows = list(read_jsonl(path, keys_once=True))
+    restore_columns(rows)
+    return rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise WorkbenchError(
+            f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
+        ) from error
+    try:
+        _require_once(parquet.read_schema(path).names, path)
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
+    return _rows_of(table)
+
+
+READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
 
 
 def _require_once(names: Sequence[str], path: Path) -> None:

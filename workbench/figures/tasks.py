@@ -5,6 +5,7 @@ chance, n, direct, ci_low, ci_high, with_hint, predicted, hint_accuracy; shares 
 """
 
 import re
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -56,11 +57,7 @@ def plot_tasks(tasks: pd.DataFrame) -> go.Figure:
             x=rows["direct"],
             name=label,
             orientation="h",
-            error_x={
-                "type": "data",
-                "array": rows["ci_high"] - rows["direct"],
-                "arrayminus": rows["direct"] - rows["ci_low"],
-            },
+            error_x=_reach(rows),
             customdata=rows["n"],
             hovertemplate=f"{label}<br>%{{y}} %{{x:.1%}}<br>n = %{{customdata:,}}<extra></extra>",
         )
@@ -80,11 +77,7 @@ def plot_train_entities(tasks: pd.DataFrame) -> go.Figure:
             mode="lines+markers",
             name=str(task),
             line={"color": COLOURS[i % len(COLOURS)]},
-            error_y={
-                "type": "data",
-                "array": rows["ci_high"] - rows["direct"],
-                "arrayminus": rows["direct"] - rows["ci_low"],
-            },
+            error_y=_reach(rows),
             hovertemplate=f"{task}<br>%{{x:,}} train entities<br>%{{y:.1%}}<extra></extra>",
         )
         figure.add_scatter(
@@ -132,6 +125,15 @@ def choose_task_figures(tasks: pd.DataFrame) -> dict[str, go.Figure]:
     if tasks["task"].str.startswith(INVERSE).any():
         figures["Forward against backward"] = plot_directions(tasks)
     return figures
+
+
+def _reach(rows: pd.DataFrame) -> dict[str, Any]:
+    """Plotly's error bars from ci_low to ci_high of the answers asked directly."""
+    return {
+        "type": "data",
+        "array": rows["ci_high"] - rows["direct"],
+        "arrayminus": rows["direct"] - rows["ci_low"],
+    }
 
 
 def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go.Figure:

@@ -32,7 +32,7 @@ CURVES = (
 )
 MOST_COLOURED = 8  # lines; beyond, colours cannot be told apart and one is followed at a time
 OTHERS_GREY = "rgba(128,134,145,.45)"
-BAND = 0.16  # opacity of an interval around a mean over runs
+BAND = 0.16  # opacity of an interval
 CHECKPOINT_GREY = "rgba(128,134,145,.55)"
 
 
@@ -129,7 +129,8 @@ def plot_probe_over_training(
             colour, dash = (COLOURS[0], "solid") if target == highlight else (OTHERS_GREY, "solid")
         alone = not crowded or target == highlight
         if banded and alone and variable == "accuracy":
-            figure.add_trace(_band(places, cells.sel(target=target), colour))
+            low, high = (cells[end].sel(target=target).values for end in ("ci_low", "ci_high"))
+            figure.add_trace(interval_band(places, low, high, colour))
         figure.add_trace(
             go.Scatter(
                 x=places,
@@ -199,9 +200,8 @@ def _mark_checkpoints(figure: go.Figure, checkpoints: Sequence[int]) -> None:
         figure.add_vline(x=step, line={"color": CHECKPOINT_GREY, "width": 1, "dash": "dot"}, layer="below")
 
 
-def _band(places: list[int], cells: xr.Dataset, colour: str) -> go.Scatter:
-    """The interval of a mean over runs, around its line."""
-    low, high = (np.asarray(cells[end].values, float) for end in ("ci_low", "ci_high"))
+def interval_band(places: list[int], low: np.ndarray, high: np.ndarray, colour: str) -> go.Scatter:
+    """The interval around a line over `places`, in the line's colour (`#rrggbb`)."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return go.Scatter(
         x=[*places, *places[::-1]],

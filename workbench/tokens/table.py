@@ -60,12 +60,10 @@ def read_table(
     Raises WorkbenchError naming the row for a missing column, an empty text, a span outside its text or
     falling between tokens, and a position no token has.
     """
-    rows, where = (
-        (load_rows(Path(table)), str(table))
-        if isinstance(table, Path | str)
-        else ([dict(row) for row in table], "row table")
-    )
-    if not isinstance(table, Path | str):
+    if isinstance(table, Path | str):
+        rows, where = load_rows(Path(table)), str(table)
+    else:
+        rows, where = [dict(row) for row in table], "row table"
         restore_columns(rows)
     if not rows:
         raise WorkbenchError(f"{where} holds no rows; expected one text a row.")

@@ -7,8 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.theme import COLOURS, apply_theme
-
-BAND = 0.16
+from workbench.figures.training import interval_band
 
 
 def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = None) -> go.Figure:
@@ -25,7 +24,7 @@ def plot_cell_over_training(cells: Mapping[str, xr.Dataset], step: int | None = 
         y = np.asarray(cell["accuracy"].values, float)
         if "ci_low" in cell and len(x) > 1:
             low, high = (np.asarray(cell[v].values, float) for v in ("ci_low", "ci_high"))
-            figure.add_trace(_band(x, low, high, colour))
+            figure.add_trace(interval_band(x, low, high, colour))
         if "chance" in cell and number == 0:
             chance = np.broadcast_to(np.asarray(cell["chance"].values, float), y.shape)
             figure.add_trace(_reference(x, chance, "chance", "dot"))
@@ -63,7 +62,7 @@ def plot_value_over_training(
     x = list(range(len(steps)))
     figure = go.Figure()
     if interval is not None and len(x) > 1:
-        figure.add_trace(_band(x, interval[0].values, interval[1].values, COLOURS[0]))
+        figure.add_trace(interval_band(x, interval[0].values, interval[1].values, COLOURS[0]))
     figure.add_trace(
         go.Scatter(
             x=x,
@@ -99,20 +98,6 @@ def _finish(figure: go.Figure, steps: list[int]) -> go.Figure:
         height=230, margin={"t": 8, "b": 8, "l": 8, "r": 8}, legend={"y": 1.02, "yanchor": "bottom"}
     )
     return apply_theme(figure)
-
-
-def _band(x: list[int], low: np.ndarray, high: np.ndarray, colour: str) -> go.Scatter:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return go.Scatter(
-        x=[*x, *x[::-1]],
-        y=[*high, *low[::-1]],
-        mode="lines",
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},{BAND})",
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-    )
 
 
 def _reference(x: list[int], y: np.ndarray, name: str, dash: str) -> go.Scatter:
