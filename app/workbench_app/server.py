@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from dash import Dash
 from dash.exceptions import DashException
 from flask import Response, has_request_context, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from workbench.errors import WorkbenchError, first_line
+from workbench_app.callback_requests import check_callback_requests
 from workbench_app.callbacks import add_callbacks
 from workbench_app.downloads import add_case_downloads, add_downloads
 from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
@@ -83,6 +84,7 @@ def make_app(
     _answer_errors(app)
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)
+    check_callback_requests(app)  # after the guard: who may not ask is told nothing else
     return app
 
 
@@ -113,7 +115,10 @@ def _answer_errors(app: Dash) -> None:
 
     @app.server.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        return Response(f"{error.description}\n", error.code or 500, mimetype="text/plain")
+        answer = Response(f"{error.description}\n", error.code or 500, mimetype="text/plain")
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return answer
 
     @app.server.errorhandler(DashException)
     def misused(error: DashException) -> Response:
