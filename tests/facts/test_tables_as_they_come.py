@@ -137,3 +137,89 @@ def test_what_looks_alike_is_written_alike() -> None:
             WorkbenchError, match=r"here: the values 'Z?.*' and '.*' look alike and are written in two"
         ):
             refuse_two_spellings([one, "Rome", other], "the values", "here")
+
+
+SEPARATED = {
+    "semicolons": ("t.csv", "name;x\nA;1,5\nB;2\n", "semicolons between its cells, not commas"),
+    "tabs": ("t.csv", "name\tx\nA\t1,5\nB\t2\n", "tabs between its cells, not commas"),
+    "bars": ("t.csv", "name|x\nA|1,5\nB|2\n", "bars between its cells, not commas"),
+    "commas in a tsv": ("t.tsv", 'name,x\nA,"1,5"\nB,2\n', "commas between its cells, not tabs"),
+    "commas in one cell": ("t.csv", "name;x\nA, Inc.;1,5\nB;2\n", "semicolons between its cells, not commas"),
+    "quoted": ("t.csv", '"name";"x"\n"A";"1,5"\n"B";"2"\n', "semicolons between its cells, not commas"),
+    "a tsv": ("t.tsv", "name\tx\nA\t1,5\nB\t2\n", None),
+    "declared": ("t.csv", "sep=;\nname;x\nA;1,5\nB;2\n", None),
+    "declared with quotes": ("t.CSV", '\ufeff"sep=|"\r\nname|x\r\nA|1,5\r\nB|2\r\n', None),
+    "old line ends": ("t.CSV", 'name,x\rA,"1,5"\rB,2\r', None),
+    "what a sheet leaves": ("t.csv", 'name,x,,\nA,"1,5",,\nB,2,,\n,,,\n,,,\n', None),
+}
+
+
+@pytest.mark.parametrize("name", SEPARATED)
+def test_what_stands_between_cells_is_found_and_said(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, content, said = SEPARATED[name]
+    rows = load_rows(write(tmp_path / file, content))
+    assert [(row["name"][0], row["x"]) for row in rows] == [("A", "1,5"), ("B", "2")]
+    assert [list(row) for row in rows] == [["name", "x"]] * 2
+    assert len(caplog.messages) == (said is not None)
+    for message in caplog.messages:
+        assert str(said) in message
+        assert message.endswith("is read so; its columns are 'name', 'x'.")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("name;area, km2\nA;1,5\nB;2,5\n", "can be read with commas and with semicolons between its cells; save it"),
+        ("name,note;s\nA,x;y\nB,z;w\n", "can be read with commas and with semicolons between its cells; save it"),
+        ("name;x\nA;1\nB;2;3\n", r"row 2 has more cells than the header.*\(its header has semicolons between cells"),
+        ("name;x;x\nA;1;2\n", r"names the column 'x' twice.*\(its header has semicolons between cells, so it is"),
+        ("PAR1", "is a Parquet file; name it .parquet"),
+        ("PK\3\4xl/workbook.xml", "is an Excel workbook, or another archive; save its sheet as CSV"),
+        ('{"name": "A"}\n', "is JSON; write one object a line, and name it .jsonl"),
+        ('[{"name": "A"}]', "is one JSON list; write one object a line, as .jsonl"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "is a git LFS pointer, not the file itself"),
+    ],
+)  # fmt: skip
+def test_what_is_not_clear_is_refused(content: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=told):
+        load_rows(write(tmp_path / "t.csv", content))
+
+
+def test_cells_with_other_separators_in_them_are_texts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = write(tmp_path / "t.csv", 'name,note\nA,"x; y; z"\nB,z;w\nC,|\n')
+    assert texts(table, "note") == ["x; y; z", "z;w", "|"]
+    single = write(tmp_path / "t.csv", 'text\n"one; two, three"\nfour\tfive\n')
+    assert texts(single, "text") == ["one; two, three", "four\tfive"]
+    assert caplog.messages == []
+
+
+def test_a_column_without_a_name_is_left_out_and_said_to_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = load_rows(write(tmp_path / "t.csv", ",name,x\n0,A,1\n1,B,2\n"))
+    assert rows == [{"name": "A", "x": "1"}, {"name": "B", "x": "2"}]
+    assert (
+        "column 1 has no name, as an index that a program wrote has none; it is left out"
+        in caplog.messages[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["1,5", "-2,25"], "every value of 'x' is a number with a decimal comma; it is read as it stands, as in '1,5'"),
+        (["1.23E+11", "4E-05"], "every value of 'x' is a number in powers of ten, as spreadsheets shorten long ones"),
+        (["#REF!", "Oslo"], "1 of the cells of 'x' read '#REF!', as programs write what is missing"),
+    ],
+)  # fmt: skip
+def test_numbers_that_a_program_wrote_otherwise_are_said_to_be(
+    cells: list[str], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = write(tmp_path / "t.tsv", "name\tx\n" + "".join(f"{n}\t{cell}\n" for n, cell in enumerate(cells)))
+    assert texts(table, "x") == cells
+    (said,) = caplog.messages
+    assert told in said

@@ -176,7 +176,7 @@ def test_mistakes_are_one_sentence(rows: list[dict[str, Any]], options: dict[str
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        WorkbenchError, match=r"is not a file; expected a table ending in \.csv, \.jsonl or \.parquet"
+        WorkbenchError, match=r"is not a file; expected a table ending in \.csv, \.tsv, \.jsonl or \.parquet"
     ):
         read_table(tmp_path / "none.csv", BPE)
     (tmp_path / "table.xlsx").write_text("x")

@@ -181,7 +181,7 @@ def delete(path: str) -> Callable[[Path], None]:
 
 FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (delete("facts.toml"), "has no facts.toml; `workbench data "),
-    (delete("entities.csv"), "has no table of entities; expected one of entities.csv, entities.jsonl"),
+    (delete("entities.csv"), "has no table of entities; expected one of entities.csv, entities.tsv"),
     (delete("templates/smell.txt"), "The attribute 'smell' has no templates (no "),
     (
         replace_in("facts.toml", "noun =", "nown ="),

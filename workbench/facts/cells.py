@@ -16,7 +16,15 @@ from workbench.errors import WorkbenchError
 log = logging.getLogger("workbench")
 
 _NOTHING = {"NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "NaT", "null", "NULL", "Null", "None", "none"}
-_WHOLE = re.compile(r"[+-]?[0-9]+\.0+")
+_NOTHING |= {"#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}  # a spreadsheet's errors
+# What a whole column looks like that a program wrote in another way than its owner may think.
+_ODD = {
+    re.compile(r"[+-]?[0-9]+\.0+"): "ends in .0, as programs write whole numbers of which some are missing",
+    re.compile(r"[+-]?[0-9]*,[0-9]+"): "is a number with a decimal comma",
+    re.compile(
+        r"[+-]?[0-9]\.?[0-9]*E[+-][0-9]+"
+    ): "is a number in powers of ten, as spreadsheets shorten long ones",
+}
 
 
 def restore_columns(rows: list[dict[str, Any]]) -> None:
@@ -32,7 +40,7 @@ def restore_columns(rows: list[dict[str, Any]]) -> None:
 
 
 def warn_of_odd_texts(rows: list[dict[str, Any]], where: str) -> None:
-    """Say which columns read `nan` and its like, or nothing but `1996.0` and its like: perhaps the file means other."""
+    """Say which columns read `nan` and its like, or nothing but `1996.0`, `1,5` or their like."""
     for name in dict.fromkeys(name for row in rows for name in row):
         known = [text for row in rows if isinstance(value := row.get(name), str) and (text := value.strip())]
         if nothing := [text for text in known if text in _NOTHING]:
@@ -41,12 +49,15 @@ def warn_of_odd_texts(rows: list[dict[str, Any]], where: str) -> None:
                 "leave such cells empty.",
                 where, len(nothing), name, nothing[0],
             )  # fmt: skip
-        if known and all(map(_WHOLE.fullmatch, known)):
-            log.warning(
-                "%s: every value of %r ends in .0, as programs write whole numbers of which some are missing; it is "
-                "read as it stands, as in %r.",
-                where, name, known[0],
-            )  # fmt: skip
+        for form, what in _ODD.items():
+            if known and all(map(form.fullmatch, known)):
+                log.warning(
+                    "%s: every value of %r %s; it is read as it stands, as in %r.",
+                    where,
+                    name,
+                    what,
+                    known[0],
+                )
 
 
 def is_missing(cell: Any) -> bool:

@@ -1,6 +1,5 @@
-"""Rows of a table file: CSV, JSONL or Parquet, each row a mapping of column → cell, as its writer meant them."""
+"""Rows of a table file: CSV, TSV, JSONL or Parquet, each row a mapping of column → cell, as its writer meant them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,50 +7,36 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.facts.cells import restore_columns, warn_of_odd_texts
-from workbench.files import read_jsonl
-from workbench.text_files import iterate_lines
+from workbench.facts.separated import named_twice, read_separated
+from workbench.files import read_jsonl, refuse_pointer
+
+ENDINGS = ".csv, .tsv, .jsonl or .parquet"
 
 
 def load_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV (all values text), JSONL or Parquet file; anything else is refused.
+    """The rows of a CSV or TSV (all values text), JSONL or Parquet file; anything else is refused.
 
     Columns of whole numbers and of dates come back as such (`workbench.facts.cells`). Raises WorkbenchError for a
     column or a key that is there twice, and for rows with more or fewer cells than the header.
     """
     if not path.is_file():
-        raise WorkbenchError(f"{path} is not a file; expected a table ending in .csv, .jsonl or .parquet.")
-    read = READERS.get(path.suffix)
+        raise WorkbenchError(f"{path} is not a file; expected a table ending in {ENDINGS}.")
+    refuse_pointer(path)
+    _refuse_another_kind(path)
+    read = READERS.get(path.suffix.lower())
     if read is None:
-        raise WorkbenchError(
-            f"{path} ends in {path.suffix!r}; expected a table ending in .csv, .jsonl or .parquet."
-        )
+        raise WorkbenchError(f"{path} ends in {path.suffix!r}; expected a table ending in {ENDINGS}.")
     rows = read(path)
     warn_of_odd_texts(rows, str(path))
     return rows
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
-    import csv
+    return read_separated(path, ",")
 
-    csv.field_size_limit(2**31 - 1)  # a cell may hold a long text
-    try:
-        reader = csv.DictReader(iterate_lines(path, newline=""), strict=True)
-        header = list(reader.fieldnames or [])
-        read = [dict(row) for row in reader]
-    except csv.Error as error:
-        raise WorkbenchError(f"{path} cannot be read as CSV ({error}).") from error
-    _require_once(header, path)
-    for number, row in enumerate(read, 1):
-        if None in row:
-            raise WorkbenchError(
-                f"{path}, row {number} has more cells than the header; quote texts with commas."
-            )
-        if None in row.values():
-            raise WorkbenchError(
-                f"{path}, row {number} has fewer cells than the header, as where a file was cut short; write an "
-                "empty cell as nothing between two commas."
-            )
-    return read
+
+def _read_tsv(path: Path) -> list[dict[str, Any]]:
+    return read_separated(path, "\t")
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -68,19 +53,35 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
             f"{path} needs pyarrow to be read; install it with `pip install pyarrow`."
         ) from error
     try:
-        _require_once(parquet.read_schema(path).names, path)
+        fault = named_twice(parquet.read_schema(path).names, path)
+        if fault:
+            raise WorkbenchError(fault)
         table = parquet.read_table(path)
     except (OSError, ValueError) as error:
         raise WorkbenchError(f"{path} cannot be read as Parquet ({error}).") from error
     return _rows_of(table)
 
 
-READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+READERS = {".csv": _read_csv, ".tsv": _read_tsv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+# What files begin with that are often named as tables, and what to do with each.
+BEGINNINGS = {
+    b"PAR1": (".parquet", "a Parquet file; name it .parquet"),
+    b"PK\x03\x04": ("", "an Excel workbook, or another archive; save its sheet as CSV (UTF-8)"),
+    b"\xd0\xcf\x11\xe0": ("", "an old Excel workbook; save its sheet as CSV (UTF-8)"),
+    b"\x1f\x8b": ("", "compressed (gzip); unpack it"),
+    b"SQLite format 3": ("", "a SQLite database; write the table as CSV"),
+    b"{": (".jsonl", "JSON; write one object a line, and name it .jsonl"),
+    b"[": ("", "one JSON list; write one object a line, as .jsonl"),
+}
 
 
-def _require_once(names: Sequence[str], path: Path) -> None:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise WorkbenchError(f"{path} names the column {twice[0]!r} twice; give each its own name.")
+def _refuse_another_kind(path: Path) -> None:
+    """Refuse a file that begins as one of another kind than its name says."""
+    with path.open("rb") as file:
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    for beginning, (suffix, what) in BEGINNINGS.items():
+        if start.startswith(beginning) and suffix != path.suffix.lower():
+            raise WorkbenchError(f"{path} is {what}.")
 
 
 def _rows_of(table: Any) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ class SeriesSection(Section):
 class TableSection(Section):
     """Whom the study is about: one row an entity, or several rows of one entity that agree."""
 
-    file: str = Field(description="a table ending in .csv, .jsonl or .parquet")
+    file: str = Field(description="a table ending in .csv, .tsv, .jsonl or .parquet")
     entity: str = Field(description="the column of the entities' names; places and templates call it so")
     nouns: str | None = Field(None, description="what several entities are called: cities")
     group: str | None = Field(None, description="a column whose values make groups")

@@ -44,7 +44,7 @@ def read_table(
 ) -> Reading:
     """Read the texts of a table at the tokens a user names.
 
-    table:    a .csv, .jsonl or .parquet file, or rows.
+    table:    a .csv, .tsv, .jsonl or .parquet file, or rows.
     template: such as `The capital of {country} is`: makes the texts from the columns, each a span of its
               name.
     text:     the column of the texts where there is no template.

@@ -8,11 +8,11 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.facts.cells import cell_text, refuse_two_spellings
 from workbench.facts.entities import PRONOUNS, Entity, one_spelling, require_determined, split_of
 from workbench.facts.finding import find_words
-from workbench.facts.rows import load_rows
+from workbench.facts.rows import READERS, load_rows
 from workbench.facts.schema import Schema
 from workbench.worlds.own.facts import Facts
 
-TABLES = ("entities.csv", "entities.jsonl", "entities.parquet")
+TABLES = tuple(f"entities{suffix}" for suffix in READERS)
 
 
 def find_table(folder: Path) -> Path:
