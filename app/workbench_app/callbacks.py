@@ -7,10 +7,10 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_u
 
 from workbench.errors import WorkbenchError
 from workbench_app import cards, detail
-from workbench_app.drawing import Drawer
+from workbench_app.drawing import DRAW_BODY, Drawer
 from workbench_app.index import RunIndex
 from workbench_app.notes import Notes, parse_tags, write_notes
-from workbench_app.pages import cases, runs
+from workbench_app.pages import runs
 
 log = logging.getLogger("workbench_app")
 
@@ -48,17 +48,19 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
             return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
     @app.callback(
-        Output("cases-body", "children"),
+        Output(cards.AT_STEP, "children"),
         Input("step", "data"), State("selection", "data"), State("theme", "data"),
         prevent_initial_call=True,
     )  # fmt: skip
-    def draw_cases(step: int | None, address: str | None, theme: str | None) -> Any:
+    def draw_at_step(step: int | None, address: str | None, theme: str | None) -> Any:
+        view = drawer.view(address, step, theme)
+        draw_body = DRAW_BODY.get(view.selection.page)
         try:
-            return cases.draw_body(drawer.view(address, step, theme))
+            return no_update if draw_body is None else draw_body(view)
         except WorkbenchError as error:
             return cards.faults([str(error)], "Cannot be shown")
         except Exception as error:
-            log.error("The cases at step %s failed.", step, exc_info=error)
+            log.error("The page %s at step %s failed.", view.selection.page, step, exc_info=error)
             return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
     @app.callback(

@@ -12,6 +12,7 @@ from workbench_app.glossary import with_terms
 from workbench_app.view import Component
 
 ALREADY_SAID = "no value: the attribute has already been said in every entry"
+AT_STEP = "body-at-step"  # the id of what the server draws anew at each step (`draw_body` of the page)
 GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": "reset", "showTips": False}
 
 

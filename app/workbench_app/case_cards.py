@@ -1,5 +1,6 @@
 """The Cases page's cards: how often only one of probe and answer is right, and the entities one by one."""
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import numpy as np
@@ -10,7 +11,7 @@ from workbench.results.case_words import corners_of
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.case_results import RunCases, told_pieces
-from workbench_app.controls import set_label
+from workbench_app.controls import describe_steps, set_label
 from workbench_app.index import RunEntry
 from workbench_app.view import Component, View
 
@@ -39,7 +40,7 @@ def describe_cases(cases: RunCases) -> str:
         layer = f", layer {of.layer}" if of.layer else ""
         seed = f", seed {found.seed}" if found.seed else ""
         parts.append(f"{probe_label(of.probe)} at {place}{layer}{seed}, {FORM_WORDS.get(of.form, of.form)}")
-    parts += [f"answers: {answers_label(of.answers)}"] if of.answers else []
+    parts += [f"answers: {answers_label(of.answers, [found.step])}"] if of.answers else []
     return " · ".join([*parts, f"step {found.step:,}"])
 
 
@@ -48,9 +49,13 @@ def probe_label(name: str) -> str:
     return f"{name.partition('-')[0].upper()}-probe ({set_label(name)})"
 
 
-def answers_label(name: str) -> str:
-    """`qa-none` → `not finetuned`; `qa-lora+mine` → `finetuned (lora, mine)`."""
-    return "not finetuned" if name == "qa-none" else f"finetuned ({set_label(name)})"
+def answers_label(name: str, steps: Sequence[int]) -> str:
+    """`qa-none` → `not finetuned, step 512`; `qa-lora+mine` → `finetuned (lora, mine), step 512`.
+
+    steps: the checkpoints that were asked, or that the finetune started from.
+    """
+    who = "not finetuned" if name == "qa-none" else f"finetuned ({set_label(name)})"
+    return f"{who}, {describe_steps(steps)}"
 
 
 def count_card(entry: RunEntry, cases: RunCases, attribute: str | None, shown: str, where: str) -> Component:

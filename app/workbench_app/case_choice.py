@@ -15,11 +15,11 @@ Known = tuple[dict[str, list[int]], dict[str, list[int]]]  # probes and answers 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address asks of the cases, with the page's defaults."""
+    """What the address asks of the cases, with the page's defaults. answers: name → the checkpoints they are of."""
 
     choice: CaseChoice
     probes: list[str]
-    answers: list[str]
+    answers: dict[str, list[int]]
     forms: list[str]
     places: list[tuple[str, str]]
     place_names: dict[str, str]
@@ -36,7 +36,10 @@ def ask(view: View) -> tuple[Asked, dict[str, RunCases | str]]:
     selection = view.selection
     known = {entry.id: case_steps(entry) for entry in view.runs}
     probes = _union([list(probes) for probes, _ in known.values()])
-    answers = _union([list(asked) for _, asked in known.values()])
+    answers = {
+        name: sorted({step for _, asked in known.values() for step in asked.get(name, [])})
+        for name in _union([list(asked) for _, asked in known.values()])
+    }
     probe = choose(selection.set, [*probes, NOTHING]) if probes else NOTHING
     told = selection.arm if selection.arm in (*answers, NOTHING) else ""
     form = selection.at.get("form", "") or (selection.target.partition("/")[2] if selection.target else "")

@@ -1,6 +1,7 @@
 """The controls of a page. Each writes one key of the address (assets/selection.js) and holds no state of its own."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
@@ -14,6 +15,7 @@ from workbench_app.view import Component, View
 
 MOST_SEGMENTS = 12
 LONGEST_SEGMENT = 12
+LONGEST_CHOICE = 20  # letters that a list shows without being made wider
 
 
 def control_id(key: str) -> dict[str, str]:
@@ -98,6 +100,8 @@ def select(
     """A choice of many; nothing where there are fewer than `least`. placeholder: what stands there without a choice."""
     if len(options) < least:
         return None
+    longest = max(len(text) for _, text in options)
+    wide: dict[str, Any] = {"w": min(360, 9 * longest + 40)} if longest > LONGEST_CHOICE else {}
     return dmc.Select(
         id=control_id(key),
         label=label,
@@ -110,6 +114,7 @@ def select(
         size="sm",
         className="control",
         comboboxProps={"withinPortal": False},
+        **wide,
     )
 
 
@@ -149,3 +154,12 @@ def describe_probe(name: str, layer: str = "") -> str:
 def set_label(name: str) -> str:
     """`p-embedding+rank4` → `embedding, rank4`."""
     return name.partition("-")[2].replace("+", ", ")
+
+
+def describe_steps(steps: Sequence[int]) -> str:
+    """`step 512`, `steps 64 and 512`, `9 checkpoints up to step 512`."""
+    told = [f"{step:,}" for step in steps]
+    if len(told) > 3:
+        return f"{len(told)} checkpoints up to step {told[-1]}"
+    words = " and ".join([*([", ".join(told[:-1])] if told[:-1] else []), *told[-1:]])
+    return f"step{'s' if len(told) > 1 else ''} {words}"

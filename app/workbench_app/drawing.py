@@ -22,9 +22,13 @@ from workbench_app.view import Component, Page, View
 
 log = logging.getLogger("workbench_app")
 # A page is one module: `render(view, key)`, and `READS`, the kinds of results it shows (`metrics`: of training too).
+# `draw_body(view)`, where a page has it, draws what stands in `cards.AT_STEP` anew at each step.
 MODULES = {name: import_module(f"workbench_app.pages.{name.replace('-', '_')}") for name in PAGES}
 RENDER: dict[str, Callable[[View, str], Page]] = {name: module.render for name, module in MODULES.items()}
 READS: dict[str, tuple[str, ...]] = {name: module.READS for name, module in MODULES.items()}
+DRAW_BODY: dict[str, Callable[[View], list[Component]]] = {
+    name: module.draw_body for name, module in MODULES.items() if "draw_body" in vars(module)
+}
 LIVE = ("step", "cell", "at-token", "scale")  # keys of the address that change without a new page
 _keys = count()
 

@@ -63,8 +63,8 @@ def add_sets(run: Run, step: int) -> xr.Dataset:
     return dataset
 
 
-def add_answers(run: Run, step: int, test: float) -> xr.Dataset:
-    """An evaluation of a finetune called `lora`: train half all right, test half `test` and a little more each."""
+def add_answers(run: Run, step: int, test: float, name: str = "lora") -> xr.Dataset:
+    """An evaluation of a finetune: train half all right, test half `test` and a little more each."""
     accuracy = np.array([[1.0] * 6, [test + 0.02 * a for a in range(6)]])
     n = np.full((2, 6), 100)
     said = np.zeros((2, 6, len(KINDS)), int)
@@ -81,9 +81,9 @@ def add_answers(run: Run, step: int, test: float) -> xr.Dataset:
         "said": ((*dims, "answer_kind"), said),
     }
     coords = {"split": ["train", "test"], "attribute": list(ATTRIBUTES), "answer_kind": list(KINDS)}
-    attrs = attrs_of(run, "qa", "lora", step, "lora")
+    attrs = attrs_of(run, "qa", "lora", step, name)
     dataset = xr.Dataset(variables, coords={**coords, "checkpoint": step}, attrs=attrs)
-    save_result(result_path(run.path, "qa", "lora", step, "lora"), dataset)
+    save_result(result_path(run.path, "qa", "lora", step, name), dataset)
     return dataset
 
 

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 from workbench_app.demo_set import make_demo
-from workbench_app.drawing import draw_page, read_address
+from workbench_app.drawing import DRAW_BODY, draw_page, read_address
 from workbench_app.figures.labelled import colour_range, plot_labelled
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
@@ -16,7 +16,7 @@ from workbench_app.selection import PAGES, resolve_runs
 from workbench_app.server import DEMO_FOLDER, make_app
 from workbench_app.view import View
 
-from tests.app.made_analyses import add_sets, add_shares, add_tasks
+from tests.app.made_analyses import add_answers, add_sets, add_shares, add_tasks
 from tests.app.made_runs import make_run
 from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
@@ -62,6 +62,33 @@ def test_tasks_of_every_finetune_in_one_page(tmp_path):
         assert f"Td(children='{number}'" in text
     train = str(draw_page(make_view(tmp_path, "/tasks?form=train"), "k").children)
     assert "Td(children='80'" in train
+
+
+def test_finetunes_name_the_checkpoint_they_started_from(tmp_path):
+    run = make_run(tmp_path, "one", steps=(0, 64))
+    add_tasks(run, 64, "late", hints=False)
+    add_tasks(run, 0, "early", hints=False)
+    add_answers(run, 64, 0.5, "late")
+    add_answers(run, 0, 0.5, "early")
+    page = draw_page(make_view(tmp_path, "/tasks"), "k")
+    assert page.steps == [0, 64]
+    last, first = str(page.children), str(draw_page(make_view(tmp_path, "/tasks", step=0), "k").children)
+    for text, own, other, step in ((last, "late", "early", 64), (first, "early", "late", 0)):
+        assert f"finetunes of step {step}; the slider leads to those of step {64 - step}" in text
+        assert f"children='step {step}'" in text and f"one, {own}, step {step}" in text
+        assert f"Td('{own}')" in text and f"Td('{other}')" not in text
+    assert "Over training" in last
+    for name in ("early", "late"):  # every finetune can be taken away
+        assert f"tasks-lora%2B{name}.csv" in last
+    again = str(DRAW_BODY["tasks"](make_view(tmp_path, "/tasks", step=0)))  # what the slider asks for
+    assert "finetunes of step 0;" in again and "Td('late')" not in again
+    answers = str(draw_page(make_view(tmp_path, "/answers?set=qa-lora%2Bearly"), "k").children)
+    for words in (
+        "finetuned: late, step 64",
+        "finetuned: early, step 0",
+        "finetuned: early, step 0; 100 test",
+    ):
+        assert words in answers
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def test_the_headline_is_the_mean_at_the_name_with_chance_and_interval(folder):
     assert shown[0] == f"{100 * float(stored['accuracy'].sel(target=whole).mean()):.0f} %"
     low, high = (100 * float(stored[end].sel(target=whole).mean()) for end in ("ci_low", "ci_high"))
     chance = 100 * np.mean([CHANCE[name.partition("/")[0]] for name in whole])
-    assert shown[1] == f"chance {chance:.0f} % · 95 %: {low:.0f}–{high:.0f}"
+    assert shown[1] == f"chance {chance:.0f} % · 95 %: {low:.0f}–{high:.0f} · step 64"
     answers = panel_of(page, "run-0-number-2")["texts"][0]
-    assert answers == ["65 %", "after finetuning, lora · chance 8 % · 95 %: 60–70"]
+    assert answers == ["65 %", "after finetuning, lora · chance 8 % · 95 %: 60–70 · step 64"]
 
 
 def test_what_is_missing_is_named_with_its_command(folder):

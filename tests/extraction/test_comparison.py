@@ -108,7 +108,7 @@ def test_seeds_of_one_recipe_are_pooled_and_others_are_not() -> None:
     recipe = load_recipe("mixed")
     shorter = load_recipe("mixed", ["training.qa_ratio=0.2", "seed=5"])
     rows = [
-        (name, *describe_study(Run(Path(name), made)), "mean", accuracy, 0.1, 100)
+        (name, *describe_study(Run(Path(name), made)), "mean", accuracy, 0.1, 100, 512)
         for name, made, accuracy in (
             ("a", recipe, 0.5), ("b", load_recipe("mixed", ["seed=7"]), 0.7), ("c", shorter, 0.3),
         )
@@ -168,7 +168,7 @@ def test_a_correlation_needs_variation() -> None:
 def test_several_runs_have_students_interval_and_any_key_takes_runs_together() -> None:
     made = [load_recipe("mixed", [f"seed={seed}", f"training.exposures={50 + seed}"]) for seed in range(3)]
     rows = [
-        (f"r{i}", *describe_study(Run(Path(f"r{i}"), one)), "mean", accuracy, 0.1, 100)
+        (f"r{i}", *describe_study(Run(Path(f"r{i}"), one)), "mean", accuracy, 0.1, 100, 512)
         for i, (one, accuracy) in enumerate(zip(made, (0.5, 0.6, 0.9), strict=True))
     ]
     answers = pd.DataFrame(rows, columns=list(ANSWER_COLUMNS))

@@ -178,9 +178,12 @@ def test_tasks_have_a_section_where_some_were_asked(tmp_path):
         encoding="utf-8"
     )
     add_tasks(run, 64, "hinted", hints=True)
+    add_tasks(run, 0, "early", hints=True)
     text = write_report([run.path], tmp_path / "b.html").read_text(encoding="utf-8")
     assert "When it has to be used" in text
     assert "chance 50.0%, taught with hints, asked directly 60.0% (n = 50), with hint 90.0%" in text
+    for told in ("one, hinted, step 64", "one, early, step 0", "test entities, step 64", "Over training"):
+        assert told in text
 
 
 def test_groups_that_were_probed_stand_apart(tmp_path):

@@ -28,6 +28,7 @@ COLUMNS = (
     "accuracy",
     "chance",
     "n",
+    "step",
 )
 FAMILIES = ("none", "lora", "full")
 MEAN = "mean"
@@ -39,7 +40,8 @@ def collect_answers(
     """What `evaluate` measured with this request on each run: a row for each run and attribute, and their `mean`.
 
     recipe: the digest of what determines the run but for its seed, so equal ones are seeds of one experiment;
-    qa_ratio: of mixed training, else 0. A run without groups counts with everybody where the request names a group.
+    qa_ratio: of mixed training, else 0; step: the newest checkpoint with such answers, or that the finetune started
+    from. A run without groups counts with everybody where the request names a group.
     Raises WorkbenchError naming every run that has not been evaluated so, and for a group that no run has.
     """
     grouped = [run for run in runs if len(run.groups) > 1]
@@ -58,6 +60,7 @@ def collect_answers(
             missing.append(f"workbench evaluate {run.path}{adapter}{f' --group {group}' if group else ''}")
             continue
         qa = load_results(run.path, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
+        step = int(qa["checkpoint"])
         digest, *about = describe_study(run, group)
         tuned = f" {run.name}" if "finetuned_from" in run.status else ""  # a finetune's folder is a run too
         about = [name, f"{digest}{tuned}", *about]
@@ -68,9 +71,11 @@ def collect_answers(
         ]
         for attribute in asked:
             cell = qa.sel(attribute=attribute)
-            rows.append((*about, attribute, float(cell["accuracy"]), float(cell["chance"]), int(cell["n"])))
+            rows.append(
+                (*about, attribute, float(cell["accuracy"]), float(cell["chance"]), int(cell["n"]), step)
+            )
         over = qa.sel(attribute=asked).mean("attribute")
-        rows.append((*about, MEAN, float(over["accuracy"]), float(over["chance"]), int(qa["n"].sum())))
+        rows.append((*about, MEAN, float(over["accuracy"]), float(over["chance"]), int(qa["n"].sum()), step))
     if missing:
         raise WorkbenchError(
             f"{len(missing)} of {len(runs)} runs have no such answers; make them with: {'; '.join(missing)}."
@@ -106,7 +111,8 @@ def name_augmentation(run: Study, group: str | None = None) -> str:
 
 def pool_seeds(answers: pd.DataFrame, folds: Sequence[Fold] | None = None) -> pd.DataFrame:
     """Seeds of one recipe as one row an attribute: accuracy (their mean), low and high (their range), ci_low and
-    ci_high (Student's 95 % interval of the mean, cut to 0…1; NaN of one run), seeds (how many runs), n.
+    ci_high (Student's 95 % interval of the mean, cut to 0…1; NaN of one run), seeds (how many runs), n, step (of their
+    checkpoints, as text: `1,750`, or `1,000–1,750` where they differ).
 
     The name is the run's where there is one seed, and the recipe in a few words where there are several. Runs of one
     recipe that share a seed are no seeds of one experiment (copies, say), and stay apart. folds: other groups of runs,
@@ -138,6 +144,7 @@ def pool_seeds(answers: pd.DataFrame, folds: Sequence[Fold] | None = None) -> pd
                 "chance": seeds["chance"].mean(),
                 "seeds": len(seeds),
                 "n": int(seeds["n"].sum()),
+                "step": "–".join(f"{step:,}" for step in sorted({seeds["step"].min(), seeds["step"].max()})),
             }
         )
     return pd.DataFrame(rows)

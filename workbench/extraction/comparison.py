@@ -27,6 +27,7 @@ COLUMNS = (
     "probe_chance",
     "n",
     "converged",
+    "step",
 )
 
 
@@ -39,7 +40,7 @@ def pair_accuracies(
     whose answers and whose probe; of runs without groups, everybody's.
     probe: `q`, or `p` at position 0, without entries in which the value is the very next thing said. Whole values
     are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint of each
-    result counts; results of different weights are refused.
+    result counts (step: which that is); results of different weights are refused.
     """
     rows = []
     for run, name in zip(runs, name_apart(runs), strict=True):
@@ -70,6 +71,7 @@ def pair_accuracies(
                     name, attribute, form, float(asked[accuracy]), read_right,
                     float(asked[chance]), float(read["chance"]), int(asked["n"]),
                     bool(read["converged"]) if "converged" in read else True,
+                    int(qa["checkpoint"]),
                 )
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -85,7 +85,8 @@ def print_tasks(dataset: xr.Dataset) -> None:
 
     settings = json.loads(dataset.attrs["settings"])
     plan, who = settings["plan"], settings.get("finetune", "the checkpoint itself")
-    table = _table(f"{dataset.attrs['run']} · tasks · {who}")
+    step = f"step {int(dataset['checkpoint']):,}"
+    table = _table(f"{dataset.attrs['run']} · tasks · {who}, {step}")
     with_hints = bool(plan["hints"])
     headings = ["task", "n", "chance", "test", "95 %", "train"]
     headings += ["with hint", "predicted", "hint right"] if with_hints else []
@@ -108,9 +109,9 @@ def print_tasks(dataset: xr.Dataset) -> None:
 
 
 def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame:
-    """Every evaluation of tasks in these runs, the newest checkpoint's: the rows of `read_task_rows`.
+    """Every evaluation of tasks in these runs, of every checkpoint: the rows of `read_task_rows`.
 
-    Raises WorkbenchError for a run without any.
+    `choose_checkpoint` keeps those of one checkpoint of each run. Raises WorkbenchError for a run without any.
     """
     rows: list[dict[str, Any]] = []
     for run, name in zip(runs, name_apart(runs), strict=True):
@@ -122,7 +123,7 @@ def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame
             )
         for result in found:
             family, _, variant = result.family.partition("+")
-            dataset = load_results(run.path, KIND, family, variant).isel(checkpoint=-1)
+            dataset = load_results(run.path, KIND, family, variant)
             rows += read_task_rows(dataset, name, name_augmentation(run), split=split)
     return pd.DataFrame(rows)
 
@@ -130,24 +131,34 @@ def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame
 def read_task_rows(
     dataset: xr.Dataset, run: str, augmentation: str, *, split: str = "test"
 ) -> list[dict[str, Any]]:
-    """One evaluation as rows, one a task, for tables and figures.
+    """One evaluation as rows, one a task and checkpoint, for tables and figures.
 
-    run, augmentation, finetune (`none`: no finetune), hints (whether it was taught with them), train_entities (how many
-    of the train half it was taught about), task, chance, n, direct, ci_low, ci_high, with_hint, predicted,
-    hint_accuracy; shares 0–1, NaN where not asked.
+    run, augmentation, step (the checkpoint that was asked, or that the finetune started from), finetune (`none`: no
+    finetune; what tells it from the plain result behind it: `lora, best`), hints (whether it was taught with them),
+    train_entities (how many of the train half it was taught about), split (which half is asked about), task, chance, n,
+    direct, ci_low, ci_high, with_hint, predicted, hint_accuracy; shares 0–1, NaN where not asked.
     """
+    if "checkpoint" in dataset.dims:
+        each = [dataset.sel(checkpoint=step) for step in dataset["checkpoint"].values.tolist()]
+        return [row for one in each for row in read_task_rows(one, run, augmentation, split=split)]
     settings = json.loads(dataset.attrs["settings"])
     taught = settings.get("finetuning", {}).get("tasks") or settings["plan"]
+    finetune = settings.get("finetune", "none")
+    others = [part for part in str(dataset.attrs.get("variant", "")).split("+") if part not in ("", finetune)]
     rows = []
     for task in dataset["task"].values.tolist():
         direct, hint = (dataset.sel(split=split, task=task, mode=mode) for mode in ("direct", "hint"))
+        if np.isnan(float(direct["n"])):  # only another checkpoint was asked this task
+            continue
         rows.append(
             {
                 "run": run,
                 "augmentation": augmentation,
-                "finetune": settings.get("finetune", "none"),
+                "step": int(dataset["checkpoint"]),
+                "finetune": ", ".join([finetune, *others]),
                 "hints": bool(taught["hints"]),
                 "train_entities": float(taught["train_entities"] or settings["train_half"]),
+                "split": split,
                 "task": task,
                 "chance": float(direct["chance"]),
                 "n": int(direct["n"]),
@@ -162,20 +173,36 @@ def read_task_rows(
     return rows
 
 
+def choose_checkpoint(tasks: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
+    """Of each run the rows of its newest checkpoint not after `step` (None: of its last; its first where all are
+    later), so that finetunes of different checkpoints are never laid beside each other as if they were of one.
+    """
+    upto = tasks["step"] if step is None else tasks["step"].where(tasks["step"] <= step)
+    newest = upto.groupby(tasks["run"]).transform("max")
+    first = tasks.groupby("run")["step"].transform("min")
+    return tasks[tasks["step"] == newest.fillna(first)]
+
+
 def make_task_table(tasks: pd.DataFrame) -> "Table":
-    """`collect_tasks` as a table: one row a task and finetune, chance and the paper's columns beside."""
+    """`collect_tasks` as a table: one row a task, checkpoint and finetune, chance and the paper's columns beside."""
     table = _table("tasks, test entities")
-    headings = ("task", "run", "finetune", "train entities", "chance", *TEST_COLUMNS.values())
-    _add_columns(table, headings, left=3)
-    for row in tasks.sort_values(["task", "run", "hints", "train_entities"]).to_dict("records"):
+    headings = ("task", "run", "step", "finetune", "train entities", "chance", *TEST_COLUMNS.values())
+    _add_columns(table, headings, left=4)
+    for row in tasks.sort_values(["task", "run", "step", "hints", "train_entities"]).to_dict("records"):
         direct = {"direct": np.nan, "direct_after_hints": np.nan}
         direct["direct_after_hints" if row["hints"] else "direct"] = row["direct"]
         cells = [(direct | row | direct)[key] for key in TEST_COLUMNS]
-        about = (row["task"], row["run"], row["finetune"], f"{row['train_entities']:,.0f}")
+        about = (
+            row["task"],
+            row["run"],
+            f"{row['step']:,}",
+            row["finetune"],
+            f"{row['train_entities']:,.0f}",
+        )
         table.add_row(*about, _percent(row["chance"]), *map(_percent, cells))
     table.caption = (
-        "% of answers right: taught without hints; taught with them and asked directly; asked with hint, and what the "
-        "hints predict"
+        "step: the checkpoint that was asked, or that the finetune started from; % of answers right: taught without "
+        "hints; taught with them and asked directly; asked with hint, and what the hints predict"
     )
     table.caption_justify = "left"
     return table

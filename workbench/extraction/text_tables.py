@@ -105,7 +105,7 @@ def make_comparison_table(
     table = _table(title)
     attributes = pooled["attribute"].unique().tolist()
     several = bool((pooled["seeds"] > 1).any())
-    for heading in ("run", *(["seeds"] if several else []), *attributes):
+    for heading in ("run", "step", *(["seeds"] if several else []), *attributes):
         left = heading == "run"
         table.add_column(_words(heading), justify="left" if left else "right", no_wrap=left)
     for name, rows in pooled.groupby("name", sort=False):
@@ -118,9 +118,10 @@ def make_comparison_table(
             cell = by_attribute.loc[attribute]
             spread = f" ({_percent(cell['ci_low'])}–{_percent(cell['ci_high'])})" if cell["seeds"] > 1 else ""
             texts.append(_percent(cell["accuracy"]) + (spread if attribute == "mean" else ""))
-        table.add_row(str(name), *([str(rows["seeds"].iloc[0])] if several else []), *texts)
+        step = str(rows["step"].iloc[0])
+        table.add_row(str(name), step, *([str(rows["seeds"].iloc[0])] if several else []), *texts)
     chance = pooled.groupby("attribute", sort=False)["chance"].mean()
-    no_seeds = [""] if several else []
+    no_seeds = ["", ""] if several else [""]
     table.add_row(
         "chance", *no_seeds, *(_percent(chance[attribute]) for attribute in attributes), style="dim"
     )
@@ -128,7 +129,8 @@ def make_comparison_table(
         texts = [_percent(shares[attribute]) for attribute in attributes]
         table.add_row(label, *no_seeds, *texts, style="dim")
     table.caption = (
-        "% of questions answered exactly; of several runs the mean (and its 95 % interval, Student's t)"
+        "% of questions answered exactly; step: the checkpoint asked, or that the finetune started from; of several "
+        "runs the mean (and its 95 % interval, Student's t)"
     )
     table.caption_justify = "left"
     return table
@@ -158,12 +160,13 @@ def make_ratio_table(pooled: pd.DataFrame, paper: Mapping[str, Mapping[float, fl
 def make_pair_table(pairs: pd.DataFrame, probe: str) -> "Table":
     """Answers beside what the probe reads (see `pair_accuracies`), and their correlation."""
     table = _table(f"answers and {probe}, test entities")
-    for heading in ("run", "attribute", "form", "answers", "chance", "probe", "chance"):
+    for heading in ("run", "step", "attribute", "form", "answers", "chance", "probe", "chance"):
         justify: Any = "left" if heading in ("run", "attribute", "form") else "right"
         table.add_column(heading, justify=justify)
     for row in pairs.to_dict("records"):
         numbers = (row["extraction"], row["extraction_chance"], row["probe"], row["probe_chance"])
-        table.add_row(row["run"], _words(row["attribute"]), row["form"], *map(_percent, numbers))
+        about = (row["run"], f"{row['step']:,}", _words(row["attribute"]), row["form"])
+        table.add_row(*about, *map(_percent, numbers))
     correlation = correlate(pairs)
     told = (
         f"Pearson r = {correlation:.2f}" if np.isfinite(correlation) else "no correlation without variation"

@@ -28,6 +28,7 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
         colour, dash, _ = series_style(number)
         sure = rows["converged"] if "converged" in rows else [True] * len(rows)
         labels = [attribute.replace("_", " ") for attribute in rows["attribute"]]
+        steps = [f", step {step:,}" for step in rows["step"]] if "step" in rows else [""] * len(rows)
         figure.add_scatter(
             x=rows["probe"],
             y=rows["extraction"],
@@ -44,7 +45,9 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
                 "opacity": 1 if dash == "solid" else 0.6,
             },
             customdata=labels,
-            hovertemplate=f"{run}<br>%{{customdata}}<br>{probe} %{{x:.1%}}<br>answers %{{y:.1%}}<extra></extra>",
+            text=steps,
+            hovertemplate=f"{run}%{{text}}<br>%{{customdata}}<br>{probe} %{{x:.1%}}<br>"
+            "answers %{y:.1%}<extra></extra>",
         )
     for attribute, symbol in symbols.items():  # what the shapes mean, in a legend of their own
         figure.add_scatter(
@@ -82,8 +85,8 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
 def plot_answers(pooled: pd.DataFrame) -> go.Figure:
     """Accuracy of answers as bars: attributes along x, a colour for each run (or its seeds together), chance as a line.
 
-    pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, ci_low, ci_high, chance, seeds, n; 0–1. Error
-    bars go from ci_low to ci_high, Student's 95 % interval over the runs there; a row without them has none.
+    pooled: as `pool_seeds` gives it: columns name, attribute, accuracy, ci_low, ci_high, chance, seeds, n, step; 0–1.
+    Error bars go from ci_low to ci_high, Student's 95 % interval over the runs there; a row without them has none.
     """
     figure = go.Figure()
     for name, rows in pooled.groupby("name", sort=False):
@@ -91,14 +94,14 @@ def plot_answers(pooled: pd.DataFrame) -> go.Figure:
             x=[attribute.replace("_", " ") for attribute in rows["attribute"]],
             y=rows["accuracy"],
             name=str(name),
-            customdata=rows[["n", "seeds"]],
+            customdata=rows[["n", "seeds", "step"]],
             error_y={
                 "type": "data",
                 "array": rows["ci_high"] - rows["accuracy"],
                 "arrayminus": rows["accuracy"] - rows["ci_low"],
                 "visible": bool(rows["ci_low"].notna().any()),
             },
-            hovertemplate=f"{name}<br>%{{x}} %{{y:.1%}}<br>n = %{{customdata[0]:,}}, "
+            hovertemplate=f"{name}<br>%{{x}} %{{y:.1%}}<br>step %{{customdata[2]}}, n = %{{customdata[0]:,}}, "
             "%{customdata[1]} seeds<extra></extra>",
         )
     chance = pooled.groupby("attribute", sort=False)["chance"].mean()

@@ -1,7 +1,8 @@
 """Tasks drawn: with and without hints, over the number of train entities, forward against backward (Part 3.2).
 
-Every figure takes the rows of `collect_tasks`: columns run, augmentation, finetune, hints, train_entities, task,
-chance, n, direct, ci_low, ci_high, with_hint, predicted, hint_accuracy; shares 0–1 of test entities' questions.
+Every figure takes the rows of `collect_tasks`: columns run, augmentation, step, finetune, hints, train_entities, split,
+task, chance, n, direct, ci_low, ci_high, with_hint, predicted, hint_accuracy; shares 0–1 of one half's questions. Those
+that put several finetunes into one number take one checkpoint of each run (`choose_checkpoint`) and refuse more.
 """
 
 import re
@@ -10,11 +11,16 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.errors import WorkbenchError
+from workbench.extraction.task_tables import choose_checkpoint
 from workbench.figures.extraction import CHANCE_COLOUR
-from workbench.figures.theme import COLOURS, apply_theme
+from workbench.figures.theme import COLOURS, apply_theme, series_style
 
 INVERSE = "inverse"
 WIDE = 24
+LEGEND_ABOVE = {
+    "orientation": "v", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "itemsizing": "constant",
+}  # fmt: skip
 SERIES = (
     ("taught without hints", "direct", False),
     ("taught with hints, asked directly", "direct", True),
@@ -26,8 +32,9 @@ SERIES = (
 def plot_hints(tasks: pd.DataFrame) -> go.Figure:
     """A group of bars for each task: taught without hints, and with them asked both ways, beside what they predict.
 
-    Of several finetunes the mean; a tick marks chance.
+    Of several finetunes of a checkpoint the mean; a tick marks chance.
     """
+    _require_one_checkpoint(tasks)
     figure = go.Figure()
     names = list(dict.fromkeys(tasks["task"]))
     for label, column, hints in SERIES:
@@ -47,11 +54,13 @@ def plot_hints(tasks: pd.DataFrame) -> go.Figure:
 
 
 def plot_tasks(tasks: pd.DataFrame) -> go.Figure:
-    """Bars of the answers asked directly, a colour for each run and finetune, with 95 % intervals; a tick is chance."""
+    """Bars of the answers asked directly, a colour for each run, checkpoint and finetune, with 95 % intervals; a tick
+    is chance.
+    """
     figure = go.Figure()
     names = list(dict.fromkeys(tasks["task"]))
-    for (run, finetune), rows in tasks.groupby(["run", "finetune"], sort=False):
-        label = str(run) if finetune == "none" else f"{run}, {finetune}"
+    for (run, finetune, step), rows in tasks.groupby(["run", "finetune", "step"], sort=False):
+        label = ", ".join([str(run), *([] if finetune == "none" else [str(finetune)]), f"step {step:,}"])
         figure.add_bar(
             y=rows["task"],
             x=rows["direct"],
@@ -68,6 +77,7 @@ def plot_train_entities(tasks: pd.DataFrame) -> go.Figure:
     """Accuracy over how many train entities the task was taught about, a line a task, its chance dotted; only of
     finetunes without hints.
     """
+    _require_one_checkpoint(tasks)
     figure = go.Figure()
     plain = tasks[~tasks["hints"]].sort_values("train_entities")
     for i, (task, rows) in enumerate(plain.groupby("task", sort=False)):
@@ -78,18 +88,59 @@ def plot_train_entities(tasks: pd.DataFrame) -> go.Figure:
             name=str(task),
             line={"color": COLOURS[i % len(COLOURS)]},
             error_y=_reach(rows),
-            hovertemplate=f"{task}<br>%{{x:,}} train entities<br>%{{y:.1%}}<extra></extra>",
+            customdata=[_whose(row) for row in rows.to_dict("records")],
+            hovertemplate=f"{task}<br>%{{x:,}} train entities<br>%{{y:.1%}}<br>%{{customdata}}<extra></extra>",
         )
         figure.add_scatter(
             x=rows["train_entities"],
             y=rows["chance"],
             mode="lines",
             name=f"chance: {task}",
+            showlegend=False,
             line={"dash": "dot", "width": 1, "color": COLOURS[i % len(COLOURS)]},
             hovertemplate=f"chance of {task} %{{y:.1%}}<extra></extra>",
         )
     figure.update_xaxes(type="log", title="train entities taught about")
-    return _finish(figure, "questions answered, test entities")
+    return _finish(figure, _answered(tasks))
+
+
+def plot_tasks_over_training(tasks: pd.DataFrame) -> go.Figure:
+    """Accuracy over the checkpoint that was asked, or that a finetune started from: a line for each run, task and way
+    of teaching, with 95 % intervals; its chance dotted. Only checkpoints that were asked have a point.
+    """
+    figure = go.Figure()
+    kinds = ["run", "task", "hints", "train_entities"]
+    several_runs, several_sizes = tasks["run"].nunique() > 1, tasks["train_entities"].nunique() > 1
+    for i, ((run, task, hints, size), rows) in enumerate(tasks.groupby(kinds, sort=False)):
+        rows = rows.sort_values("step")
+        colour, dash, _ = series_style(i)
+        parts = [str(run)] if several_runs else []
+        parts += [str(task)] + (["taught with hints"] if hints else [])
+        parts += [f"{size:,.0f} train entities"] if several_sizes else []
+        label = ", ".join(parts)
+        figure.add_scatter(
+            x=rows["step"],
+            y=rows["direct"],
+            mode="lines+markers",
+            name=label,
+            legendgroup=label,
+            line={"color": colour, "dash": dash},
+            error_y=_reach(rows),
+            customdata=[_whose(row) for row in rows.to_dict("records")],
+            hovertemplate=f"{label}<br>%{{y:.1%}}<br>%{{customdata}}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=rows["step"],
+            y=rows["chance"],
+            mode="lines",
+            name=f"chance: {label}",
+            legendgroup=label,
+            showlegend=False,
+            line={"dash": "dot", "width": 1, "color": colour},
+            hovertemplate=f"chance of {label} %{{y:.1%}}<extra></extra>",
+        )
+    figure.update_xaxes(title="checkpoint asked, or finetuned (step)")
+    return _finish(figure, f"questions answered<br>{tasks['split'].iloc[0]} entities")
 
 
 def plot_directions(tasks: pd.DataFrame) -> go.Figure:
@@ -97,6 +148,7 @@ def plot_directions(tasks: pd.DataFrame) -> go.Figure:
 
     Backward are the `inverse` tasks; forward all others whose answer is a value (retrieval, dual).
     """
+    _require_one_checkpoint(tasks)
     figure = go.Figure()
     family = tasks["task"].str.partition(":")[0]
     backward = tasks[family.str.startswith(INVERSE)]
@@ -108,11 +160,14 @@ def plot_directions(tasks: pd.DataFrame) -> go.Figure:
             x=runs, y=shares, name=label, hovertemplate=f"%{{x}}<br>{label} %{{y:.1%}}<extra></extra>"
         )
     figure.update_layout(barmode="group")
-    return _finish(figure, "questions answered, test entities")
+    return _finish(figure, _answered(tasks))
 
 
-def choose_task_figures(tasks: pd.DataFrame) -> dict[str, go.Figure]:
-    """The figures that these rows can fill, by title."""
+def choose_task_figures(tasks: pd.DataFrame, step: int | None = None) -> dict[str, go.Figure]:
+    """The figures that these rows can fill, by title: of one checkpoint of each run, its newest not after `step` (None:
+    its last), which the axes name; and over training, where several checkpoints of a run were asked.
+    """
+    every, tasks = tasks, choose_checkpoint(tasks, step)
     figures = {"Tasks, asked directly": plot_tasks(tasks)}
     if tasks["hints"].any():
         with_steps = set(tasks.loc[tasks["hints"], "task"])
@@ -124,7 +179,32 @@ def choose_task_figures(tasks: pd.DataFrame) -> dict[str, go.Figure]:
         figures["Over the number of train entities"] = plot_train_entities(chosen)
     if tasks["task"].str.startswith(INVERSE).any():
         figures["Forward against backward"] = plot_directions(tasks)
+    if (every.groupby("run")["step"].nunique() > 1).any():
+        figures["Over training"] = plot_tasks_over_training(every)
     return figures
+
+
+def _require_one_checkpoint(tasks: pd.DataFrame) -> None:
+    """Refuse rows that would put finetunes of different checkpoints of a run into one number."""
+    for run, steps in tasks.groupby("run")["step"].unique().items():
+        if len(steps) > 1:
+            told = ", ".join(f"{step:,}" for step in sorted(steps))
+            raise WorkbenchError(
+                f"These rows of {run} are of steps {told}; keep those of one checkpoint with `choose_checkpoint`."
+            )
+
+
+def _answered(tasks: pd.DataFrame) -> str:
+    """What an axis of accuracies is: whose questions, after which steps."""
+    steps = sorted(tasks["step"].unique().tolist())
+    told = f"step {steps[0]:,}" if len(steps) == 1 else f"steps {', '.join(f'{step:,}' for step in steps)}"
+    return f"questions answered<br>{tasks['split'].iloc[0]} entities, {told}"
+
+
+def _whose(row: dict[Any, Any]) -> str:
+    """`lora, step 512, n = 400`: under the mouse."""
+    who = "" if row["finetune"] == "none" else f"{row['finetune']}, "
+    return f"{who}step {row['step']:,}, n = {row['n']:,}"
 
 
 def _reach(rows: pd.DataFrame) -> dict[str, Any]:
@@ -147,27 +227,25 @@ def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go
         marker={"symbol": "line-ns-open", "size": 0.42 * group, "color": CHANCE_COLOUR, "line": {"width": 2}},
         hovertemplate="chance %{x:.1%}<extra></extra>",
     )
-    above = 20 * len(figure.data) + 20
+    above = _legend_above(figure)
     figure = apply_theme(figure)
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title="questions answered, test entities")
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title=_answered(tasks))
     figure.update_yaxes(
         autorange="reversed", tickvals=names, ticktext=[_wrap(name) for name in names], automargin=True
     )
     figure.update_layout(
         barmode="group",
-        height=above + group * len(names) + 60,
-        margin={"t": above, "b": 48},
+        height=above + group * len(names) + 76,
+        margin={"t": above, "b": 64},
         showlegend=True,
-        legend={
-            "orientation": "v",
-            "yref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "x": 0,
-            "itemsizing": "constant",
-        },
+        legend=LEGEND_ABOVE,
     )
     return figure
+
+
+def _legend_above(figure: go.Figure) -> int:
+    """Pixels above the picture that its legend takes, a line for each name."""
+    return 20 * sum(trace.showlegend is not False for trace in figure.data) + 20
 
 
 def _wrap(name: str) -> str:
@@ -181,8 +259,8 @@ def _wrap(name: str) -> str:
 
 
 def _finish(figure: go.Figure, what: str) -> go.Figure:
+    above = _legend_above(figure)
+    figure = apply_theme(figure)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title=what)
-    figure.update_layout(
-        height=440, showlegend=True, legend={"orientation": "h", "y": 1.08, "yanchor": "bottom", "x": 0}
-    )
-    return apply_theme(figure)
+    figure.update_layout(height=above + 380, margin={"t": above}, showlegend=True, legend=LEGEND_ABOVE)
+    return figure

@@ -19,9 +19,13 @@ Parts = Sequence[RunParts]
 def answers(parts: Parts) -> str:
     """Bars of the answers about test entities, all runs and finetunes together; kinds of wrong answers folded below."""
     made = [
-        (f"{part.name}, {name}" if name != "none" else part.name, dataset.isel(checkpoint=-1))
+        (
+            ", ".join([part.name, *([] if name == "none" else [name]), f"step {step:,}"]),
+            dataset.sel(checkpoint=step),
+        )
         for part in parts
         for name, dataset in part.answers.items()
+        for step in dataset["checkpoint"].values.tolist()[-1:]
     ]
     body = ""
     if made:
@@ -47,7 +51,8 @@ def answers(parts: Parts) -> str:
         "<p>A base model only recites. Finetuned on the questions of the train half, or given them during "
         "pretraining, it is asked about the test half, whose facts it has read as often but whose questions it has "
         "never seen. Bars are whole answers said word for word, with their 95 % interval over test entities; the short "
-        "lines are what always saying the commonest value would score.</p>",
+        "lines are what always saying the commonest value would score. The step is the checkpoint that was asked, or "
+        "that the finetune started from.</p>",
         body,
         missing("Not asked yet.", "\n".join(lines)) if lines else "",
     )
@@ -72,6 +77,7 @@ def _rows(name: str, dataset: xr.Dataset) -> pd.DataFrame:
             "chance": test["chance"].values,
             "seeds": 1,
             "n": test["n"].values,
+            "step": f"{int(dataset['checkpoint']):,}",
         }
     )
 

@@ -16,21 +16,22 @@ def tasks(parts: Sequence[RunParts]) -> str:
         row
         for part in parts
         for dataset in part.tasks
-        for row in read_task_rows(dataset.isel(checkpoint=-1), part.name, part.augmentation)
+        for row in read_task_rows(dataset, part.name, part.augmentation)
     ]
     if not rows:
         return ""
     figures = choose_task_figures(pd.DataFrame(rows))
     cards = [card(title, figure_box({f"tasks-{i}": one})) for i, (title, one) in enumerate(figures.items())]
     numbers: dict[str, object] = {
-        f"{row['task']} · {row['run']}, {row['finetune']}": _say(row) for row in rows
+        f"{row['task']} · {row['run']}, {row['finetune']}, step {row['step']:,}": _say(row) for row in rows
     }
     return section(
         "When it has to be used",
         "<p>A fact that is recalled every time may still not be there for use: for a parity, a comparison, or to find "
         "out who it is about. Models are taught each task about the train half and asked about the test half. With "
         "hints, the needed values are said first; what the accuracy of the hints lets one expect stands beside "
-        "(Part 3.2).</p>",
+        "(Part 3.2). Pictures are of the last checkpoint of each run that was asked, or that a finetune started from; "
+        "“over training” is of all.</p>",
         grid(*cards),
         details("The numbers", table(numbers)),
     )

@@ -28,6 +28,10 @@
     const [up, down] = trace.error_y && trace.error_y.visible ? [at(trace.error_y.array), at(trace.error_y.arrayminus)] : [null, null];
     const steps = trace.meta && trace.meta.steps;
     const ends = up === null || y === null ? {} : { low: y - (down ?? up), high: y + up };
+    if (trace.orientation === "h" && trace.error_x && trace.error_x.visible) { // of lying bars x is the number
+      const [right, left] = [at(trace.error_x.array), at(trace.error_x.arrayminus)];
+      return { name: trace.name, x, y, low: x - (left ?? right), high: x + right };
+    }
     return { name: trace.name, ...(steps ? { step: steps[i] } : { x }), y, ...ends };
   }
   function table(rows) {

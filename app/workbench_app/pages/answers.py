@@ -20,7 +20,8 @@ PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
 READS = ("qa", "q", "p")
 HOW_TO_READ = (
     "Questions put to each model, by the half of entities they are about: no question of the test half was ever "
-    "trained on, so an answer there was got out of the biographies."
+    "trained on, so an answer there was got out of the biographies. A finetune belongs to the checkpoint that "
+    "it started from."
 )
 # half, variable, heading, ends of the interval
 COLUMNS = (
@@ -55,7 +56,7 @@ def render(view: View, key: str) -> Page:
         controls.bar(
             controls.runs_control(view),
             controls.segmented("form", "Said instead, of", SPLITS, split) if panels else None,
-            controls.select("set", "Answers of", [(name, _name(name)) for name in names], chosen),
+            controls.select("set", "Answers of", [(name, _told(view, name)) for name in names], chosen),
             controls.segmented("arm", "Against the", PROBES, probe) if panels else None,
         ),
         html.Div(boxes, className="stack"),
@@ -95,7 +96,7 @@ def _box(
     box = cards.card(
         entry.id,
         html.Div([accuracies, said], className="grid even"),
-        sub=f"{_name(set_name)}; {entities} entities asked",
+        sub=f"{_name(set_name)}, {controls.describe_steps(steps)}; {entities} entities asked",
         actions=[
             cards.shown_at(f"answers-{number}", steps[at]),
             cards.downloads("", links),
@@ -131,6 +132,12 @@ def _said(data: xr.Dataset, step: int, attribute: str, split: str) -> list[Cell]
 
 def _percent(share: float) -> str:
     return "–" if np.isnan(share) else f"{100 * share:.0f}"
+
+
+def _told(view: View, set_name: str) -> str:
+    """The answers by name, and of which checkpoints: those asked, or those that the finetunes started from."""
+    steps = {step for entry in view.runs for step in entry.result_sets.get(set_name, {})}
+    return f"{_name(set_name)}, {controls.describe_steps(sorted(steps))}"
 
 
 def _name(set_name: str) -> str:

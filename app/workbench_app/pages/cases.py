@@ -34,7 +34,7 @@ def render(view: View, key: str) -> Page:
     children = [
         cards.heading("Cases", HOW_TO_READ),
         _controls(view, asked, [entry.id for entry in runs]),
-        html.Div(body(view, asked, loaded), id="cases-body"),
+        html.Div(body(view, asked, loaded), id=cards.AT_STEP),
     ]
     of = asked.choice
     resolved: dict[str, Any] = {"form": asked.where, "at-find": asked.text, "at-sort": asked.sort}
@@ -96,7 +96,10 @@ def _controls(view: View, asked: Asked, runs: list[str]) -> Component:
     ]
     probes = [(name, probe_label(name)) for name in asked.probes]
     probes += [(NOTHING, "no probe")] if asked.answers else []
-    answers = [*[(name, answers_label(name)) for name in asked.answers], (NOTHING, "none")]
+    answers = [
+        *[(name, answers_label(name, steps)) for name, steps in asked.answers.items()],
+        (NOTHING, "none"),
+    ]
     predicted = [(form, FORM_WORDS.get(form, form)) for form in asked.forms]
     places = [(p, asked.place_names.get(p, p)) for p in positions]
     find = dmc.TextInput(

@@ -111,12 +111,16 @@ def _number(view: View, entry: RunEntry, one: Headline, id: str) -> tuple[Compon
         return html.Div(words, className="headline absent"), []
     at = one.steps.index(view.shown(one.steps))
     big = html.Span(one.numbers[at], **extra({"data-cell": "0"}))
-    note = html.Small(one.notes[at], **extra({"data-cell": "1"}))
+    notes = [
+        " · ".join([*([words] if words else []), f"step {step:,}"])
+        for words, step in zip(one.notes, one.steps, strict=True)
+    ]  # numbers of one run may be of different checkpoints
+    note = html.Small(notes[at], **extra({"data-cell": "1"}))
     link = {"data-page": one.page, "data-go": f"runs={quote(entry.id)}"}
     button = html.Button(
         [html.B(big), html.Span(one.label), note], type="button", className="headline", **extra(link)
     )
-    texts = [[number, words] for number, words in zip(one.numbers, one.notes, strict=True)]
+    texts = [[number, words] for number, words in zip(one.numbers, notes, strict=True)]
     panel = {
         "id": id,
         "kind": "numbers",
