@@ -147,7 +147,7 @@ def test_verify_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(run.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("activations"))
-    assert invoke("verify", folder) == "6 checked, 0 faults.\n"
+    assert invoke("verify", folder) == "7 checked (store 3, run 1, model 3), 0 faults.\n"
     shard = next(folder.rglob("shard-00000.safetensors"))
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
@@ -155,9 +155,12 @@ def test_verify_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
     weights = folder / "checkpoints" / "step-00000010" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
     report = json.loads(invoke("verify", folder, "--json", code=1))
-    assert len(report["checked"]) == 6
+    assert len(report["checked"]) == 7
     assert f"{shard} has been altered: its sha256 is not the manifest's" in report["faults"]
     assert any(str(weights) in fault and "truncated" in fault for fault in report["faults"])
+    assert (
+        json.loads(invoke("verify", tmp_path, "--json", code=1)) == report
+    )  # a folder of runs is all of them
     (shard.parent / "manifest.json").rename(shard.parent / "progress.jsonl")
     assert "is unfinished; run the command that makes it again" in invoke("verify", shard.parent, code=1)
 

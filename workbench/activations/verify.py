@@ -37,7 +37,7 @@ class Verdict:
 
 
 def verify(path: Path) -> Verdict:
-    """Check whatever lies at a path: a store, a folder of stores, a model, a series, or a whole run.
+    """Check whatever lies at a path: a store, a folder of stores, a model, or a series with the stores below it.
 
     Raises WorkbenchError where it is none of these.
     """
@@ -45,7 +45,7 @@ def verify(path: Path) -> Verdict:
         raise WorkbenchError(
             f"{path} is not a folder; expected a run, a model, a series of models or a store."
         )
-    stores = sorted({file.parent for name in (MANIFEST_FILE, JOURNAL_FILE) for file in path.rglob(name)})
+    stores = find_stores(path)
     checked = [f"store {store}" for store in stores]
     faults = [fault for store in stores for fault in find_store_faults(store)]
     try:
@@ -56,6 +56,11 @@ def verify(path: Path) -> Verdict:
         series = []
     checked += [f"model {checkpoint.path}" for checkpoint in series]
     return Verdict(tuple(checked), tuple(faults + find_series_faults(series)))
+
+
+def find_stores(path: Path) -> list[Path]:
+    """The folders of stores at a path and below it, unfinished ones too."""
+    return sorted({file.parent for name in (MANIFEST_FILE, JOURNAL_FILE) for file in path.rglob(name)})
 
 
 def find_store_faults(path: Path) -> list[str]:
@@ -109,8 +114,11 @@ def find_model_faults(checkpoint: Checkpoint) -> list[str]:
     return faults + _config_faults(checkpoint) + _nan_faults(files)
 
 
-def find_series_faults(series: Sequence[Checkpoint]) -> list[str]:
-    """Faults of every member, and of the series: weights of one step in two, a step twice, other configs."""
+def find_series_faults(series: Sequence[Checkpoint], *, sharing: bool = False) -> list[str]:
+    """Faults of every member, and of the series: weights of one step in two, a step twice, other configs.
+
+    sharing: whether members may hold the same matrices, as states of one adapter do that were merged into one base.
+    """
     faults, sound = [], []
     for checkpoint in series:
         found = find_model_faults(checkpoint)
@@ -124,7 +132,7 @@ def find_series_faults(series: Sequence[Checkpoint]) -> list[str]:
             by_config[checkpoint.config_digest].append(checkpoint)
         if not checkpoint.counted:
             by_step[checkpoint.step].append(checkpoint)
-    faults += find_shared_weights(sound)
+    faults += [] if sharing else find_shared_weights(sound)
     for step, same in by_step.items():
         if len(same) > 1:
             faults.append(f"{', '.join(member.label for member in same)} are all of step {step}")

@@ -104,20 +104,21 @@ def require_name(name: str) -> str:
 def list_finetunes(run: Study) -> list[Finetune]:
     """The finished finetunes of a run by name."""
     files = sorted(finetunes_folder(run).glob(f"*/{INFO_FILE}"))
-    return [_read_finetune(file.parent) for file in files if not file.parent.name.startswith(".")]
+    return [read_finetune(file.parent) for file in files if not file.parent.name.startswith(".")]
 
 
 def open_finetune(run: Study, name: str | Path) -> Finetune:
     """A finetune by its name in this run, or by its folder; an unknown one is refused with the known ones."""
     for folder in (finetunes_folder(run) / name, Path(name)):
         if (folder / INFO_FILE).is_file():
-            return _read_finetune(folder)
+            return read_finetune(folder)
     known = [finetune.name for finetune in list_finetunes(run)]
     have = f"it has {', '.join(known)}" if known else f"make one with `workbench finetune {run.path}`"
     raise WorkbenchError(f"{run.path} has no finetune {str(name)!r}{nearest(str(name), known)} ({have}).")
 
 
-def _read_finetune(folder: Path) -> Finetune:
+def read_finetune(folder: Path) -> Finetune:
+    """The finetune that lies in a folder; another schema, or a finetune.json that lacks a key, is refused."""
     info = read_json(folder / INFO_FILE)
     missing = [key for key in NEEDED if not isinstance(info, dict) or key not in info]
     if missing or info["schema"] != SCHEMA:
@@ -168,14 +169,28 @@ def load_adapter(finetune: Finetune, model: "PreTrainedModel", step: int) -> Ada
     from safetensors.torch import load_file
 
     file = finetune.path / "adapters" / f"{checkpoint_name(step)}.safetensors"
-    if not file.is_file() or sha256_file(file) != finetune.info["sha256"].get(file.name):
-        raise WorkbenchError(
-            f"The adapter {file} is missing, truncated or altered; finetune again with --again."
-        )
+    if fault := _find_adapter_fault(finetune, file):
+        raise WorkbenchError(fault)
     settings, words = finetune.settings, int(finetune.info.get("new_words", 0))
     adapter = Adapter(model, settings["rank"], settings["embedding_rank"], new_words=words)
     adapter.load_tensors(load_file(file))
     return adapter
+
+
+def find_adapter_faults(finetune: Finetune) -> list[str]:
+    """A clause for each adapter of a finetune whose file is gone or not what was saved."""
+    if finetune.settings["method"] == "full":
+        return []  # its states are checkpoints, which carry their own digests
+    names = sorted(checkpoint_name(finetune.step(which)) for which in ("best", "last"))
+    files = [finetune.path / "adapters" / f"{name}.safetensors" for name in dict.fromkeys(names)]
+    return [fault.rstrip(".") for file in files if (fault := _find_adapter_fault(finetune, file))]
+
+
+def _find_adapter_fault(finetune: Finetune, file: Path) -> str:
+    """The sentence about an adapter that is not what was saved; nothing where it is."""
+    if file.is_file() and sha256_file(file) == finetune.info["sha256"].get(file.name):
+        return ""
+    return f"The adapter {file} is missing, truncated or altered; finetune again with --again."
 
 
 def save_finetune(
