@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,11 +19,12 @@ from workbench_app.library import ResultLibrary
 from workbench_app.missing import no_runs
 from workbench_app.replaced import tell_replaced
 from workbench_app.selection import PAGES, Selection, parse_selection, resolve_runs
+from workbench_app.verdict_files import find_verdicts
 from workbench_app.view import Component, Page, View
 
 log = logging.getLogger("workbench_app")
-# A page is one module: `render(view, key)`, and `READS`, the kinds of results it shows (`metrics`: of training too).
-# `draw_body(view)`, where a page has it, draws what stands in `cards.AT_STEP` anew at each step.
+# A page is one module: `render(view, key)`, and `READS`, the kinds of results it shows (`metrics`: of training too;
+# `verdicts`: of claims). `draw_body(view)`, where a page has it, draws what stands in `cards.AT_STEP` anew.
 MODULES = {name: import_module(f"workbench_app.pages.{name.replace('-', '_')}") for name in PAGES}
 RENDER: dict[str, Callable[[View, str], Page]] = {name: module.render for name, module in MODULES.items()}
 READS: dict[str, tuple[str, ...]] = {name: module.READS for name, module in MODULES.items()}
@@ -65,7 +67,9 @@ class Drawer:
     def draw(self, address: str | None, step: int | None, theme: str | None) -> Drawn:
         """The page of an address at a step."""
         view = self.view(address, step, theme)
-        version = version_of(view.selection, members_of(view.runs), self.library, len(view.entries))
+        version = version_of(
+            view.selection, members_of(view.runs), self.library, len(view.entries), self.index.folder
+        )
         key = f"{view.selection.page}-{next(_keys)}"
         page = draw_page(view, key)
         if view.selection.page in PAGES_THAT_FOLD:
@@ -87,7 +91,7 @@ class Drawer:
         """What `version_of` says now of what an address shows."""
         entries = self.index.entries()
         selection, chosen = resolve_runs(read_address(address, None, self.prefix), entries)
-        return version_of(selection, chosen, self.library, len(entries))
+        return version_of(selection, chosen, self.library, len(entries), self.index.folder)
 
 
 def split_address(path: str, query: str) -> tuple[str, int | None]:
@@ -125,7 +129,9 @@ def _in_place(view: View, wrong: Component) -> Page:
     return Page([title, controls.bar(controls.runs_control(view)), wrong])
 
 
-def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibrary, number: int) -> str:
+def version_of(
+    selection: Selection, chosen: list[RunEntry], library: ResultLibrary, number: int, folder: Path
+) -> str:
     """A text that changes whenever something the page shows has changed on disk.
 
     The table of runs takes new ones in by itself (callbacks.py); drawn anew it would lose what was sorted and searched.
@@ -133,6 +139,8 @@ def version_of(selection: Selection, chosen: list[RunEntry], library: ResultLibr
     alone = selection.page == "runs" and not selection.form
     parts: list[Any] = [min(number, 1) if alone else number]
     reads = READS[selection.page]
+    if "verdicts" in reads:
+        parts += [(file.id, file.stamp) for file in find_verdicts(folder)]
     for entry in chosen if selection.page != "runs" else []:
         parts += [entry.id, entry.fault, entry.state, entry.steps, entry.stamps.get("recipe.toml")]
         parts += [entry.stamps.get("metrics.jsonl") if "metrics" in reads else bool(entry.stamps)]

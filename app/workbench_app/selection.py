@@ -30,6 +30,7 @@ PAGES = {  # the first is what the bare address shows; each is the module of its
     "training": "Training",
     "entity": "Entity",
     "paper": "Paper",
+    "claims": "Claims",
 }
 FIRST_PAGE = next(iter(PAGES))
 MOST_RUNS = 12

@@ -17,7 +17,7 @@ from tests.app.made_runs import add_results, make_run
 from tests.app.test_other_results import make_view
 from workbench.cli import app as command_line
 
-EMPTY_FOR = [page for page in PAGES if page != "runs"]  # which lists what there is
+EMPTY_FOR = [page for page in PAGES if page not in ("runs", "claims")]  # which are not about results of a run
 FILLS = {
     "p-probe": "workbench probe {run} --checkpoints all",
     "q-probe": "workbench probe {run} --kind q --checkpoints all",

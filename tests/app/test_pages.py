@@ -20,6 +20,7 @@ PAGES = {
     "training": "Training",
     "entity": "Entity",
     "paper": "Paper",
+    "claims": "Claims",
 }
 GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 6, "training": 5, "paper": 9}
 SERIOUS = ("serious", "critical")

@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from workbench.claims.decision import Decision
 from workbench.claims.declared import Experiment
+from workbench.claims.kept import KeptVerdicts
 from workbench.claims.verdicts import WORDS, Verdict, difference
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ NOTE = (
 )
 
 
-def count_verdicts(verdicts: Sequence[Verdict]) -> str:
+def count_verdicts(words: Iterable[str]) -> str:
     """`3 hold, 1 fails, 2 undecided, 40 not measured`."""
-    counts = Counter(verdict.word for verdict in verdicts)
+    counts = Counter(words)
     spelt = {"holds": ("holds", "hold"), "fails": ("fails", "fail")}
     return ", ".join(f"{counts[word]} {spelt.get(word, (word, word))[counts[word] != 1]}" for word in WORDS)
 
@@ -31,7 +32,9 @@ def make_verdict_table(verdicts: Sequence[Verdict]) -> "Table":
     """One row an inequality, claims that are not measured left out; verdicts first."""
     from rich.table import Table
 
-    table = Table(title=count_verdicts(verdicts), title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=count_verdicts(one.word for one in verdicts), title_justify="left", box=None, pad_edge=False
+    )
     for heading in ("verdict", "claim", "ours", "", "paper", "ours − paper", "chance", "n"):
         table.add_column(
             heading,
@@ -55,21 +58,21 @@ def make_verdict_table(verdicts: Sequence[Verdict]) -> "Table":
 def make_page(
     experiments: Sequence[Experiment],
     verdicts: Sequence[Verdict],
-    state: Mapping[str, Any],
-    commands: Mapping[str, str],
+    kept: KeptVerdicts,
 ) -> str:
     """The page of results in Markdown: verdicts on top, then each experiment's claims with what they stand on.
 
-    state: how they were made; commands: experiment → the command that measures what is missing.
+    kept: the same verdicts as they lie in verdicts.json, with how they were made.
     """
-    commit = f", at commit `{state['commit']}`" if state["commit"] else ""
+    commit = f", at commit `{kept.commit}`" if kept.commit else ""
+    commands = {one.name: one.command for one in kept.experiments}
     lines = [
         "# Results",
         "",
-        f"Made by `{state['command']}`{commit}, {state['made'][:10]}; scale `{state['scale']}`, "
-        f"seeds {', '.join(map(str, state['seeds']))}. Do not edit: run the command again.",
+        f"Made by `{kept.command}`{commit}, {kept.made[:10]}; scale `{kept.scale}`, "
+        f"seeds {', '.join(map(str, kept.seeds))}. Do not edit: run the command again.",
         "",
-        f"**{count_verdicts(verdicts)}.** How a claim is decided: [claims](claims.md). {NOTE}.",
+        f"**{count_verdicts(one.word for one in verdicts)}.** How a claim is decided: [claims](claims.md). {NOTE}.",
         "",
         "| experiment | " + " | ".join(WORDS) + " |",
         "|---|" + "---|" * len(WORDS),

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -69,45 +68,6 @@ def difference(decision: Decision, paper: float | None) -> tuple[float, float, f
     return decision.estimate - paper, decision.low - paper, decision.high - paper
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Plain data: NaN becomes null."""
-
-    def plain(decision: Decision, text: str, paper: float | None) -> dict[str, Any]:
-        apart = difference(decision, paper)
-        return {
-            "inequality": text,
-            "verdict": decision.word,
-            "estimate": _known(decision.estimate),
-            "low": _known(decision.low),
-            "high": _known(decision.high),
-            "entities": decision.entities,
-            "paper": paper,
-            "difference": None if apart is None else list(apart),
-            "needs": decision.needs,
-        }
-
-    claim = verdict.claim
-    papers = claim.paper_numbers()
-    return {
-        "experiment": verdict.experiment,
-        "claim": claim.name,
-        "says": claim.says,
-        "source": claim.source,
-        "verdict": verdict.word,
-        "reason": verdict.reason,
-        "chance": _known(verdict.chance),
-        "seeds": list(verdict.seeds),
-        "holds": [
-            plain(decision, one.text, paper)
-            for decision, one, paper in zip(verdict.decisions, claim.inequalities, papers, strict=True)
-        ],
-        "given": [
-            plain(decision, one.text, None)
-            for decision, one in zip(verdict.premises, claim.premises, strict=True)
-        ],
-    }
-
-
 def _decide(inequality: Inequality, found: dict[int, dict[Term, Quantity]], level: float) -> Decision:
     terms = [[(c, numbers[term]) for c, term in inequality.terms] for numbers in found.values()]
     return decide(terms, inequality.relation, inequality.bound, level)
@@ -139,7 +99,3 @@ def _chance(claim: Claim, measured: Measured, seeds: Sequence[int]) -> float:
             known = [number.value for number in numbers if not isinstance(number, Missing)]
             return float(np.mean(known)) if known else math.nan
     return math.nan
-
-
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None

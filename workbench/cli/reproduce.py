@@ -147,11 +147,11 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     import json
 
     from workbench.claims.declared import load_experiment, shipped_experiments
+    from workbench.claims.kept import write_verdicts
     from workbench.claims.tables import make_page, make_verdict_table
-    from workbench.claims.verdicts import as_json as verdict_as_json
     from workbench.experiments.arms import make_folder
     from workbench.experiments.declared_arms import plan_arms
-    from workbench.experiments.reproducing import describe_state, judge_all, run_plan, save_verdicts
+    from workbench.experiments.reproducing import judge_all, keep_all, run_plan
     from workbench.files import write_atomically
     from workbench.report import write_report
 
@@ -179,18 +179,18 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         for name, experiment in zip(names, experiments, strict=True)
     }
     which = "--all" if list(names) == shipped_experiments() else " ".join(names)
-    state = describe_state(scale, seeds, f"workbench reproduce {which} {options}{' --no-run' * asked.no_run}")
-    kept = save_verdicts(folder, verdicts, state)
-    page = make_page(experiments, verdicts, state, commands)
-    for file in (folder / "results.md", *([] if asked.results is None else [asked.results])):
-        write_atomically(file, page)
+    command = f"workbench reproduce {which} {options}{' --no-run' * asked.no_run}"
+    kept = keep_all(experiments, verdicts, plan, scale, seeds, command, commands)
+    file = write_verdicts(folder, kept)
+    page = make_page(experiments, verdicts, kept)
+    for place in (folder / "results.md", *([] if asked.results is None else [asked.results])):
+        write_atomically(place, page)
     trained = [
         shared.arm.path for shared in plan.arms if shared.arm.is_trained and shared.asked_by[0][2] == seeds[0]
     ]
     report = write_report(trained, folder / "report.html") if trained and not asked.no_run else None
     if asked.as_json:
-        content = {**state, "verdicts": [verdict_as_json(verdict) for verdict in verdicts], "kept": str(kept)}
-        typer.echo(json.dumps(content, ensure_ascii=False))
+        typer.echo(json.dumps({**kept.model_dump(mode="json"), "kept": str(file)}, ensure_ascii=False))
         return
     console = results_console()
     console.print(make_verdict_table(verdicts))

@@ -1,30 +1,27 @@
 """Declared experiments brought to their verdicts: trained and measured on an engine, then judged from what is kept."""
 
-import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
+from workbench.claims.kept import KeptVerdicts, keep_experiment, keep_verdict
 from workbench.claims.measures import Missing, correlate, measure
 from workbench.claims.quantities import Quantity
-from workbench.claims.verdicts import Verdict, as_json, judge
+from workbench.claims.verdicts import Verdict, judge
 from workbench.errors import WorkbenchError
 from workbench.experiments.declared_arms import Plan, SharedArm
 from workbench.experiments.declared_stages import make_stages
 from workbench.experiments.engines.jobs import Engine
 from workbench.experiments.stages import Passed, Stage, run_chains, train_stage
-from workbench.files import write_atomically
 from workbench.studies.runs import Run
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-VERDICTS_FILE = "verdicts.json"
 
 
 def stages_of(shared: SharedArm, scale: str) -> list[Stage]:
@@ -87,22 +84,38 @@ def judge_all(
     return verdicts
 
 
-def describe_state(scale: str, seeds: Sequence[int], command: str) -> dict[str, Any]:
-    """What the verdicts were made with: the scale, the command, when, and the commit where there is one."""
-    return {
-        "scale": scale,
-        "seeds": list(seeds),
-        "command": command,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": find_commit(),
-    }
+def keep_all(
+    experiments: Sequence[Experiment],
+    verdicts: Sequence[Verdict],
+    plan: Plan,
+    scale: str,
+    seeds: Sequence[int],
+    command: str,
+    commands: Mapping[str, str],
+) -> KeptVerdicts:
+    """The verdicts with what they were made with.
+
+    command: what judged them; commands: experiment → the command that measures all of it.
+    """
+    folders = {asked: shared.arm.path.name for shared in plan.arms for asked in shared.asked_by}
+    return KeptVerdicts(
+        scale=scale,
+        seeds=tuple(seeds),
+        command=command,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=find_commit(),
+        experiments=tuple(
+            keep_experiment(one, commands[one.name], _runs_of(one, folders, seeds)) for one in experiments
+        ),
+        verdicts=tuple(map(keep_verdict, verdicts)),
+    )
 
 
-def save_verdicts(folder: Path, verdicts: Sequence[Verdict], state: dict[str, Any]) -> Path:
-    """Keep them as JSON beside the runs, for the app and for whoever asks later."""
-    content = {**state, "verdicts": [as_json(verdict) for verdict in verdicts]}
-    write_atomically(folder / VERDICTS_FILE, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-    return folder / VERDICTS_FILE
+def _runs_of(
+    experiment: Experiment, folders: Mapping[tuple[str, str, int], str], seeds: Sequence[int]
+) -> dict[str, tuple[str, ...]]:
+    asked = {arm: [(experiment.name, arm, seed) for seed in seeds] for arm in experiment.arms}
+    return {arm: tuple(folders[one] for one in ways if one in folders) for arm, ways in asked.items()}
 
 
 def find_commit() -> str:

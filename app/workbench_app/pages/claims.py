@@ -1,0 +1,188 @@
+"""Claims: which of the papers' results hold in the runs here, with the number and interval each was decided by."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dash import html
+
+from workbench.claims.kept import KeptExperiment, KeptInequality, KeptVerdict, KeptVerdicts
+from workbench.claims.tables import count_verdicts
+from workbench.claims.verdicts import WORDS
+from workbench_app import cards, controls
+from workbench_app.selection import MOST_RUNS, choose
+from workbench_app.verdict_files import VerdictFile, find_verdicts, read, run_id
+from workbench_app.view import Component, Page, View
+
+READS = ("verdicts",)
+HOW_TO_READ = (
+    "A result of a paper as an inequality over what was measured here. It holds where the whole 95 % interval lies on "
+    "its side of the bound, fails where all of it lies on the other, and is else undecided; what is given must itself "
+    "hold."
+)
+ALL = "all"
+NO_VERDICTS = (
+    "No experiment has been judged in {folder} yet. What one will cost on this machine; it starts nothing:"
+)
+EMPTY = "–"
+
+
+def render(view: View, key: str) -> Page:
+    """A card of counts, and one an experiment with its claims as rows: verdict, sentence, interval beside the bound."""
+    folder = Path(view.folder)
+    files = find_verdicts(folder)
+    head = cards.heading("Claims", HOW_TO_READ)
+    if not files:
+        command = ("workbench", "reproduce", "part-3.1", "--out", f"{view.folder}/reproduction", "--dry-run")
+        return Page([head, cards.empty(NO_VERDICTS.format(folder=view.folder), *command)])
+    wanted = choose(view.selection.set, [file.id for file in files])
+    file = next(one for one in files if one.id == wanted)
+    content = read(file)
+    which = controls.select(
+        "set", "Verdicts of", [(one.id, one.id.replace("~", "/")) for one in files], wanted
+    )
+    if isinstance(content, str):
+        return Page(
+            [head, controls.bar(which), cards.faults([content], "Cannot be shown")], [], [], {"set": wanted}
+        )
+    counts = Counter(verdict.verdict for verdict in content.verdicts)
+    words = [(ALL, "all"), *[(word, f"{word} ({counts[word]})") for word in WORDS if counts[word]]]
+    shown = choose(view.selection.form, [word for word, _ in words], ALL)
+    bar = controls.bar(which, controls.segmented("form", "Show", words, shown))
+    boxes = [_experiment(view, folder, file, one, content, shown) for one in content.experiments]
+    children = [head, bar, _summary(content), *[box for box in boxes if box is not None]]
+    return Page([html.Div(children, className="claims")], [], [], {"set": wanted, "form": shown})
+
+
+def _summary(kept: KeptVerdicts) -> Component:
+    seeds = ", ".join(map(str, kept.seeds))
+    commit = f", commit {kept.commit}" if kept.commit else ""
+    made = f"scale {kept.scale}, seed{'s' * (len(kept.seeds) > 1)} {seeds}; {kept.made[:10]}{commit}"
+    counted = count_verdicts(one.verdict for one in kept.verdicts)
+    return cards.card(f"{counted}.", cards.command_line(kept.command), sub=made)
+
+
+def _experiment(
+    view: View, folder: Path, file: VerdictFile, experiment: KeptExperiment, kept: KeptVerdicts, word: str
+) -> Component | None:
+    own = [one for one in kept.verdicts if one.experiment == experiment.name]
+    shown = [one for one in own if word in (ALL, one.verdict)]
+    if not shown:
+        return None
+    measured = [one for one in shown if one.verdict != "not measured"]
+    missing = [one for one in shown if one.verdict == "not measured"]
+    order = sorted(measured, key=lambda one: WORDS.index(one.verdict))
+    body: list[Component] = []
+    if order:
+        body.append(
+            html.Div([_claim(view, folder, file, experiment, one) for one in order], className="claim-list")
+        )
+        body.append(_legend())
+    if missing:
+        listed = html.Ul(
+            [html.Li([one.says, " ", html.Span(one.source, className="sub")]) for one in missing]
+        )
+        body += [
+            html.H3(f"Not measured ({len(missing)})"),
+            html.Div([html.P("This measures them:"), cards.command_line(experiment.command)]),
+            html.Details([html.Summary("What they say"), listed]) if order else listed,
+        ]
+    if experiment.left_out and word == ALL:
+        left = html.Ul([html.Li(f"{one.source}: {one.why}.") for one in experiment.left_out])
+        body.append(html.Details([html.Summary("Results that no claim is about"), left]))
+    counted = count_verdicts(one.verdict for one in own)
+    return cards.card(experiment.title, *body, sub=" · ".join(filter(None, [experiment.paper, counted])))
+
+
+def _claim(
+    view: View, folder: Path, file: VerdictFile, experiment: KeptExperiment, one: KeptVerdict
+) -> Component:
+    rows = [_inequality(each) for each in one.holds]
+    about = [html.Span(one.source, className="sub"), *_links(view, folder, file, experiment, one)]
+    if one.chance is not None:
+        about.append(html.Span(f"chance {one.chance:.1f}", className="sub"))
+    if one.reason:
+        about.append(html.Span(f"{one.reason[0].upper()}{one.reason[1:]}.", className="sub reason"))
+    return html.Article(
+        [
+            html.Span(one.verdict, className=f"verdict {one.verdict}"),
+            html.Div([html.P(one.says), html.Div(about, className="claim-about")]),
+            html.Div(rows, className="inequalities"),
+        ],
+        className="claim",
+        id=f"claim-{experiment.name}-{one.claim}".replace(".", "-"),
+    )
+
+
+def _links(
+    view: View, folder: Path, file: VerdictFile, experiment: KeptExperiment, one: KeptVerdict
+) -> list[Component]:
+    """To the runs that the claim is about, those that are here."""
+    names = [name for arm in one.arms for name in experiment.runs.get(arm, ())]
+    ids = [name for name in (run_id(file, folder, name) for name in names) if name in view.entries]
+    if not ids:
+        return []
+    address = f"{view.prefix}overview?runs={','.join(quote(name, safe='') for name in ids[:MOST_RUNS])}"
+    return [html.A("its runs" if len(ids) > 1 else "its run", href=address)]
+
+
+def _inequality(one: KeptInequality) -> Component:
+    """What is claimed, the interval on its own axis, and the numbers."""
+    numbers: list[Any] = [html.B(_number(one.estimate)), f" ({_number(one.low)} to {_number(one.high)})"]
+    if one.paper is not None:
+        numbers.append(f" · paper {_number(one.paper)}")
+    if one.entities is not None:
+        numbers.append(f" · n {one.entities:,}")
+    return html.Div(
+        [html.Code(one.inequality), _interval(one), html.Span(numbers, className="num")],
+        className=f"inequality {one.verdict}",
+    )
+
+
+def _interval(one: KeptInequality) -> Component:
+    """Bound, interval, estimate and the paper's number on one axis, as boxes placed in percent of its length."""
+    if one.estimate is None or one.low is None or one.high is None:
+        return html.Span(className="axis")
+    told = [one.bound, one.estimate, one.low, one.high, *([] if one.paper is None else [one.paper])]
+    least, most = min(told), max(told)
+    reach = (most - least) or 1.0
+    least, reach = least - 0.08 * reach, 1.16 * reach
+
+    def at(value: float) -> str:
+        return f"{100 * (value - least) / reach:.2f}%"
+
+    side = (
+        {"left": at(one.bound), "right": "0"}
+        if one.relation == ">="
+        else {"left": "0", "width": at(one.bound)}
+    )
+    span: dict[str, Any] = {"left": at(one.low), "width": f"{100 * (one.high - one.low) / reach:.2f}%"}
+    parts = [
+        html.I(className="side", style=side),
+        html.I(className="bound", style={"left": at(one.bound)}),
+        html.I(className="span", style=span),
+        html.I(className="estimate", style={"left": at(one.estimate)}),
+    ]
+    if one.paper is not None:
+        parts.append(html.I(className="papers", style={"left": at(one.paper)}))
+    words = f"{one.verdict}: {_number(one.estimate)}, {_number(one.low)} to {_number(one.high)}, bound {one.bound:g}"
+    return html.Span(parts, className="axis", title=words, role="img", **cards.extra({"aria-label": words}))
+
+
+def _legend() -> Component:
+    return html.Div(
+        [
+            html.Span([html.I(className="sample side"), "where it holds"]),
+            html.Span([html.I(className="sample span"), "95 % interval and estimate, ours"]),
+            html.Span([html.I(className="sample papers"), "the paper"]),
+            html.Span("shares in percent, differences in points; each row has its own axis"),
+        ],
+        className="legend claim-legend",
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return EMPTY
+    return f"{value:.2f}".replace("-", "−") if abs(value) < 1 else f"{value:.1f}".replace("-", "−")
