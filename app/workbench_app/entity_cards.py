@@ -171,7 +171,7 @@ def _as_patterns(data: xr.Dataset) -> xr.Dataset:
 
 
 def answers_card(view: View, entry: RunEntry, found: EntityView, id: str) -> tuple[Component, Panel]:
-    """The six questions, what was said, and whether it is right."""
+    """The questions about it, what was said, and whether it is right."""
     data, steps = found.newest, found.steps
     asked = [a for a, question in enumerate(data["question"].values.tolist()) if question]
     rows = [
@@ -215,7 +215,7 @@ def answers_card(view: View, entry: RunEntry, found: EntityView, id: str) -> tup
 def _answered(name: str) -> str:
     if name:
         return f"Answered by the finetune {name} of this checkpoint."
-    return "Answered by the checkpoint itself, which has read biographies and perhaps never a question."
+    return "Answered by the checkpoint itself, which has read texts and perhaps never a question."
 
 
 def _finetune_command(entry: RunEntry, by: Sequence[str]) -> list[Component]:

@@ -23,7 +23,7 @@ def read_entity(run_path: Path, number: int) -> EntityEntries:
         entity, entries, entities = load_entity(run_path / "corpus", number)
         return EntityEntries(asdict(entity), [asdict(entry) for entry in entries], entities)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkbenchError(f"The biographies of {run_path.name} cannot be read ({error}).") from error
+        raise WorkbenchError(f"The texts of {run_path.name} cannot be read ({error}).") from error
 
 
 def pieces_of(entry: dict[str, Any]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import pytest
 import xarray as xr
 
+from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, paper_points, plot_capacity
 
@@ -40,3 +41,15 @@ def test_the_plateau_is_that_of_full_models() -> None:
 def test_models_without_a_bit_are_refused() -> None:
     with pytest.raises(WorkbenchError, match="No model has learned a bit"):
         plot_capacity([made(1e4, -5.0, 1e5)])
+
+
+def test_a_small_ratio_keeps_its_digits() -> None:
+    told = {
+        1.974: "1.97",
+        0.1: "0.10",
+        0.0: "0.00",
+        0.00229: "0.0023",
+        -0.0138: "-0.014",
+        float("nan"): "nan",
+    }
+    assert {ratio: format_ratio(ratio) for ratio in told} == told

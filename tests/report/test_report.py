@@ -22,6 +22,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.storing import load_results, result_path, save_result
 from workbench.studies.runs import create_run, open_run
 from workbench.worlds.biographies.schema import ATTRIBUTES
+from workbench.worlds.own.example import write_example
 
 
 class Page(HTMLParser):
@@ -91,12 +92,13 @@ def test_figures_leave_their_colours_to_the_page(page):
 def test_it_says_what_is_seen_how_to_read_it_and_what_to_run(page, tmp_path):
     for words in (
         "Two language models, started from nothing, each learned by heart the biographies of 40 made-up people",
-        "How the biographies were written is all that differs: single · multi5+permute",
+        "How the texts were written is all that differs: single · multi5+permute",
         "A staircase: each attribute becomes readable only in its own sentence (90 % on the diagonal)",
         "Flat rows: the attributes are known as soon as the name has been read",
         "single minus the paper",
         f"workbench ui {tmp_path / 'runs'}",
-        "workbench recipes little > mine.toml",
+        f"workbench train {tmp_path / 'runs' / 'multi5+permute' / 'recipe.toml'} "
+        "--set biographies.augmentation=single+fullname",
         'augmentation = "multi5+permute"',
     ):
         assert words in " ".join(page.text.split()), words
@@ -115,6 +117,41 @@ def test_a_biography_is_shown_with_its_six_positions(page, tmp_path):
             for run in ("single", "multi5+permute")
             for e in open_run(tmp_path / "runs" / run).corpus.entries
         )
+
+
+def test_facts_of_ones_own_are_not_told_in_the_biographies_words(tmp_path):
+    write_example(tmp_path / "facts")
+    run = create_run(
+        load_recipe("own", {"own.folder": str(tmp_path / "facts"), "own.entities": 60}), tmp_path / "towns"
+    )
+    finish(run)
+    text = Page(write_report([run.path], tmp_path / "report.html")).text
+    assert "One language model, started from nothing, learned by heart texts about 60 towns." in " ".join(
+        text.split()
+    )
+    assert f"workbench train {run.path / 'recipe.toml'} --set own.augmentation=single+fullname" in text
+    for word in ("biograph", "made-up", "sixth", "birth", "0–5", "6−"):
+        assert word not in text.replace('objective = "biographies"', ""), word
+
+
+def test_a_probe_that_is_not_the_papers_is_drawn_under_its_name(runs, tmp_path):
+    single, permuted = runs()
+    for path, family in ((single, "embedding+steps30"), (permuted, "ridge")):
+        step = open_run(path).checkpoints[-1].step
+        result = load_results(path, "p", "embedding").sel(checkpoint=step)
+        shutil.rmtree(path / "results")
+        plain, _, variant = family.partition("+")
+        result = result.assign_attrs(
+            family=plain, variant=variant, weights_digest=str(result["weights_digest"].values)
+        )
+        if plain == "ridge":
+            result = result.expand_dims(layer=["0", "final"])
+        save_result(result_path(path, "p", plain, step, variant), result.drop_vars("weights_digest"))
+    text = Page(write_report([single, permuted], tmp_path / "report.html")).text
+    assert "Not probed yet." not in text
+    assert "step 512 · embedding probe, steps30" in text
+    assert "step 512 · ridge probe on activations, layer final" in text
+    assert "single minus the paper" in text and "multi5+permute minus the paper" not in text  # another family
 
 
 def test_missing_parts_name_the_command_that_makes_them(runs, tmp_path):

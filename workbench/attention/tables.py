@@ -42,7 +42,9 @@ def _shares(dataset: xr.Dataset) -> "Table":
             cells = [*map(_percent, share.sel(at).values)]
             table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
     table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
-    table.caption = "attention from positions 0…5 by role, %; entropy in nats, distance in tokens"
+    last = dataset["position"].values.tolist()[-1]
+    where = f"positions 0…{last}" if last else "position 0"
+    table.caption = f"attention from {where} by role, %; entropy in nats, distance in tokens"
     return table
 
 

@@ -39,8 +39,8 @@ def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
             _bits(float(data["most_bits"])),
             f"{100 * float(data['learned']):.0f} %",
             f"{int(data['parameters']):,}",
-            f"{float(data['ratio']):.2f}",
-            f"{float(data['ratio_max']):.2f}",
+            format_ratio(float(data["ratio"])),
+            format_ratio(float(data["ratio_max"])),
         )
     return table
 
@@ -54,9 +54,14 @@ def describe_capacity(data: "xr.Dataset") -> str:
     note = json.loads(data.attrs["notes"])["pools"]
     told = "" if note == "the recipe's" else f" {note}"
     return (
-        f"{float(data['ratio']):.2f} bits a parameter of at most {float(data['ratio_max']):.2f} that these facts could "
-        f"fill. Losses in nats: {losses}.{told}"
+        f"{format_ratio(float(data['ratio']))} bits a parameter of at most {format_ratio(float(data['ratio_max']))} "
+        f"that these facts could fill. Losses in nats: {losses}.{told}"
     )
+
+
+def format_ratio(ratio: float) -> str:
+    """Bits a parameter with two decimals, or two digits that are not zero: `1.97`, `0.62`, `0.0023`."""
+    return f"{ratio:.2f}" if ratio == 0 or not abs(ratio) < 0.1 else f"{ratio:.2g}"
 
 
 def _bits(value: float) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.theme import COLOURS, apply_theme
 
@@ -63,7 +64,8 @@ def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.F
                 name=of,
                 line={"color": colour},
                 hovertext=[
-                    f"{data.attrs['run']}: {float(data['bits']):,.0f} bits, {float(data['ratio']):.2f} a parameter, "
+                    f"{data.attrs['run']}: {float(data['bits']):,.0f} bits, "
+                    f"{format_ratio(float(data['ratio']))} a parameter, "
                     f"{100 * float(data['learned']):.0f} % of what there is"
                     for data in members
                 ],

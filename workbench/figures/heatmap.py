@@ -38,7 +38,7 @@ def plot_probe_heatmap(
 ) -> go.Figure:
     """P-probe heatmaps of one or several runs, side by side on one fixed 0–1 scale.
 
-    Rows are targets with chance on their label, columns positions 0…5, cells whole percent. Hatched cells
+    Rows are targets with chance on their label, columns positions 0, 1, …, cells whole percent. Hatched cells
     are empty. `variable="accuracy_not_next"` leaves out entries in which the attribute is the very next
     value. A heatmap trace's z is [targets, positions], its customdata (position, target) for pages that link.
     """

@@ -30,7 +30,10 @@ def answers(parts: Parts) -> str:
     body = ""
     if made:
         figure = plot_answers(pd.concat([_rows(name, dataset) for name, dataset in made]))
-        said = "".join(details(f"{name}: what was said", table(_said(dataset))) for name, dataset in made)
+        said = "".join(
+            details(f"{name}: what was said, of all questions", table(_said(dataset)))
+            for name, dataset in made
+        )
         known = dict(_paper_answers(part) for part in parts if part.in_paper)
         theirs = beside_paper(
             "Figures 3 and 9",

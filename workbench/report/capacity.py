@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import plot_capacity
 from workbench.report.markup import card, details, figure_box, grid, section, table
@@ -40,6 +41,6 @@ def _say(data: xr.Dataset) -> str:
     )
     return (
         f"{float(data['bits']):,.0f} bits ({terms}) of {float(data['most_bits']):,.0f} in "
-        f"{int(data['parameters']):,} parameters: {float(data['ratio']):.2f} a parameter, at most "
-        f"{float(data['ratio_max']):.2f}"
+        f"{int(data['parameters']):,} parameters: {format_ratio(float(data['ratio']))} a parameter, at most "
+        f"{format_ratio(float(data['ratio_max']))}"
     )

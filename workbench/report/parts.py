@@ -13,19 +13,21 @@ from workbench.figures.paper import KEYS as PAPER_KEYS
 from workbench.figures.paper import paper_augmentations
 from workbench.results.storing import ResultSet, list_results, load_results, require_same_weights
 from workbench.studies.opening import open_study
+from workbench.studies.runs import Run
 from workbench.studies.study import Study
 from workbench.worlds.entries import Entry
 
 T = TypeVar("T")
-FAMILY = "embedding"  # the paper's probe; other families are listed, not drawn
+FAMILY = "embedding"  # the paper's probe
+ON_ACTIVATIONS = "logistic"  # the first to stand in for it, under its own name
 
 
 @dataclass(frozen=True)
 class RunParts:
-    """One run's share of the report. p, q: probe results over checkpoints; answers: what the run's questions were
-    answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has been said, and
-    over the number of entities. None, or nothing, where not made yet. group: whose p and q these are, None for
-    everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
+    """One run's share of the report. p, q: probe results over checkpoints (see `_load_probe`); answers: what the run's
+    questions were answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has
+    been said, and over the number of entities. None, or nothing, where not made yet. group: whose p and q these are,
+    None for everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
     tasks. capacity: bits, and with rounded weights.
     """
 
@@ -68,6 +70,11 @@ class RunParts:
         return " · ".join([*([self.augmentation] if self.augmentation != self.name else []), *facts])
 
     @property
+    def trained_here(self) -> bool:
+        """Whether it is a run; of models that come from elsewhere we know neither texts nor training."""
+        return isinstance(self.run, Run)
+
+    @property
     def entities(self) -> int:
         return self.run.n_entities
 
@@ -91,7 +98,7 @@ def read_parts(folder: Path) -> RunParts:
     run = open_study(folder)
     problems: list[str] = []
     results = _attempt(lambda: list_results(run.path), problems) or []
-    p, q = (_load(run, kind, FAMILY, results, problems) for kind in ("p", "q"))
+    p, q = (_load_probe(run, kind, results, problems) for kind in ("p", "q"))
     answers = {}
     for found in results:
         if found.kind != "qa":
@@ -138,6 +145,31 @@ def sample_entry(parts: RunParts) -> Entry | None:
     first = min((entry.entity for entry in of_test), default=None)
     candidates = [entry for entry in of_test if entry.entity == first]
     return candidates[-1] if candidates else None
+
+
+def probe_words(result: xr.Dataset) -> str:
+    """Which probe made a result, where it is not the paper's with its own settings; nothing where it is."""
+    family, variant = str(result.attrs["family"]), str(result.attrs.get("variant", "")).replace("+", ", ")
+    if family == FAMILY:
+        return f"{family} probe, {variant}" if variant else ""
+    layer = f", layer {result['layer'].item()}" if "layer" in result.coords else ""
+    return f"{family} probe on activations{layer}" + (f", {variant}" if variant else "")
+
+
+def _load_probe(run: Study, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
+    """The paper's probe of everybody; else the same with other settings, else one on activations, at its last layer."""
+    found = [
+        one.family
+        for one in results
+        if one.kind == kind and "group-" not in one.family and "tasks-" not in one.family
+    ]
+
+    def rank(family: str) -> tuple[bool, bool, bool, int]:
+        plain, _, variant = family.partition("+")
+        return plain != FAMILY, plain != ON_ACTIVATIONS, bool(variant), len(family)
+
+    result = _load(run, kind, min(found, key=rank), results, problems) if found else None
+    return result.isel(layer=-1) if result is not None and "layer" in result.dims else result
 
 
 def _load_first(run: Study, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:

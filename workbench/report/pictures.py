@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import xarray as xr
+
 from workbench.figures import (
     paper_p_probe,
     paper_q_probe,
@@ -33,7 +35,7 @@ from workbench.report.markup import (
     section,
     switch,
 )
-from workbench.report.parts import RunParts
+from workbench.report.parts import FAMILY, RunParts, probe_words
 
 Parts = Sequence[RunParts]
 FORMS = {"accuracy": "all entries", "accuracy_not_next": "without “it is the very next value”"}
@@ -43,9 +45,10 @@ def heatmaps(parts: Parts) -> str:
     """The P-probe of each run side by side, on one scale."""
     return section(
         "Where each fact can be read",
-        "<p>A probe looks at the hidden state just before the first, second, … sixth attribute of a biography is "
-        "stated (positions 0–5) and guesses each attribute that has <b>not yet</b> been stated. Cells are the share "
-        "of entities, none of them seen by the probe, for whom it is right, in percent.</p>",
+        "<p>A probe looks at the hidden state just before the first, second, … attribute of a text is stated "
+        "(positions 0, 1, …; of a study, at the places it reads) and guesses each attribute that has <b>not yet</b> "
+        "been stated. Cells are the share of entities, none of them seen by the probe, for whom it is right, in "
+        "percent.</p>",
         _legend(switch("p", FORMS) if any(part.p is not None for part in parts) else ""),
         grid(*(_heatmap_card(part) for part in parts)),
     )
@@ -64,8 +67,8 @@ def _heatmap_card(part: RunParts) -> str:
     notes = "".join(
         f'<p class="sub">Note: {escape(warning)}</p>' for warning in read_warnings(part.p.isel(checkpoint=-1))
     )
-    step = int(part.p["checkpoint"].values[-1])
-    return card(part.name, figure_box(variants, "p"), notes, text, sub=part.line_below(f"step {step:,}"))
+    below = [f"step {int(part.p['checkpoint'].values[-1]):,}", *filter(None, [probe_words(part.p)])]
+    return card(part.name, figure_box(variants, "p"), notes, text, sub=part.line_below(*below))
 
 
 def paper(parts: Parts) -> str:
@@ -85,7 +88,7 @@ def paper(parts: Parts) -> str:
 def _paper_card(part: RunParts) -> str:
     theirs = paper_p_probe(part.augmentation)
     content = [figure_box({"accuracy": plot_probe_heatmap(theirs, colour_bar=False, titles=False)})]
-    if part.p is not None:
+    if part.p is not None and part.p.attrs["family"] == FAMILY:
         difference = plot_difference(part.p, theirs).update_layout(coloraxis_showscale=False)
         note = "<p class='sub'>Percentage points; blue: ours reads more, brown: less.</p>"
         content.append(details(f"{part.name} minus the paper", note, figure_box({"difference": difference})))
@@ -99,17 +102,17 @@ def training(parts: Parts) -> str:
         card(
             part.name,
             figure_box({"p": plot_probe_over_training(part.p, form="whole")}),
-            sub="P-probe at position 0",
+            sub=", ".join(filter(None, [f"P-probe at {_first_place(part.p)}", probe_words(part.p)])),
         )
         for part in probed
         if part.p is not None
     ]
     return section(
         "While it was trained",
-        "<p>How well each model says the first token of a value, in biographies it has read and in answers to "
-        "questions; train and test entities are the two halves the probes use. Models trained on biographies alone "
-        "have never seen a question, so their answers stay near zero.</p>",
-        grid(*(_curves_card(part) for part in parts)),
+        "<p>How well each model says the first token of a value, in texts it has read and in answers to questions; "
+        "train and test entities are the two halves the probes use. Models trained on these texts alone have never "
+        "seen a question, so their answers stay near zero. Of models from elsewhere only the probes are known.</p>",
+        grid(*(_curves_card(part) for part in parts if part.trained_here)),
         grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
         *(
             details(
@@ -154,7 +157,11 @@ def _curves_card(part: RunParts) -> str:
 
 def from_the_name(parts: Parts) -> str:
     """The Q-probe: what the bare name gives away."""
-    probed = {part.name: part.q for part in parts if part.q is not None}
+    probed = {
+        " · ".join(filter(None, [part.name, probe_words(part.q)])): part.q
+        for part in parts
+        if part.q is not None
+    }
     known = {
         part.augmentation: paper_q_probe(part.augmentation, gbert=part.is_gbert)
         for part in parts
@@ -181,6 +188,15 @@ def from_the_name(parts: Parts) -> str:
         _missing_each(
             [part for part in parts if part.q is None], "The Q-probe has not been run.", "--kind", "q"
         ),
+    )
+
+
+def _first_place(result: xr.Dataset) -> str:
+    """What the first place of a P-probe is called: `position 0`, or a study's own name of it."""
+    return (
+        str(result["place"].values[0])
+        if "place" in result.coords
+        else f"position {result['position'].values[0]}"
     )
 
 

@@ -22,7 +22,7 @@ from workbench.report.markup import (
     section,
     table,
 )
-from workbench.report.parts import RunParts, sample_entry
+from workbench.report.parts import RunParts, probe_words, sample_entry
 from workbench.results.storing import weights_digests
 from workbench.studies.runs import Run
 
@@ -36,12 +36,13 @@ TO_TRY = (
     "couple5",
     "multi2",
 )
+AUGMENTED = ("biographies", "own")  # worlds whose section of the recipe says how texts are written
 BY_HEART = 0.95  # first-token accuracy from which a model may be said to recite
 
 
 def header(parts: Parts) -> str:
     """Title and one paragraph: how many models, what they learned, what is compared."""
-    entities = " or ".join(f"{number:,}" for number in sorted({part.entities for part in parts}))
+    read = " or ".join(dict.fromkeys(_what_was_read(part) for part in parts))
     models = "One language model" if len(parts) == 1 else f"{_number(len(parts))} language models"
     recited = all(recitation(part.rows).get("mean", 0.0) >= BY_HEART for part in parts)
     each = "" if len(parts) == 1 else "each "
@@ -49,7 +50,7 @@ def header(parts: Parts) -> str:
     verb = f"{each}learned by heart" if recited else f"{was} trained on"
     names = " · ".join(f"<b>{escape(part.augmentation)}</b>" for part in parts)
     only = _differ_by_writing_alone(parts)
-    ways = "How the biographies were written is all that differs" if only else "Biographies"
+    ways = "How the texts were written is all that differs" if only else "Texts"
     if not all(isinstance(part.run, Run) for part in parts):
         studied = "; ".join(
             f"<b>{escape(part.name)}</b>: {escape(part.run.model_words)}, {part.entities:,} "
@@ -63,10 +64,17 @@ def header(parts: Parts) -> str:
         )
     return (
         plain_header("What a model knows before it says it")
-        + f'<p class="lead">{models}, started from nothing, {verb} the biographies of {entities} made-up people. Every '
+        + f'<p class="lead">{models}, started from nothing, {verb} {read}. Every '
         "fact is known to us, so we can ask where in the text each fact can be read from the model’s hidden state. "
         f"{ways}: {names}.</p>"
     )
+
+
+def _what_was_read(part: RunParts) -> str:
+    """`the biographies of 1,500 made-up people`, and of facts of other kinds `texts about 300 towns`."""
+    if isinstance(part.run, Run) and part.run.recipe.world == "biographies":
+        return f"the biographies of {part.entities:,} made-up {part.run.schema.nouns}"
+    return f"texts about {part.entities:,} {part.run.schema.nouns}"
 
 
 def plain_header(title: str) -> str:
@@ -84,7 +92,9 @@ def _beside_texts(part: RunParts) -> dict[str, Any] | None:
     """A recipe without what says how its texts are written; None of a series that was trained elsewhere."""
     run = part.run
     return (
-        run.recipe.model_dump(exclude={"name": True, "biographies": True}) if isinstance(run, Run) else None
+        run.recipe.model_dump(exclude={"name": True, "biographies": True, "own": {"augmentation"}})
+        if isinstance(run, Run)
+        else None
     )
 
 
@@ -95,14 +105,16 @@ def summary(parts: Parts) -> str:
 
 def _summary_card(part: RunParts) -> str:
     recited = recitation(part.rows).get("mean", float("nan"))
-    numbers = [(_percent(recited), "of first tokens recited in biographies")]
+    numbers = [(_percent(recited), "of first tokens recited")] if part.trained_here else []
     sentence = ""
-    if part.p is not None:
+    if part.p is not None and part.trained_here:
         reading = read_heatmap(part.p)
-        what = f"read from the name alone, birth date apart (chance {_percent(reading.others_chance)})"
+        what = f"read from the name alone, {reading.first} apart (chance {_percent(reading.others_chance)})"
         numbers.append((_percent(reading.others_at_start), what))
         if np.isnan(reading.own_sentence):
-            numbers.append((_percent(reading.at_start), "the same with birth date: mean over all attributes"))
+            numbers.append(
+                (_percent(reading.at_start), f"the same with {reading.first}: mean over all attributes")
+            )
         else:
             numbers.append(
                 (_percent(reading.own_sentence), "read where the attribute’s own sentence is written")
@@ -116,14 +128,19 @@ def _summary_card(part: RunParts) -> str:
         part.run.model_words, f"{part.entities:,} {part.run.schema.nouns}", f"seed {part.run.seed}"
     )
     problems = "".join(f'<div class="problem">{escape(problem)}</div>' for problem in part.problems)
-    return card(part.name, f'<div class="numbers">{boxes}</div>', sentence, problems, sub=sub)
+    told = f'<div class="numbers">{boxes}</div>' if boxes else ""
+    return card(part.name, told, sentence, problems, sub=sub)
 
 
 def how_to_read(parts: Parts) -> str:
-    """A real biography with its positions, and the two patterns to look for."""
+    """A real text with its positions, and the two patterns to look for."""
     entries = [(part, entry) for part in parts if (entry := sample_entry(part))]
     cards = [
-        card(part.name, _marked(entry.text, entry.values, entry.names), sub=part.line_below())
+        card(
+            part.name,
+            _marked(entry.text, entry.values, entry.names, numbered=part.trained_here),
+            sub=part.line_below(),
+        )
         for part, entry in entries
     ]
     points = (
@@ -134,12 +151,13 @@ def how_to_read(parts: Parts) -> str:
         "hand; this is what later makes facts extractable.",
         "<b>Chance</b> stands beside each row: what always naming the commonest value among the test entities would "
         "score. A cell near chance means that the probe found nothing.",
-        "<b>Shuffled biographies</b> hide an artefact: at position <i>i</i> an attribute is the very next one in "
-        "1/(6−<i>i</i>) of the entries, where anything is known. The switch above leaves these entries out.",
+        "<b>Shuffled texts</b> hide an artefact: where a text states <i>k</i> values, at position <i>i</i> an "
+        "attribute is the very next one in 1/(<i>k</i>−<i>i</i>) of the texts, where anything is known. The switch "
+        "above leaves these texts out.",
     )
     return section(
         "How to read it",
-        "<p>One biography from each run. A number marks a position: the probe reads the token just before it.</p>",
+        "<p>One text from each. A number marks a position: the probe reads the token just before it.</p>",
         grid(*cards) if cards else "",
         f"<ul style='margin-top:26px'>{''.join(f'<li>{point}</li>' for point in points)}</ul>",
     )
@@ -171,15 +189,13 @@ def next_steps(parts: Parts) -> str:
         line = line_of("workbench", "probe", path, "--kind", "q")
         commands.append(("Ask the bare name: the paper’s Q-probe.", line))
     if isinstance(last.run, Run):
-        recipe, other = (
-            last.run.recipe.name,
-            next(a for a in TO_TRY if all(p.augmentation != a for p in parts)),
-        )
-        changed = f"biographies.augmentation={other}"
-        line = line_of("workbench", "train", recipe, "--set", changed, "--out", folder / other)
-        commands.append(("Try another way of writing the biographies.", line))
-        own = line_of("workbench", "recipes", recipe) + " > mine.toml"
-        commands.append(("Start a recipe of your own.", own))
+        recipe = path / "recipe.toml"
+        other = next(a for a in TO_TRY if all(p.augmentation != a for p in parts))
+        if last.run.recipe.world in AUGMENTED and len(last.run.groups) == 1:
+            changed = f"{last.run.recipe.world}.augmentation={other}"
+            line = line_of("workbench", "train", recipe, "--set", changed, "--out", folder / other)
+            commands.append(("Try another way of writing the texts.", line))
+        commands.append(("Start a recipe of your own.", line_of("cp", recipe, "mine.toml")))
     line = line_of("workbench", "report", *(part.run.path for part in parts))
     commands.append(("Make this page again after any of these.", line))
     return section("What to run next", *(command(what, line) for what, line in commands))
@@ -195,14 +211,15 @@ def footer() -> str:
     return f"<footer>Made by {escape(made_by)} on {now}. This page is one file and needs no network.</footer>"
 
 
-def _marked(text: str, values: Mapping[Any, tuple[int, int]], names: Sequence[tuple[int, int]]) -> str:
-    """The entry's text with its name set off, its values shaded and the positions numbered."""
+def _marked(
+    text: str, values: Mapping[Any, tuple[int, int]], names: Sequence[tuple[int, int]], *, numbered: bool
+) -> str:
+    """The entry's text with its name set off, its values shaded and, in a run's, the positions numbered."""
     spans = [(start, end, "who", "") for start, end in names[:1]]
     ordered = sorted(values.items(), key=lambda item: item[1])
     for position, (attribute, (start, end)) in enumerate(ordered):
-        spans.append(
-            (start, end, "value", f'<span class="pos" title="{attribute_label(attribute)}">{position}</span>')
-        )
+        mark = f'<span class="pos" title="{attribute_label(attribute)}">{position}</span>' if numbered else ""
+        spans.append((start, end, "value", mark))
     out, done = [], 0
     for start, end, kind, mark in sorted(spans):
         out += [escape(text[done:start]), mark, f'<span class="{kind}">{escape(text[start:end])}</span>']
@@ -224,6 +241,7 @@ def _provenance(part: RunParts) -> dict[str, object]:
         if result is None:
             continue
         rows[f"{label} made"] = result.attrs["created"]
+        rows[f"{label} family"] = probe_words(result) or str(result.attrs["family"])
         settings = json.loads(result.attrs["settings"])
         rows[f"{label} settings"] = ", ".join(f"{key} {value}" for key, value in settings.items())
         rows[f"{label} weights"] = ", ".join(

@@ -20,7 +20,7 @@ PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
 READS = ("qa", "q", "p")
 HOW_TO_READ = (
     "Questions put to each model, by the half of entities they are about: no question of the test half was ever "
-    "trained on, so an answer there was got out of the biographies. A finetune belongs to the checkpoint that "
+    "trained on, so an answer there was got out of the texts. A finetune belongs to the checkpoint that "
     "it started from."
 )
 # half, variable, heading, ends of the interval

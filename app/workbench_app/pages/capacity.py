@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from dash import html
 
+from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
 from workbench_app import cards, controls
@@ -104,8 +105,8 @@ def _term(one: xr.Dataset, variable: str) -> list[Cell]:
         (f"{Z_95 * float(one['bits_se']):,.0f}", None),
         (f"{float(one['most_bits']):,.0f}", None),
         (f"{100 * float(one['learned']):.0f} %", min(max(float(one["learned"]), 0.0), 1.0)),
-        (f"{float(one['ratio']):.2f}", None),
-        (f"{float(one['ratio_max']):.2f}", None),
+        (format_ratio(float(one["ratio"])), None),
+        (format_ratio(float(one["ratio_max"])), None),
     ]
 
 

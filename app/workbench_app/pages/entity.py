@@ -23,7 +23,7 @@ from workbench_app.view import Component, Page, View, union_of_steps
 SHOWN = 2  # entries of an entity before the others are folded
 READS = ("entity", "p")
 HOW_TO_READ = (
-    "One biography as the model reads it. Each token is shaded by the probability a linear probe gives there to this "
+    "One text as the model reads it. Each token is shaded by the probability a linear probe gives there to this "
     "entity's own value; a number stands before each value (the P-probing position). Point at a token, or walk with "
     "the arrow keys, for the probe's top five."
 )

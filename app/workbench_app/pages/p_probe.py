@@ -24,8 +24,8 @@ from workbench_app.view import Component, Page, View, union_of_steps
 FORMS = (("all", "All"), ("first", "First token"), ("whole", "Whole value"))
 READS = ("p",)
 HOW_TO_READ = (
-    "A probe reads the hidden state just before the first, second, … sixth value of a biography is said (positions "
-    "0–5) and guesses every attribute that has not yet been said. Cells: percent of entities the probe never saw."
+    "A probe reads the hidden state just before the first, second, … value of a text is said (positions 0, 1, …) and "
+    "guesses every attribute that has not yet been said. Cells: percent of entities the probe never saw."
 )
 
 

@@ -17,7 +17,7 @@ from workbench_app.view import Component, Page, View, union_of_steps
 
 READS = ("p", "metrics")
 HOW_TO_READ = (
-    "How well each model says the first token of a value, in biographies it has read and in answers to questions, for "
+    "How well each model says the first token of a value, in texts it has read and in answers to questions, for "
     "the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted lines)."
 )
 
