@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.recipes.recipe import Recipe, load_recipe, make_recipe, shipped_recipes
     from workbench.report import write_report
     from workbench.results.cases import CaseChoice, load_cases
+    from workbench.results.emergence import find_emergence
     from workbench.results.storing import export, list_results, load_results, save_result, to_dataframe
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.corpus import Corpus, load_corpus, make_corpus
@@ -60,6 +61,7 @@ _PLACES = {
     "create_run": "studies.runs",
     "create_study": "studies.creating",
     "export": "results.storing",
+    "find_emergence": "results.emergence",
     "iterate_activations": "activations",
     "list_results": "results.storing",
     "load_cases": "results.cases",
@@ -100,6 +102,7 @@ __all__ = [
     "create_run",
     "create_study",
     "export",
+    "find_emergence",
     "iterate_activations",
     "list_results",
     "load_cases",

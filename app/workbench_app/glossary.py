@@ -47,6 +47,8 @@ TERMS = (
     Term("hidden state", ("hidden states?", "residual stream"),
          "The vector a model carries at a token between its blocks."),
     Term("checkpoint", ("checkpoints?",), "The model as it was at one step of its training."),
+    Term("emergence", ("emerges?", "emergence", "becomes readable"),
+         "The first checkpoint probed whose interval lies above chance: it became so after the one before."),
     Term("interval", ("intervals?",),
          "95 %: Wilson's over the test entries; of several runs as one, Student's t over the runs."),
 )  # fmt: skip

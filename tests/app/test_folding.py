@@ -113,6 +113,7 @@ def test_curves_of_several_runs_have_bands(visit, folded, folder: Path) -> None:
     assert page.locator("#main .card h2").all_text_contents() == [
         "single (3 runs)",
         "single (3 runs): probed at position 0",
+        "single (3 runs): first step clear of chance",
     ]
     bands = page.evaluate(
         "document.querySelector('#over-0 .js-plotly-plot').data"

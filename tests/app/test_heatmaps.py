@@ -15,6 +15,7 @@ from tests.entity_view.small_runs import make_small_run
 from workbench.entity_view.runner import EntityRequest, run_entity_view
 from workbench.figures.cells import target_label
 from workbench.figures.sets import describe_gain, partner_gain
+from workbench.results.emergence import find_emergence
 from workbench.results.storing import load_result, load_results, result_path, save_result
 
 STEPS = (0, 16, 64)
@@ -28,6 +29,8 @@ HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of
     },
     "sets?runs=one": {"sets-0": "one:0:birth_city/whole", "gain-0": "one:1:gain/birth_date"},
     "attention?runs=one&at-group=name": {"attention-0": "one:0:0"},
+    "training?runs=one": {"emerged-0": "one:0:birth_city/whole"},
+    "training?runs=one&set=p-linear&at-across=layer&at-emerged=half": {"emerged-0": "one:0:birth_city/whole"},
     "paper?runs=one": {"ours-0": "one:0:birth_city/first", "minus-0": "one:0:birth_city/first"},
     "entity?runs=looked": {"pattern-0": "looked:1:0"},
 }
@@ -190,5 +193,12 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
     )
     assert rows[6]["target"] == target_label("birth_city/whole")
     page = visit(at=address).open("training?runs=one")
+    rows = list(csv.DictReader(io.StringIO(download(page, "emerged-0", "CSV"))))
+    found = find_emergence(load_results(folder / "one", "p", "embedding")).sel(target="birth_city/whole")
+    for row, position in zip(rows[6:12], range(6), strict=True):
+        cell = found.sel(position=position)
+        for name in ("clear", "clear_after", "half", "half_by"):
+            assert float(row[name] or "nan") == pytest.approx(float(cell[name]), nan_ok=True), name
+        assert (row["state"], row["value"]) == (str(cell["state"].values), row["clear"])
     points = json.loads(download(page, "curves-0", "JSON"))
     assert {"loss", "biographies, train entities"} <= {point["name"] for point in points}

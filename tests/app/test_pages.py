@@ -22,7 +22,7 @@ PAGES = {
     "paper": "Paper",
     "claims": "Claims",
 }
-GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 6, "training": 5, "paper": 9}
+GRAPHS = {"p-probe": 3, "compare": 3, "q-probe": 2, "layers": 6, "training": 7, "paper": 9}
 SERIOUS = ("serious", "critical")
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from tests.app.made_runs import add_results, make_run
 from workbench.cli import app
 from workbench.errors import WorkbenchError
+from workbench.figures.emergence import make_emergence_grid
 from workbench.figures.publication import FigureRequest, make_figure
 from workbench.figures.publication.canvas import shorten, width_of
 from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
@@ -70,6 +71,29 @@ def test_cells_are_shapes_in_the_colours_of_the_result(runs: Path) -> None:
     for target in values["target"].values:
         share = (float(values.sel(target=target)) + 1) / 2
         assert cells_of(svg, "c")[str(target), "0"] == colour_at(DIVERGING_LIGHT, share)
+
+
+def test_emergence_has_the_colours_and_words_of_its_steps(runs: Path) -> None:
+    made = make_figure([runs / "single-s0"], "emergence,half-way", form="whole")
+    svg = made.render("svg")
+    grid = make_emergence_grid(load_results(runs / "single-s0", "p", "embedding"))
+    cells, never = cells_of(svg), 0
+    for row, target in enumerate(grid.targets):
+        for column, place in enumerate(grid.places[row]):
+            if (colour := cells.get((target, str(column)))) is None:  # a first token
+                continue
+            never += grid.texts[row][column] == "never"
+            assert colour == ("#eef0f2" if np.isnan(place) else colour_at(SCALE_LIGHT, place / 2))
+    words = [element.text for element in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert never and words.count("never") >= never
+    assert {"0", "64", "1,018"} <= set(words)  # beside the colour bar
+    for told in (
+        "it became so after the checkpoint before",
+        "not clear of chance at the last one (never, or lost)",
+        "95 % intervals reach",
+    ):
+        assert told in made.caption
+    assert "already been said in every text" not in made.caption
 
 
 def test_numbers_stand_in_the_cells_as_text(runs: Path) -> None:

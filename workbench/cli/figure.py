@@ -33,7 +33,8 @@ def figure(
         str,
         typer.Option(
             metavar="PANEL,...",
-            help="`p` (position × target), `difference` (later runs minus the first), `layers`, `q`, `training`; "
+            help="`p` (position × target), `difference` (later runs minus the first), `layers`, `q`, `training`, "
+            "`emergence`, `half-way`; "
             "`p@332` at a step of its own.",
         ),
     ] = "p",

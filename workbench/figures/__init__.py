@@ -5,6 +5,7 @@ Every figure takes labelled arrays (see `workbench.results.storing`), has a fixe
 
 from workbench.figures.bars import plot_q_bars
 from workbench.figures.choice import plot_results
+from workbench.figures.emergence import plot_emergence
 from workbench.figures.heatmap import plot_difference, plot_probe_heatmap
 from workbench.figures.layers import plot_layer_heatmap
 from workbench.figures.learning_curve import plot_learning_curve
@@ -34,6 +35,7 @@ __all__ = [
     "paper_p_probe",
     "paper_q_probe",
     "plot_difference",
+    "plot_emergence",
     "plot_heatmap_film",
     "plot_heatmap_series",
     "plot_layer_heatmap",

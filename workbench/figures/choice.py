@@ -7,6 +7,7 @@ import xarray as xr
 
 from workbench.figures.bars import plot_q_bars
 from workbench.figures.cells import name_results
+from workbench.figures.emergence import plot_emergence
 from workbench.figures.heatmap import plot_probe_heatmap
 from workbench.figures.learning_curve import plot_learning_curve
 from workbench.figures.series import plot_heatmap_film, plot_heatmap_series
@@ -19,8 +20,9 @@ def plot_results(
 ) -> dict[str, go.Figure]:
     """The figures of one or several results of one kind, by their titles.
 
-    P: heatmaps side by side; of several checkpoints also as a film, as small multiples and as curves; of several
-    layers a heatmap each. Q: bars. seen: the sets, and what each value hangs on. Learning curves: curves.
+    P: heatmaps side by side; of several checkpoints also as a film, as small multiples, as curves and by when each
+    cell emerged; of several layers a heatmap each. Q: bars. seen: the sets, and what each value hangs on. Learning
+    curves: curves.
     """
     named = name_results(results)
     first = next(iter(named.values()))
@@ -44,5 +46,7 @@ def plot_results(
         for name, result in named.items():
             figures[f"{name}: every checkpoint"] = plot_heatmap_series(result)
             figures[f"{name}: over training, position 0"] = plot_probe_over_training(result)
+            if "ci_low" in result:
+                figures[f"{name}: first step clear of chance"] = plot_emergence(result)
         return figures
     return {"Position × target": plot_probe_heatmap(named)}

@@ -8,6 +8,7 @@ from workbench.figures import (
     paper_p_probe,
     paper_q_probe,
     plot_difference,
+    plot_emergence,
     plot_heatmap_series,
     plot_learning_curve,
     plot_probe_heatmap,
@@ -18,6 +19,7 @@ from workbench.figures import (
     plot_training_curves,
 )
 from workbench.figures.cells import target_label
+from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
@@ -107,6 +109,16 @@ def training(parts: Parts) -> str:
         for part in probed
         if part.p is not None
     ]
+    emerged = [
+        card(
+            part.name,
+            figure_box({"emergence": plot_emergence(part.p.sel(target=targets_of_form(part.p, "whole")))}),
+            sub="first step at which the 95 % interval of the P-probe lies above chance; (100): not clear again at a "
+            "later checkpoint; hatched: never, or no value",
+        )
+        for part in probed
+        if part.p is not None and "ci_low" in part.p
+    ]
     return section(
         "While it was trained",
         "<p>How well each model says the first token of a value, in texts it has read and in answers to questions; "
@@ -114,6 +126,7 @@ def training(parts: Parts) -> str:
         "seen a question, so their answers stay near zero. Of models from elsewhere only the probes are known.</p>",
         grid(*(_curves_card(part) for part in parts if part.trained_here)),
         grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
+        grid(*emerged) if emerged else "",
         *(
             details(
                 f"{part.name}: the heatmap at every checkpoint",

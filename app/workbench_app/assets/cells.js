@@ -136,6 +136,10 @@
     const flat = panel.shown[place_of(panel.steps, step)];
     const width = panel.columns.length;
     const z = panel.rows.map((_, row) => flat.slice(row * width, (row + 1) * width));
+    if (panel.texts) { // words of the server's; those of an empty cell stand in a trace of their own
+      const drawn = z.map((line, r) => line.map((v, c) => (v === null ? "" : panel.texts[r][c])));
+      return { z, drawn, text: panel.texts, hover: panel.words, made: panel.facts };
+    }
     const text = (v) => (v === null ? "" : panel.gain ? points(v * UNIT) : panel.share ? fixed(100 * v, 0) : String(Number(v.toPrecision(2))));
     const words = (v, r, c) => {
       const [row, column] = [panel.rows[r], panel.columns[c]].map((label, i) => `${panel.axes[i]} ${label}`.trim());
@@ -155,7 +159,8 @@
         rows: panel.rows, heads: panel.columns, corner: panel.corner || panel.axes[0],
         caption: `${panel.run}: ${panel.word}${panel.gain ? ", points" : panel.share ? ", percent" : ""}`,
         cells: panel.cells || wb.plain_cells(panel, wb.step_drawn()),
-        open: (row, column) => wb.go({ cell: `${panel.run}:${row}:${(panel.keys || panel.columns)[column]}` }),
+        values: panel.facts ? (cell) => cell : null,
+        open: (row, column) => wb.go(panel.go ? panel.go[row][column] || {} : { cell: `${panel.run}:${row}:${(panel.keys || panel.columns)[column]}` }),
         find: (key) => found_at(panel.rows.findIndex((_, row) => key.startsWith(`${row}:`)), (panel.keys || panel.columns).indexOf(key.slice(key.indexOf(":") + 1))),
       };
     }

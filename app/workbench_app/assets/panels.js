@@ -54,7 +54,7 @@
     /* A heatmap of numbers that are no accuracies (workbench_app/figures/labelled.py). */
     plain(panel, graph, step) {
       const cells = (panel.cells = wb.plain_cells(panel, step));
-      window.Plotly.restyle(graph, { z: [cells.z], text: [cells.text], hovertext: [cells.hover] }, [0]);
+      window.Plotly.restyle(graph, { z: [cells.z], text: [cells.drawn || cells.text], hovertext: [cells.hover] }, [0]);
       wb.show_twin(panel);
     },
     line(panel, graph, step) {

@@ -2,23 +2,29 @@
 
 from typing import Any
 
+from dash import html
+
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_probe_over_training, plot_training_curves
 from workbench.figures.cells import place_names
 from workbench.figures.heatmap import name_words
+from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.training import MOST_COLOURED
 from workbench_app import cards, controls
+from workbench_app.emergence import ACROSS, CHOICES, emergence_card, emergence_legend
 from workbench_app.findings import not_probed
 from workbench_app.folding import mean_rows, members_of
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing, probe_command, train_command
 from workbench_app.selection import choose
+from workbench_app.slices import slice_probe
 from workbench_app.view import Component, Page, View, union_of_steps
 
 READS = ("p", "metrics")
 HOW_TO_READ = (
     "How well each model says the first token of a value, in texts it has read and in answers to questions, for "
-    "the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted lines)."
+    "the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted lines), and from "
+    "which of them on each fact is read."
 )
 
 
@@ -34,13 +40,22 @@ def render(view: View, key: str) -> Page:
     targets = _targets(view, chosen)
     target = choose(view.selection.target, targets)
     form = choose(view.selection.form, ["first", "whole"], "whole")
-    boxes, panels = [], []
+    what = choose(view.selection.at.get("emerged", ""), [name for name, _ in CHOICES])
+    depths = view.depths(chosen)
+    across = choose(view.selection.at.get("across", ""), ["position", *(["layer"] if depths else [])])
+    boxes, panels, emerged = [], [], []
     for number, entry in enumerate(view.runs):
         for box, panel in (
             _curves(view, entry, f"curves-{number}", key),
             _probe(view, entry, chosen, position or 0, form, target, f"over-{number}", key),
         ):
             boxes.append(box)
+            panels += [panel] if panel else []
+        if len(entry.result_sets.get(chosen, ())) > 1:
+            box, panel = _emergence(
+                view, entry, chosen, position or 0, form, (what, across), f"emerged-{number}", key
+            )
+            emerged.append(box)
             panels += [panel] if panel else []
     children = [
         cards.heading("Training", HOW_TO_READ),
@@ -51,10 +66,17 @@ def render(view: View, key: str) -> Page:
             controls.segmented("form", "Probed", (("first", "First token"), ("whole", "Whole value")), form),
             controls.set_control(set_names, chosen),
             controls.target_control(targets, target) if len(targets) > MOST_COLOURED else None,
+            controls.segmented("at-emerged", "Emergence", CHOICES, what) if emerged else None,
+            controls.segmented("at-across", "Emergence by", ACROSS, across) if emerged and depths else None,
         ),
         cards.grid(boxes),
+        html.H2("When each fact becomes readable", id="emergence") if emerged else None,
+        emergence_legend() if emerged else None,
+        cards.grid(emerged) if emerged else None,
     ]
+    children = [child for child in children if child is not None]
     resolved = {"position": str(position or 0), "form": form, "set": chosen}
+    resolved |= {"at-emerged": what} | ({"at-across": across} if depths else {}) if emerged else {}
     resolved |= {"target": target} if len(targets) > MOST_COLOURED else {}
     return Page(children, panels, union_of_steps(panels), resolved)
 
@@ -134,6 +156,38 @@ def _probe(
         actions=[cards.downloads(id)],
     )
     return box, {"id": id, "kind": "line", "steps": steps, "at": list(range(len(steps)))}
+
+
+def _emergence(
+    view: View,
+    entry: RunEntry,
+    set_name: str,
+    position: int,
+    form: str,
+    shown: tuple[str, str],
+    id: str,
+    key: str,
+) -> tuple[Component, dict[str, Any] | None]:
+    """The heatmap of steps: `shown` says which step, and whether columns are positions or layers."""
+    what, across = shown
+    found = view.load(entry, set_name)
+    layer = view.selection.layer
+    data = None if found.data is None else slice_probe(found.data, layer, keep_depth=across == "layer")
+    if data is None:
+        return cards.card(entry.title, cards.faults(found.faults)), None
+    go: dict[str, Any] = {} if set_name == entry.sets_of("p")[0] else {"set": set_name}
+    words = controls.describe_probe(set_name)
+    if across == "layer":
+        if "layer" not in data.dims or position not in data["position"].values:
+            text = f"This result does not tell layers apart at position {position}."
+            return cards.card(entry.title, cards.empty(text)), None
+        place = dict(zip(data["position"].values.tolist(), name_words(data), strict=True))[position]
+        data = data.sel(position=position).drop_vars("place", errors="ignore")
+        go["position"], words = position, f"{words} · {place}"
+    elif len(view.depths(set_name)):
+        words = _probe_words(view, set_name)
+    data = data.sel(target=targets_of_form(data, form))
+    return emergence_card(view, entry, data, go, what, across, words, id, key)
 
 
 def _probe_words(view: View, set_name: str) -> str:

@@ -11,7 +11,8 @@ from workbench.figures.publication.canvas import FORMATS, MARGIN, Canvas
 from workbench.figures.publication.caption import write_caption
 from workbench.figures.publication.graphs import GraphBlock
 from workbench.figures.publication.heat import HeatBlock
-from workbench.figures.publication.panels import Grid, Panel, make_panels
+from workbench.figures.publication.making import make_panels
+from workbench.figures.publication.panels import Grid, Panel
 from workbench.figures.publication.request import FigureRequest
 from workbench.files import write_atomically
 from workbench.studies.opening import open_study
@@ -105,6 +106,6 @@ def _blocks(panels: Sequence[Panel]) -> list[list[Panel]]:
 
     def alike(panel: Panel) -> tuple[Any, ...]:
         grid = panel.content
-        return (panel.kind, *((grid.points, grid.axis) if isinstance(grid, Grid) else ()))
+        return (panel.kind, *((grid.points, grid.axis, grid.ticks) if isinstance(grid, Grid) else ()))
 
     return [list(group) for _, group in groupby(panels, key=alike)]

@@ -21,6 +21,12 @@ WHAT = {
     "(Newcombe's, as of independent samples) holds 0",
     "q": "Q-probe: {metric}, from the entity's bare name; bars: 95 % interval, grey ticks: chance",
     "training": "P-probe at position {position} over the checkpoints: {metric}; bands: 95 % interval",
+    "emergence": "first step, of the checkpoints probed, at which the 95 % interval of the P-probe's accuracy lies "
+    "above chance, for each target (rows) and position (columns): it became so after the checkpoint before; (100): not "
+    "clear again at a later one; “≤”: so at the first one probed; hatched: never, or no value",
+    "half-way": "first step, of the checkpoints probed, at which the P-probe has half of its last accuracy over "
+    "chance, for each target (rows) and position (columns); (100): not clear of chance at a later one; “≤”: so at the "
+    "first one probed; hatched: not clear of chance at the last one (never, or lost), or no value",
 }
 METRIC_WORDS = {
     "accuracy": "percent of the test entities' texts for which the probe is right",
@@ -39,7 +45,8 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
     sentences.append(_probe(evidence[0], request, list(kinds)))
     sentences.append(_numbers(panels))
     sentences += _folds(evidence)
-    if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind != "training"):
+    told = ("training", "emergence", "half-way")  # what these say of empty cells themselves
+    if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind not in told):
         sentences.append("Hatched: no value, the attribute has already been said in every text.")
     missed = sum(int(panel.evidence[0].unsure.sum()) for panel in panels)
     if missed:

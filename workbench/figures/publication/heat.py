@@ -143,6 +143,8 @@ class HeatBlock:
                 canvas.line(
                     (middle - half, middle + half), (y + height / 2 + half, y + height / 2 - half), HAIR
                 )
+            if words := grid.texts[at[0]][at[1]]:
+                canvas.text(x + width / 2, y + height / 2, words, self.size, across="center")
             return
         colour = cell_colour(value, grid.points)
         canvas.rectangle(x, y, width, height, colour, name)
@@ -158,6 +160,8 @@ class HeatBlock:
             canvas.dot(x + width - 0.28 * self.size, y + 0.28 * self.size, 0.16 * self.size, UNSURE)
 
     def _ticks(self) -> list[tuple[float, str]]:
+        if self.grids[0].ticks:
+            return list(self.grids[0].ticks)
         if self.grids[0].points:
             return [(0, "+100"), (0.5, "0"), (1, "−100")]
         return [(0, "100 %"), (0.5, "50 %"), (1, "0 %")]

@@ -13,6 +13,8 @@ KINDS = {
     "layers": "a P-probe on activations, layer × target at a position",
     "q": "Q-probe, from the bare name",
     "training": "the P-probe at a position over the checkpoints",
+    "emergence": "the first step at which each cell of the P-probe is clear of chance",
+    "half-way": "the step at which each cell is half-way to its last accuracy",
 }
 METRICS = ("accuracy", "accuracy_not_next", "above_chance", "selectivity", "train_accuracy")
 POINTS = ("above_chance", "selectivity")  # they may be negative

@@ -1,0 +1,32 @@
+"""The panels that a figure was asked for."""
+
+from collections.abc import Sequence
+from string import ascii_lowercase
+
+from workbench.errors import WorkbenchError
+from workbench.figures.publication.panels import Panel
+from workbench.figures.publication.probe_panels import PROBE_PANELS
+from workbench.figures.publication.request import FigureRequest
+from workbench.figures.publication.sources import Source, load_sources
+from workbench.studies.study import Study
+
+
+def make_panels(runs: Sequence[Study], request: FigureRequest) -> list[Panel]:
+    """The panels asked for, kind by kind and within a kind run by run, with letters where there are several."""
+    loaded: dict[str, list[Source]] = {}
+    made: list[Panel] = []
+    for spec in request.specs:
+        kind = "q" if spec.kind == "q" else "p"
+        sources = (
+            loaded.setdefault(kind, load_sources(runs, kind, request)) if kind not in loaded else loaded[kind]
+        )
+        made += PROBE_PANELS[spec.kind](sources, request, spec)
+    if len(made) > len(ascii_lowercase):
+        raise WorkbenchError(
+            f"The figure would have {len(made)} panels; at most {len(ascii_lowercase)} fit, name fewer."
+        )
+    letters = ascii_lowercase if len(made) > 1 else ""
+    return [
+        Panel(letters[i : i + 1], one.kind, one.title, one.sub, one.content, one.evidence)
+        for i, one in enumerate(made)
+    ]
