@@ -113,8 +113,17 @@ def training(parts: Parts) -> str:
         card(
             part.name,
             figure_box({"emergence": plot_emergence(part.p.sel(target=targets_of_form(part.p, "whole")))}),
-            sub="first step at which the 95 % interval of the P-probe lies above chance; (100): not clear again at a "
-            "later checkpoint; hatched: never, or no value",
+            sub="; ".join(
+                filter(
+                    None,
+                    [
+                        "first step at which the 95 % interval of the P-probe lies above chance",
+                        "(100): not clear again at a later checkpoint",
+                        "hatched: never, or no value",
+                        probe_words(part.p),
+                    ],
+                )
+            ),
         )
         for part in probed
         if part.p is not None and "ci_low" in part.p

@@ -51,7 +51,14 @@ def find_emergence(results: xr.Dataset) -> xr.Dataset:
         missed_SN = _flat(results["converged"].astype(float), accuracy) < 1
     steps_S = np.asarray(accuracy["checkpoint"].values, float)
     cells = [
-        _find(steps_S, *(known[name][:, n] for name in NEEDED), missed_SN[:, n])
+        _find(
+            steps_S,
+            known["accuracy"][:, n],
+            known["ci_low"][:, n],
+            known["ci_high"][:, n],
+            known["chance"][:, n],
+            missed_SN[:, n],
+        )
         for n in range(missed_SN.shape[1])
     ]
     coords = {name: results[name] for name in results.coords if set(results[name].dims) <= set(dims)}
