@@ -46,7 +46,7 @@ def find_emergence(results: xr.Dataset) -> xr.Dataset:
     accuracy = results["accuracy"].transpose("checkpoint", ...).sortby("checkpoint")
     dims, shape = accuracy.dims[1:], accuracy.shape[1:]
     known = {name: _flat(results[name], accuracy) for name in NEEDED}
-    missed_SN = np.zeros(known["accuracy"].shape, bool)
+    missed_SN: np.ndarray = np.zeros(known["accuracy"].shape, bool)
     if "converged" in results:
         missed_SN = _flat(results["converged"].astype(float), accuracy) < 1
     steps_S = np.asarray(accuracy["checkpoint"].values, float)
@@ -59,7 +59,7 @@ def find_emergence(results: xr.Dataset) -> xr.Dataset:
             known["chance"][:, n],
             missed_SN[:, n],
         )
-        for n in range(missed_SN.shape[1])
+        for n in range(known["accuracy"].shape[1])
     ]
     coords = {name: results[name] for name in results.coords if set(results[name].dims) <= set(dims)}
     made = {
