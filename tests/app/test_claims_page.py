@@ -6,7 +6,6 @@ import pytest
 from workbench_app.drawing import Drawer, draw_page
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
-from workbench_app.pages.claims import _interval
 from workbench_app.verdict_files import find_verdicts
 
 from tests.app.made_runs import make_run
@@ -106,18 +105,6 @@ def test_every_claim_is_told_and_the_filter_keeps_those_of_one_word(runs):
     assert "Says nothing." in only and "Says stairs." not in only and "Says never." not in only
     for line in commands(page.children):
         check_that_it_parses(line)
-
-
-@pytest.mark.parametrize("relation", [">=", "<="])
-def test_the_side_where_a_claim_holds_is_the_bounds(relation):
-    axis = _interval(make_inequality("holds", 40.0, 30.0, 50.0, 45.0, relation))
-    side, bound, span, estimate = (part.style for part in axis.children)
-    place = float(bound["left"].rstrip("%"))
-    assert side == (
-        {"left": bound["left"], "right": "0"} if relation == ">=" else {"left": "0", "width": bound["left"]}
-    )
-    assert float(span["left"].rstrip("%")) < float(estimate["left"].rstrip("%")) < place < 100
-    assert float(estimate["left"].rstrip("%")) == pytest.approx(50, abs=0.01)
 
 
 def test_without_verdicts_the_command_that_foresees_is_named(tmp_path):

@@ -79,6 +79,10 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     assert "`workbench reproduce mine.toml --scale micro --seeds 1` does:" in page
     assert json.loads(Path(told["kept"]).read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
 
+    report = Path("all/micro/report.html").read_text(encoding="utf-8")
+    assert report.index("Does the paper hold here?") < report.index("Not everything is answered.")
+    assert "ours − paper" in report and "Two arms differ." in report
+
     before = {file: file.stat().st_mtime_ns for file in run.parent.rglob("*.nc")}
     again = workbench(*words)
     assert again.status == 0, again.err

@@ -24,8 +24,9 @@ LINES = [
     "probing extraction attention capacity",
     "reasoning",
     "entity_view",
-    "figures report",
+    "figures",
     "claims",
+    "report",
     "experiments",
     "cli __main__",
 ]

@@ -134,6 +134,18 @@ def test_facts_of_ones_own_are_not_told_in_the_biographies_words(tmp_path):
         assert word not in text.replace('objective = "biographies"', ""), word
 
 
+def test_runs_about_entities_and_about_problems_have_chapters_of_their_own(runs, tmp_path):
+    single, _ = runs()
+    solver = create_run(load_recipe("arithmetic-tiny"), tmp_path / "solver")
+    finish(solver)
+    text = Page(write_report([single, solver.path], tmp_path / "report.html")).text
+    about_entities, about_problems = (
+        text.index("What a model knows before it says it"),
+        text.index("What a model works out before it writes"),
+    )
+    assert about_entities < text.index("40 made-up people") < about_problems < text.index("Problems solved")
+
+
 def test_a_probe_that_is_not_the_papers_is_drawn_under_its_name(runs, tmp_path):
     single, permuted = runs()
     for path, family in ((single, "embedding+steps30"), (permuted, "ridge")):

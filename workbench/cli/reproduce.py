@@ -188,7 +188,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     trained = [
         shared.arm.path for shared in plan.arms if shared.arm.is_trained and shared.asked_by[0][2] == seeds[0]
     ]
-    report = write_report(trained, folder / "report.html") if trained and not asked.no_run else None
+    report = write_report(trained, folder / "report.html", verdicts=kept) if trained else None
     if asked.as_json:
         typer.echo(json.dumps({**kept.model_dump(mode="json"), "kept": str(file)}, ensure_ascii=False))
         return

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
@@ -22,51 +23,60 @@ from workbench.figures.theme import (
 )
 from workbench.files import write_atomically
 from workbench.report import answers, capacity, pictures, reasoning, tasks, words
+from workbench.report import verdicts as decided
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
 from workbench.report.reasoning import is_arithmetic
 from workbench.studies.opening import open_study
 
+if TYPE_CHECKING:
+    from workbench.claims.kept import KeptVerdicts
+    from workbench.report.parts import RunParts
+
 __all__ = ["write_figures", "write_report"]
 
 
-def write_report(runs: Sequence[Path | str], path: Path) -> Path:
-    """Write the report about `runs` to `path` and return it; parts not made yet say which command makes them."""
+def write_report(runs: Sequence[Path | str], path: Path, *, verdicts: "KeptVerdicts | None" = None) -> Path:
+    """Write the report about `runs` to `path` and return it; parts not made yet say which command makes them.
+
+    Runs about entities and runs about problems have chapters of their own. verdicts: what the runs decided, on top.
+    """
     if not runs:
         raise WorkbenchError(
             "A report needs at least one run; give run folders, e.g. `workbench report runs/*`."
         )
     opened = [open_study(run) for run in runs]
-    if reasoned := [run for run in opened if is_arithmetic(run)]:
-        if len(reasoned) < len(opened):
-            other = next(run for run in opened if not is_arithmetic(run))
-            raise WorkbenchError(
-                f"{reasoned[0].path} is about problems and {other.path} about entities; write a report of each kind."
-            )
-        title = "Reasoning: " + ", ".join(run.name for run in reasoned)
-        write_atomically(path, _page(title, reasoning.reasoning(reasoned) + words.footer()))
-        return path
-    parts = [read_parts(Path(run)) for run in runs]
-    probed = [of_group for part in parts for of_group in part.probed]
-    order = (
-        words.header(parts),
-        words.summary(parts),
-        pictures.heatmaps(probed),
-        words.how_to_read(parts),
-        pictures.paper(probed),
-        pictures.training(parts),
-        pictures.from_the_name(probed),
-        pictures.more_probes(parts),
-        answers.answers(parts),
-        tasks.tasks(parts),
-        capacity.capacity(parts),
-        words.next_steps(parts),
-        words.recipes(parts),
-    )
-    body = "\n".join([*order, words.footer()])
-    title = f"Knowledge probing: {', '.join(part.name for part in parts)}"
-    write_atomically(path, _page(title, body))
+    solvers = [run for run in opened if is_arithmetic(run)]
+    told = [read_parts(Path(run)) for run, study in zip(runs, opened, strict=True) if study not in solvers]
+    chapters = [_about_entities(told)] if told else []
+    chapters += [reasoning.reasoning(solvers)] if solvers else []
+    if verdicts is not None:
+        chapters.insert(0, words.plain_header("Does the paper hold here?") + decided.verdicts(verdicts))
+    kind = "Knowledge probing" if told else "Reasoning"
+    title = f"{kind}: {', '.join(run.name for run in opened)}"
+    write_atomically(path, _page(title, "\n".join([*chapters, words.footer()])))
     return path
+
+
+def _about_entities(parts: "Sequence[RunParts]") -> str:
+    probed = [of_group for part in parts for of_group in part.probed]
+    return "\n".join(
+        (
+            words.header(parts),
+            words.summary(parts),
+            pictures.heatmaps(probed),
+            words.how_to_read(parts),
+            pictures.paper(probed),
+            pictures.training(parts),
+            pictures.from_the_name(probed),
+            pictures.more_probes(parts),
+            answers.answers(parts),
+            tasks.tasks(parts),
+            capacity.capacity(parts),
+            words.next_steps(parts),
+            words.recipes(parts),
+        )
+    )
 
 
 def write_figures(path: Path, title: str, figures: Mapping[str, go.Figure]) -> None:

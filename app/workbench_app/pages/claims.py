@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from dash import html
 
+from workbench.claims.axis import number, place, tell
 from workbench.claims.kept import KeptExperiment, KeptInequality, KeptVerdict, KeptVerdicts
 from workbench.claims.tables import count_verdicts
 from workbench.claims.verdicts import WORDS
@@ -25,7 +26,6 @@ ALL = "all"
 NO_VERDICTS = (
     "No experiment has been judged in {folder} yet. What one will cost on this machine; it starts nothing:"
 )
-EMPTY = "–"
 
 
 def render(view: View, key: str) -> Page:
@@ -129,9 +129,9 @@ def _links(
 
 def _inequality(one: KeptInequality) -> Component:
     """What is claimed, the interval on its own axis, and the numbers."""
-    numbers: list[Any] = [html.B(_number(one.estimate)), f" ({_number(one.low)} to {_number(one.high)})"]
+    numbers: list[Any] = [html.B(number(one.estimate)), f" ({number(one.low)} to {number(one.high)})"]
     if one.paper is not None:
-        numbers.append(f" · paper {_number(one.paper)}")
+        numbers.append(f" · paper {number(one.paper)}")
     if one.entities is not None:
         numbers.append(f" · n {one.entities:,}")
     return html.Div(
@@ -141,33 +141,25 @@ def _inequality(one: KeptInequality) -> Component:
 
 
 def _interval(one: KeptInequality) -> Component:
-    """Bound, interval, estimate and the paper's number on one axis, as boxes placed in percent of its length."""
-    if one.estimate is None or one.low is None or one.high is None:
+    """Bound, interval, estimate and the paper's number on one axis."""
+    axis = place(one)
+    if axis is None:
         return html.Span(className="axis")
-    told = [one.bound, one.estimate, one.low, one.high, *([] if one.paper is None else [one.paper])]
-    least, most = min(told), max(told)
-    reach = (most - least) or 1.0
-    least, reach = least - 0.08 * reach, 1.16 * reach
-
-    def at(value: float) -> str:
-        return f"{100 * (value - least) / reach:.2f}%"
-
-    side = (
-        {"left": at(one.bound), "right": "0"}
-        if one.relation == ">="
-        else {"left": "0", "width": at(one.bound)}
-    )
-    span: dict[str, Any] = {"left": at(one.low), "width": f"{100 * (one.high - one.low) / reach:.2f}%"}
+    start, end = axis.side
     parts = [
-        html.I(className="side", style=side),
-        html.I(className="bound", style={"left": at(one.bound)}),
-        html.I(className="span", style=span),
-        html.I(className="estimate", style={"left": at(one.estimate)}),
+        html.I(className="side", style=_across(start, end)),
+        html.I(className="bound", style={"left": f"{axis.bound}%"}),
+        html.I(className="span", style=_across(axis.low, axis.high)),
+        html.I(className="estimate", style={"left": f"{axis.estimate}%"}),
     ]
-    if one.paper is not None:
-        parts.append(html.I(className="papers", style={"left": at(one.paper)}))
-    words = f"{one.verdict}: {_number(one.estimate)}, {_number(one.low)} to {_number(one.high)}, bound {one.bound:g}"
+    if axis.paper is not None:
+        parts.append(html.I(className="papers", style={"left": f"{axis.paper}%"}))
+    words = tell(one)
     return html.Span(parts, className="axis", title=words, role="img", **cards.extra({"aria-label": words}))
+
+
+def _across(start: float, end: float) -> dict[str, str]:
+    return {"left": f"{start}%", "width": f"{end - start:.2f}%"}
 
 
 def _legend() -> Component:
@@ -180,9 +172,3 @@ def _legend() -> Component:
         ],
         className="legend claim-legend",
     )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return EMPTY
-    return f"{value:.2f}".replace("-", "−") if abs(value) < 1 else f"{value:.1f}".replace("-", "−")
