@@ -192,3 +192,17 @@ def test_an_unknown_family_is_refused() -> None:
     assert str(refusal.value) == (
         "There is no family of problems 'mad'; did you mean 'med'? (known: med, hard, tiny)."
     )
+
+
+def test_letters_are_drawn_or_follow_the_alphabet_and_nothing_else_changes():
+    drawn, ordered = FAMILIES["tiny"], replace(FAMILIES["tiny"], letter_order="alphabet")
+    firsts = set()
+    for index in range(60):
+        one = make_problem(drawn, 0, "test", index, split=None, operations=4)
+        other = make_problem(ordered, 0, "test", index, split=None, operations=4)
+        assert other.letters == [0, 1, 2, 3] and len(set(one.letters)) == 4
+        assert replace(other, family=drawn, letters=one.letters) == one
+        firsts.add(one.letters[0])
+    assert firsts == set(range(drawn.letters))
+    asked = ask_again(make_problem(ordered, 0, "test", 1, split=None, operations=4), Random(0))
+    assert asked is not None and asked.letters == list(range(asked.operations))

@@ -19,10 +19,11 @@ class Family:
     parameters: most instance parameters (the paper's ip); operations: most operations in training;
     beyond: operations of the out-of-distribution sets. depths, widths: the three choices for the number of layers
     and for the items of a layer, smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime.
-    letters: variable names. names: `full` or `short` words, which also decides the phrasing. whole_templates: a
-    template keeps names and constants and leaves out only letters. Few operations have few forms of solutions (one
-    of one operation): tests would ask for forms that were never trained, and with names alone a model could learn
-    which names never stand alone.
+    letters: variable names. letter_order: `drawn`, as in the paper, or `alphabet`, a, b, c … in order of use: a drawn
+    letter cannot be foreseen, and where solutions are short its loss is most of all loss. names: `full` or `short`
+    words, which also decides the phrasing. whole_templates: a template keeps names and constants and leaves out only
+    letters. Few operations have few forms of solutions (one of one operation): tests would ask for forms that were
+    never trained, and with names alone a model could learn which names never stand alone.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Family:
     widths: tuple[int, int, int] = (2, 3, 4)
     modulus: int = 23
     letters: int = 52
+    letter_order: str = "drawn"
     names: str = "full"
     whole_templates: bool = False
 

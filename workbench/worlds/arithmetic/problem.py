@@ -197,6 +197,8 @@ def draw_letters(family: Family, operations: int, rng: Random) -> list[int]:
             f"A solution of {operations} operations needs as many variables, but family {family.name!r} has "
             f"{family.letters}; ask for fewer operations, or raise arithmetic.letters (at most 52)."
         )
+    if family.letter_order == "alphabet":
+        return list(range(operations))
     return pick(range(family.letters), operations, rng.random)
 
 

@@ -28,6 +28,9 @@ class ArithmeticRecipe(Section):
     beyond: tuple[int, ...] | None = None
     modulus: int | None = Field(None, gt=1, le=97)
     letters: int | None = Field(None, gt=0, le=52)
+    letter_order: Literal["drawn", "alphabet"] | None = Field(
+        None, description="variables' letters: drawn (the paper), or a, b, c … in order of use"
+    )
 
     @field_validator("family")
     @classmethod
@@ -39,9 +42,8 @@ class ArithmeticRecipe(Section):
     @property
     def problems(self) -> Family:
         """The family with this recipe's own keys in place of its."""
-        own = {
-            key: getattr(self, key) for key in ("parameters", "operations", "beyond", "modulus", "letters")
-        }
+        keys = ("parameters", "operations", "beyond", "modulus", "letters", "letter_order")
+        own = {key: getattr(self, key) for key in keys}
         return replace(
             load_family(self.family), **{key: value for key, value in own.items() if value is not None}
         )
