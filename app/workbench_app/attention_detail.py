@@ -1,5 +1,7 @@
 """The detail of one cell of an attention heatmap: its number, all else measured there, how it came about."""
 
+from urllib.parse import urlencode
+
 import numpy as np
 import xarray as xr
 from dash import dcc, html
@@ -7,6 +9,7 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench_app import cards
 from workbench_app.analyses import MEAN, Analysis, attention_command, choose_analysis, labels_of
+from workbench_app.cards import extra
 from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_value_over_training
 from workbench_app.figures.labelled import is_share, value_words
@@ -52,6 +55,7 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
         if step in loaded.stale
         else None,
         cards.facts(_others(shown, at_step(data, step), place)),
+        _on_a_text(entry, places),
         html.H3("Over training"),
         dcc.Graph(
             figure=view.themed(curve), config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"}
@@ -62,6 +66,21 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
         cards.facts(provenance(loaded.attrs.get(step, {}))),
         *python_parts(*_lines(shown, data, entry, step, places)),
     ]
+
+
+def _on_a_text(entry: RunEntry, places: dict[str, str]) -> Component | None:
+    """The way to this head's pattern on an entity's text, where one is stored."""
+    if (
+        not {"block", "head"} <= set(places)
+        or MEAN in (places["block"], places["head"])
+        or not entry.sets_of("entity")
+    ):
+        return None
+    go = urlencode({"runs": entry.id, "at-block": places["block"], "at-head": places["head"], "cell": ""})
+    words = "This head on an entity’s text"
+    return html.Button(
+        words, type="button", className="quiet", **extra({"data-page": "entity", "data-go": go})
+    )
 
 
 def _interval(

@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.results.storing import SUFFIX
 from workbench.studies.checkpoints import checkpoint_name
 from workbench_app.index import RunEntry, Stamp
+from workbench_app.library import ResultLibrary
 from workbench_app.result_files import read_result
 from workbench_app.view import View
 
@@ -92,6 +93,11 @@ def load_entity(view: View, entry: RunEntry, entity: int, wanted: str = "") -> E
         if by_step:
             return EntityView(name, by_step, (*faults, *unlike))
     return EntityView("", {}, tuple(faults)) if faults else None
+
+
+def read_step(library: ResultLibrary, entry: RunEntry, set_name: str, step: int) -> xr.Dataset:
+    """The view of all entities at one checkpoint, as it is on disk now."""
+    return _read(_file(entry, set_name, step), library.stamps(entry, set_name)[step])
 
 
 def _alike(by_step: dict[int, xr.Dataset]) -> tuple[dict[int, xr.Dataset], list[str]]:

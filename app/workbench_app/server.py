@@ -21,6 +21,7 @@ from workbench_app.callback_requests import check_callback_requests
 from workbench_app.callbacks import add_callbacks
 from workbench_app.downloads import add_case_downloads, add_downloads
 from workbench_app.drawing import Drawer, Drawn, split_address, stored_theme
+from workbench_app.heads import add_heads
 from workbench_app.index import RunIndex
 from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
@@ -74,13 +75,15 @@ def make_app(
     )
     app.index_string = PAGE_TEMPLATE.replace("$prefix", prefix)
     index = RunIndex(folder, pause=pause)
-    drawer = Drawer(index, ResultLibrary(), prefix=prefix, writable=writable)
+    library = ResultLibrary()
+    drawer = Drawer(index, library, prefix=prefix, writable=writable)
     app.warm_up = lambda: _warm_up(app)  # type: ignore[attr-defined]
     app.layout = lambda: make_layout(prefix, round(3000 * pause), *_first_page(drawer))
     add_callbacks(app, drawer)
     add_downloads(app.server, index, prefix)
     add_case_downloads(app.server, index, prefix)
     add_figures(app.server, index, prefix)
+    add_heads(app.server, index, library, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)

@@ -38,6 +38,7 @@
     const token = wanted === undefined ? first ?? 0 : Number(wanted);
     return Math.min(token, panel.words.length - 1);
   }
+  wb.token_told = (run) => { const panel = text_panel(run); return panel ? token_of(panel) : 0; };
   const text_panel = (run) => wb.panels_of("entity").find((panel) => panel.run === run);
 
   function bars(rows, value) {
@@ -82,6 +83,7 @@
       button.setAttribute("aria-pressed", String(mine !== undefined && place === Number(mine)));
       button.tabIndex = place === token ? 0 : -1;
     });
+    wb.mark_token(panel.run);
     wb.panels_of("flow").filter((flow) => flow.run === panel.run).forEach((flow) => draw_flow(flow, document.getElementById(flow.id), step, token));
   }
 

@@ -50,6 +50,11 @@
       figures.push({ data: graph.data, layout: { ...graph.layout, autosize: true, width: undefined } });
       box.replaceWith(fresh);
     }
+    const drawn = [...element.querySelectorAll("canvas")].map((canvas, i) => [canvas, copy.querySelectorAll("canvas")[i]]);
+    for (const [canvas, empty] of drawn.filter(([canvas]) => canvas.closest(".head"))) {
+      const picture = Object.assign(document.createElement("img"), { src: canvas.toDataURL(), alt: "" });
+      empty.replaceWith(picture);
+    }
     copy.querySelectorAll(GONE).forEach((part) => part.remove());
     copy.querySelectorAll("a[href], td button, .menu-box").forEach((part) => {
       const words = document.createElement("span");

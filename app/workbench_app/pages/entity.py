@@ -15,6 +15,7 @@ from workbench_app.cards import extra
 from workbench_app.entity_cards import answers_card, pattern_card, text_card
 from workbench_app.entity_choice import choose_entity
 from workbench_app.entries import read_entity
+from workbench_app.heads import heads_card
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
 from workbench_app.slices import at_step
@@ -35,6 +36,7 @@ def render(view: View, key: str) -> Page:
     number, target = chosen.number, chosen.target
     panels: list[dict[str, Any]] = []
     texts: list[Component] = []
+    glances: list[Component] = []
     looks: list[Component] = []
     answers: list[Component] = []
     for i, entry in enumerate(view.runs):
@@ -46,6 +48,9 @@ def render(view: View, key: str) -> Page:
             continue
         box, panel = text_card(view, entry, one, *chosen.reading(entry.id), f"entity-{i}")
         texts.append(html.Div([box, wrong]))
+        heads, thumbs = heads_card(view, entry, one, *chosen.look(entry.id), f"heads-{i}")
+        glances.append(heads)
+        panels.append(thumbs)
         look, looked = pattern_card(view, entry, one, *chosen.look(entry.id), f"pattern-{i}", key)
         answer, answered = answers_card(view, entry, one, f"answers-{i}")
         looks.append(look)
@@ -58,11 +63,12 @@ def render(view: View, key: str) -> Page:
             _who(chosen.entities, number),
             controls.target_control(chosen.targets, target),
             controls.select("layer", "Layer", [(name, name) for name in chosen.layers], chosen.layer),
-            controls.segmented("at-block", "Block", [(name, name) for name in chosen.blocks], chosen.block),
-            controls.segmented("at-head", "Head", [(name, name) for name in chosen.heads], chosen.head),
+            _number("at-block", "Block", chosen.blocks, chosen.block),
+            _number("at-head", "Head", chosen.heads, chosen.head),
         ),
         _legend() if chosen.views else None,
         cards.grid(texts),
+        cards.grid(glances) if glances else None,
         cards.grid(looks) if looks else None,
         cards.grid(answers) if answers else None,
     ]
@@ -88,6 +94,12 @@ def _who(entities: dict[int, tuple[str, str]], number: int) -> Component:
         allowDeselect=False, size="sm", className="control", w=280, nothingFoundMessage="not stored",
         comboboxProps={"withinPortal": False},
     )  # fmt: skip
+
+
+def _number(key: str, label: str, names: list[str], chosen: str) -> Component | None:
+    """A choice of numbers: side by side where they are few."""
+    make = controls.segmented if len(names) <= controls.MOST_SEGMENTS else controls.select
+    return make(key, label, [(name, name) for name in names], chosen)
 
 
 def _legend() -> Component:
