@@ -7,7 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import target_label
+from workbench.figures.cells import attribute_label, target_label
 from workbench.figures.emergence import WHAT, EmergenceGrid, draw_emergence, make_emergence_grid
 from workbench_app import cards
 from workbench_app.index import RunEntry
@@ -59,7 +59,7 @@ def emergence_words(grid: EmergenceGrid) -> list[str]:
     """How many targets emerge at the first position, where only the name has been read, or at the last layer."""
     at = 0 if grid.across == "position" else -1
     column = grid.found.isel({grid.across: at})
-    names = [target_label(target) for target in grid.targets]
+    names = [attribute_label(target.partition("/")[0]) for target in grid.targets]
     states = [str(state) for state in column["state"].values.tolist()]
     read = [row for row, state in enumerate(states) if state in ("steady", "unsteady")]
     known = [row for row, state in enumerate(states) if state != "empty"]
@@ -70,9 +70,9 @@ def emergence_words(grid: EmergenceGrid) -> list[str]:
         return [f"At {where} none of {len(known)} targets is clear of chance at the last checkpoint."]
     steps = column["clear"].values[read]
     first, last = read[int(np.argmin(steps))], read[int(np.argmax(steps))]
-    told = f"first {names[first]} by step {steps.min():,.0f}"
-    told += f", last {names[last]} by step {steps.max():,.0f}" if steps.max() > steps.min() else ""
-    return [f"At {where}, {len(read)} of {len(known)} targets are clear of chance in the end: {told}."]
+    told = f"{names[first]} by step {steps.min():,.0f}"
+    told += f", … {names[last]} by step {steps.max():,.0f}" if steps.max() > steps.min() else ""
+    return [f"At {where}, {len(read)} of {len(known)} targets are read clear of chance in the end: {told}."]
 
 
 def emergence_legend() -> Component:

@@ -70,7 +70,7 @@ def render(view: View, key: str) -> Page:
             controls.segmented("at-across", "Emergence by", ACROSS, across) if emerged and depths else None,
         ),
         cards.grid(boxes),
-        html.H2("When each fact becomes readable", id="emergence") if emerged else None,
+        html.H2("When each fact becomes readable", id="emergence", className="apart") if emerged else None,
         emergence_legend() if emerged else None,
         cards.grid(emerged) if emerged else None,
     ]
