@@ -17,7 +17,15 @@ from workbench_app.index import RunEntry, RunIndex
 from workbench_app.selection import PAGES, Selection, parse_selection, resolve_runs
 
 TYPES = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png"}
-SHOWN = {"overview": "p", "p-probe": "p", "q-probe": "q", "layers": "layers", "training": "training"}
+SHOWN = {
+    "overview": "p",
+    "p-probe": "p",
+    "q-probe": "q",
+    "layers": "layers",
+    "training": "training",
+    "answers": "answers",
+    "tasks": "tasks",
+}
 NO_FIGURE = "What this page shows has no figure of this kind; Download on each card takes its picture and its numbers."
 
 
@@ -83,7 +91,9 @@ def read_request(page: str, query: str, given: Mapping[str, str], entries: Mappi
     if not panels:
         raise WorkbenchError(NO_FIGURE)
     chosen = "" if page == "compare" else given.get("panels", "")
-    if sets:
+    if sets and page == "answers":
+        wanted["answers"] = sets.partition("-")[2]
+    elif sets:
         wanted["family"] = sets.partition("-")[2]
     return Asked(runs, FigureRequest(tuple((chosen or panels).split(",")), **wanted), page == "compare")
 

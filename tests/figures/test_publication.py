@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+from tests.app.made_analyses import add_answers, add_tasks
 from tests.app.made_runs import add_results, make_run
 from workbench.cli import app
 from workbench.errors import WorkbenchError
@@ -94,6 +95,40 @@ def test_emergence_has_the_colours_and_words_of_its_steps(runs: Path) -> None:
     ):
         assert told in made.caption
     assert "already been said in every text" not in made.caption
+
+
+def test_answers_and_tasks_say_whose_and_of_which_checkpoint(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "one", steps=(0, 64))
+    for step, name in ((64, "lora"), (0, "early")):
+        add_answers(run, step, 0.5, name)
+        add_tasks(run, step, name, hints=name == "lora")
+    made = make_figure([run.path], "answers,tasks")
+    answers, tasks = made.panels
+    assert [one.name for one in answers.content.series] == ["one, lora, step 64"]
+    assert answers.content.series[0].values.tolist() == pytest.approx([0.5 + 0.02 * a for a in range(6)])
+    assert [one.name for one in tasks.content.series] == [
+        "one, lora, step 64",
+        "one, lora, with hint, step 64",
+    ]
+    assert [one.values.tolist() for one in tasks.content.series] == [[0.6, 0.7], [0.9, 0.9]]
+    for told in (
+        "Answers: one, lora, of step 64",
+        "n = 50 to 100 questions a dot",
+        "chance (the commonest answer) .08 to .50",
+    ):
+        assert told in made.caption
+    assert "Probe:" not in made.caption and "Hatched" not in made.caption
+    svg = made.render("svg")
+    words = [element.text for element in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert {"birth city", "inverse:birth_date", "chance"} <= set(words) and b"<image" not in svg
+    early = make_figure([run.path], "tasks@0", answers="lora+early")
+    assert [one.name for one in early.panels[0].content.series] == ["one, early, step 0"]
+    for wanted, message in (
+        ({"answers": "full"}, "has no answers 'full' \\(it has lora\\+early, lora\\+lora\\); make them with"),
+        ({"fold": "seed"}, "The panel answers lays runs side by side, never as one; leave out --fold."),
+    ):
+        with pytest.raises(WorkbenchError, match=message):
+            make_figure([run.path], "answers", **wanted)
 
 
 def test_numbers_stand_in_the_cells_as_text(runs: Path) -> None:

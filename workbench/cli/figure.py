@@ -34,7 +34,7 @@ def figure(
         typer.Option(
             metavar="PANEL,...",
             help="`p` (position × target), `difference` (later runs minus the first), `layers`, `q`, `training`, "
-            "`emergence`, `half-way`; "
+            "`emergence`, `half-way`, `answers`, `tasks`; "
             "`p@332` at a step of its own.",
         ),
     ] = "p",
@@ -49,6 +49,9 @@ def figure(
     ] = "embedding",
     metric: Annotated[Metric, typer.Option(help="What cells show.")] = Metric.accuracy,
     layer: Annotated[str, typer.Option(help="Of a probe on activations; default: the deepest.")] = "",
+    answers: Annotated[
+        str, typer.Option(help="Whose answers: `lora+lora` (default), `none`: no finetune.")
+    ] = "",
     form: Annotated[Form, typer.Option(help="Targets: first tokens, whole values, or both.")] = Form.all,
     position: Annotated[int, typer.Option(min=0, help="Of the panels `layers` and `training`.")] = 0,
     fold: Annotated[
@@ -83,6 +86,7 @@ def figure(
         family=family,
         metric=metric.value,
         layer=layer,
+        answers=answers,
         form=form.value,
         position=position,
         fold=fold,

@@ -6,6 +6,7 @@
     p: "Position × target", difference: "Difference to the first run", layers: "Layer × target",
     q: "From the bare name", training: "Over the checkpoints",
     emergence: "First step clear of chance", "half-way": "Half-way step",
+    answers: "Answers", tasks: "Tasks",
   };
   const KINDS = ["pdf", "svg", "png"];
   const WAIT_MS = 250;

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workbench.figures.cells import format_share
+from workbench.figures.publication.asked_panels import ASKED_PANELS
 from workbench.figures.publication.panels import Evidence, Panel
 from workbench.figures.publication.request import FigureRequest
 from workbench.figures.publication.sources import depth_of
@@ -20,6 +21,9 @@ WHAT = {
     "difference": "difference of two P-probes in points: {metric}; brackets: the difference's 95 % interval "
     "(Newcombe's, as of independent samples) holds 0",
     "q": "Q-probe: {metric}, from the entity's bare name; bars: 95 % interval, grey ticks: chance",
+    "answers": "whole answers to questions about test entities that are right, by attribute; bars: 95 % interval, grey "
+    "ticks: chance",
+    "tasks": "questions of tasks about test entities answered right; bars: 95 % interval, grey ticks: chance",
     "training": "P-probe at position {position} over the checkpoints: {metric}; bands: 95 % interval",
     "emergence": "first step, of the checkpoints probed, at which the 95 % interval of the P-probe's accuracy lies "
     "above chance, for each target (rows) and position (columns): it became so after the checkpoint before; (100): not "
@@ -42,10 +46,20 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
     kinds = dict.fromkeys(panel.kind for panel in panels)
     sentences = [_kind(kind, [panel for panel in panels if panel.kind == kind], request) for kind in kinds]
     evidence = [one for panel in panels for one in panel.evidence]
-    sentences.append(_probe(evidence[0], request, list(kinds)))
-    sentences.append(_numbers(panels))
+    probed = [panel for panel in panels if panel.kind not in ASKED_PANELS]
+    if probed:
+        sentences.append(_probe(probed[0].evidence[0], request, list(kinds)))
+        sentences.append(
+            _numbers([one for panel in probed for one in panel.evidence[:1]], "texts a cell", "value")
+        )
+    if asked := [one for panel in panels if panel.kind in ASKED_PANELS for one in panel.evidence]:
+        whose = dict.fromkeys(f"{one.source.name}, of step {one.step:,}" for one in asked)
+        sentences.append(
+            f"Answers: {'; '.join(whose)} (the checkpoint asked, or that the finetune started from)."
+        )
+        sentences.append(_numbers(asked, "questions a dot", "answer"))
     sentences += _folds(evidence)
-    told = ("training", "emergence", "half-way")  # what these say of empty cells themselves
+    told = ("training", "emergence", "half-way", *ASKED_PANELS)  # what these say of empty cells themselves
     if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind not in told):
         sentences.append("Hatched: no value, the attribute has already been said in every text.")
     missed = sum(int(panel.evidence[0].unsure.sum()) for panel in panels)
@@ -79,17 +93,16 @@ def _probe(evidence: Evidence, request: FigureRequest, kinds: list[str]) -> str:
     return f"Probe: {', '.join([request.family.replace('+', ', '), *layers, *told])}."
 
 
-def _numbers(panels: Sequence[Panel]) -> str:
+def _numbers(shown: Sequence[Evidence], unit: str, commonest: str) -> str:
     """n, chance, and how far the intervals reach at most, over all cells that have a value."""
-    shown = [one for panel in panels for one in panel.evidence[:1]]
     known = [~np.isnan(one.values) for one in shown]
     n = np.concatenate([one.n[cells] for one, cells in zip(shown, known, strict=True)])
     chance = np.concatenate([one.chance[cells] for one, cells in zip(shown, known, strict=True)])
     reach = np.concatenate(
         [((one.high - one.low) / 2)[cells] for one, cells in zip(shown, known, strict=True)]
     )
-    parts = [f"n = {_range(n, lambda value: f'{value:,.0f}')} texts a cell"]
-    parts.append(f"chance (the commonest value) {_range(chance, format_share)}")
+    parts = [f"n = {_range(n, lambda value: f'{value:,.0f}')} {unit}"]
+    parts.append(f"chance (the commonest {commonest}) {_range(chance, format_share)}")
     if not np.isnan(reach).all():
         parts.append(f"95 % intervals reach at most ±{100 * np.nanmax(reach):.1f} points")
     return f"{'; '.join(parts)}."

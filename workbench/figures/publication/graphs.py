@@ -30,7 +30,8 @@ class GraphBlock:
 
     @property
     def _dots(self) -> bool:
-        return self.panels[0].kind == "q"
+        graph = self.panels[0].content
+        return isinstance(graph, Graph) and graph.dots
 
     @property
     def _inner(self) -> float:
@@ -111,6 +112,8 @@ class GraphBlock:
             canvas.text(left - 0.5 * size, top + (r + 0.5) * row, label, size, across="right")
             for number, series in enumerate(graph.series):
                 y, colour = top + r * row + (number + 1) * part, series_style(number)[0]
+                if np.isnan(series.chance[r]):  # this one was not asked
+                    continue
                 chance = x_of(float(series.chance[r]))
                 canvas.line((chance, chance), (y - 0.4 * part, y + 0.4 * part), MUTED, 1.0)
                 if not np.isnan(series.low[r]):

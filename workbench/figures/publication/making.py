@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from string import ascii_lowercase
 
 from workbench.errors import WorkbenchError
+from workbench.figures.publication.asked_panels import ASKED_PANELS
 from workbench.figures.publication.panels import Panel
 from workbench.figures.publication.probe_panels import PROBE_PANELS
 from workbench.figures.publication.request import FigureRequest
@@ -16,6 +17,13 @@ def make_panels(runs: Sequence[Study], request: FigureRequest) -> list[Panel]:
     loaded: dict[str, list[Source]] = {}
     made: list[Panel] = []
     for spec in request.specs:
+        if spec.kind in ASKED_PANELS:
+            if request.fold:
+                raise WorkbenchError(
+                    f"The panel {spec.kind} lays runs side by side, never as one; leave out --fold."
+                )
+            made += ASKED_PANELS[spec.kind](runs, request, spec)
+            continue
         kind = "q" if spec.kind == "q" else "p"
         sources = (
             loaded.setdefault(kind, load_sources(runs, kind, request)) if kind not in loaded else loaded[kind]

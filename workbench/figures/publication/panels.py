@@ -55,11 +55,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Graph:
-    """Curves over `ticks` (checkpoints, evenly spaced), or dots in rows of `ticks` (targets)."""
+    """Curves over `ticks` (checkpoints, evenly spaced), or dots in rows of `ticks` (targets, attributes, tasks)."""
 
     series: list[Series]
     ticks: list[str]
     axis: str
+    dots: bool = False
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,9 @@ def _dots(sources: list[Source], request: FigureRequest, spec: PanelSpec) -> lis
     ]
     steps = {one.step for one in evidence}
     sub = _sub(evidence[0].source, min(steps) if len(steps) == 1 else None)
-    graph = Graph(series, [target_label(target) for target in targets], "accuracy from the bare name")
+    graph = Graph(
+        series, [target_label(target) for target in targets], "accuracy from the bare name", dots=True
+    )
     return [Panel("", "q", "Q-probe", sub, graph, tuple(evidence))]
 
 

@@ -15,6 +15,8 @@ KINDS = {
     "training": "the P-probe at a position over the checkpoints",
     "emergence": "the first step at which each cell of the P-probe is clear of chance",
     "half-way": "the step at which each cell is half-way to its last accuracy",
+    "answers": "questions of test entities answered, by attribute",
+    "tasks": "questions of tasks answered, of every finetune of a checkpoint",
 }
 METRICS = ("accuracy", "accuracy_not_next", "above_chance", "selectivity", "train_accuracy")
 POINTS = ("above_chance", "selectivity")  # they may be negative
@@ -38,7 +40,8 @@ class FigureRequest:
 
     panels: kinds (`p`), each at a step of its own where it has one (`p@332`; `difference@1018-0`). step: the
     checkpoint; a run shows its newest one not after it. family: the probe's, as `list_results` names it
-    (`embedding+rank4`); layer: of a probe on activations, default the deepest. form: targets by `first` token or
+    (`embedding+rank4`); layer: of a probe on activations, default the deepest. answers: whose, as
+    `list_results` names them (`lora+lora`, `none`). form: targets by `first` token or
     `whole` value. position: of layers and training. fold: `seed`, or another key of a recipe: runs shown as one (see
     `fold_runs`). width_cm: of the whole figure; font_pt: of its letters. columns: panels side by side, default as
     many as fit.
@@ -49,6 +52,7 @@ class FigureRequest:
     family: str = "embedding"
     metric: str = "accuracy"
     layer: str = ""
+    answers: str = ""
     form: str = "all"
     position: int = 0
     fold: str = ""
