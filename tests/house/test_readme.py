@@ -1,5 +1,6 @@
 """The README cannot rot: its commands exist, its options exist, its tree is the tree."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -112,14 +113,23 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_python_examples_import_what_exists() -> None:
-    """The README's Python runs as far as its imports; examples/ holds programs that run whole."""
-    blocks = list_blocks(README, "python")
-    assert blocks
-    for block in blocks:
-        compile(block, "README.md", "exec")
-        imports = [line for line in block.splitlines() if line.startswith(("import ", "from "))]
-        exec("\n".join(imports), {})
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_python_examples_import_what_exists(document: Path) -> None:
+    """A document's Python runs as far as its imports; examples/ holds programs that run whole."""
+    text = document.read_text(encoding="utf-8")
+    for block in [*list_blocks(text, "python"), *list_blocks(text, "py")]:
+        tree = compile(block, document.name, "exec", ast.PyCF_ONLY_AST)
+        tree.body = [line for line in tree.body if isinstance(line, ast.Import | ast.ImportFrom)]
+        exec(compile(tree, document.name, "exec"), {})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_commands_stand_where_they_are_checked(document: Path) -> None:
+    """A block of command lines says that it is one (```sh); in a plain block nobody would see them rot."""
+    text = document.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    plain = [block for language, block in blocks if language in ("", "text")]
+    assert [line for block in plain for line in block.splitlines() if line.startswith("workbench ")] == []
 
 
 def test_constraints_pin_the_versions_that_pass() -> None:

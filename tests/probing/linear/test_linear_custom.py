@@ -1,6 +1,8 @@
 """Custom probes: every door, and one clear sentence for everything that can go wrong behind it."""
 
+import json
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -211,3 +213,24 @@ def test_classes_are_numbered_from_zero_in_every_cell() -> None:
     )  # fmt: skip
     assert result["accuracy"].squeeze().values.tolist() == [1.0, 1.0]
     assert result["n"].squeeze().values.tolist() == [12, 8]
+
+
+class Hurried(LogisticRegression):
+    """Stops after one step and warns of it; also warns of something else, which is no business of ours."""
+
+    def fit(self, X, y, sample_weight=None):
+        warnings.warn("mind the gap", UserWarning, stacklevel=1)
+        self.max_iter = 1
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_probe_that_warns_has_not_converged() -> None:
+    features = np.random.default_rng(0).normal(size=(2, 60, 8))
+    labels = np.arange(60) % 3
+    about = {"entities": np.arange(60), "train": np.arange(60) < 30, "controls": False}
+    with pytest.warns(UserWarning) as told:
+        result = fit_probes(features, labels, probe=Hurried(), **about)
+    assert {str(one.message) for one in told} == {"mind the gap"}  # and none of convergence
+    assert not result["converged"].any()
+    assert "2 of 2 probes stopped before they had converged." in json.loads(result.attrs["warnings"])
+    assert fit_probes(features, labels, probe=LogisticRegression(max_iter=500), **about)["converged"].all()

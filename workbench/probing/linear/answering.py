@@ -54,9 +54,13 @@ def answer_one_by_one(
     test: TextSource,
     train_labels_MNK: torch.Tensor,
     counted_MKN: torch.Tensor,
-) -> tuple[Answers, torch.Tensor]:
-    """A custom probe's answers, and how many train texts it gets right [M, K]; empty cells are not fitted."""
+) -> tuple[Answers, torch.Tensor, torch.Tensor]:
+    """A custom probe's answers, how many train texts it gets right [M, K], and whether it converged [M, K].
+
+    Empty cells are not fitted.
+    """
     train_right_MK = torch.zeros(counted_MKN.shape[:2])
+    converged_MK = torch.ones(counted_MKN.shape[:2], dtype=torch.bool)
     predicted_MKN = torch.full(counted_MKN.shape, ABSENT)
     confidence_MKN = torch.full(counted_MKN.shape, torch.nan)
     in_top_MKN = torch.zeros(counted_MKN.shape, dtype=torch.bool)
@@ -71,7 +75,7 @@ def answer_one_by_one(
             labels_N = train_labels_MNK[i, :, k].cpu().numpy()
             kept = labels_N >= 0
             where = f"{inputs.name(m)}, target {inputs.targets[target]!r}"
-            train_answers, test_answers, more = fit_and_predict(
+            train_answers, test_answers, more, converged_MK[i, k] = fit_and_predict(
                 probe, columns.seeds[k], where, train_ND[kept], labels_N[kept], test_ND[counted_N]
             )
             train_right_MK[i, k] = int((train_answers == labels_N[kept]).sum())
@@ -83,4 +87,4 @@ def answer_one_by_one(
                 in_top_MKN[i, k, counted] = torch.from_numpy(in_top)
                 confidence_MKN[i, k, counted] = torch.from_numpy(more["confidence"]).float()
     more_scores = (in_top_MKN, confidence_MKN.nan_to_num()) if gives_probabilities else (None, None)
-    return Answers(predicted_MKN, *more_scores), train_right_MK
+    return Answers(predicted_MKN, *more_scores), train_right_MK, converged_MK

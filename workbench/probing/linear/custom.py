@@ -6,7 +6,9 @@ Shapes: N texts, D width, K label columns.
 import copy
 import importlib
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -70,8 +72,11 @@ def fit_and_predict(
     train_ND: np.ndarray,
     labels_N: np.ndarray,
     test_ND: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Fit one probe: (answers on train texts, answers on test texts, more about the test texts).
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], bool]:
+    """Fit one probe: (answers on train texts, answers on test texts, more about the test texts, whether it converged).
+
+    One that warns as scikit-learn does that it stopped too early (`ConvergenceWarning`) has not converged; that is kept
+    with the result, and said once for all cells instead of once for each.
 
     The probe gets its classes as 0, 1, … without a gap, whichever of the column's are in its texts: some (XGBoost's,
     most networks') take no others. Its answers are named back.
@@ -83,7 +88,8 @@ def fit_and_predict(
     numbers = np.arange(len(known))
     try:
         model = probe.make(seed)
-        model.fit(train_ND, numbers_N)
+        with _convergence() as complaints:
+            model.fit(train_ND, numbers_N)
         answers = [np.asarray(model.predict(features_ND)) for features_ND in (train_ND, test_ND)]
         shares_NC = np.asarray(model.predict_proba(test_ND)) if _can(model, "predict_proba") else None
     except Exception as error:
@@ -109,7 +115,23 @@ def fit_and_predict(
             )
         more = {"confidence": shares_NC.max(1), "top": classes[np.argsort(-shares_NC, axis=1)[:, :TOP]]}
     train_answers, test_answers = (known[answer.astype(np.int64)] for answer in answers)
-    return train_answers, test_answers, more
+    return train_answers, test_answers, more, not complaints
+
+
+@contextmanager
+def _convergence() -> Iterator[list[str]]:
+    """The complaints inside the block that a fit has not converged, once it is left; other warnings go on their way."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    complaints: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield complaints
+    for one in caught:
+        if issubclass(one.category, ConvergenceWarning):
+            complaints.append(str(one.message))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, source=one.source)
 
 
 def _load_factory(name: str) -> Callable[..., Any]:

@@ -156,11 +156,11 @@ def _score_sets(
         is_next_MNK = inputs.mask(inputs.next_value, sets)[:, test][..., columns.target_K]
         is_next_MKN = torch.from_numpy(is_next_MNK).to(device).transpose(1, 2)
     if isinstance(probe, CellProbe):
-        answers, train_right_MK = answer_one_by_one(
+        answers, train_right_MK, converged_MK = answer_one_by_one(
             inputs, columns, probe, sets, train_texts, test_texts, train_labels_MNK, counted_MKN
         )
         extra = {
-            "converged": np.ones(train_right_MK.shape),
+            "converged": converged_MK.double().numpy(),
             "strength": np.full(train_right_MK.shape, np.nan),
         }
     else:
