@@ -40,6 +40,26 @@ def test_options_an_engine_has_no_use_for_are_refused(words, sentence, workbench
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "option", ["--partition=gpu", "--dry-run", "--detach", "--time=1:00", "--slurm=qos=high"]
+)
+@pytest.mark.parametrize("command", ["train", "probe", "attention", "evaluate", "finetune", "cache-acts"])
+def test_no_command_begins_here_what_was_meant_for_a_cluster(
+    command, option, workbench: Command, micro_toml: Path
+):
+    name = option.partition("=")[0]
+    said = workbench(command, micro_toml, option)
+    sentence = f"{name} does not go with --engine local; give --engine slurm, or leave it out."
+    assert said.status == 1 and sentence in said.err
+    assert not Path("runs").exists()
+
+
+def test_gpus_of_a_run_that_is_trained_here_are_refused(workbench: Command, micro_toml: Path):
+    said = workbench("train", micro_toml, "--gpus", "2")
+    assert said.status == 1 and "--gpus does not go with --engine local" in said.err
+    assert not Path("runs").exists()
+
+
 def test_slurm_that_is_not_there_is_one_sentence(workbench: Command, micro_toml: Path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     said = workbench("train", micro_toml, *GRID, "--engine", "slurm")

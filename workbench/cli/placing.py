@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,10 +136,11 @@ _OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def placed(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of engines; it receives them as one `placement`.
+def placed(*without: str, itself: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of engines; it receives them as one `placement`, which fits the engine.
 
     without: options that the command has no use for. A command whose own option has such a name keeps that.
+    itself: options that it understands without an engine, in some of its forms, and checks itself.
     """
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
@@ -156,8 +157,10 @@ def placed(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]
         ]  # fmt: skip
 
         def run(**given: Any) -> None:
-            chosen = {name: given.pop(name) for name in names}
-            return command(**given, placement=Placement(**chosen))
+            placement = Placement(**{name: given.pop(name) for name in names})
+            # Ahead of any work: a command that is asked for a partition, or for a dry run, must not begin here.
+            replace(placement, **dict.fromkeys(itself)).require_fitting()
+            return command(**given, placement=placement)
 
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
         run.__qualname__ = command.__qualname__

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workbench.studies.runs import Run
 
 
-@placed("per_job")
+@placed("per_job", itself=("nodes", "gpus"))
 def train(
     context: typer.Context,
     recipe: RecipeArgument,
@@ -72,6 +72,8 @@ def train(
         raise WorkbenchError(
             "--at-once says how many runs of a --grid are trained at a time; give a --grid too."
         )
+    if not placement.nodes:
+        placement.require_fitting()
     from workbench.recipes.recipe import load_recipe
     from workbench.training.distributed import is_distributed, is_first_worker
     from workbench.training.interruption import Interrupted
