@@ -159,7 +159,8 @@ def placed(*without: str, itself: Sequence[str] = ()) -> Callable[[Callable[...,
         def run(**given: Any) -> None:
             placement = Placement(**{name: given.pop(name) for name in names})
             # Ahead of any work: a command that is asked for a partition, or for a dry run, must not begin here.
-            replace(placement, **dict.fromkeys(itself)).require_fitting()
+            its_own: dict[str, Any] = dict.fromkeys(itself)
+            replace(placement, **its_own).require_fitting()
             return command(**given, placement=placement)
 
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
