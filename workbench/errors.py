@@ -17,7 +17,12 @@ def nearest(word: str, choices: list[str] | tuple[str, ...]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a library's message without its full stop, with the next where it only announces it."""
+    """The first line of a library's message without its full stop, with the next where it only announces it.
+
+    Of a KeyError, whose message is nothing but the key, that there is none.
+    """
+    if isinstance(error, KeyError) and len(error.args) == 1 and " " not in str(error.args[0]):
+        return f"there is no {error.args[0]!r}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     said = f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     return said.rstrip(".")

@@ -189,6 +189,27 @@ def bare_index(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text('{"metadata": {}}')
 
 
+def change_tensors(
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+) -> Callable[[Path], None]:
+    def rewrite(folder: Path) -> None:
+        file = folder / "model.safetensors"
+        save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+    return rewrite
+
+
+def one_tensor_in_two_shards(folder: Path) -> None:
+    """The library takes the one that it reads last."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    files = {name: f"model-0000{n % 2 + 1}-of-00002.safetensors" for n, name in enumerate(sorted(tensors))}
+    for file in set(files.values()):
+        shard = {name: tensors[name] for name in tensors if files[name] == file}
+        save_file(shard | {"model.norm.weight": torch.rand(32)}, folder / file, metadata={"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+
 def open_all(folder: Path) -> None:
     checkpoint = as_checkpoint(folder)
     load_config(checkpoint)
@@ -219,6 +240,22 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
             folder, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}
         ),
         r"cannot be opened as a causal language model \(",
+    ),
+    "whole numbers": (
+        change_tensors(lambda w: {k: v.to(torch.int32) if "down_proj" in k else v for k, v in w.items()}),
+        r"has tensor model.layers.0.mlp.down_proj.weight as I32 without a scale \(config.json has no quantization",
+    ),
+    "yes and no": (
+        change_tensors(lambda w: {k: v > 0 if "down_proj" in k else v for k, v in w.items()}),
+        r"has tensor model.layers.0.mlp.down_proj.weight as BOOL without a scale",
+    ),
+    "two shards": (
+        one_tensor_in_two_shards,
+        r"has tensor model.norm.weight in model-00001-of-00002.safetensors and in model-00002-of-00002.safetensors",
+    ),
+    "rope": (
+        lambda folder: change_config(folder, rope_parameters={"rope_type": "spiral", "rope_theta": 1e4}),
+        r"cannot be opened as a causal language model \(there is no 'spiral'\)",
     ),
     "number": (lambda folder: change_config(folder, num_hidden_layers="3"), r"config\.json cannot be read"),
     "cut": (
@@ -257,3 +294,25 @@ def test_switches_left_on_in_a_config_change_no_number(whole: Path, tmp_path: Pa
     for layer in range(3):
         site = f"resid_post.{layer}"
         np.testing.assert_array_equal(before[site].to_numpy(), after[site].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (lambda folder: change_config(folder, num_hidden_layers=2), "model.layers.2.input_layernorm.weight"),
+        (change_tensors(lambda w: w | {"v_head.weight": torch.zeros(2, 2)}), "v_head.weight"),
+    ],
+)
+def test_tensors_that_are_not_read_are_told_of(
+    change: Callable[[Path], None], first: str, whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A config of fewer blocks than the file has, or a head of another task."""
+    load_model(as_checkpoint(whole))
+    assert caplog.messages == []
+    change(whole)
+    load_model(as_checkpoint(whole))
+    (said,) = caplog.messages
+    assert (
+        f"of its tensors: it has tensor {first}, which belongs to no part of the model; run `workbench"
+        in said
+    )

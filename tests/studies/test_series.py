@@ -294,3 +294,76 @@ def test_code_of_a_repository_is_not_run_nor_asked_about(
     with pytest.raises(WorkbenchError, match=r"config\.json cannot be read as a Hugging Face config"):
         load_model(find_series(tmp_path)[0])
     assert not (tmp_path / "RAN").exists()
+
+
+NAMES = {
+    ("step_5e4", "step-1e5"): [50_000, 100_000],
+    ("step-500", "step-1e3"): [500, 1000],
+    ("step1.5k", "step2k"): [1500, 2000],
+    ("step-500", "step-1,000", "step-1,000,000"): [500, 1000, 1_000_000],
+    ("step-500M", "step-1B", "step-1T"): [500_000_000, 10**9, 10**12],
+    ("checkpoint-500", "checkpoint-1000"): [500, 1000],
+    ("chkpt-9", "chkpt-10"): [9, 10],
+    ("500steps", "checkpoint_1000steps"): [500, 1000],
+    ("ep0-ba200", "ep1-ba1000"): [200, 1000],
+    ("batch-32-step-9", "step-10-batch-32"): [9, 10],
+    ("tokens-500M", "2.5B-tokens"): [500_000_000, 2_500_000_000],
+    ("step500-tokens2B", "step1000-tokens4B"): [500, 1000],
+    ("lr1e-3-step20", "lr1e-3-step100"): [20, 100],
+    ("step-2-4bit", "step-1k-4bit"): [2, 1000],
+    ("2024-01-02_step-1", "2024-01-01_step-2"): [1, 2],
+}
+NO_STEP = [
+    "epoch_1.5",
+    "step-0.5",
+    "step-10_000",
+    "step--5",
+    "step-1" + "0" * 15,
+    "v2",
+    "2024-01-01",
+    "gemma-2b-it",
+    "it-10",
+]
+
+
+def name_series(folder: Path, *names: str) -> Path:
+    """Model folders of these names, without weights: what a series is read from."""
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_public_namings_of_steps(names: tuple[str, ...], tmp_path: Path) -> None:
+    found = find_series(name_series(tmp_path, *names), "all")
+    assert [(one.label, one.step, one.counted) for one in found] == [
+        (name, step, False) for name, step in zip(names, NAMES[names], strict=True)
+    ]
+    assert labels(tmp_path) == [names[-1]]
+
+
+@pytest.mark.parametrize("name", NO_STEP)
+def test_half_a_number_is_no_step(name: str) -> None:
+    assert step_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("step-5", "step-05"), "has 2 checkpoints of its last step, 5; choose by name: step-05, step-5"),
+        (("seed-1-step-9", "seed-2-step-9"), "has 2 checkpoints of its last step, 9; choose by name: seed-1-step-9"),
+        (("stage1-step20", "stage2-step1"), r"counts its steps anew in each stage \('stage1-step20', 'stage2-step1'\)"),
+        (("ep1-step10", "ep2-step5"), r"anew in each epoch \('ep2-step5' would come before 'ep1-step10'\)"),
+        (("epoch-1", "step-2"), r"counts epochs and steps in different names \('epoch-1', 'step-2'\); rename"),
+        (("tokens-1B", "3"), r"counts steps and tokens in different names \('3', 'tokens-1B'\)"),
+    ],
+)  # fmt: skip
+def test_what_has_no_last_checkpoint(names: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=told):
+        find_series(name_series(tmp_path, *names))
+
+
+def test_what_programs_keep_for_themselves_is_no_member(tmp_path: Path) -> None:
+    name_series(tmp_path, "step-4", ".step-5", ".ipynb_checkpoints")
+    assert labels(tmp_path, "all") == ["step-4"]

@@ -167,25 +167,16 @@ def _step_faults(checkpoint: Checkpoint, recorded: dict[str, Any]) -> list[str]:
 
 
 def _index_faults(folder: Path, headers: dict[str, dict[str, Any]], table: dict[str, str]) -> list[str]:
-    """The index of sharded weights against what the shards hold, and tensors that stand in two shards."""
+    """The index of sharded weights against what the shards hold."""
     if table and list(headers) == [SINGLE_FILE] and set(table.values()) != {SINGLE_FILE}:
         return [
             f"{folder} holds {SINGLE_FILE} and also {INDEX_FILE} of {len(set(table.values()))} shards: "
             f"here and by the library {SINGLE_FILE} is loaded, by other tools perhaps the shards"
         ]
-    holders: dict[str, list[str]] = defaultdict(list)
-    for file, header in headers.items():
-        for name in header:
-            holders[name].append(file)
-    twice = [
-        f"{folder}: tensor {name} stands in {' and '.join(files)}"
-        for name, files in holders.items()
-        if files[1:]
-    ]
-    return twice + [
+    return [
         f"{folder}: the index puts tensor {name} into {file}, which does not hold it"
         for name, file in table.items()
-        if file not in holders.get(name, [])
+        if name not in headers.get(file, {})
     ]
 
 

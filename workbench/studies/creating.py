@@ -9,6 +9,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, folder_atomically, is_vacant, sha256_file, write_json
 from workbench.locks import hold
+from workbench.partials import sweep
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint
 from workbench.studies.corpus import Corpus, save_corpus
 from workbench.studies.loading import load_config
@@ -73,6 +74,7 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
         with hold(folder, "study", "made") if folder.is_dir() else nullcontext():
             if not (folder / STUDY_FILE).is_file():
                 _fill(folder, file, corpus, tokenizer, info)
+    sweep(folder)  # of one that was killed when all of it was there
     return _open_same(folder, info["digest"]), notes
 
 

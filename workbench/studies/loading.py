@@ -1,6 +1,7 @@
 """Load a checkpoint's weights into a model: a new one, or the module that held the checkpoint before."""
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,17 +12,18 @@ from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.checkpoints import Checkpoint, require_sound
-from workbench.studies.weight_files import CONFIG_FILE, read_header
+from workbench.studies.weight_files import CONFIG_FILE, find_twice, read_header
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+log = logging.getLogger("workbench")
 # Tables that old versions of the library saved and no version reads.
 OLD_BUFFERS = (".inv_freq", ".attention.bias", ".attn.bias", ".masked_bias")
+# Types that are numbers as they stand; all others (float8, whole numbers) mean one only together with a scale, which a
+# config that says how to read them brings along.
 FLOATS = ("F64", "F32", "F16", "BF16")
-# Types that mean a number only together with a scale, which a config that says how to read them brings along.
-SCALED = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "I8", "U8")
 # A config's switches that change what a forward pass hands out, not what it computes.
 _SWITCHED_OFF = ("output_attentions", "output_hidden_states", "use_cache")
 
@@ -59,6 +61,11 @@ def load_model(
             f"{checkpoint.path} does not fill its network, so its vectors would be random: it "
             f"{'; it '.join(faults[:3])}{more}; run `workbench verify` on it."
         )
+    if unused := report.unused:
+        log.warning(
+            "%s is read without %d of its tensors: it %s; run `workbench verify` on it.",
+            checkpoint.path, len(unused), unused[0],
+        )  # fmt: skip
     ready: PreTrainedModel = model.to(device).eval()
     return ready
 
@@ -122,16 +129,16 @@ def load_with_report(
         if not name.endswith(OLD_BUFFERS)
     ]
     scaled = [] if quantised else _scale_faults(checkpoint, model)
-    return model, LoadReport((*unfilled, *scaled), tuple(unused))
+    return model, LoadReport((*find_twice(checkpoint.weight_files), *unfilled, *scaled), tuple(unused))
 
 
 def _scale_faults(checkpoint: Checkpoint, model: Any) -> list[str]:
-    """Parameters stored in a type that needs a scale, in a folder whose config tells none."""
+    """Parameters stored as no plain floating-point numbers, in a folder whose config does not say what they mean."""
     own = {name for name, _ in model.named_parameters()}
     return [
         f"has tensor {name} as {stored} without a scale ({CONFIG_FILE} has no quantization_config)"
         for name, (stored, _) in joint_header(checkpoint).items()
-        if stored in SCALED and (name in own or f"{model.base_model_prefix}.{name}" in own)
+        if stored not in FLOATS and (name in own or f"{model.base_model_prefix}.{name}" in own)
     ]
 
 

@@ -57,7 +57,11 @@ def find_series(
         return select_checkpoints(read_study_series(path), checkpoints, path)
     if (path / CONFIG_FILE).is_file():
         return [_local_checkpoint(path)]
-    members = [_local_checkpoint(child) for child in path.iterdir() if (child / CONFIG_FILE).is_file()]
+    members = [  # what begins with a dot is what programs keep for themselves, such as a download not yet whole
+        _local_checkpoint(child)
+        for child in path.iterdir()
+        if not child.name.startswith(".") and (child / CONFIG_FILE).is_file()
+    ]
     if not members:
         raise WorkbenchError(
             f"{path} is no run ({RUN_FILE}), no model ({CONFIG_FILE}) and holds no model folders; "

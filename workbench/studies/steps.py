@@ -1,34 +1,52 @@
 """Steps of a series: read from names of every public naming, compared as numbers, chosen by a user's words."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.studies.checkpoints import Checkpoint
 
-_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
-# `step-512`, `step1000`, `step-1k`, `checkpoint-200`, `ckpt_2000`, `global_step20`, `iter_0001000`, `step=5159`.
-_STEP = re.compile(
-    r"(?:^|[^a-z])(?:global[-_]?step|step|checkpoint|ckpt|iteration|iter)s?[-_=. ]?0*(\d+)([km]?)(?![a-z0-9])",
-    re.IGNORECASE,
-)
-_EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[-_=. ]?0*(\d+)(?![a-z0-9])", re.IGNORECASE)
-_BARE = re.compile(r"0*(\d+)(k?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+_LARGEST = 10**15  # beyond it a number in a name is no count
+# `512`, `00512`, `1k`, `1.5K`, `1e5`, `1,000`, but not `1_000`, which may be two numbers.
+_AMOUNT = r"0*(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?:e(\d{1,2}))?([kmbt]?)"
+_NUMBER = rf"{_AMOUNT}(?![a-z0-9]|[.,]\d|_\d{{3}}(?!\d))"
+_STEP = r"(?:global[-_]?step|step|checkpoint|chkpt|ckpt|iteration|iter)s?"
+# What counts in a name, the surest first: `step-512`, `checkpoint-200`, `global_step20`, `iter_0001000`, `step=5159`;
+# then `1000steps`; then what may stand beside a step: `ba2000`, `update-10`, `epoch=9`, `tokens-4B`; then a bare one.
+_WAYS = [
+    ("step", rf"(?:^|[^a-z]){_STEP}[-_=. ]?{_NUMBER}"),
+    ("step", rf"(?:^|[^a-z0-9.,]){_AMOUNT}[-_ ]?(?:steps|iters|iterations)(?![a-z])"),
+    ("step", rf"(?:^|[^a-z])(?:ba|batch|update)[-_=. ]?{_NUMBER}"),
+    ("epoch", rf"(?:^|[^a-z])(?:epoch|ep)[-_=. ]?{_NUMBER}"),
+    ("tokens", rf"(?:^|[^a-z])tokens?[-_=. ]?{_NUMBER}"),
+    ("tokens", rf"(?:^|[^a-z0-9.,]){_AMOUNT}[-_ ]?tokens?(?![a-z])"),
+    ("bare", rf"^{_NUMBER}$"),
+]
+_COUNTED = {"step": "steps", "bare": "steps", "epoch": "epochs", "tokens": "tokens"}
+_PATTERNS = [(way, re.compile(pattern, re.IGNORECASE)) for way, pattern in _WAYS]
+_EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[-_=. ]?0*(\d+)", re.IGNORECASE)
+_STAGE = re.compile(r"(?:^|[^a-z])(stage|phase)[-_=. ]?0*(\d+)", re.IGNORECASE)
 
 
 def read_step(name: str) -> tuple[int, str] | None:
-    """The number in a folder's or revision's name and what it counts: `step`, `epoch`, or `bare` for a plain number.
+    """The number in a folder's or revision's name and what it counts: `step`, `epoch`, `tokens`, or `bare` for a plain
+    number.
 
-    `step-50K-105b` → (50000, "step"); of several steps in a name the last counts; None where it names none.
+    `step-50K-105b` → (50000, "step"); of several steps in a name the last counts. None where it names none, or no whole
+    one (`epoch_1.5`): then nothing is read of it, rather than half a number.
     """
-    if found := list(_STEP.finditer(name)):
-        return int(found[-1][1]) * _UNITS[found[-1][2].lower()], "step"
-    if match := _EPOCH.search(name):
-        return int(match[1]), "epoch"
-    if match := _BARE.fullmatch(name):
-        return int(match[1]) * _UNITS[match[2].lower()], "bare"
+    for way, pattern in _PATTERNS:
+        if found := list(pattern.finditer(name)):
+            whole, part, power, unit = found[-1].groups()
+            size = (
+                Decimal(whole.replace(",", "") + (part or "")) * 10 ** int(power or 0) * _UNITS[unit.lower()]
+            )
+            return (int(size), way) if size == int(size) and size < _LARGEST else None
     return None
 
 
@@ -41,23 +59,41 @@ def step_of(name: str) -> int | None:
 def in_order(members: Sequence[Checkpoint]) -> list[Checkpoint]:
     """The members of a series by step; those without one behind, by label, numbered by their place.
 
-    Raises WorkbenchError where two names count different things (epochs and steps), which no order follows from.
+    Raises WorkbenchError where two names count different things (epochs and steps) or count anew (in two stages),
+    which no order follows from.
     """
     named = [member for member in members if not member.counted]
-    ways = {
-        way: member.label
-        for member in named
-        if not member.info and (found := read_step(member.label.rpartition("@")[2])) and (way := found[1])
-    }
-    if len({"epoch" if way == "epoch" else "step" for way in ways}) > 1:
-        others = ", ".join(repr(label) for _, label in sorted(ways.items()))
+    ways: dict[str, str] = {}
+    stages: dict[str, str] = {}
+    for member in named:
+        name = member.label.rpartition("@")[2]
+        if not member.info and (found := read_step(name)):
+            ways[_COUNTED[found[1]]] = member.label
+            stages[" ".join(" ".join(stage).lower() for stage in _STAGE.findall(name))] = member.label
+    if len(ways) > 1:
         raise WorkbenchError(
-            f"The series counts epochs in one name and steps in another ({others}); rename its folders alike."
+            f"The series counts {' and '.join(sorted(ways))} in different names "
+            f"({_both(ways)}); rename its folders alike."
+        )
+    if len(stages) > 1:
+        raise WorkbenchError(
+            f"The series counts its steps anew in each stage ({_both(stages)}); give each stage a folder of its own."
         )
     named.sort(key=lambda member: (member.step, member.label))
+    for one, two in pairwise(named):
+        before, after = (_EPOCH.search(member.label) for member in (one, two))
+        if before and after and int(before[1]) > int(after[1]):
+            raise WorkbenchError(
+                f"The series counts its steps anew in each epoch ({one.label!r} would come before {two.label!r}); name "
+                "its folders by steps of the whole training."
+            )
     rest = sorted((member for member in members if member.counted), key=lambda member: member.label)
     first = named[-1].step + 1 if named else 0
     return named + [replace(member, step=first + place) for place, member in enumerate(rest)]
+
+
+def _both(found: Mapping[str, str]) -> str:
+    return ", ".join(repr(label) for _, label in sorted(found.items()))
 
 
 def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | str) -> list[Checkpoint]:
@@ -80,6 +116,12 @@ def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | 
             raise WorkbenchError(
                 f"{where}: the name {unordered[0]!r} tells no step, so no checkpoint is the last; "
                 f"choose from {known}, or all."
+            )
+        same = [member.label for member in members if member.step == members[-1].step]
+        if len(same) > 1:
+            raise WorkbenchError(
+                f"{where} has {len(same)} checkpoints of its last step, {members[-1].step}; choose by name: "
+                f"{', '.join(same)}."
             )
         return list(members[-1:])
     kind, _, number = which.partition(":")

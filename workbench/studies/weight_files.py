@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,13 @@ def read_header(file: Path) -> dict[str, Any] | str:
     if end != size:
         return f"{file} has {size} bytes where its header says {end}: it is truncated or has grown"
     return dict(header)
+
+
+def find_twice(files: Sequence[Path]) -> list[str]:
+    """Tensors that stand in two of a model's files, of which one would be taken unseen; each one clause."""
+    holders: dict[str, list[str]] = {}
+    for file in files:
+        header = read_header(file)
+        for name in header if isinstance(header, dict) else ():
+            holders.setdefault(name, []).append(file.name)
+    return [f"has tensor {name} in {' and in '.join(named)}" for name, named in holders.items() if named[1:]]
