@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -77,6 +78,100 @@ CASES: list[tuple[str, Callable[[Any], dict[str, Any]], str]] = [
         lambda d: bad(d, labels=d.labels * 1.0),
         r"Labels are float64 \(200, 1\); expected integers",
     ),
+    (
+        "places of train texts",
+        lambda d: bad(d, train=np.flatnonzero(d.train)),
+        r"train holds '\d+'; expected True or False for each text",
+    ),
+    (
+        "a number for each text",
+        lambda d: bad(d, train=np.arange(200)),
+        r"train holds '2'; expected True or False",
+    ),
+    (
+        "halves by name",
+        lambda d: bad(d, train=np.where(d.train, "train", "test")),
+        r"train holds '(train|test)'; expected True or False",
+    ),
+    (
+        "a half not known",
+        lambda d: bad(d, train=np.where(d.train, 1.0, np.nan)),
+        r"train holds 'nan'; expected True",
+    ),
+    (
+        "a half not known to pandas",
+        lambda d: bad(d, test=pd.Series(~d.train, dtype="boolean").where(np.arange(200) > 3)),
+        r"test holds '<NA>'; expected True or False",
+    ),
+    (
+        "presence by place",
+        lambda d: bad(d, present=np.arange(200)[:, None]),
+        r"present holds '2'; expected True or Fal",
+    ),
+    (
+        "labels below -1",
+        lambda d: bad(d, labels=d.labels - 2),
+        r"Labels hold -2; expected classes from 0 on, and -1 whe",
+    ),
+    (
+        "no entity",
+        lambda d: bad(d, entities=np.where(np.arange(200) == 7, np.nan, d.entities)),
+        r"entities has nothing for text 7; leave out texts of which it is not known",
+    ),
+    (
+        "no name",
+        lambda d: bad(d, entities=[None, *map(str, d.entities[1:])]),
+        r"entities has nothing for text 0",
+    ),
+    (
+        "names and numbers",
+        lambda d: bad(d, entities=np.array(["a", *d.entities[1:].tolist()], object)),
+        r"entities are of the types int and str; name all in one way",
+    ),
+    (
+        "entities in pairs",
+        lambda d: bad(d, entities=[(n, n) for n in range(200)]),
+        r"entities has the shape \(200, 2\)",
+    ),
+    (
+        "masked labels",
+        lambda d: bad(d, labels=np.ma.masked_equal(d.labels, 0)),
+        r"labels has masked values; fill them",
+    ),
+    (
+        "masked features",
+        lambda d: bad(d, features=np.ma.masked_greater(d.features, 2)),
+        r"hold a value that is not finite in row \d+",
+    ),
+    ("no features", lambda d: bad(d, features=d.features[..., :0]), r"Features have the shape \(2, 200, 0\)"),
+    (
+        "nested lists",
+        lambda d: bad(d, features=d.features[0].tolist()),
+        r"The features are a list of list; expected an",
+    ),
+    ("nothing", lambda d: bad(d, features=[]), r"The features are a list of nothing; expected an array"),
+    (
+        "complex",
+        lambda d: bad(d, features=torch.tensor(d.features) + 0j),
+        r"a tensor that is complex; expected plain",
+    ),
+    (
+        "sparse",
+        lambda d: bad(d, features=torch.tensor(d.features).to_sparse()),
+        r"a tensor that is sparse; expected",
+    ),
+    (
+        "a target twice",
+        lambda d: bad(d, labels=np.repeat(d.labels, 2, 1), targets=["a", "a"]),
+        r"The target 'a' is given t",
+    ),
+    (
+        "a layer twice",
+        lambda d: bad(d, cells={"layer": [3, 3]}),
+        r"The layer 3 is given twice; give each its own name",
+    ),
+    ("a seed twice", lambda d: bad(d, seeds=(1, 1)), r"The seed 1 is given twice"),
+    ("no seed", lambda d: bad(d, seeds=()), r"There is no seed; give at least one"),
     ("flat features", lambda d: bad(d, features=d.features[0, :, 0]), r"Features have the shape \(200,\)"),
     (
         "wrong cells",
@@ -147,6 +242,32 @@ def test_any_kind_of_array_gives_the_same_result(data: Any, tmp_path: Path) -> N
     for features in kinds:
         found = fit_probes(features, *data.arrays[1:], probe=QUICK)
         np.testing.assert_array_equal(found.accuracy, expected.accuracy)
+
+
+def test_frames_and_series_are_read_by_place(data: Any) -> None:
+    """Whatever their rows and columns are called."""
+    arrays = bad(data, features=data.features[0])
+    wanted = fit_probes(**arrays, controls=False)
+    mixed = np.random.default_rng(0).permutation(200)
+    frame = pd.DataFrame(data.features[0], index=mixed, columns=[f"c{n}" for n in range(6)])
+    series = {
+        name: pd.Series(np.ravel(arrays[name]), index=mixed[::-1]) for name in ("labels", "entities", "train")
+    }
+    for features in (frame, [frame]):
+        found = fit_probes(**bad(data, features=features, **series), controls=False)
+        assert found["accuracy"].values.ravel().tolist() == wanted["accuracy"].values.ravel().tolist()
+        assert found["n"].values.ravel().tolist() == wanted["n"].values.ravel().tolist()
+
+
+@pytest.mark.parametrize("probe", ["logistic", "ridge", "lda", "nearest-mean", "mlp"])
+def test_a_column_smaller_than_float32_inverts_is_refused(data: Any, probe: str) -> None:
+    """One such column among good ones made its weight infinite, and the probe answer the commonest class."""
+    features = data.features.copy()
+    features[..., 2] *= 1e-42
+    with pytest.raises(
+        WorkbenchError, match="Features differ by 1e-42, less than float32 holds; divide them by"
+    ):
+        fit_probes(**bad(data, features=features, probe=probe), controls=False)
 
 
 def test_half_precision_features_are_read(data: Any) -> None:

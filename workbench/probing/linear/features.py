@@ -76,8 +76,21 @@ def _scale(variance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """One over the deviation, and zero for a constant feature. The variance is float64: the squares of numbers of size
     1e-25 or 1e25 are none in float32.
     """
-    deviation = variance.sqrt().float()
-    return torch.where(deviation > FLAT * mean.abs(), 1 / deviation, 0.0)
+    return one_over(variance.sqrt().float(), mean.abs())
+
+
+def one_over(deviation: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """One over deviations, zero where they are rounding beside the features' size.
+
+    Raises WorkbenchError for deviations of which float32, in which weights are kept, does not hold the inverse.
+    """
+    varies = deviation > FLAT * size
+    if bool((varies & (deviation < torch.finfo(torch.float32).tiny)).any()):
+        raise WorkbenchError(
+            f"Features differ by {float(deviation[varies].min()):.0e}, less than float32 holds; divide them by their "
+            "size before."
+        )
+    return torch.where(varies, 1 / deviation, 0.0)
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from workbench.errors import WorkbenchError
 from workbench.probing.confusion import LargestClasses, find_largest
 from workbench.probing.linear.answering import answer_in_blocks, answer_one_by_one
+from workbench.probing.linear.arrays import refuse_twice
 from workbench.probing.linear.batch import ABSENT, BatchedProbe, TrainBatch
 from workbench.probing.linear.case_sheet import CaseSheet, make_cases, plan_cases
 from workbench.probing.linear.columns import Columns, make_columns
@@ -68,6 +70,9 @@ def fit_probes(
     Raises WorkbenchError for input that cannot be probed, or a custom probe that misbehaves, in one sentence.
     """
     chosen = find_probe(probe)
+    if not len(seeds):
+        raise WorkbenchError("There is no seed; give at least one, such as seeds=(0,).")
+    refuse_twice(seeds, "The seed")
     inputs = check_inputs(
         features,
         labels,

@@ -14,7 +14,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.probing.linear.batch import column_slices
-from workbench.probing.linear.features import FLAT
+from workbench.probing.linear.features import one_over
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TextSums:
         """One over the standard deviation; zero for a constant feature."""
         second_D = self.gram_DD.diagonal() / self.n
         deviation_D = (second_D - self.mean_D.square()).clamp_min(0).sqrt()
-        return torch.where(deviation_D > FLAT * second_D.sqrt(), 1 / deviation_D, 0.0)
+        return one_over(deviation_D, second_D.sqrt())
 
     def gram_of(self, others: "TextSums") -> torch.Tensor:
         """The Gram matrix of other texts, centred and scaled as these texts are [D, D]."""

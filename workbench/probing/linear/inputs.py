@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.probing.linear.arrays import as_array, as_cell, as_entities, as_truth, refuse_twice
 from workbench.probing.linear.batch import HeldTexts, TextSource, fits_in_a_block
 from workbench.probing.linear.columns import name_by_first_text
 from workbench.tokens.targets import warn_of_few_entities, warn_of_unseen
@@ -108,13 +109,13 @@ def check_inputs(
     next_value: Any = None,
 ) -> ProbeInputs:
     """Make `ProbeInputs`, or raise WorkbenchError with one sentence on what does not fit."""
-    source: Features = _CellList(features) if isinstance(features, Sequence) else features
+    source: Features = _CellList(features) if isinstance(features, Sequence) else as_cell(features)
     shape = tuple(source.shape)
-    if len(shape) < 2:
+    if len(shape) < 2 or not shape[-1]:
         raise WorkbenchError(f"Features have the shape {shape}; expected [cells…, texts, width].")
-    labels, entities, train = np.asarray(labels), np.asarray(entities), np.asarray(train, bool)
+    labels, entities, train = as_array(labels, "labels"), as_entities(entities), as_truth(train, "train")
     labels = labels[:, None] if labels.ndim == 1 else labels
-    test = ~train if test is None else np.asarray(test, bool)
+    test = ~train if test is None else as_truth(test, "test")
     n_texts = shape[-2]
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise WorkbenchError(
@@ -136,6 +137,9 @@ def check_inputs(
     targets = [f"target {t}" for t in range(labels.shape[1])] if targets is None else list(targets)
     if len(targets) != labels.shape[1]:
         raise WorkbenchError(f"{len(targets)} target names were given for {labels.shape[1]} label columns.")
+    refuse_twice(targets, "The target")
+    for name, values in named.items():
+        refuse_twice(values, f"The {name}")
     full = (*shape[:-1], len(targets))
     _check_split(entities, train, test)
     _check_labels(labels, entities, train, targets)
@@ -193,6 +197,13 @@ class _CellList:
     """A list with one [N, D] array per feature set, read like one array."""
 
     def __init__(self, arrays: Sequence[Any]) -> None:
+        bare = [array for array in arrays if not hasattr(array, "shape")]
+        if bare or not len(arrays):
+            raise WorkbenchError(
+                f"The features are a list of {type(bare[0]).__name__ if bare else 'nothing'}; expected an array "
+                "[texts, width] for each feature set, such as numpy.array(features)."
+            )
+        arrays = [as_cell(array) for array in arrays]
         shapes = {tuple(array.shape) for array in arrays}
         if len(shapes) != 1:
             raise WorkbenchError(
@@ -206,6 +217,7 @@ class _CellList:
 
 def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> int | None:
     """Copy some rows of an array or a tensor into a float32 tensor [n, D]; returns the first column that suffers."""
+    features_ND = as_cell(features_ND)
     if isinstance(features_ND, torch.Tensor) and features_ND.dtype in WIDE:
         features_ND = features_ND.detach().cpu().numpy()
     if isinstance(features_ND, torch.Tensor):
@@ -242,9 +254,9 @@ def _first_lost_column(rows: np.ndarray, narrow: np.ndarray) -> int | None:
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:
-    mask = np.asarray(mask)
+    mask = as_truth(mask, name)
     try:
-        return np.broadcast_to(mask.astype(bool, copy=False), full)
+        return np.broadcast_to(mask, full)
     except ValueError:
         raise WorkbenchError(
             f"{name} has the shape {mask.shape}, which does not broadcast to {full}."
@@ -266,6 +278,10 @@ def _check_split(entities: np.ndarray, train: np.ndarray, test: np.ndarray) -> N
 
 
 def _check_labels(labels: np.ndarray, entities: np.ndarray, train: np.ndarray, targets: list[str]) -> None:
+    if len(labels) and labels.min() < -1:
+        raise WorkbenchError(
+            f"Labels hold {labels.min()}; expected classes from 0 on, and -1 where there is none."
+        )
     for t, target in enumerate(targets):
         labelled = train & (labels[:, t] >= 0)
         classes, n_entities = np.unique(labels[labelled, t]), len(np.unique(entities[labelled]))
