@@ -26,3 +26,9 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     said = f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     return said.rstrip(".")
+
+
+def as_sentence(error: BaseException) -> str:
+    """A message that may want its full stop, with one."""
+    said = str(error)
+    return said if said.endswith((".", "?", "!")) else f"{said}."

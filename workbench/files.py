@@ -196,6 +196,16 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object, as all those that state something of a folder do."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise WorkbenchError(
+            f"{path} holds a JSON {type(content).__name__}, not an object; restore it or delete it and run again."
+        )
+    return content
+
+
 def read_jsonl(path: Path, start: int = 0, *, keys_once: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSONL file, from the byte `start` on; a broken line is refused with its number."""
     for number, line in enumerate(iterate_lines(path, start=start), 1):

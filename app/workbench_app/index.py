@@ -19,7 +19,8 @@ from workbench.files import sha256_file
 from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import Recipe, load_recipe
 from workbench.results.storing import SUFFIX
-from workbench.studies.runs import RUN_FILE, read_metrics
+from workbench.studies.metrics_file import read_metrics
+from workbench.studies.runs import RUN_FILE
 from workbench.studies.series import STUDY_FILE
 from workbench_app.notes import NOTES_FILE, Notes, read_notes
 
@@ -152,13 +153,18 @@ class RunIndex:
 
 
 def _once(paths: Iterable[Path]) -> list[Path]:
-    """A run that links lead to as well is one run: at its own place where that is below the folder."""
+    """A run that links lead to as well is one run: at its own place where that is below the folder, else at the
+    shortest way to it.
+    """
     found: dict[Path, Path] = {}
-    for path in paths:
-        place = path.resolve()
-        if place not in found or not path.is_symlink():
-            found[place] = path
+    for path in sorted(paths, key=_detour):
+        found.setdefault(path.resolve(), path)
     return sorted(found.values())
+
+
+def _detour(path: Path) -> tuple[int, int, Path]:
+    """How far a path is from being a run's own place: the links on the way, then its length."""
+    return sum(part.is_symlink() for part in (path, *path.parents)), len(path.parts), path
 
 
 def make_id(relative: str) -> str:

@@ -118,7 +118,8 @@ def _answer_errors(app: Dash) -> None:
 
     @app.server.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        answer = Response(f"{error.description}\n", error.code or 500, mimetype="text/plain")
+        said = f"{error.description}\n".encode(errors="replace")  # it may name a folder that is no UTF-8
+        answer = Response(said, error.code or 500, mimetype="text/plain")
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return answer

@@ -56,6 +56,14 @@ def test_an_id_depends_on_the_run_alone(tmp_path):
     assert index.entries()[ids[1]].path.name == names[1]
 
 
+def test_a_link_to_a_folder_above_changes_no_id(tmp_path):
+    make_run(tmp_path, "zero")
+    make_run(tmp_path / "group", "one")
+    (tmp_path / "all").symlink_to(".")
+    (tmp_path / "group" / "again").symlink_to("..")
+    assert set(RunIndex(tmp_path).entries()) == {"zero", "group~one"}
+
+
 def test_a_run_that_links_lead_to_is_one_run(tmp_path, monkeypatch):
     make_run(tmp_path / "disk", "far", steps=(0,))
     make_run(tmp_path / "runs", "near", steps=(0,))

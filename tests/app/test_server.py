@@ -6,8 +6,10 @@ import socket
 
 import pytest
 from typer.testing import CliRunner
+from workbench_app.index import RunIndex
 from workbench_app.server import make_app, make_http_server
 
+from tests.app.made_runs import make_run
 from workbench.cli import app as cli
 from workbench.errors import WorkbenchError
 
@@ -320,3 +322,17 @@ def test_downloads_hold_every_cell(client):
     rows = json.loads(client.get("/download/single/p-embedding.json").text)["rows"]
     assert len(rows) == 5 * 6 * 11
     assert client.get("/download/single/p-embedding.csv").text.startswith("run,kind,family")
+
+
+def test_a_run_whose_name_is_no_utf8_is_answered_like_any_other(tmp_path):
+    """Such names come from old disks; a refusal that holds one is sent all the same."""
+    make_run(tmp_path, "plain").path.rename(tmp_path / "r\udce9sum\udce9")
+    client = make_app(tmp_path).server.test_client()
+    (run,) = RunIndex(tmp_path).entries()
+    refused = client.get(f"/cases/{run}.csv")
+    assert refused.status_code == 409
+    assert refused.text.startswith(f"{tmp_path}/r?sum? has no cases")
+    assert (
+        client.get("/_dash-layout", headers={"Referer": f"http://localhost/runs?runs={run}"}).status_code
+        == 200
+    )

@@ -285,3 +285,4 @@ def test_long_names_lose_their_middle() -> None:
     short = shorten(name, 7, 60)
     assert width_of(short, 7) <= 60 and short[0] == "a" and short.endswith("d") and "…" in short
     assert shorten("short", 7, 60) == "short"
+    assert shorten("r\udce9sum\t", 7, 60) == "r?sum?"  # a folder's name of bytes that are no UTF-8

@@ -1,14 +1,18 @@
 """Folders of runs as their owners have them: `.`, links, volumes; what a power cut leaves in metrics."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.training.micro_runs import PLANNED, micro_recipe
+from workbench.activations.verify import verify
 from workbench.errors import WorkbenchError
+from workbench.studies.metrics_file import read_metrics
 from workbench.studies.opening import open_studies
-from workbench.studies.runs import RUN_FILE, create_run, open_run, read_metrics
+from workbench.studies.runs import RUN_FILE, create_run, open_run
+from workbench.studies.series import find_series
 from workbench.training.loop import train
 
 
@@ -67,15 +71,50 @@ def test_what_a_power_cut_leaves_of_metrics_is_no_row(content, tmp_path):
     assert read_metrics(tmp_path / "metrics.jsonl") == ROWS
 
 
-def test_a_line_that_is_no_row_is_refused_by_its_number(tmp_path):
-    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([LINES[0], b"{step 4}", LINES[1], b""]))
-    with pytest.raises(WorkbenchError, match=r"metrics\.jsonl, line 2, is not valid JSON"):
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"{step 4}", r"line 2, is not valid JSON"),
+        (b"{}", "line 2, tells no step"),
+        (b"[4, 0.5]", "line 2, tells no step"),
+        (b'{"step": "4", "loss": 0.5}', "line 2, tells no step"),
+        (b"null", "line 2, tells no step"),
+    ],
+)
+def test_a_line_that_is_no_row_is_refused_by_its_number(line, told, tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([LINES[0], line, LINES[1], b""]))
+    with pytest.raises(WorkbenchError, match=rf"metrics\.jsonl, {told}"):
         read_metrics(tmp_path / "metrics.jsonl")
 
 
-def test_a_run_is_resumed_over_what_a_power_cut_left(made, tmp_path):
-    import shutil
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"finished"'])
+def test_a_state_that_is_no_object_is_refused(made, content, tmp_path):
+    folder = Path(shutil.copytree(made.path, tmp_path / "run"))
+    (folder / RUN_FILE).write_text(content)
+    with pytest.raises(
+        WorkbenchError, match=r"run\.json holds a JSON \w+, not an object; restore it or delete it"
+    ):
+        open_run(folder)
 
+
+def test_checkpoints_of_another_run_are_not_taken_for_its_own(made, tmp_path):
+    """Copied in by hand, they would be probed with the wrong corpus."""
+    folder = Path(shutil.copytree(made.path, tmp_path / "run"))
+    other = train(micro_recipe(seed=7), tmp_path / "other", device="cpu").path
+    last = f"checkpoints/step-{PLANNED[-1]:08d}"
+    shutil.rmtree(folder / last)
+    shutil.copytree(other / last, folder / last)
+    for look in (lambda: open_run(folder).checkpoints, lambda: find_series(folder), lambda: verify(folder)):
+        with pytest.raises(
+            WorkbenchError, match=r"is of another run: its checkpoint\.json names another recipe; move"
+        ):
+            look()
+    moved = tmp_path / "renamed"
+    made_again = Path(shutil.copytree(made.path, moved))
+    assert [one.step for one in open_run(made_again).checkpoints] == PLANNED
+
+
+def test_a_run_is_resumed_over_what_a_power_cut_left(made, tmp_path):
     folder = Path(shutil.copytree(made.path, tmp_path / "run"))
     shutil.rmtree(folder / f"checkpoints/step-{PLANNED[-1]:08d}")
     with (folder / "metrics.jsonl").open("ab") as file:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,67 @@ def test_an_empty_folder_in_which_one_was_killed_is_filled(towns: Path, tmp_path
     assert sorted(entry.name for entry in made.path.iterdir()) == [
         "corpus", "study.json", "study.toml", "tokenizer",
     ]  # fmt: skip
+
+
+def test_what_one_left_that_was_killed_at_its_very_end_is_taken_away(towns: Path, tmp_path: Path) -> None:
+    """All is there, and beside it the empty folder out of which it was moved."""
+    made, _ = create_study(towns / "towns.toml", tmp_path / "made")
+    dead = made.path / f"{PARTIAL_PREFIX}made-{mark_of(this_machine(), 2**22 + 1, '1')}-0123abcd"
+    dead.mkdir()
+    names = sorted(entry.name for entry in made.path.iterdir() if entry != dead)
+    (dead / ".moving.json").write_text(json.dumps(names))
+    create_study(towns / "towns.toml", tmp_path / "made")
+    assert sorted(entry.name for entry in made.path.iterdir()) == names
+
+
+@pytest.fixture
+def again(towns: Path, tmp_path: Path) -> Path:
+    """The towns' folder once more, to be changed."""
+    return Path(shutil.copytree(towns, tmp_path / "towns", ignore=shutil.ignore_patterns("study")))
+
+
+def swap_two_words(folder: Path) -> None:
+    """Another tokenizer of the same size, in which two words have changed places."""
+    content = json.loads((folder / "tokenizer.json").read_text())
+    words = content["model"]["vocab"]
+    words["lies"], words["road"] = words["road"], words["lies"]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+def test_a_model_that_reads_other_tokens_is_no_member(again: Path) -> None:
+    """Its activations would be of other words, and nothing would show it."""
+    tokenizer = again / "series/step0/tokenizer.json"
+    tokenizer.write_text(
+        json.dumps(json.loads(tokenizer.read_text()), indent=1)
+    )  # other bytes, the same tokens
+    create_study(again / "towns.toml", again / "first")
+    swap_two_words(again / "series/step0")
+    told = r"The tokenizer in .*step0 reads the texts as other tokens than the one in .*step20; leave that model out"
+    with pytest.raises(WorkbenchError, match=told):
+        create_study(again / "towns.toml", again / "second")
+    assert not (again / "second").exists()
+    words = [
+        "cache-acts",
+        str(again / "series"),
+        "--table",
+        str(again / "towns.csv"),
+        "--quiet",
+        "--sites",
+        "resid_post.1",
+    ]
+    words += ["--template", "The road to {town} leads", "--out", str(again / "acts"), "--checkpoints"]
+    with pytest.raises(WorkbenchError, match="reads the texts as other tokens than the one in"):
+        workbench(*words, "all")
+    shutil.copy(again / "series/step20/tokenizer.json", tokenizer)
+    assert len(json.loads(workbench(*words, "all", "--json"))) == 2
+
+
+def test_two_models_of_one_step_are_no_series_of_a_study(again: Path) -> None:
+    shutil.copytree(again / "series/step20", again / "series/step020")
+    with pytest.raises(
+        WorkbenchError, match="has two models of step 20, 'step020' and 'step20', and results are kept"
+    ):
+        create_study(again / "towns.toml", again / "made")
 
 
 def test_of_two_that_make_one_study_the_first_stays_with_its_results(

@@ -11,7 +11,7 @@ from workbench_models import ModelError, Place, Site, locate, parse_site, parse_
 from workbench_models.errors import nearest_names
 
 from workbench.activations.tail import find_tail
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, as_sentence
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
             self.sites = parse_sites(sites, int(getattr(text_config(config), "num_hidden_layers", 0) or 0))
             self._places = {site: locate(site, config) for site in self.sites}
         except ModelError as error:
-            raise WorkbenchError(f"{error}.") from error
+            raise WorkbenchError(as_sentence(error)) from error
         self._model = model
         self._modules = {site: find_module(model, site, place) for site, place in self._places.items()}
         self._root = model if reaches_head(model, self.sites) else model.base_model
@@ -117,7 +117,7 @@ class Capture(Mapping[str, "torch.Tensor"]):
         try:
             found = parse_site(site) if isinstance(site, str) else site
         except ModelError as error:
-            raise WorkbenchError(f"{error}.") from error
+            raise WorkbenchError(as_sentence(error)) from error
         if found not in self.sites:
             raise KeyError(
                 f"site {found.short!r} was not asked for; captured are {', '.join(map(str, self.sites))}"

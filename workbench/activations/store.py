@@ -25,8 +25,8 @@ from workbench_models import ModelError, Site, parse_site
 from workbench_models.errors import nearest_names
 
 from workbench.activations.views import SiteView
-from workbench.errors import WorkbenchError
-from workbench.files import digest_json, read_json, sha256_file
+from workbench.errors import WorkbenchError, as_sentence
+from workbench.files import digest_json, read_object, sha256_file
 from workbench.tokens.reading import Column, Reading
 
 FORMAT = "workbench-activations"
@@ -77,7 +77,7 @@ class ActivationStore(Mapping[str, SiteView]):
         try:
             short = parse_site(site).short if isinstance(site, str) else site.short
         except ModelError as error:
-            raise WorkbenchError(f"{error}.") from error
+            raise WorkbenchError(as_sentence(error)) from error
         if short not in self.sites:
             raise WorkbenchError(
                 f"{self.path} does not hold site {short!r}; {nearest_names(short, list(self.sites))} "
@@ -191,7 +191,7 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
             f"{path} is no finished store of activations (it has no {MANIFEST_FILE}); make one with "
             "`workbench cache-acts`, which also completes one that was interrupted."
         )
-    manifest = read_json(path / MANIFEST_FILE)
+    manifest = read_object(path / MANIFEST_FILE)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise WorkbenchError(f"{path / MANIFEST_FILE} is not the manifest of a store of activations.")
     if manifest.get("version") != VERSION:

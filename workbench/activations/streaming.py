@@ -12,7 +12,7 @@ from workbench_models import ModelError, Site, parse_sites, text_config
 
 from workbench.activations.engines import open_engine
 from workbench.activations.manner import find_manner, read_rows
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, as_sentence
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.tokens.reading import Ints, Reading, plan_batches
@@ -107,7 +107,7 @@ def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterab
     try:
         return parse_sites(sites, n_layers, layers)
     except ModelError as error:
-        raise WorkbenchError(f"{error}.") from error
+        raise WorkbenchError(as_sentence(error)) from error
 
 
 def set_training(model: "PreTrainedModel", on: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench_models import ModelError, is_bidirectional, locate, parse_site, text_config
 
 from workbench.activations.capture import find_module
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, as_sentence
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +132,7 @@ def _modules(model: "PreTrainedModel", kind: str) -> "list[nn.Module]":
     try:
         return [find_module(model, site, locate(site, model.config)) for site in map(parse_site, names)]
     except ModelError as error:
-        raise WorkbenchError(f"{error}.") from error
+        raise WorkbenchError(as_sentence(error)) from error
 
 
 def written_out(model: "PreTrainedModel") -> "contextlib.AbstractContextManager[None]":

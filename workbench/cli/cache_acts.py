@@ -19,6 +19,10 @@ from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import step_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerFast
+
     from workbench.activations import ActivationStore, Checkpoint, Reading
     from workbench.experiments.chains import Job
 
@@ -97,7 +101,7 @@ def cache_acts(
     use_threads(threads)
     series = find_series(model, checkpoints, revision)
     devices = choose_devices(device, len(series), several=toolkit.value == "hooks")
-    reading = _make_reading(Path(model), series[0], table, template, text, at, targets, tokenizer)
+    reading = _make_reading(Path(model), series, table, template, text, at, targets, tokenizer)
     # A run's or study's stores lie in it.
     folder = out or (Path(model) if is_study(model) else Path()) / "activations"
     if placement.is_elsewhere:
@@ -148,7 +152,7 @@ def _make_jobs(
 
 def _make_reading(
     model: Path,
-    checkpoint: "Checkpoint",
+    series: "Sequence[Checkpoint]",
     table: Path | None,
     template: str | None,
     text: str,
@@ -159,6 +163,7 @@ def _make_reading(
     """The study's own texts, or the user's table with the model's tokenizer."""
     from workbench.errors import WorkbenchError
     from workbench.studies.checkpoints import INFO_FILE
+    from workbench.studies.one_tokenizer import require_one_tokenizer
     from workbench.studies.opening import is_study, open_study
     from workbench.studies.readings import read_study
     from workbench.tokens.opening import load_tokenizer
@@ -170,16 +175,22 @@ def _make_reading(
                 f"{model} is no run or study, so it has no texts of its own; name yours with --table."
             )
         return read_study(open_study(model), at or ())
-    return read_table(
-        table,
-        load_tokenizer(tokenizer or checkpoint.path),
-        template=template,
-        text=text,
-        at=at or ["last"],
-        targets=None if targets is None else [name.strip() for name in targets.split(",")],
-        # A model this project trained has never seen a text without end-of-text before it.
-        start="eos" if (checkpoint.path / INFO_FILE).is_file() else "tokenizer",
-    )
+
+    def read(with_tokenizer: "PreTrainedTokenizerFast") -> "Reading":
+        return read_table(
+            table,
+            with_tokenizer,
+            template=template,
+            text=text,
+            at=at or ["last"],
+            targets=None if targets is None else [name.strip() for name in targets.split(",")],
+            # A model this project trained has never seen a text without end-of-text before it.
+            start="eos" if (series[0].path / INFO_FILE).is_file() else "tokenizer",
+        )
+
+    if tokenizer is None:
+        require_one_tokenizer(series, series[0].path, lambda other: read(other).ids)
+    return read(load_tokenizer(tokenizer or series[0].path))
 
 
 def _numbers(text: str) -> list[int]:

@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import INFO_FILE as FINISHED_FILE
 from workbench.extraction.finetunes import Finetune, open_finetune
 from workbench.extraction.lora import Adapter
-from workbench.files import folder_atomically, read_json, sha256_file, write_json
+from workbench.files import folder_atomically, read_object, sha256_file, write_json
 from workbench.partials import remove_partials
 from workbench.studies.study import Study
 from workbench.training.optimizers import optimizer_tensors, restore_optimizers
@@ -98,7 +98,7 @@ def load_reached(
     remove_partials(folder.parent, folder.name)
     if not (folder / INFO_FILE).is_file():
         return Reached()
-    info = read_json(folder / INFO_FILE)
+    info = read_object(folder / INFO_FILE)
     require_same(making, info["making"], folder)
     if not (folder / STATE_FILE).is_file() or sha256_file(folder / STATE_FILE) != info["sha256"]:
         raise WorkbenchError(f"{folder / STATE_FILE} is missing or damaged; start afresh with --again.")
@@ -148,7 +148,7 @@ def _describe_finished(found: Finetune) -> dict[str, Any]:
 
 def drop_other(folder: Path, making: Mapping[str, Any]) -> None:
     """Delete it where something else was being made."""
-    if (folder / INFO_FILE).is_file() and read_json(folder / INFO_FILE)["making"] != making:
+    if (folder / INFO_FILE).is_file() and read_object(folder / INFO_FILE)["making"] != making:
         drop_unfinished(folder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import read_json, write_json
+from workbench.files import read_object, write_json
 from workbench.locks import Lock, hold
 from workbench.rewriting.budget import Budget
 from workbench.rewriting.engines import Answer, Engine, Request
@@ -127,7 +127,7 @@ def _agree(folder: Path, settings: dict[str, Any]) -> None:
     if not file.exists():
         write_json(file, settings)
         return
-    kept = read_json(file)
+    kept = read_object(file)
     if kept.get("digest") != settings["digest"]:
         differ = sorted(
             key for key in {*kept, *settings} if key != "digest" and kept.get(key) != settings.get(key)

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import digest_json, folder_atomically, format_bytes, read_json, sha256_file, write_json
+from workbench.files import (
+    digest_json,
+    folder_atomically,
+    format_bytes,
+    read_json,
+    read_object,
+    sha256_file,
+    write_json,
+)
 from workbench.studies.weight_files import CONFIG_FILE, find_weight_files
 
 if TYPE_CHECKING:
@@ -74,7 +82,7 @@ class Checkpoint:
     @cached_property
     def config_digest(self) -> str:
         """Hex sha256 of what in config.json decides activations."""
-        return config_digest_of(read_json(self.path / CONFIG_FILE))
+        return config_digest_of(read_object(self.path / CONFIG_FILE))
 
 
 def config_digest_of(config: Mapping[str, Any]) -> str:
@@ -129,9 +137,17 @@ def save_checkpoint(
     return Checkpoint(path, path.name, step, info=content)
 
 
-def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """The complete checkpoints of a run's `checkpoints/` folder by step; unfinished ones do not exist."""
+def list_checkpoints(folder: Path, recipe: str | None = None) -> list[Checkpoint]:
+    """The complete checkpoints of a run's `checkpoints/` folder by step; unfinished ones do not exist.
+
+    recipe: the digest of the run's recipe; a checkpoint that was trained by another one is refused.
+    """
     found = [read_checkpoint(path) for path in folder.glob("step-*") if (path / INFO_FILE).is_file()]
+    for checkpoint in found:
+        if recipe and checkpoint.info.get("recipe_digest", recipe) != recipe:
+            raise WorkbenchError(
+                f"{checkpoint.path} is of another run: its {INFO_FILE} names another recipe; move it elsewhere."
+            )
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 

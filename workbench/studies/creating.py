@@ -1,6 +1,7 @@
 """Make a study's folder from a study.toml: everything is read, encoded and checked before anything is written."""
 
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,10 +10,11 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, folder_atomically, is_vacant, sha256_file, write_json
 from workbench.locks import hold
-from workbench.partials import sweep
+from workbench.partials import undo_moves
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint
 from workbench.studies.corpus import Corpus, save_corpus
 from workbench.studies.loading import load_config
+from workbench.studies.one_tokenizer import require_one_tokenizer
 from workbench.studies.series import STUDY_FILE, find_series
 from workbench.studies.study_file import StudyFile, load_study_file, study_to_toml
 from workbench.studies.table_facts import read_facts
@@ -39,10 +41,22 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
     series = find_series(
         _place(file.series.models, source.parent), file.series.checkpoints, file.series.revisions
     )
+    for one, two in pairwise(series):  # in the order of their steps
+        if one.step == two.step:
+            raise WorkbenchError(
+                f"The series has two models of step {one.step}, {one.label!r} and {two.label!r}, and results are kept "
+                "by step; choose others with series.checkpoints, or give each series a study of its own."
+            )
     file, corpus, notes = read_facts(file, source.parent)
     tokenizer = _load_tokenizer(file, source.parent, series)
     start = _find_start(file, tokenizer, series[-1], corpus.entries[0].text)
     entries = encode_entries(tokenizer, corpus.entries, corpus.schema, start)
+    if file.series.tokenizer is None:
+        require_one_tokenizer(
+            series,
+            series[-1].path,
+            lambda other: encode_entries(other, corpus.entries, corpus.schema, start).ids,
+        )
     if not file.read:
         file = file.model_copy(update={"read": _default_places(corpus, file.table.entity)})
     labels, places = find_places(entries, file.read, file.table.entity)
@@ -74,7 +88,7 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
         with hold(folder, "study", "made") if folder.is_dir() else nullcontext():
             if not (folder / STUDY_FILE).is_file():
                 _fill(folder, file, corpus, tokenizer, info)
-    sweep(folder)  # of one that was killed when all of it was there
+    undo_moves(folder)  # what is left of one that was killed when all of it was there
     return _open_same(folder, info["digest"]), notes
 
 

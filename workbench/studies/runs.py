@@ -1,6 +1,5 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from workbench.files import (
     folder_atomically,
     follow_link,
     is_vacant,
-    read_json,
+    read_object,
     sha256_file,
     write_json,
 )
@@ -31,6 +30,7 @@ from workbench.studies.corpus import (
     save_corpus_recipe,
 )
 from workbench.studies.junk import make_junk_texts
+from workbench.studies.metrics_file import read_metrics
 from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.positions import POSITIONS
@@ -84,7 +84,7 @@ class Run(Study):
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """The complete checkpoints by step."""
-        return list_checkpoints(self.checkpoints_folder)
+        return list_checkpoints(self.checkpoints_folder, self.status.get("recipe_digest"))
 
     @property
     def seed(self) -> int:
@@ -166,7 +166,7 @@ class Run(Study):
     @property
     def status(self) -> dict[str, Any]:
         """run.json: `state` is `new`, `training`, `interrupted` or `finished`."""
-        return dict(read_json(self.path / RUN_FILE))
+        return read_object(self.path / RUN_FILE)
 
     def set_status(self, **changes: Any) -> None:
         """Merge `changes` into run.json."""
@@ -175,26 +175,6 @@ class Run(Study):
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, oldest first; empty before the first evaluation."""
         return read_metrics(self.metrics_file)
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The complete rows of metrics.jsonl.
-
-    A last line cut short by a kill is left out, and so is what a power cut leaves of a write: NUL bytes. Any other line
-    that is no row is refused with its number.
-    """
-    if not path.is_file():
-        return []
-    rows: list[Any] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        whole = line.rpartition(b"\0")[2]  # what stands behind the NUL bytes
-        try:
-            rows += [json.loads(whole)] if whole.strip() else []
-        except ValueError as error:
-            if whole == line:
-                fault = f"{path}, line {number}, is not valid JSON ({error})"
-                raise WorkbenchError(f"{fault}; restore the file or delete that line.") from error
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def create_run(recipe: Recipe, folder: Path) -> Run:
@@ -264,7 +244,7 @@ def open_run(folder: Path | str) -> Run:
             f"{folder} is not a run (it has no {RUN_FILE}); make one with `workbench train RECIPE`."
         )
     recipe_file = folder / RECIPE_FILE
-    if read_json(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
+    if read_object(folder / RUN_FILE).get("recipe_sha256") != sha256_file(recipe_file):
         raise WorkbenchError(
             f"{recipe_file} has been changed since the run was made; "
             "restore it, or train the changed recipe into a folder of its own."

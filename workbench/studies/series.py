@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import WorkbenchError, first_line
-from workbench.files import read_json
+from workbench.files import read_object
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint, list_checkpoints, read_checkpoint
 from workbench.studies.runs import RUN_FILE
 from workbench.studies.steps import in_order, select_checkpoints, step_of
@@ -52,7 +52,8 @@ def find_series(
     if not os.access(path, os.R_OK | os.X_OK):
         raise WorkbenchError(f"{path} may not be read by this user; change its permissions.")
     if (path / RUN_FILE).is_file():
-        return select_checkpoints(list_checkpoints(path / "checkpoints"), checkpoints, path)
+        recipe = read_object(path / RUN_FILE).get("recipe_digest")
+        return select_checkpoints(list_checkpoints(path / "checkpoints", recipe), checkpoints, path)
     if (path / STUDY_FILE).is_file():
         return select_checkpoints(read_study_series(path), checkpoints, path)
     if (path / CONFIG_FILE).is_file():
@@ -75,7 +76,7 @@ def read_study_series(folder: Path) -> list[Checkpoint]:
 
     A finetune of a study holds its models itself, as a run does.
     """
-    series = read_json(folder / STUDY_FILE)["series"]
+    series = read_object(folder / STUDY_FILE)["series"]
     if series is None:
         return list_checkpoints(folder / "checkpoints")
     found = []
@@ -93,7 +94,7 @@ def _local_checkpoint(path: Path) -> Checkpoint:
     """A model folder; its step from checkpoint.json where it has one, else from its name."""
     name = path.name or str(path)
     if (path / INFO_FILE).is_file():
-        info = read_json(path / INFO_FILE)
+        info = read_object(path / INFO_FILE)
         if isinstance(info, dict) and {"step", "sha256"} <= info.keys():
             return read_checkpoint(path)
     return _named(path, name, name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
-from workbench.files import read_json, read_jsonl, sha256_file, write_json
+from workbench.files import read_jsonl, read_object, sha256_file, write_json
 from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.corpus import QUESTIONS_FILE, Corpus, load_corpus, load_schema
@@ -126,7 +126,7 @@ class TableStudy(Study):
 
     @property
     def status(self) -> dict[str, Any]:
-        return {**read_json(self.path / STUDY_FILE), "state": "finished"}
+        return {**read_object(self.path / STUDY_FILE), "state": "finished"}
 
     def write_descendant(self, folder: Path) -> None:
         (folder / STUDY_TOML).write_bytes((self.path / STUDY_TOML).read_bytes())
@@ -141,7 +141,7 @@ class TableStudy(Study):
 
 def open_table_study(folder: Path) -> TableStudy:
     """Open a study's folder; one whose study.toml was changed since is refused."""
-    info = read_json(folder / STUDY_FILE)
+    info = read_object(folder / STUDY_FILE)
     toml = folder / STUDY_TOML
     if not toml.is_file() or info.get("toml_sha256") != sha256_file(toml):
         raise WorkbenchError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.files import is_disk_full, write_atomically
 from workbench.partials import partial_path
-from workbench.studies.runs import read_metrics
+from workbench.studies.metrics_file import read_metrics
 
 PROGRESS_FILE = "progress.json"
 PROGRESS_VARIABLE = "WORKBENCH_PROGRESS"  # names a file that whoever started this process watches

@@ -6,6 +6,7 @@ give the same bytes: no date is written, and the identifiers of an SVG follow fr
 
 import io
 import threading
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -82,7 +83,7 @@ class Canvas:
         self._axes.text(
             x,
             y,
-            words,
+            printable(words),
             fontsize=size,
             color=colour,
             ha=across,
@@ -106,6 +107,12 @@ class Canvas:
         return stream.getvalue()
 
 
+def printable(words: str) -> str:
+    """Words as a font can set them: a name of bytes that are no UTF-8, and what only controls, becomes `?`."""
+    whole = words.encode(errors="replace").decode()
+    return "".join("?" if unicodedata.category(sign) == "Cc" else sign for sign in whole)
+
+
 @lru_cache(maxsize=4096)
 def width_of(words: str, size: float, bold: bool = False) -> float:
     """How wide words are set, in points."""
@@ -123,6 +130,7 @@ def width_of(words: str, size: float, bold: bool = False) -> float:
 
 def shorten(words: str, size: float, room: float, bold: bool = False) -> str:
     """The words with their middle left out where they are wider than the room."""
+    words = printable(words)
     kept = len(words)
     shown = words
     while width_of(shown, size, bold) > room and kept > 2:

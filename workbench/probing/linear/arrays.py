@@ -69,7 +69,7 @@ def as_cell(features: Any) -> Any:
     if hasattr(features, "iloc"):
         features = features.to_numpy()
     if isinstance(features, np.ma.MaskedArray):
-        features = features.astype(np.float64).filled(np.nan)
+        features = np.ma.filled(features.astype(np.float64), np.nan)
     if isinstance(features, torch.Tensor):
         what = (
             "complex" if features.is_complex() else "quantised" if features.is_quantized
