@@ -144,8 +144,28 @@ def text_config(config: Any) -> Any:
 
 def context_length(config: Any) -> int | None:
     """How many tokens a model of this config reads at once; None where its architecture sets no limit."""
-    limit = getattr(text_config(config), "max_position_embeddings", None)
-    return None if limit is None else int(limit)
+    part = text_config(config)
+    limit = getattr(part, "max_position_embeddings", None)
+    if limit is None:
+        limit = getattr(part, "max_seq_len", None)  # MPT
+    return int(limit) if limit is not None and int(limit) > 0 else None
+
+
+def rotary_switch(config: Any) -> int | None:
+    """The length above which a text is turned by other angles from its first token on (LongRoPE); None without one."""
+    part = text_config(config)
+    told = getattr(part, "rope_parameters", None) or {}
+    kinds = [
+        told,
+        *(inner for inner in told.values() if isinstance(inner, dict)),
+    ]  # one for all layers, or by kind
+    found = [kind for kind in kinds if kind.get("rope_type", kind.get("type")) == "longrope"]
+    if not found:
+        return None
+    limit = found[0].get("original_max_position_embeddings") or getattr(
+        part, "original_max_position_embeddings", None
+    )
+    return int(limit or context_length(config) or 0) or None
 
 
 def find_family(config: Any) -> Family | None:

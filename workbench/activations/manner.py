@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from workbench_models import context_length, is_bidirectional
+from workbench_models import context_length, is_bidirectional, rotary_switch
 
 from workbench.activations.engines import Engine
 from workbench.tokens.reading import Ints, Reading
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Largest difference that kernels make between two ways to the same vector, relative to its site's largest entry.
 _SAME = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 5e-2}
+TELLING = 4  # tokens: in fewer, what other tokens do to a vector hardly shows
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,44 @@ class Manner:
 def find_manner(engine: Engine, model: "PreTrainedModel", reading: Reading) -> Manner:
     """How the texts of a reading can be read with a model without changing a vector.
 
-    Compares, with the engine and at its sites: the text with most tokens behind its last position cut and whole, the
-    shortest text alone and beside the longest.
+    Compares, with the engine and at its sites: texts with tokens behind their last position cut and whole, and texts
+    alone and beside the longest; of both a few of different lengths, since a text of one token shows nothing and what
+    changes at some length shows only on both sides of it. Where the config says that angles change at a length
+    (LongRoPE), that is taken from there: the shortest texts would show it least.
     """
     same = _SAME.get(str(model.dtype).removeprefix("torch."), 1e-3)
+    limit = context_length(model.config) or np.inf
+    switch = rotary_switch(model.config)
+    if switch is not None and bool((reading.lengths > switch).any()):
+        return Manner(whole=bool((reading.lengths <= limit).all()), alone=True)
     whole = is_bidirectional(model.config)
     if not whole:
-        limit = context_length(model.config) or np.inf
         behind = np.where(reading.lengths <= limit, reading.lengths - reading.read_lengths(False), 0)
-        row = np.array([int(np.argmax(behind))])
-        if behind[row[0]]:
-            cut = read_rows(engine, model, reading, row, False)
-            whole = not _agree(cut, read_rows(engine, model, reading, row, True), same)
+        followed = np.flatnonzero(behind)
+        for row in {*_spread(behind, followed), *_spread(reading.read_lengths(False), followed)}:
+            cut = read_rows(engine, model, reading, np.array([row]), False)
+            if not _agree(cut, read_rows(engine, model, reading, np.array([row]), True), same):
+                whole = True
+                break
     lengths = reading.read_lengths(whole)
-    short, long = int(np.argmin(lengths)), int(np.argmax(lengths))
-    if lengths[short] == lengths[long]:
-        return Manner(whole)
-    alone = read_rows(engine, model, reading, np.array([short]), whole)
-    beside = read_rows(engine, model, reading, np.array([short, long]), whole)
-    if _agree(alone, {site: values[:1] for site, values in beside.items()}, same):
-        return Manner(whole)
-    return Manner(whole=True, alone=True)
+    long = int(np.argmax(lengths))
+    for row in _spread(lengths, np.delete(np.arange(len(lengths)), long)):
+        alone = read_rows(engine, model, reading, np.array([row]), whole)
+        beside = read_rows(engine, model, reading, np.array([row, long]), whole)
+        if not _agree(alone, {site: values[:1] for site, values in beside.items()}, same):
+            return Manner(whole=True, alone=True)
+    return Manner(whole)
+
+
+def _spread(sizes: Ints, rows: Ints) -> list[int]:
+    """Some rows: of the smallest and largest size, the smallest of `TELLING` and more, and in between."""
+    if not len(rows):
+        return []
+    ordered = rows[np.argsort(sizes[rows], kind="stable")]
+    of_size, first = np.unique(sizes[ordered], return_index=True)
+    telling = int(np.searchsorted(of_size, TELLING))
+    places = {0, min(telling, len(of_size) - 1), len(of_size) // 2, len(of_size) - 1}
+    return [int(ordered[first[place]]) for place in sorted(places)]
 
 
 def read_rows(

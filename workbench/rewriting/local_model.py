@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from workbench_models import ONE_NETWORK_AT_A_TIME
+from workbench_models import ONE_NETWORK_AT_A_TIME, context_length
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.rewriting.engines import Answer, Keep, Manner, MayStart, Request
@@ -57,11 +57,12 @@ class LocalModel:
 
         prompts = [encode_prompt(self.tokenizer, request.prompt) for request in requests]
         longest = max(map(len, prompts))
-        room = min(self.manner.max_tokens, int(self.model.config.max_position_embeddings) - longest)
+        context = context_length(self.model.config)  # None: as long as there is memory
+        room = self.manner.max_tokens if context is None else min(self.manner.max_tokens, context - longest)
         if room < 1:
             raise WorkbenchError(
-                f"A prompt of {longest} tokens fills the model's context of "
-                f"{self.model.config.max_position_embeddings}; shorten the prompts, or choose another model."
+                f"A prompt of {longest} tokens fills the model's context of {context}; shorten the prompts, or choose "
+                "another model."
             )
         device = self.model.device
         ids_BT = torch.full((len(prompts), longest), self._stop[0])
