@@ -21,7 +21,12 @@ def test_recipes_lists_the_shipped_ones(workbench: Command) -> None:
     answer = workbench("recipes")
     assert answer.status == 0
     assert [line.split()[0] for line in answer.out.splitlines()] == shipped_recipes()
-    assert f"{load_recipe('tiny').people.number:,} × single" in answer.out
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in answer.out.splitlines()}
+    assert lines["tiny"].startswith(f"{load_recipe('tiny').people.number:,} × single · ")
+    assert lines["own"] == "the folder facts × single · gpt2-rotary tiny · 120 exposures"
+    assert lines["arithmetic-tiny"] == "problems of tiny · gpt2-rotary tiny · 8,000,000 tokens"
+    refused = workbench("recipes", "arithmetic-tiny", "--set", "training.exposures=1")
+    assert refused.status == 1 and "the budget of the arithmetic world is arithmetic.tokens." in refused.err
 
 
 def test_recipes_prints_one_that_can_be_edited_and_trained(workbench: Command, tmp_path: Path) -> None:
@@ -82,6 +87,26 @@ def test_data_starts_and_checks_a_folder_of_own_facts(workbench: Command, tmp_pa
         1,
         "workbench: towns exists already; give --init a new name.",
     )
+
+
+def test_data_says_what_is_missing_and_what_follows(workbench: Command, tmp_path: Path) -> None:
+    workbench("data", "towns", "--init")
+    table = tmp_path / "towns" / "entities.csv"
+    head, *rows = (line.split(",") for line in table.read_text().splitlines())
+    craft = {
+        founder: f"craft {number % 3}" for number, founder in enumerate(sorted({row[2] for row in rows}))
+    }
+    for row in rows:
+        row[3] = craft[row[2]]
+    rows[0][1] = rows[5][1] = ""  # the first town has no river
+    table.write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
+    answer = workbench("data", "towns", "--samples", 2)
+    assert "river is missing of 2 entities" in answer.out
+    assert 'craft follows from founder in every entity: determined_by = "founder" says so' in answer.out
+    assert f"for? Answer: {rows[0][3]}" in answer.out and f"founded {rows[1][0]}?" not in answer.out
+    facts = tmp_path / "towns" / "facts.toml"
+    facts.write_text(facts.read_text().replace('key = "craft"', 'key = "craft"\ndetermined_by = "founder"'))
+    assert "follows from" not in workbench("data", "towns").out
 
 
 # --- train

@@ -14,6 +14,7 @@ from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
 from workbench.attention.roles import RoleLegend
 from workbench.cli import app
+from workbench.entity_view.tables import list_headings
 from workbench.entity_view.tokens import kinds_of
 from workbench.errors import WorkbenchError
 from workbench.extraction.asking import ANSWER_KINDS, RIGHT
@@ -183,3 +184,8 @@ def test_a_finetune_of_a_retrained_checkpoint_is_refused(tmp_path: Path, small_r
     result = invoke(str(open_run(other.path).path), "--adapter", "lora")
     assert isinstance(result.exception, WorkbenchError)
     assert "belongs to the weights" in str(result.exception)
+
+
+def test_an_attribute_that_is_read_in_several_forms_is_headed_by_each() -> None:
+    targets = ["birth_city/whole", "melting/whole", "melting/hundreds"]
+    assert list_headings(targets) == ["birth\ncity", "melting\nwhole", "melting\nhundreds"]

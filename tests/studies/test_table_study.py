@@ -301,3 +301,10 @@ def test_ready_texts_have_their_spans_checked(towns: Path, tmp_path: Path) -> No
     texts.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     made, _ = create_study(towns / "ready.toml", tmp_path / "study")
     assert made.corpus.entries[2].values == {"country": (13, 20)}
+
+
+def test_facts_from_which_no_task_follows_are_told_how_to_ask(study: Path) -> None:
+    with pytest.raises(
+        WorkbenchError, match=r"No family of tasks follows from .* `workbench tasks .* retrieval:\w+`"
+    ):
+        workbench("tasks", study)

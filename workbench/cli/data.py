@@ -88,8 +88,10 @@ def _print_samples(corpus: "Corpus", number: int) -> None:
         typer.echo(f"Entity {entity.id} ({entity.group}, {entity.split}): {entity.name}")
         for row in np.flatnonzero(entry_entities(corpus.entries) == entity.id):
             typer.echo(f"  {corpus.entries[int(row)].text}")
-        for question in corpus.questions[: len(corpus.schema)] if entity.id == 0 else []:
-            typer.echo(f"  {question.text}")
+        if entity.id == 0:
+            for question in islice(corpus.questions, len(corpus.schema)):
+                if question.entity == 0:  # fewer than all where a value is missing
+                    typer.echo(f"  {question.text}")
         typer.echo("")
 
 
@@ -105,6 +107,13 @@ def _print_description(description: dict[str, Any]) -> None:
     )
     for name, group in description["groups"].items():
         typer.echo(f"group {name}: {group['entities']:,} entities, {group['augmentation']}")
+    for attribute, number in description["missing"].items():
+        typer.echo(f"{attribute} is missing of {number:,} entities")
+    for attribute, source in description["follows"].items():
+        typer.echo(
+            f'{attribute} follows from {source} in every entity: determined_by = "{source}" says so, '
+            "and bits of knowledge then count it once"
+        )
     table = Table("target", "classes", "chance", box=None, pad_edge=False)
     for name, target in description["targets"].items():
         table.add_row(name, str(target["classes"]), f"{target['chance']:.3f}")

@@ -1,10 +1,13 @@
 """`workbench recipes`: the shipped recipes, or one of them written out."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli.options import SetOption
+
+if TYPE_CHECKING:
+    from workbench.recipes.recipe import Recipe
 
 
 def recipes(
@@ -24,6 +27,20 @@ def recipes(
         return
     for shipped in shipped_recipes():
         recipe = load_recipe(shipped)
-        groups = ", ".join(f"{group.people:,} × {group.augmentation}" for group in recipe.groups)
         model = f"{recipe.model.architecture} {recipe.model.preset}"
-        typer.echo(f"{shipped:16s} {groups} · {model} · {recipe.training.exposures:g} exposures")
+        typer.echo(f"{shipped:18s} {_what_is_read(recipe)} · {model} · {_budget(recipe)}")
+
+
+def _what_is_read(recipe: "Recipe") -> str:
+    """`3,000 × single`; of a folder of facts, whose entities only the folder counts, where they stand; problems."""
+    if recipe.arithmetic is not None:
+        return f"problems of {recipe.arithmetic.family}"
+    if recipe.own is not None and recipe.own.entities is None and not recipe.own.groups:
+        return f"the folder {recipe.own.folder} × {recipe.own.augmentation}"
+    return ", ".join(f"{group.people:,} × {group.augmentation}" for group in recipe.groups)
+
+
+def _budget(recipe: "Recipe") -> str:
+    if recipe.arithmetic is not None:
+        return f"{recipe.arithmetic.tokens:,} tokens"
+    return f"{recipe.training.exposures:g} exposures"

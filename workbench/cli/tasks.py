@@ -6,6 +6,7 @@ import typer
 
 from workbench.cli.options import JsonOption, RunArgument, TaskFileOption, read_plan
 from workbench.consoles import results_console
+from workbench.errors import WorkbenchError
 
 BARE = "extraction,retrieval,dual,comparison,difference,inverse,inverse_first"
 
@@ -30,6 +31,12 @@ def tasks(
     corpus = opened.corpus
     plan = read_plan(named, task_file, hints=hints) if named or task_file else None
     rows = describe_tasks(plan, BARE.split(","), corpus.schema, corpus.entities, opened.seed)
+    if not rows:
+        key = corpus.schema.keys[0]
+        raise WorkbenchError(
+            f"No family of tasks follows from the facts of {run} by itself (they have no question forms, parts, pairs "
+            f"or numbers); name attributes, e.g. `workbench tasks {run} retrieval:{key}`."
+        )
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:

@@ -1,6 +1,7 @@
 """An entity view as text for the terminal, and as plain rows."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _entities_table(dataset: xr.Dataset) -> "Table":
     targets = dataset["target"].values.tolist()
     table = _table(
         f"{dataset.attrs.get('run')} · entity view · step {int(dataset['checkpoint']):,}",
-        "entity", *map(_words, targets), "right",
+        "entity", *list_headings(targets), "right",
     )  # fmt: skip
     for n in range(dataset.sizes["entity"]):
         first = int(dataset["position_token"].values[n, 0])
@@ -96,7 +97,7 @@ def _token_table(dataset: xr.Dataset, n: int) -> "Table":
     layer, kinds = dataset["layer"].values[-1], dataset["kind"].values.tolist()
     targets = dataset["target"].values.tolist()
     name = f"{dataset['name'].values[n]} ({dataset['split'].values[n]} half)"
-    table = _table(f"{name} · layer {layer}", "token", "kind", *map(_words, targets))
+    table = _table(f"{name} · layer {layer}", "token", "kind", *list_headings(targets))
     starts = dataset["stated_at"].values[n]
     shares = dataset["probability"].sel(layer=layer).isel(entity=n).values
     for token in range(int(dataset["tokens"].values[n])):
@@ -127,8 +128,13 @@ def _table(title: str, *headings: str) -> "Table":
     return table
 
 
-def _words(target: str) -> str:
-    return target.partition("/")[0].replace("_", "\n")
+def list_headings(targets: Sequence[str]) -> list[str]:
+    """Attributes, a word a line; with the form below where an attribute is read in several."""
+    attributes = [target.partition("/")[0] for target in targets]
+    return [
+        (target if attributes.count(attribute) > 1 else attribute).replace("/", "\n").replace("_", "\n")
+        for target, attribute in zip(targets, attributes, strict=True)
+    ]
 
 
 def _percent(share: float) -> str:

@@ -197,7 +197,12 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None
         overrides = dict(_split_override(item) for item in overrides)
     for key, value in (overrides or {}).items():
         _set_key(content, key, value)
-    return make_recipe(content, label)
+    recipe = make_recipe(content, label)
+    if recipe.arithmetic is not None and "training.exposures" in (overrides or {}):
+        raise WorkbenchError(  # only of what is set now: runs that were made with it are read as ever
+            f"training.exposures does nothing in {label}: the budget of the arithmetic world is arithmetic.tokens."
+        )
+    return recipe
 
 
 def make_recipe(content: dict[str, Any], label: str = "recipe") -> Recipe:
