@@ -32,6 +32,12 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{PARTIAL_PREFIX}{_shorten(path.name)}-{this_mark()}-{secrets.token_hex(4)}")
 
 
+def place_meant(path: Path | str) -> str:
+    """A path in which what is being written goes by the name that it is to have: what its owner knows it by."""
+    parts = [known[1] if (known := NAME.fullmatch(part)) else part for part in Path(path).parts]
+    return str(Path(*parts))
+
+
 def remove_partials(folder: Path, name: str | None = None) -> None:
     """Delete what killed writers left in `folder`, of what was to be called `name` (default: of everything).
 
@@ -56,6 +62,14 @@ def sweep(folder: Path) -> None:
     _sweep_once(folder.absolute(), os.getpid())
 
 
+def clear_gone(folder: Path) -> None:
+    """Delete what dead processes of this machine left in `folder`; what is another user's stays."""
+    for leftover, _, mark in _list(folder):
+        if mark is not None and is_gone(mark):
+            with contextlib.suppress(OSError):
+                _clear(leftover)
+
+
 def remove_partials_of(mark: str, folder: Path) -> None:
     """Delete what one process, which is gone, was writing anywhere below `folder`."""
     for leftover in list(folder.rglob(f"{PARTIAL_PREFIX}*-{mark}-*")):
@@ -72,10 +86,7 @@ def remove(path: Path) -> None:
 
 @lru_cache(maxsize=4096)
 def _sweep_once(folder: Path, pid: int) -> None:
-    for leftover, _, mark in _list(folder):
-        if mark is not None and is_gone(mark):
-            with contextlib.suppress(OSError):  # another user's, which stays
-                _clear(leftover)
+    clear_gone(folder)
 
 
 def _clear(leftover: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.files import folder_atomically, is_vacant, write_atomically
-from workbench.partials import PARTIAL_PREFIX, remove_partials
+from workbench.partials import PARTIAL_PREFIX, partial_path, place_meant, remove_partials
 from workbench.processes import mark_of, start_of, this_machine
 
 
@@ -154,6 +154,13 @@ def leave(folder: Path, name: str, pid: int, started: str, machine: str = "") ->
     leftover = folder / f"{PARTIAL_PREFIX}{name}-{mark}-0123abcd"
     leftover.write_text("half")
     return leftover
+
+
+def test_a_sentence_names_the_place_that_is_meant(tmp_path):
+    """Not the name under which it is being written, which nobody has seen."""
+    assert place_meant(partial_path(tmp_path / "my-run.html")) == f"{tmp_path}/my-run.html"
+    assert place_meant(partial_path(tmp_path / "run") / "checkpoints/x") == f"{tmp_path}/run/checkpoints/x"
+    assert place_meant("runs/.partial-x/y") == "runs/.partial-x/y"
 
 
 def test_only_the_leavings_of_one_name_are_taken_away(tmp_path):

@@ -90,13 +90,17 @@ def test_an_empty_folder_in_which_one_was_killed_is_filled(towns: Path, tmp_path
     ]  # fmt: skip
 
 
-def test_what_one_left_that_was_killed_at_its_very_end_is_taken_away(towns: Path, tmp_path: Path) -> None:
-    """All is there, and beside it the empty folder out of which it was moved."""
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_one_left_that_was_killed_at_its_very_end_is_taken_away(
+    listed: bool, towns: Path, tmp_path: Path
+) -> None:
+    """All is there, and beside it the folder out of which it was moved, with the list of what was moved or empty."""
     made, _ = create_study(towns / "towns.toml", tmp_path / "made")
     dead = made.path / f"{PARTIAL_PREFIX}made-{mark_of(this_machine(), 2**22 + 1, '1')}-0123abcd"
     dead.mkdir()
     names = sorted(entry.name for entry in made.path.iterdir() if entry != dead)
-    (dead / ".moving.json").write_text(json.dumps(names))
+    if listed:
+        (dead / ".moving.json").write_text(json.dumps(names))
     create_study(towns / "towns.toml", tmp_path / "made")
     assert sorted(entry.name for entry in made.path.iterdir()) == names
 

@@ -113,6 +113,7 @@ def main() -> NoReturn:
     from workbench_models.errors import ModelError
 
     from workbench.errors import WorkbenchError
+    from workbench.partials import place_meant
 
     try:
         with _sigterm_as_interrupt():
@@ -125,7 +126,7 @@ def main() -> NoReturn:
     except OSError as error:
         if os.environ.get("WORKBENCH_DEBUG") or error.filename is None:
             raise
-        print(f"workbench: {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"workbench: {place_meant(str(error.filename))}: {error.strerror}.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("workbench: interrupted.", file=sys.stderr)

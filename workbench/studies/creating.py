@@ -10,7 +10,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.files import digest_json, folder_atomically, is_vacant, sha256_file, write_json
 from workbench.locks import hold
-from workbench.partials import undo_moves
+from workbench.partials import clear_gone
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint
 from workbench.studies.corpus import Corpus, save_corpus
 from workbench.studies.loading import load_config
@@ -88,7 +88,7 @@ def create_study(source: Path | str, folder: Path | str) -> tuple[TableStudy, li
         with hold(folder, "study", "made") if folder.is_dir() else nullcontext():
             if not (folder / STUDY_FILE).is_file():
                 _fill(folder, file, corpus, tokenizer, info)
-    undo_moves(folder)  # what is left of one that was killed when all of it was there
+    clear_gone(folder)  # what is left of one that was killed when all of it was there
     return _open_same(folder, info["digest"]), notes
 
 
