@@ -13,6 +13,8 @@ from workbench.capacity.bits import (
     most_bits,
     most_bits_of_values,
 )
+from workbench.capacity.contexts import Contexts
+from workbench.capacity.measure import _error
 from workbench.errors import WorkbenchError
 
 PAPER = Choices(
@@ -94,3 +96,34 @@ def test_what_cannot_be_is_refused() -> None:
         learned_bits(10, PAPER, 1.0, {key: 0.0 for key in PAPER.values if key != "pronoun"})
     with pytest.raises(WorkbenchError, match="There are 20 entities but only 10 possible names"):
         most_bits(20, Choices(10, {"a": 2}))
+
+
+def test_of_what_is_not_known_there_is_nothing_to_learn() -> None:
+    """Sixteen entities, half of them with a second attribute: as much as two corpora, one without it."""
+    losses = {"a": 1.0, "b": 0.5}
+    found = learned_bits(16, Choices(None, {"a": 4, "b": 8}, {"b": 8}), None, losses)
+    with_b = learned_bits(8, Choices(None, {"a": 4, "b": 8}), None, losses)
+    without = learned_bits(8, Choices(None, {"a": 4}), None, {"a": 1.0})
+    assert found.total == pytest.approx(with_b.total + without.total)
+    assert most_bits(16, Choices(None, {"a": 4, "b": 8}, {"b": 8})).total == 16 * 2 + 8 * 3
+
+
+def test_the_error_is_that_of_an_entitys_summed_losses_where_it_has_all_and_counts_the_others_in() -> None:
+    rng = np.random.default_rng(0)
+    losses_NF = rng.exponential(size=(400, 2)) @ [[1, 0.8], [0, 0.6]]  # facts of an entity go together
+    entities, facts = np.repeat(np.arange(400), 2), np.tile([0, 1], 400)
+
+    def contexts(kept: np.ndarray) -> Contexts:
+        return Contexts(None, ("a", "b"), facts[kept], entities[kept])  # type: ignore[arg-type]
+
+    everything = np.ones(800, bool)
+    whole = Choices(None, {"a": 4, "b": 8})
+    plain = losses_NF.sum(1).std(ddof=1) / 20
+    assert _error(contexts(everything), losses_NF.ravel(), whole, 400) == pytest.approx(plain)
+
+    has_b = everything & ~((facts == 1) & (entities % 4 > 0))  # a quarter of them has the second
+    partly = Choices(None, {"a": 4, "b": 8}, {"b": 100})
+    told = _error(contexts(has_b), losses_NF.ravel()[has_b], partly, 400)
+    drawn = [losses_NF[rng.integers(400, size=400)] for _ in range(2000)]
+    sums = [sample[:, 0].mean() + 0.25 * sample[:100, 1].mean() for sample in drawn]
+    assert told == pytest.approx(np.std(sums), rel=0.1)

@@ -8,7 +8,7 @@ trained puts probability where no fact is.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workbench.errors import WorkbenchError
 
@@ -19,10 +19,12 @@ class Choices:
 
     names: N₀; None where nobody knows what names were drawn from: then they count for nothing.
     values: attribute → pool size, of the attributes that count (one that another determines does not).
+    known: attribute → of how many entities it is known, where that is not all: of the others there is nothing to learn.
     """
 
     names: float | None
     values: Mapping[str, float]
+    known: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bits_of_name(self) -> float:
@@ -31,8 +33,12 @@ class Choices:
 
     @property
     def bits_of_values(self) -> float:
-        """log2 S₀, the sum over attributes."""
+        """log2 S₀ of an entity of which everything is known, the sum over attributes."""
         return sum(math.log2(size) for size in self.values.values())
+
+    def n_known(self, attribute: str, n: int) -> int:
+        """N_a: of how many of n entities the attribute is known."""
+        return self.known.get(attribute, n)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Bits:
 def learned_bits(
     n: int, choices: Choices, name_loss: float | None, value_losses: Mapping[str, float]
 ) -> Bits:
-    """Bits of biographies: N log2(N₀ / e^p₁) + N Σ log2(S_a / e^p_a) (Definition 4.3).
+    """Bits of biographies: N log2(N₀ / e^p₁) + Σ N_a log2(S_a / e^p_a) (Definition 4.3; there N_a is always N).
 
     n: entities. name_loss: p₁, nats of a whole name; None where names do not count. value_losses: attribute → nats of
     a whole value; one that is not among the choices is refused.
@@ -60,20 +66,24 @@ def learned_bits(
         raise WorkbenchError(
             f"The losses and the pools do not name the same attributes: {unknown[0]!r} is in one of them only."
         )
-    values = choices.bits_of_values - sum(value_losses.values()) / math.log(2)
+    values = sum(
+        choices.n_known(key, n) * (math.log2(size) - value_losses[key] / math.log(2))
+        for key, size in choices.values.items()
+    )
     names = 0.0 if name_loss is None else choices.bits_of_name - name_loss / math.log(2)
-    return Bits(n * names, n * values)
+    return Bits(n * names, values)
 
 
 def most_bits(n: int, choices: Choices) -> Bits:
     """What a model that has learned everything holds: p₁ = ln N (names come in no order), p₂ = 0."""
+    values = sum(choices.n_known(key, n) * math.log2(size) for key, size in choices.values.items())
     if choices.names is None:
-        return Bits(0.0, n * choices.bits_of_values)
+        return Bits(0.0, values)
     if n > choices.names:
         raise WorkbenchError(
             f"There are {n} entities but only {choices.names:.0f} possible names; expected fewer entities than names."
         )
-    return Bits(n * math.log2(choices.names / n), n * choices.bits_of_values)
+    return Bits(n * math.log2(choices.names / n), values)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from workbench.capacity.bits import (
 )
 from workbench.capacity.contexts import CHUNK, NAME, Contexts, make_contexts
 from workbench.capacity.losses import span_losses
-from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices
+from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices, count_known
 from workbench.capacity.quantising import quantise
 from workbench.errors import WorkbenchError
 from workbench.results.provenance import make_attrs
@@ -99,7 +99,7 @@ def make_material(study: Study, request: CapacityRequest) -> Material:
         _require_whole_chunks(study, contexts, values)
     else:
         stated = {key: choices.values[key] for key in contexts.facts if key != NAME}
-        choices = Choices(choices.names, stated)
+        choices = Choices(choices.names, stated, choices.known)
     # A vocabulary that was made for the corpus, or restricted to it, is used whole.
     own = recipe is not None and (recipe.tokens.tokenizer == "word" or recipe.tokens.restrict)
     used = len(study.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
@@ -125,7 +125,7 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     Variables: bits, bits_se (of sampling entities), bits_names, bits_values, bits_diversity, most_bits (everything
     learned), parameters (used ones: all but the rows of tokens that never occur), ratio R and ratio_max (bits a
     parameter), learned (bits / most_bits); over fact: loss (nats), loss_se, chance_loss (of a guess over the pool),
-    n (entities scored).
+    n (entities scored), known (entities of which the fact is known).
     """
     import xarray as xr
 
@@ -147,7 +147,7 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     pools |= {f"{key}{CHUNK}": float(shape.alphabet**shape.length) for key in choices.values if shape}
     numbers: dict[str, Any] = {
         "bits": bits.total,
-        "bits_se": n * _error(contexts, losses_N) / math.log(2),
+        "bits_se": n * _error(contexts, losses_N, choices, n) / math.log(2),
         **{f"bits_{name}": value for name, value in asdict(bits).items()},
         "most_bits": most.total,
         "parameters": parameters,
@@ -162,19 +162,28 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
             "loss_se": ("fact", [_standard_error(values) for values in by_fact.values()]),
             "chance_loss": ("fact", [math.log(pools[fact]) for fact in contexts.facts]),
             "n": ("fact", [len(values) for values in by_fact.values()]),
+            "known": ("fact", [choices.n_known(fact.removesuffix(CHUNK), n) for fact in contexts.facts]),
         },
         coords={"fact": list(contexts.facts)},
     )
 
 
-def _error(contexts: Contexts, losses_N: np.ndarray) -> float:
-    """Standard error of the mean of an entity's summed losses, over entities that have every fact."""
-    part = np.array([fact.endswith(CHUNK) for fact in contexts.facts])  # a chunk is a part of its value
-    kept = ~part[contexts.fact_N]
-    complete, number = np.unique(contexts.entities_N[kept], return_inverse=True)
-    total = np.bincount(number, losses_N[kept], minlength=len(complete))
-    whole = np.bincount(number, minlength=len(complete)) == int((~part).sum())
-    return _standard_error(total[whole])
+def _error(contexts: Contexts, losses_N: np.ndarray, choices: Choices, n: int) -> float:
+    """Standard error of the mean bits of an entity, in nats, by entity: its facts are not independent.
+
+    The bits are a sum of means, Σ N_a/N · mean_a, and a fact's mean is over the entities that are scored on it; so an
+    entity counts with Σ (N_a/N) (scored/n_a) (loss − mean_a). Where each has every fact that is its summed loss.
+    """
+    scored, number_N = np.unique(contexts.entities_N, return_inverse=True)
+    off = np.zeros(len(scored))
+    for fact in contexts.facts:
+        if not fact.endswith(CHUNK):  # a chunk is a part of its value
+            own = contexts.of(fact)
+            weight = choices.n_known(fact, n) / n * len(scored) / len(own)
+            off += np.bincount(
+                number_N[own], weight * (losses_N[own] - losses_N[own].mean()), minlength=len(scored)
+            )
+    return _standard_error(off)
 
 
 def _standard_error(values: np.ndarray) -> float:
@@ -200,6 +209,8 @@ def capacity_of_study(
     """Measure checkpoints and keep the results; one that is there for the same weights is not made again."""
     request = request or CapacityRequest()
     settings: dict[str, Any] = {"entities": request.entities, "seed": study.seed}
+    if known := count_known(study.schema, study.corpus.entities):
+        settings["known"] = known  # bits that were counted as if nothing were missing are counted anew
     if request.quantisation:
         settings["quantisation"] = request.quantisation
     found: dict[int, xr.Dataset] = {}
