@@ -50,7 +50,7 @@ def capacity(
 
     from workbench.capacity.measure import CapacityRequest, capacity_of_study
     from workbench.capacity.quantising import parse_quantisations
-    from workbench.capacity.tables import capacity_table, describe_capacity
+    from workbench.capacity.tables import capacity_table, describe_capacity, format_ratio
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
@@ -86,8 +86,8 @@ def capacity(
     if len(newest) > 1:
         ratio, error = fit_plateau(newest)
         console.print(
-            f"Models that are not near to holding everything: {ratio:.2f} bits a parameter"
-            + (f" (standard error {error:.2f})." if error == error else ".")
+            f"Models that are not near to holding everything: {format_ratio(ratio)} bits a parameter"
+            + (f" (standard error {format_ratio(error)})." if error == error else ".")
         )
     if figure is not None:
         write_figures(figure, "Bits of knowledge", {"Scaling": plot_capacity(newest, paper=paper)})

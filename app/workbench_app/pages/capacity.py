@@ -56,8 +56,8 @@ def _scaling(view: View, newest: list[xr.Dataset], key: str) -> Component:
     ratio, spread = fit_plateau(newest)
     told = "Every model holds more than 80 % of what there is: how much more it could hold is not known."
     if not np.isnan(ratio):
-        reach = "" if np.isnan(spread) else f" ± {Z_95 * spread:.2f}"
-        told = f"Models that hold less than 80 % of what there is hold {ratio:.2f}{reach} bits a parameter."
+        reach = "" if np.isnan(spread) else f" ± {format_ratio(Z_95 * spread)}"
+        told = f"Models that hold less than 80 % of what there is hold {format_ratio(ratio)}{reach} bits a parameter."
     graph = cards.graph("scaling", view.themed(figure), key, f"Learned bits over parameters; {told}")
     about = f"newest checkpoint of each run. {told}"
     return cards.card("Bits over parameters", graph, sub=about, actions=[cards.downloads("scaling")])
