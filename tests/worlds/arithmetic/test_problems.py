@@ -206,3 +206,23 @@ def test_letters_are_drawn_or_follow_the_alphabet_and_nothing_else_changes():
     assert firsts == set(range(drawn.letters))
     asked = ask_again(make_problem(ordered, 0, "test", 1, split=None, operations=4), Random(0))
     assert asked is not None and asked.letters == list(range(asked.operations))
+
+
+def test_unnecessary_parameters_may_be_numbers_alone():
+    family = FAMILIES["tiny"]
+    numbers = {}
+    for share in (0.0, 0.5, 1.0):
+        drawn = [
+            make_problem(replace(family, constants=share), 0, "test", index, split=None, operations=2)
+            for index in range(80)
+        ]
+        for problem in drawn:
+            check(problem, 2)
+        others = [
+            formula
+            for problem in drawn
+            for parameter, formula in enumerate(problem.formulas)
+            if formula is not None and parameter not in problem.order
+        ]
+        numbers[share] = np.mean([not formula.operands for formula in others])
+    assert numbers[0.0] < 0.3 < numbers[0.5] < 0.8 < numbers[1.0] == 1.0

@@ -176,11 +176,12 @@ def _add_parent(own: list[int], order: list[int], place: int, random: Callable[[
 
 
 def add_unnecessary(
-    structure: Structure, order: list[int], parents: list[list[int]], rng: Random
+    structure: Structure, order: list[int], parents: list[list[int]], constants: float, rng: Random
 ) -> list[int]:
     """Every parameter that has a value, in an order of computing: the necessary ones, then the others.
 
     The others come in random order, each with one to four parents out of what has a value by then; `parents` gets them.
+    constants: how many of them are a number and nothing else instead, as a share.
     """
     n_instances, random = structure.n_instances, rng.random
     placed = list(order)
@@ -204,8 +205,11 @@ def add_unnecessary(
     others = [p for p in range(n_instances) if p not in has_value]
     for parameter in pick(others, len(others), random):
         own = parents[parameter]
-        for _ in range(1 + int(random() * MOST_PARENTS)):
-            _add_parent(own, placed, len(placed), random)
+        if constants and random() < constants:
+            own.append(CONSTANT)
+        else:
+            for _ in range(1 + int(random() * MOST_PARENTS)):
+                _add_parent(own, placed, len(placed), random)
         has_value.add(parameter)
         placed.append(parameter)
         settle(parameter)

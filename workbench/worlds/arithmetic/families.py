@@ -20,7 +20,9 @@ class Family:
     beyond: operations of the out-of-distribution sets. depths, widths: the three choices for the number of layers
     and for the items of a layer, smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime.
     letters: variable names. letter_order: `drawn`, as in the paper, or `alphabet`, a, b, c … in order of use: a drawn
-    letter cannot be foreseen, and where solutions are short its loss is most of all loss. names: `full` or `short`
+    letter cannot be foreseen, and where solutions are short its loss is most of all loss. constants: the share of
+    unnecessary parameters that are a number and nothing else. In small problems most often one parameter is, so that
+    whoever copies the only number is right without telling names apart; the paper: 0. names: `full` or `short`
     words, which also decides the phrasing. whole_templates: a template keeps names and constants and leaves out only
     letters. Few operations have few forms of solutions (one of one operation): tests would ask for forms that were
     never trained, and with names alone a model could learn which names never stand alone.
@@ -35,6 +37,7 @@ class Family:
     modulus: int = 23
     letters: int = 52
     letter_order: str = "drawn"
+    constants: float = 0.0
     names: str = "full"
     whole_templates: bool = False
 

@@ -179,7 +179,7 @@ def draw_problem(family: Family, operations: int, rng: Random, split: Split | No
             formulas[parameter] = draw_formula(drawn.parents[parameter], family.modulus, rng)
     if split is not None and split_of(write_template(family, structure, formulas, drawn.order)) != split:
         return None
-    all_order = add_unnecessary(structure, drawn.order, drawn.parents, rng)
+    all_order = add_unnecessary(structure, drawn.order, drawn.parents, family.constants, rng)
     values: list[int | None] = [None] * len(structure.owners)
     for parameter in all_order:
         if parameter < structure.n_instances and formulas[parameter] is None:

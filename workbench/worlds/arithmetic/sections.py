@@ -31,6 +31,12 @@ class ArithmeticRecipe(Section):
     letter_order: Literal["drawn", "alphabet"] | None = Field(
         None, description="variables' letters: drawn (the paper), or a, b, c … in order of use"
     )
+    constants: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="the share of unnecessary parameters that are a number alone; the paper: 0",
+    )
 
     @field_validator("family")
     @classmethod
@@ -42,7 +48,7 @@ class ArithmeticRecipe(Section):
     @property
     def problems(self) -> Family:
         """The family with this recipe's own keys in place of its."""
-        keys = ("parameters", "operations", "beyond", "modulus", "letters", "letter_order")
+        keys = ("parameters", "operations", "beyond", "modulus", "letters", "letter_order", "constants")
         own = {key: getattr(self, key) for key in keys}
         return replace(
             load_family(self.family), **{key: value for key, value in own.items() if value is not None}
