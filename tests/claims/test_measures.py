@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from workbench.claims.expressions import Term, parse_inequality
-from workbench.claims.measures import Missing, measure
-from workbench.claims.quantities import Bracket, Exact, Mean, Normal, Share
+from workbench.claims.measures import measure
+from workbench.claims.quantities import Bracket, Exact, Mean, Missing, Normal, Share
 from workbench.claims.readers import READERS
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import schema_to_json

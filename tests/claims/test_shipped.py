@@ -8,8 +8,7 @@ from scipy.optimize import linprog
 
 from workbench.claims.declared import Claim, Experiment, load_experiment, shipped_experiments
 from workbench.claims.expressions import Inequality, Term
-from workbench.claims.measures import Missing
-from workbench.claims.quantities import Bracket, Correlation, Exact, Normal, Quantity, Share
+from workbench.claims.quantities import Bracket, Correlation, Exact, Missing, Normal, Quantity, Share
 from workbench.claims.verdicts import judge
 from workbench.figures import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
 from workbench.figures.learning_curve import targets_of_form

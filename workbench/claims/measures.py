@@ -1,14 +1,13 @@
 """From results to the numbers that claims are about. Each measure reads one cell, with the entities behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
-from workbench.claims.quantities import Bracket, Correlation, Quantity
+from workbench.claims.quantities import Bracket, Correlation, Missing, Quantity
 from workbench.claims.readers import READERS, make_share, require_cell
 from workbench.claims.sources import Source, sources_of
 from workbench.errors import WorkbenchError
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MEASURED_FINALLY = 1000  # entities of each half whose biographies are measured at the last step
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why there is no number. made: whether running the experiment would make it."""
-
-    why: str
-    made: bool = True
 
 
 def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> Quantity | Missing:

@@ -32,6 +32,14 @@ class Quantity(ABC):
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Why there is no number. made: whether running the experiment would make it."""
+
+    why: str
+    made: bool = True
+
+
+@dataclass(frozen=True)
 class Share(Quantity):
     """A share of entities, with Wilson's score interval (`workbench.results.statistics`).
 

@@ -9,8 +9,7 @@ import numpy as np
 from workbench.claims.decision import Decision, Word, decide, join_words, level_of_each
 from workbench.claims.declared import Claim, Experiment
 from workbench.claims.expressions import Inequality, Term
-from workbench.claims.measures import Missing
-from workbench.claims.quantities import Quantity
+from workbench.claims.quantities import Missing, Quantity
 
 Measured = Callable[[Term, int], Quantity | Missing]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not measured")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
 from workbench.claims.kept import KeptVerdicts, keep_experiment, keep_verdict
-from workbench.claims.measures import Missing, correlate, measure
-from workbench.claims.quantities import Quantity
+from workbench.claims.measures import correlate, measure
+from workbench.claims.quantities import Missing, Quantity
 from workbench.claims.verdicts import Verdict, judge
 from workbench.errors import WorkbenchError
 from workbench.experiments.declared_arms import Plan, SharedArm
