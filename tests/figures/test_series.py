@@ -170,7 +170,11 @@ def test_each_kind_of_result_gets_its_figures(over_training, seen_result, curve_
     assert list(plot_results(p_result("flat"))) == ["Position × target"]
     titles = list(plot_results(over_training))
     assert titles[0] == "Position × target over training"
-    assert titles[1:] == ["staircase: every checkpoint", "staircase: over training, position 0"]
+    assert titles[1:] == [
+        "staircase: every checkpoint",
+        "staircase: over training, position 0",
+        "staircase: first step clear of chance",
+    ]
     assert list(plot_results(seen_result)) == [
         "couple2: by what has been said", "couple2: what each value hangs on",
     ]  # fmt: skip
