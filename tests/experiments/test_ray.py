@@ -127,13 +127,6 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         engine._import_ray()
 
 
-def test_memory_is_counted_as_sbatch_counts_it():
-    counted = [engine._bytes_of(text) for text in ("32G", "100", "1.5M", "2T")]
-    assert counted == [32 * 2**30, 100 * 2**20, 1.5 * 2**20, 2**41]
-    with pytest.raises(WorkbenchError, match="--mem 'much' is not understood"):
-        engine._bytes_of("much")
-
-
 def test_a_command_in_a_worker_saves_when_it_is_cancelled(tmp_path, monkeypatch):
     (tmp_path / "program.py").write_text(textwrap.dedent(STAND_IN))
     line = f"exec {sys.executable} program.py train run 100"

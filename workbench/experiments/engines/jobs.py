@@ -1,6 +1,7 @@
 """Jobs, what they need, and what has become of them: what all engines share."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,11 +33,24 @@ class Needs:
     device: str | None = None
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.memory is not None:
+            bytes_of(self.memory)
+
     @property
     def words(self) -> list[str]:
         """What a job's command gets on a cluster: as many threads everywhere, whatever a node has."""
         device = ["--device", self.device] if self.device else []
         return [*device, "--threads", str(self.threads or self.cpus or 1)]
+
+
+def bytes_of(text: str) -> float:
+    """`32G` → bytes, as sbatch counts them (a bare number is MiB)."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise WorkbenchError(f"--mem {text!r} is not understood; write e.g. 32G.")
+    power = " KMGT".index(found[2].upper()) if found[2] else 2
+    return float(found[1]) * float(1024**power)
 
 
 def list_stages(chains: Sequence[Chain]) -> list[str]:

@@ -6,7 +6,6 @@ an extra: `pip install 'probing-workbench[ray]'`.
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
 from workbench.experiments.engines.jobs import (
     Bars,
     Needs,
+    bytes_of,
     command_line,
     draw_bars,
 )
@@ -76,7 +76,7 @@ class Ray:
         if needs.gpus:
             asked["GPU"] = needs.gpus
         if needs.memory:
-            asked["memory"] = _bytes_of(needs.memory)
+            asked["memory"] = bytes_of(needs.memory)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(key, 0) >= number for key, number in asked.items()) for node in nodes):
             most = {key: max((node.get(key, 0) for node in nodes), default=0) for key in asked}
@@ -211,12 +211,3 @@ def _import_ray() -> Any:
             "--engine ray needs Ray, which is not installed; `pip install 'probing-workbench[ray]'`."
         ) from error
     return ray
-
-
-def _bytes_of(text: str) -> float:
-    """`32G` → bytes, as sbatch counts them (a bare number is MiB)."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if not found:
-        raise WorkbenchError(f"--mem {text!r} is not understood; write e.g. 32G.")
-    power = " KMGT".index(found[2].upper()) if found[2] else 2
-    return float(found[1]) * float(1024**power)

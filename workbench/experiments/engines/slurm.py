@@ -28,6 +28,7 @@ from workbench.locks import hold
 if TYPE_CHECKING:
     from rich.console import Console
 
+TIME_LIMIT = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|UNLIMITED|INFINITE", re.IGNORECASE)
 GRACE_SECONDS = 120  # ahead of the time limit, for a job to save
 
 
@@ -50,6 +51,13 @@ class Slurm:
     grace: int = GRACE_SECONDS
     detach: bool = False
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.time is not None and not TIME_LIMIT.fullmatch(self.time.strip()):
+            raise WorkbenchError(
+                f"--time {self.time!r} is no time limit of SLURM; write minutes (90), hours:minutes:seconds "
+                "(4:00:00) or days-hours (2-12)."
+            )
 
     def run(self, chains: Sequence[Chain], console: "Console", *, keep_going: bool = False) -> Outcome:
         """See `Engine`. Ctrl-C stops nothing: the jobs go on, and the same command attaches again."""
