@@ -196,11 +196,41 @@ def _solved(view: View, entry: RunEntry) -> Headline | None:
         command = ["workbench", "solve", str(entry.path), *EVERY]
         return Headline("problems solved", "reasoning", [], [], [], command) if is_arithmetic(entry) else None
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
-    n = np.asarray(data["n"].transpose("checkpoint", "operations").values, float)
-    shares = np.asarray(data["accuracy"].transpose("checkpoint", "operations").values, float)
-    numbers = [
-        f"{100 * np.nansum(share * k) / max(k.sum(), 1):.0f} %" for share, k in zip(shares, n, strict=True)
-    ]
-    notes = [f"{int(np.nansum(k)):,} problems of {data.sizes['operations']} test sets" for k in n]
+    within, beyond = _apart(entry, [str(name) for name in data["operations"].values])
+    numbers, notes = [], []
+    for step in range(len(steps)):
+        one = data.isel(checkpoint=step)
+        inside, n = _share_right(one, within)
+        outside, n_beyond = _share_right(one, beyond)
+        numbers.append(inside if within else outside)
+        words = [f"{n:,} problems of {_range(within)} operations, as trained"] if within else []
+        words += (
+            [f"{outside} of {n_beyond:,} of {_range(beyond)}" + ", beyond training" * bool(within)]
+            if beyond
+            else []
+        )
+        notes.append("; ".join(words))
     command = ["workbench", "solve", str(entry.path), *EVERY]
     return Headline("problems solved", "reasoning", steps, numbers, notes, command)
+
+
+def _apart(entry: RunEntry, names: list[str]) -> tuple[list[str], list[str]]:
+    """The test sets with as many operations as training had, and all others: longer ones, or *reask* alone."""
+    most = entry.recipe.arithmetic.problems.operations if entry.recipe and entry.recipe.arithmetic else 0
+    counted = [name for name in names if name.isdigit()]
+    within = [name for name in counted if int(name) <= most]
+    return within, [name for name in counted if name not in within] or ([] if within else names)
+
+
+def _share_right(one: xr.Dataset, names: list[str]) -> tuple[str, int]:
+    """Solved of these sets, and of how many problems."""
+    if not names:
+        return "–", 0
+    chosen = one.sel(operations=names)
+    n, shares = np.asarray(chosen["n"].values, float), np.asarray(chosen["accuracy"].values, float)
+    return f"{100 * np.nansum(shares * n) / max(n.sum(), 1):.0f} %", int(n.sum())
+
+
+def _range(names: list[str]) -> str:
+    """`1 to 3`, `4`, or `reask`."""
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"

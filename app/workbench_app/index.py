@@ -61,26 +61,29 @@ class RunEntry:
 
     @property
     def augmentation(self) -> str:
-        """The recipe's augmentation, those of its groups, a study's texts, or empty where the recipe is broken."""
+        """The recipe's augmentation, those of its groups, a study's texts; empty of problems and broken recipes."""
         if self.study is not None:
             return ", ".join(dict.fromkeys(map(str, self.study.get("groups", {}).values())))
-        if self.recipe is None:
+        if self.recipe is None or self.recipe.arithmetic is not None:
             return ""
         return ", ".join(group.augmentation for group in self.recipe.groups)
 
     @property
     def about(self) -> str:
-        """The run in a few words: augmentation (where the name does not say it), model, entities."""
+        """The run in a few words: augmentation (where the name does not say it), model, entities; or its problems."""
         if self.study is not None:
             model = self.study.get("model", {})
             return f"{self.augmentation} · {model.get('architecture', '')}, {self.study.get('entities', 0):,} entities"
         if self.recipe is None:
             return ""
+        model = f"{self.recipe.model.architecture} {self.recipe.model.preset}"
+        if self.recipe.arithmetic is not None:
+            mistakes = self.recipe.arithmetic.retry
+            told = f", {mistakes} {self.recipe.arithmetic.retry_rate:g}" if mistakes != "none" else ""
+            return f"problems of {self.recipe.arithmetic.family}{told} · {model}"
         entities = sum(group.people for group in self.recipe.groups)
         parts = [] if self.augmentation == self.id else [self.augmentation]
-        return " · ".join(
-            [*parts, f"{self.recipe.model.architecture} {self.recipe.model.preset}", f"{entities:,} entities"]
-        )
+        return " · ".join([*parts, model, f"{entities:,} entities"])
 
     @property
     def changed(self) -> float:
