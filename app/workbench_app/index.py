@@ -187,15 +187,17 @@ def _find_runs(folder: Path, depth: int) -> Iterator[Path]:
     if (folder / RUN_FILE).exists() or (folder / STUDY_FILE).exists():
         yield folder
         return
-    if depth == 0:
-        return
+    for child in folders_in(folder) if depth else ():
+        yield from _find_runs(child, depth - 1)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder that may hold something of their owner's, by name; none where it cannot be read."""
     try:
         children = sorted(child for child in folder.iterdir() if child.is_dir())
     except OSError:
-        return
-    for child in children:
-        if not child.name.startswith((PARTIAL_PREFIX, ".")):
-            yield from _find_runs(child, depth - 1)
+        return []
+    return [child for child in children if not child.name.startswith((PARTIAL_PREFIX, "."))]
 
 
 def _stamps(path: Path) -> dict[str, Stamp]:

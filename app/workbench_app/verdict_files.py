@@ -6,8 +6,7 @@ from pathlib import Path
 
 from workbench.claims.kept import VERDICTS_FILE, KeptVerdicts, read_verdicts
 from workbench.errors import WorkbenchError
-from workbench.partials import PARTIAL_PREFIX
-from workbench_app.index import Stamp, make_id, stamp_of
+from workbench_app.index import Stamp, folders_in, make_id, stamp_of
 
 DEEPEST = 2  # runs/reproduction/tiny/verdicts.json
 
@@ -36,15 +35,8 @@ def find_verdicts(folder: Path) -> list[VerdictFile]:
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
     yield folder
-    if depth == 0:
-        return
-    try:
-        children = sorted(child for child in folder.iterdir() if child.is_dir())
-    except OSError:
-        return
-    for child in children:
-        if not child.name.startswith((PARTIAL_PREFIX, ".")):
-            yield from _folders(child, depth - 1)
+    for child in folders_in(folder) if depth else ():
+        yield from _folders(child, depth - 1)
 
 
 def run_id(file: VerdictFile, folder: Path, name: str) -> str:

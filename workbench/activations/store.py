@@ -192,7 +192,7 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
             "`workbench cache-acts`, which also completes one that was interrupted."
         )
     manifest = read_object(path / MANIFEST_FILE)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if manifest.get("format") != FORMAT:
         raise WorkbenchError(f"{path / MANIFEST_FILE} is not the manifest of a store of activations.")
     if manifest.get("version") != VERSION:
         raise WorkbenchError(

@@ -45,22 +45,22 @@ def verify(path: Path) -> Verdict:
         raise WorkbenchError(
             f"{path} is not a folder; expected a run, a model, a series of models or a store."
         )
-    stores = find_stores(path)
-    checked = [f"store {store}" for store in stores]
-    faults = [fault for store in stores for fault in find_store_faults(store)]
+    stores = verify_stores(path)
     try:
         series = find_series(path, "all")
     except WorkbenchError:
-        if not stores:
+        if not stores.checked:
             raise
         series = []
-    checked += [f"model {checkpoint.path}" for checkpoint in series]
-    return Verdict(tuple(checked), tuple(faults + find_series_faults(series)))
+    models = tuple(f"model {checkpoint.path}" for checkpoint in series)
+    return Verdict(stores.checked + models, stores.faults + tuple(find_series_faults(series)))
 
 
-def find_stores(path: Path) -> list[Path]:
-    """The folders of stores at a path and below it, unfinished ones too."""
-    return sorted({file.parent for name in (MANIFEST_FILE, JOURNAL_FILE) for file in path.rglob(name)})
+def verify_stores(path: Path) -> Verdict:
+    """Check the stores at a path and below it, unfinished ones too."""
+    stores = sorted({file.parent for name in (MANIFEST_FILE, JOURNAL_FILE) for file in path.rglob(name)})
+    faults = [fault for store in stores for fault in find_store_faults(store)]
+    return Verdict(tuple(f"store {store}" for store in stores), tuple(faults))
 
 
 def find_store_faults(path: Path) -> list[str]:

@@ -17,9 +17,10 @@ from workbench.capacity.bits import (
 )
 from workbench.capacity.contexts import CHUNK, NAME, Contexts, make_contexts
 from workbench.capacity.losses import span_losses
-from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices, count_known
+from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choices
 from workbench.capacity.quantising import quantise
 from workbench.errors import WorkbenchError
+from workbench.facts.entities import count_known
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.seeds import make_rng

@@ -2,12 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.capacity.bits import Choices
 from workbench.capacity.contexts import PRONOUN, scored_attributes
-from workbench.facts.entities import Entity
+from workbench.facts.entities import Entity, count_known
 from workbench.facts.schema import Schema
 from workbench.recipes.recipe import Recipe
 from workbench.worlds.biographies.people import PRONOUNS
@@ -42,12 +41,6 @@ def count_choices(schema: Schema, entities: list[Entity]) -> Choices:
     if len(set(pronouns)) > 1:
         values[PRONOUN] = _perplexity(pronouns)
     return Choices(None, values, count_known(schema, entities))
-
-
-def count_known(schema: Schema, entities: Sequence[Entity]) -> dict[str, int]:
-    """Attribute → how many entities have a value of it; those alone that are missing of some."""
-    counts = Counter(key for entity in entities for key in entity.values)
-    return {key: counts[key] for key in schema.keys if counts[key] < len(entities)}
 
 
 def _perplexity(values: list[str]) -> float:

@@ -1,6 +1,5 @@
 """verdicts.json: every verdict with what it stands on, written by `workbench reproduce`, read by whoever asks."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from workbench.claims.decision import Decision, Relation, Word
 from workbench.claims.declared import Experiment
 from workbench.claims.verdicts import Verdict, difference
 from workbench.errors import WorkbenchError
-from workbench.files import write_atomically
+from workbench.files import write_json
 from workbench.text_files import parse_json, read_text
 
 VERDICTS_FILE = "verdicts.json"
@@ -141,8 +140,7 @@ def _keep_decision(decision: Decision, text: str, paper: float | None) -> KeptIn
 
 def write_verdicts(folder: Path, kept: KeptVerdicts) -> Path:
     """Write them as JSON beside the runs; returns the file."""
-    content = json.dumps(kept.model_dump(mode="json"), ensure_ascii=False, indent=1)
-    write_atomically(folder / VERDICTS_FILE, content + "\n")
+    write_json(folder / VERDICTS_FILE, kept.model_dump(mode="json"))
     return folder / VERDICTS_FILE
 
 

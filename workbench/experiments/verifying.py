@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from workbench.activations.verify import Verdict, find_series_faults, find_store_faults, find_stores, verify
+from workbench.activations.verify import Verdict, find_series_faults, verify, verify_stores
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import INFO_FILE, find_adapter_faults, read_finetune
 from workbench.partials import PARTIAL_PREFIX
@@ -28,8 +28,8 @@ def verify_folder(path: Path) -> Verdict:
     folders = sorted(_walk(path))
     if not any(is_study(folder) for folder in folders):
         return verify(path)
-    checked = [f"store {store}" for store in find_stores(path)]
-    faults = [fault for store in find_stores(path) for fault in find_store_faults(store)]
+    stores = verify_stores(path)
+    checked, faults = list(stores.checked), list(stores.faults)
     for folder in folders:
         for told, found in (_check_study(folder), _check_finetune(folder)):
             checked += told

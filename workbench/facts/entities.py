@@ -1,6 +1,7 @@
 """Entities: what facts are about, each with a unique name, its values and a fixed half of the split."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,6 +113,12 @@ def _entity_from(
             "leave the split out of the file, it follows from the name and the recipe's seed."
         )
     return Entity(expected_id, row.get("group", "everyone"), name, pronoun, values, split)
+
+
+def count_known(schema: Schema, entities: Sequence[Entity]) -> dict[str, int]:
+    """Attribute → how many entities have a value of it; those alone that are missing of some."""
+    counts = Counter(key for entity in entities for key in entity.values)
+    return {key: counts[key] for key in schema.keys if counts[key] < len(entities)}
 
 
 def split_mask(entities: Sequence[Entity], split: Split) -> np.ndarray:

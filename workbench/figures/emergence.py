@@ -146,7 +146,7 @@ def draw_emergence(grid: EmergenceGrid, what: str) -> go.Figure:
         fixedrange=True,
     )
     last = len(grid.steps) - 1
-    some = sorted({round(i) for i in np.linspace(0, last, min(last + 1, 6))})
+    some = spread(last, 6)
     figure.update_layout(
         coloraxis={
             "cmin": 0,
@@ -165,6 +165,11 @@ def draw_emergence(grid: EmergenceGrid, what: str) -> go.Figure:
         meta={"what": WHAT[what]},
     )
     return apply_theme(figure)
+
+
+def spread(last: int, most: int) -> list[int]:
+    """At most so many of 0 … last, evenly spread, both ends among them."""
+    return sorted({round(i) for i in np.linspace(0, last, min(last + 1, most))})
 
 
 def format_step(step: float) -> str:

@@ -81,25 +81,8 @@ def plot_train_entities(tasks: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     plain = tasks[~tasks["hints"]].sort_values("train_entities")
     for i, (task, rows) in enumerate(plain.groupby("task", sort=False)):
-        figure.add_scatter(
-            x=rows["train_entities"],
-            y=rows["direct"],
-            mode="lines+markers",
-            name=str(task),
-            line={"color": COLOURS[i % len(COLOURS)]},
-            error_y=_reach(rows),
-            customdata=[_whose(row) for row in rows.to_dict("records")],
-            hovertemplate=f"{task}<br>%{{x:,}} train entities<br>%{{y:.1%}}<br>%{{customdata}}<extra></extra>",
-        )
-        figure.add_scatter(
-            x=rows["train_entities"],
-            y=rows["chance"],
-            mode="lines",
-            name=f"chance: {task}",
-            showlegend=False,
-            line={"dash": "dot", "width": 1, "color": COLOURS[i % len(COLOURS)]},
-            hovertemplate=f"chance of {task} %{{y:.1%}}<extra></extra>",
-        )
+        line = {"color": COLOURS[i % len(COLOURS)]}
+        _add_answers(figure, rows, "train_entities", str(task), line, "%{x:,} train entities<br>")
     figure.update_xaxes(type="log", title="train entities taught about")
     return _finish(figure, _answered(tasks))
 
@@ -118,27 +101,7 @@ def plot_tasks_over_training(tasks: pd.DataFrame) -> go.Figure:
         parts += [str(task)] + (["taught with hints"] if hints else [])
         parts += [f"{size:,.0f} train entities"] if several_sizes else []
         label = ", ".join(parts)
-        figure.add_scatter(
-            x=rows["step"],
-            y=rows["direct"],
-            mode="lines+markers",
-            name=label,
-            legendgroup=label,
-            line={"color": colour, "dash": dash},
-            error_y=_reach(rows),
-            customdata=[_whose(row) for row in rows.to_dict("records")],
-            hovertemplate=f"{label}<br>%{{y:.1%}}<br>%{{customdata}}<extra></extra>",
-        )
-        figure.add_scatter(
-            x=rows["step"],
-            y=rows["chance"],
-            mode="lines",
-            name=f"chance: {label}",
-            legendgroup=label,
-            showlegend=False,
-            line={"dash": "dot", "width": 1, "color": colour},
-            hovertemplate=f"chance of {label} %{{y:.1%}}<extra></extra>",
-        )
+        _add_answers(figure, rows, "step", label, {"color": colour, "dash": dash}, group=label)
     figure.update_xaxes(title="checkpoint asked, or finetuned (step)")
     return _finish(figure, f"questions answered<br>{tasks['split'].iloc[0]} entities")
 
@@ -182,6 +145,42 @@ def choose_task_figures(tasks: pd.DataFrame, step: int | None = None) -> dict[st
     if (every.groupby("run")["step"].nunique() > 1).any():
         figures["Over training"] = plot_tasks_over_training(every)
     return figures
+
+
+def _add_answers(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    over: str,
+    label: str,
+    line: dict[str, str],
+    where: str = "",
+    group: str | None = None,
+) -> None:
+    """A line of the answers asked directly over a column, and a dotted one of their chance.
+
+    where: what else stands under the mouse; group: of the legend, so that both are shown and hidden together.
+    """
+    figure.add_scatter(
+        x=rows[over],
+        y=rows["direct"],
+        mode="lines+markers",
+        name=label,
+        legendgroup=group,
+        line=line,
+        error_y=_reach(rows),
+        customdata=[_whose(row) for row in rows.to_dict("records")],
+        hovertemplate=f"{label}<br>{where}%{{y:.1%}}<br>%{{customdata}}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=rows[over],
+        y=rows["chance"],
+        mode="lines",
+        name=f"chance: {label}",
+        legendgroup=group,
+        showlegend=False,
+        line={"dash": "dot", "width": 1, "color": line["color"]},
+        hovertemplate=f"chance of {label} %{{y:.1%}}<extra></extra>",
+    )
 
 
 def _require_one_checkpoint(tasks: pd.DataFrame) -> None:

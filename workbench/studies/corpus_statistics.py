@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.facts.entities import Entity, split_mask
+from workbench.facts.entities import Entity, count_known, split_mask
 from workbench.facts.schema import Schema
 from workbench.recipes.recipe import Recipe
 from workbench.studies.corpus import Corpus
@@ -44,9 +44,8 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "tokens_per_entry": _spread(entries.lengths),
         "tokens_per_question": _spread(questions.lengths),
         "missing": {
-            key: number
-            for key in corpus.schema.keys
-            if (number := sum(key not in entity.values for entity in corpus.entities))
+            key: len(corpus.entities) - known
+            for key, known in count_known(corpus.schema, corpus.entities).items()
         },
         "follows": find_dependent(corpus.schema, corpus.entities),
         "targets": {

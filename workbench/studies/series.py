@@ -95,7 +95,7 @@ def _local_checkpoint(path: Path) -> Checkpoint:
     name = path.name or str(path)
     if (path / INFO_FILE).is_file():
         info = read_object(path / INFO_FILE)
-        if isinstance(info, dict) and {"step", "sha256"} <= info.keys():
+        if {"step", "sha256"} <= info.keys():
             return read_checkpoint(path)
     return _named(path, name, name)
 

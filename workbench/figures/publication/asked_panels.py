@@ -30,7 +30,7 @@ def _answers(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> 
                 f"`workbench finetune {run.path}` and `workbench evaluate {run.path} --adapter lora`."
             )
         sources.append(_load(run, place, name, "qa", wanted))
-    shown = [(source, _step(source, request, spec)) for source in sources]
+    shown = [(source, source.shown(spec.step)) for source in sources]
     made = [
         (source, step, source.data.sel(checkpoint=step, split="test").rename(attribute="row"))
         for source, step in shown
@@ -49,8 +49,7 @@ def _tasks(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> li
                 f"`workbench evaluate {run.path} --adapter NAME --tasks taught`."
             )
         steps = sorted({step for source in sources for step in source.steps})
-        wanted = spec.step if spec.step is not None else request.step
-        step = max((known for known in steps if wanted is None or known <= wanted), default=steps[0])
+        step = max((known for known in steps if spec.step is None or known <= spec.step), default=steps[0])
         for source in (source for source in sources if step in source.steps):
             asked = source.data.sel(checkpoint=step, split="test").rename(task="row")
             made.append((source, step, asked.sel(mode="direct")))
@@ -68,10 +67,6 @@ def _load(run: Study, place: int, name: str, kind: str, family: str) -> Source:
     who = variant.replace("+", ", ") or ("" if method == "none" else method)
     full = f"{name}, {who}" if who else name
     return Source(full, Fold(full, (place,)), ((name, result),), result)
-
-
-def _step(source: Source, request: FigureRequest, spec: PanelSpec) -> int:
-    return source.shown(spec.step if spec.step is not None else request.step)
 
 
 def _panel(

@@ -25,10 +25,9 @@ def make_panels(runs: Sequence[Study], request: FigureRequest) -> list[Panel]:
             made += ASKED_PANELS[spec.kind](runs, request, spec)
             continue
         kind = "q" if spec.kind == "q" else "p"
-        sources = (
-            loaded.setdefault(kind, load_sources(runs, kind, request)) if kind not in loaded else loaded[kind]
-        )
-        made += PROBE_PANELS[spec.kind](sources, request, spec)
+        if kind not in loaded:
+            loaded[kind] = load_sources(runs, kind, request)
+        made += PROBE_PANELS[spec.kind](loaded[kind], request, spec)
     if len(made) > len(ascii_lowercase):
         raise WorkbenchError(
             f"The figure would have {len(made)} panels; at most {len(ascii_lowercase)} fit, name fewer."

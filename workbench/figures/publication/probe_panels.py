@@ -15,7 +15,7 @@ from workbench.figures.cells import (
     place_names,
     target_label,
 )
-from workbench.figures.emergence import format_step, make_emergence_grid
+from workbench.figures.emergence import format_step, make_emergence_grid, spread
 from workbench.figures.heatmap import format_unclear, share_targets
 from workbench.figures.publication.panels import Evidence, Graph, Grid, Panel, Series
 from workbench.figures.publication.request import POINTS, FigureRequest, PanelSpec
@@ -57,7 +57,7 @@ def _notes(cells: xr.Dataset) -> list[str]:
 def _heat(sources: list[Source], request: FigureRequest, spec: PanelSpec) -> list[Panel]:
     made = []
     for source in sources:
-        step = source.shown(spec.step if spec.step is not None else request.step)
+        step = source.shown(spec.step)
         cells = cells_of(source, request, ("position", "target"), step)
         evidence = _evidence(source, cells, step, request.metric, ("target", "position"))
         made.append(_grid_panel("p", source, cells, evidence, request, "position"))
@@ -73,7 +73,7 @@ def _layers(sources: list[Source], request: FigureRequest, spec: PanelSpec) -> l
                 f"The {request.family} probe of {source.name} does not tell layers apart; choose a probe on "
                 "activations, e.g. --family logistic."
             )
-        step = source.shown(spec.step if spec.step is not None else request.step)
+        step = source.shown(spec.step)
         cells = at_position(
             cells_of(source, request, (depth, "position", "target"), step), source, request.position
         )
@@ -90,7 +90,6 @@ def _emergence(sources: list[Source], request: FigureRequest, spec: PanelSpec) -
         cells = cells_of(source, request, ("checkpoint", "position", "target"), None)
         found = make_emergence_grid(cells, what=what)
         last = len(found.steps) - 1
-        some = sorted({round(i) for i in np.linspace(0, last, min(last + 1, 5))})
         missed = found.found["unconverged"].transpose("target", "position").values > 0
         one = _evidence(
             source, cells.isel(checkpoint=-1), found.steps[-1], "accuracy", ("target", "position")
@@ -105,7 +104,7 @@ def _emergence(sources: list[Source], request: FigureRequest, spec: PanelSpec) -
             False,
             missed,
             (found.targets, [str(position) for position in cells["position"].values.tolist()]),
-            tuple((1 - i / max(last, 1), format_step(found.steps[i])) for i in some),
+            tuple((1 - i / max(last, 1), format_step(found.steps[i])) for i in spread(last, 5)),
         )
         sub = " · ".join(
             part for part in (f"checkpoints to step {found.steps[-1]:,}", _sub(source, None)) if part
@@ -143,13 +142,12 @@ def _difference(sources: list[Source], request: FigureRequest, spec: PanelSpec) 
         )
     if request.metric in POINTS:
         raise WorkbenchError(f"A difference of {request.metric} is not drawn; use the metric accuracy.")
-    wanted = spec.step if spec.step is not None else request.step
     base = sources[0]
-    base_step = base.shown(wanted if spec.minus is None else spec.minus)
+    base_step = base.shown(spec.step if spec.minus is None else spec.minus)
     theirs = cells_of(base, request, ("position", "target"), base_step)
     made = []
     for source in sources[1:] or sources:
-        step = source.shown(wanted)
+        step = source.shown(spec.step)
         ours = cells_of(source, request, ("position", "target"), step)
         targets = share_targets({source.name: ours, base.name: theirs})
         positions = [p for p in ours["position"].values.tolist() if p in theirs["position"].values]
@@ -176,10 +174,9 @@ def _difference(sources: list[Source], request: FigureRequest, spec: PanelSpec) 
 
 
 def _dots(sources: list[Source], request: FigureRequest, spec: PanelSpec) -> list[Panel]:
-    wanted = spec.step if spec.step is not None else request.step
     found = []
     for source in sources:
-        step = source.shown(wanted)
+        step = source.shown(spec.step)
         cells = cells_of(source, request, ("position", "target"), step)
         place = "end" if "end" in cells["position"].values.tolist() else cells["position"].values.tolist()[-1]
         found.append((source, step, cells.sel(position=[place])))

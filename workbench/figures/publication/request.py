@@ -27,7 +27,7 @@ PROGRAM = ("workbench", "figure")
 
 
 class PanelSpec(NamedTuple):
-    """A kind of panel, the step it stays at (None for the figure's), and of a difference that of what is taken away."""
+    """A kind of panel, the step it stays at (None: the newest), and of a difference that of what is taken away."""
 
     kind: str
     step: int | None
@@ -79,7 +79,9 @@ class FigureRequest:
 
     @property
     def specs(self) -> list[PanelSpec]:
-        return [parse_panel(panel) for panel in self.panels]
+        """The panels, those without a step of their own at the figure's."""
+        specs = map(parse_panel, self.panels)
+        return [spec if spec.step is not None else spec._replace(step=self.step) for spec in specs]
 
     def line(self, runs: Sequence[str], out: str) -> str:
         """The command that makes the same bytes again from the same results."""
