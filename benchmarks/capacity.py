@@ -30,10 +30,16 @@ PARTS: dict[str, Values] = {
     "more-entities": {"values.entities": [1000], "model.d_model": [16, 24, 32], "seed": [0]},
     "fewer-entities": {"values.entities": [250], "model.d_model": [8, 16], "seed": [0, 1, 2]},
     "exposures": {
-        "values.entities": [250],
+        "values.entities": [500],
         "training.exposures": [1000],
-        "model.d_model": [8],
+        "model.d_model": [16],
         "seed": [0, 1, 2],
+    },
+    "exposures-sizes": {
+        "values.entities": [500],
+        "training.exposures": [1000],
+        "model.d_model": [8, 24],
+        "seed": [0],
     },
     "no-mlp": {"values.entities": [500], "model.mlp_ratio": [0], "model.d_model": [24], "seed": [0, 1, 2]},
 }

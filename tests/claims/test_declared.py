@@ -36,6 +36,29 @@ def changed(**places: object) -> dict:
     return content
 
 
+def test_a_stage_may_come_after_a_finetune():
+    content = changed(
+        stages__later={"kind": "finetune", "after": "lora"}, arms__a__stages=["lora", "p", "later"]
+    )
+    content["claims"][0]["holds"] = ['answers("a", stage="later") >= 5']
+    experiment = make_experiment(content)
+    assert experiment.stages["later"].first == experiment.stages["lora"]
+    assert experiment.stages["lora"].first is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "sentence"),
+    [
+        ({"kind": "p", "after": "lroa"}, "stage 'later' comes after 'lroa', and there is no such stage"),
+        ({"kind": "p", "after": "p"}, "stage 'later' comes after 'p'; that must be a finetune of the trained model"),
+        ({"kind": "v", "after": "lora"}, "stage 'later' is of kind 'v', which cannot come after a finetune"),
+    ],
+)  # fmt: skip
+def test_what_a_stage_cannot_come_after(stage, sentence):
+    with pytest.raises(WorkbenchError, match=sentence):
+        make_experiment(changed(stages__later=stage))
+
+
 def test_an_inequality_is_a_sum_of_terms_and_a_bound():
     found = parse_inequality(
         '2 * p("a", "city/whole", position=3).not_next - answers("b")/4 + 1 >= 5 - q("a")'

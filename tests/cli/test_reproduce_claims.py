@@ -19,8 +19,10 @@ micro = "micro.toml"
 [stages]
 p = { kind = "p" }
 few = { kind = "finetune", options = { steps = 4 } }
+further = { kind = "finetune", after = "few", options = { steps = 2 } }
+p-later = { kind = "p", after = "few", options = { steps = 3 } }
 [arms."one"]
-stages = ["p", "few"]
+stages = ["p", "few", "further", "p-later"]
 set = { "biographies.augmentation" = "single" }
 [arms."never"]
 stages = ["p"]
@@ -29,7 +31,7 @@ set = { "biographies.augmentation" = "multi2" }
 name = "below-all"
 says = "Not everything is answered."
 source = "here"
-holds = ['answers("one") <= 99']
+holds = ['answers("one", stage="few") <= 99']
 paper = [50.0]
 [[claims]]
 name = "recites-all"
@@ -40,12 +42,17 @@ holds = ['recites("one") >= 99']
 name = "misspelt"
 says = "A target that is not there costs no other claim."
 source = "here"
-holds = ['p("one", "majr/whole") >= 1']
+holds = ['p("one", "majr/whole", stage="p") >= 1']
 [[claims]]
 name = "needs-another"
 says = "Two arms differ."
 source = "here"
-holds = ['p("never") - p("one") >= 1']
+holds = ['p("never") - p("one", stage="p") >= 1']
+[[claims]]
+name = "finetuned-twice"
+says = "Nor is everything answered after more of it."
+source = "here"
+holds = ['answers("one", stage="further") <= 99', 'p("one", stage="p-later") <= 99']
 """
 
 
@@ -62,12 +69,16 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
         "recites-all": "fails",
         "misspelt": "undecided",
         "needs-another": "not measured",
+        "finetuned-twice": "holds",
     }
     (run,) = Path("all/micro").glob("single+seed0-*/run.json")
     answers = load_results(run.parent, "qa", "lora", _finetune(run.parent))
     measured = float(answers["accuracy"].isel(checkpoint=-1).sel(split="test").mean())
     below = verdicts["below-all"]["holds"][0]
     assert below["estimate"] == pytest.approx(100 * measured)
+    twice = _results_of(run.parent / "finetunes" / _finetune(run.parent))
+    for one, accuracy in zip(verdicts["finetuned-twice"]["holds"], twice, strict=True):
+        assert one["estimate"] == pytest.approx(100 * accuracy)
     assert below["low"] <= below["estimate"] <= below["high"] < 99
     assert below["difference"][0] == pytest.approx(below["estimate"] - 50)
     assert below["entities"] and verdicts["below-all"]["chance"] > 0
@@ -75,7 +86,7 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     assert verdicts["needs-another"]["reason"] == "never is not among the arms asked for"
 
     page = Path("results.md").read_text(encoding="utf-8")
-    assert "1 holds, 1 fails, 1 undecided, 1 not measured" in page
+    assert "2 hold, 1 fails, 1 undecided, 1 not measured" in page
     assert "`workbench reproduce mine.toml --scale micro --seeds 1` does:" in page
     assert json.loads(Path(told["kept"]).read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
 
@@ -86,7 +97,17 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     before = {file: file.stat().st_mtime_ns for file in run.parent.rglob("*.nc")}
     again = workbench(*words)
     assert again.status == 0, again.err
-    for stage in ("training", "probing p", "finetuning few", "asking few"):
+    merged = f"merging {_finetune(run.parent)}"
+    stages = (
+        "training",
+        "probing p",
+        "finetuning few",
+        "asking few",
+        merged,
+        "finetuning further",
+        "asking further",
+    )
+    for stage in (*stages, "probing p-later"):
         assert f"{stage}: already done, kept" in again.err
     assert {file: file.stat().st_mtime_ns for file in run.parent.rglob("*.nc")} == before
     assert "below-all" in again.out and "not measured of mine: workbench reproduce mine.toml" in again.out
@@ -96,6 +117,16 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     (cost,) = json.loads(foreseen.out)
     assert cost["kept"] and set(cost["minutes"]) == {"training", "p", "finetune"}
     assert cost["tokens"] > 60 * 3 * 20 and cost["gpu_hours"] > 0 and cost["disk"] > 0
+
+
+def _results_of(finetune: Path) -> tuple[float, float]:
+    """The mean of the answers of a finetune's own finetune, and of its P-probe at the name."""
+    answers = load_results(finetune, "qa", "lora", _finetune(finetune))
+    probed = load_results(finetune, "p", "embedding", "steps3")["accuracy"].isel(checkpoint=-1, position=0)
+    first, *rest = dict.fromkeys(str(name).partition("/")[0] for name in probed["target"].values)
+    targets = [f"{first}/first", *(f"{key}/whole" for key in rest)]
+    asked = answers["accuracy"].isel(checkpoint=-1).sel(split="test")
+    return float(asked.mean()), float(probed.sel(target=targets).mean())
 
 
 def _finetune(run: Path) -> str:
@@ -118,7 +149,7 @@ def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
     told = workbench("reproduce", "--all", "--no-run", "--out", "all", "--json")
     assert told.status == 0, told.err
     verdicts = json.loads(told.out)["verdicts"]
-    assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 55
+    assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 57
 
 
 @pytest.mark.parametrize(

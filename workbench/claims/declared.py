@@ -12,71 +12,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from workbench.claims.expressions import Inequality, Term, parse_inequality
+from workbench.claims.stages import Stage, Table
 from workbench.errors import WorkbenchError, nearest
 from workbench.text_files import read_text
-
-Plain = str | int | float | bool
-Kind = Literal["p", "q", "finetune", "ask", "solve", "v", "capacity"]
-
-# The options that a kind of stage passes on to its command.
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "p": ("rank", "steps", "group", "entries_per_entity"),
-    "q": ("rank", "steps", "group"),
-    "finetune": (
-        "method", "rank", "embedding_rank", "lr", "weight_decay", "steps", "group", "tasks", "hints",
-        "train_entities", "pairs", "loss", "seed",
-    ),
-    "ask": ("tasks", "hints", "beams"),
-    "solve": ("operations", "number", "beams", "temperature", "regret", "mistakes"),
-    "v": ("property", "operations", "steps"),
-    "capacity": ("entities",),
-}  # fmt: skip
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
-
-
-class Stage(Table):
-    """What is done with a trained model. options: of the command that does it; at: others at a scale."""
-
-    kind: Kind
-    options: dict[str, Plain] = {}
-    at: dict[str, dict[str, Plain]] = {}
-
-    @model_validator(mode="after")
-    def _check_options(self) -> "Stage":
-        for options in (self.options, *self.at.values()):
-            for key in options:
-                if key not in OPTIONS[self.kind]:
-                    known = ", ".join(OPTIONS[self.kind])
-                    raise ValueError(f"a stage of kind {self.kind!r} has no option {key!r} (known: {known})")
-        return self
-
-    def options_at(self, scale: str) -> dict[str, Plain]:
-        """Its options at a scale."""
-        return {**self.options, **self.at.get(scale, {})}
-
-    @property
-    def makes(self) -> str:
-        """The kind of measure that it makes, as `MEASURES` names it."""
-        if self.kind in ("finetune", "ask"):
-            return "tasks" if "tasks" in self.options else "answers"
-        return self.kind
 
 
 class DeclaredArm(Table):
     """One model. recipe: what it starts from at a scale, where that is not the scale's own; set: what is changed in it,
     at: what further at a scale; stages: what is done with it, by name."""
 
-    recipe: dict[str, str] = {}
-    set: dict[str, Any] = {}
-    at: dict[str, dict[str, Any]] = {}
+    recipe: dict[str, str] = Field({})
+    set: dict[str, Any] = Field({})
+    at: dict[str, dict[str, Any]] = Field({})
     stages: tuple[str, ...] = ()
 
 
@@ -142,10 +92,32 @@ class Experiment(Table):
     title: str
     paper: str = ""
     scales: dict[str, str] = Field(min_length=1)
-    stages: dict[str, Stage] = {}
+    stages: dict[str, Stage] = Field({})
     arms: dict[str, DeclaredArm] = Field(min_length=1)
     claims: tuple[Claim, ...] = Field(min_length=1)
     left_out: tuple[LeftOut, ...] = ()
+
+    @model_validator(mode="after")
+    def _link_stages(self) -> "Experiment":
+        for name, stage in self.stages.items():
+            if not stage.after:
+                continue
+            first = self.stages.get(stage.after)
+            if first is None:
+                hint = nearest(stage.after, list(self.stages)) or "."
+                raise ValueError(
+                    f"stage {name!r} comes after {stage.after!r}, and there is no such stage{hint}"
+                )
+            if stage.kind in ("solve", "v"):
+                raise ValueError(
+                    f"stage {name!r} is of kind {stage.kind!r}, which cannot come after a finetune"
+                )
+            if first.kind != "finetune" or first.after:
+                raise ValueError(
+                    f"stage {name!r} comes after {stage.after!r}; that must be a finetune of the trained model itself"
+                )
+            stage._first = first
+        return self
 
     def stage_of(self, term: Term) -> str | None:
         """The name of the stage that measures a term; None for what every run tells. Raises WorkbenchError where there

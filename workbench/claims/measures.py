@@ -1,6 +1,7 @@
 """From results to the numbers that claims are about. Each measure reads one cell, with the entities behind it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +10,12 @@ from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
 from workbench.claims.quantities import Bracket, Correlation, Missing, Quantity
 from workbench.claims.readers import READERS, make_share, require_cell
-from workbench.claims.sources import Source, sources_of
+from workbench.claims.sources import Source, folder_of, sources_of
 from workbench.errors import WorkbenchError
+from workbench.extraction.finetunes import base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path
-from workbench.studies.runs import Run
+from workbench.studies.opening import is_study
+from workbench.studies.runs import Run, open_run
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,10 +41,24 @@ def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> 
         sources = [Source(one.kind, one.family, _join(one.variant, f"group-{group}")) for one in sources]
     if not sources:
         raise WorkbenchError(f"{term}: the stage {name!r} does not measure {term.cell!r}.")
-    dataset = read_newest(run, sources[0])
-    if dataset is None:
+    read = _open_at(run, folder_of(experiment.stages[name], scale))
+    dataset = None if read is None else read_newest(read, sources[0])
+    if read is None or dataset is None:
         return Missing(f"{term.arm}: {name} is not done")
-    return READERS[term.measure](term, dataset, run)
+    return READERS[term.measure](term, dataset, read)
+
+
+def _open_at(run: Run, folder: Path) -> Run | None:
+    """The run, or the model that one of its finetunes left, as long as that is a finetune of the run's last weights."""
+    if folder == Path():
+        return run
+    if not is_study(run.path / folder) or not run.checkpoints:
+        return None
+    try:
+        base_checkpoint(run, open_finetune(run, folder.name), "last")
+    except WorkbenchError:
+        return None
+    return open_run(run.path / folder)
 
 
 def read_newest(run: Run, source: Source) -> "xr.Dataset | None":
@@ -71,7 +88,9 @@ def correlate(
             stages = [
                 stage
                 for stage in experiment.arms[arm].stages
-                if experiment.stages[stage].makes == name and "group" not in experiment.stages[stage].options
+                if experiment.stages[stage].makes == name
+                and "group" not in experiment.stages[stage].options
+                and not experiment.stages[stage].after
             ]
             if not stages or run is None:
                 break

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from workbench.claims.declared import Plain, Stage
+from workbench.claims.stages import Plain, Stage
 from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.task_evaluation import TaskRequest
 from workbench.files import digest_json
@@ -27,6 +28,13 @@ class Source:
 def finetune_name(name: str, options: Mapping[str, Plain]) -> str:
     """What a stage's finetune is called in its run: another name for other options, so none is taken for another's."""
     return f"{name}-{digest_json(dict(options))[:6]}" if options else name
+
+
+def folder_of(stage: Stage, scale: str) -> Path:
+    """Where in a run the model lies that a stage is about: the run itself, or one of its finetunes."""
+    if stage.first is None:
+        return Path()
+    return Path("finetunes", finetune_name(stage.after, stage.first.options_at(scale)))
 
 
 def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:

@@ -249,7 +249,7 @@ def _reproduce_recipe(
     chosen = [text.strip() for text in augmentations.split(",") if text.strip()]
     arms = reproduction.make_arms(recipe, overrides, chosen, seeds, out)
     if dry_run and not placement.dry_run:
-        from workbench.claims.declared import Stage
+        from workbench.claims.stages import Stage
         from workbench.experiments.declared_arms import SharedArm
 
         stages = {"p": Stage(kind="p"), "q": Stage(kind="q"), "lora": Stage(kind="finetune")}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.claims.declared import Stage
+from workbench.claims.stages import Stage
 from workbench.experiments.arms import Arm
 from workbench.experiments.declared_arms import SharedArm
 from workbench.experiments.side_by_side import count_cores

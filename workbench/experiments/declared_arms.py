@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.claims.arms import recipe_of
-from workbench.claims.declared import Experiment, Stage
+from workbench.claims.declared import Experiment
+from workbench.claims.sources import folder_of
+from workbench.claims.stages import Stage
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm
 from workbench.files import digest_json
@@ -87,6 +89,7 @@ def _add_stage(shared: SharedArm, name: str, experiment: Experiment, scale: str)
     stage = experiment.stages[name]
     for known, other in shared.stages.items():
         same = other.kind == stage.kind and other.options_at(scale) == stage.options_at(scale)
+        same = same and folder_of(other, scale) == folder_of(stage, scale)
         if same and known.split(" of ")[0] == name:
             return
     shared.stages[name if name not in shared.stages else f"{name} of {experiment.name}"] = stage

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 def stages_of(shared: SharedArm, scale: str) -> list[Stage]:
     """Training, then all that is asked of the arm."""
-    made = [train_stage()]
+    made = {(first := train_stage()).name: first}
     for name, declared in shared.stages.items():
-        made += make_stages(name.split(" of ")[0], declared, scale)
-    return made
+        for stage in make_stages(name.split(" of ")[0], declared, scale):
+            made.setdefault(stage.name, stage)  # several may come after one finetune
+    return list(made.values())
 
 
 def run_plan(plan: Plan, scale: str, console: "Console", engine: Engine) -> Passed:
