@@ -208,6 +208,19 @@ def test_letters_are_drawn_or_follow_the_alphabet_and_nothing_else_changes():
     assert asked is not None and asked.letters == list(range(asked.operations))
 
 
+def test_consecutive_letters_begin_anywhere_and_come_round():
+    drawn, ordered = FAMILIES["tiny"], replace(FAMILIES["tiny"], letter_order="consecutive")
+    firsts = set()
+    for index in range(100):
+        one = make_problem(ordered, 0, "test", index, split=None, operations=4)
+        assert one.letters == [(one.letters[0] + n) % ordered.letters for n in range(4)]
+        other = make_problem(drawn, 0, "test", index, split=None, operations=4)
+        assert replace(one, family=drawn, letters=other.letters) == other
+        check(one, 4)
+        firsts.add(one.letters[0])
+    assert firsts == set(range(ordered.letters))
+
+
 def test_unnecessary_parameters_may_be_numbers_alone():
     family = FAMILIES["tiny"]
     numbers = {}

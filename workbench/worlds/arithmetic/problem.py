@@ -199,6 +199,9 @@ def draw_letters(family: Family, operations: int, rng: Random) -> list[int]:
         )
     if family.letter_order == "alphabet":
         return list(range(operations))
+    if family.letter_order == "consecutive":
+        first = int(rng.random() * family.letters)
+        return [(first + n) % family.letters for n in range(operations)]
     return pick(range(family.letters), operations, rng.random)
 
 

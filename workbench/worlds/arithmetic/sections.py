@@ -28,8 +28,9 @@ class ArithmeticRecipe(Section):
     beyond: tuple[int, ...] | None = None
     modulus: int | None = Field(None, gt=1, le=97)
     letters: int | None = Field(None, gt=0, le=52)
-    letter_order: Literal["drawn", "alphabet"] | None = Field(
-        None, description="variables' letters: drawn (the paper), or a, b, c … in order of use"
+    letter_order: Literal["drawn", "alphabet", "consecutive"] | None = Field(
+        None,
+        description="variables' letters: drawn (the paper), or in order of use from a, or from a drawn first one",
     )
     constants: float | None = Field(
         None,
