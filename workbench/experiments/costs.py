@@ -20,7 +20,7 @@ from workbench.studies.corpus import make_corpus
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from workbench.experiments.estimate import Speed
+    from workbench.experiments.estimate import Measurers, Speed
 
 GPU_FLOPS = 120e12  # sustained: about 40 % of an A100's bf16 peak, which a model of the paper's size reaches
 MEASURABLE = 5_000_000  # parameters up to which steps are timed on a CPU
@@ -51,9 +51,12 @@ class Cost:
 
 def foresee_costs(shared: Sequence[SharedArm], scale: str, threads: int | None = None) -> list[Cost]:
     """Costs of all arms. threads: that each process will have; default: one core each."""
-    speeds: dict[str, Speed | None] = {}
+    from workbench.experiments.estimate import Measurers
+
+    speeds: dict[str, Speed] = {}
     texts: dict[str, float] = {}
-    return [_foresee(one, scale, threads or 1, speeds, texts) for one in shared]
+    with Measurers(max(1, count_cores() // (threads or 1)), threads or 1) as measurers:
+        return [_foresee(one, scale, measurers, speeds, texts) for one in shared]
 
 
 def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
@@ -93,7 +96,11 @@ def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
 
 
 def _foresee(
-    shared: SharedArm, scale: str, threads: int, speeds: "dict[str, Speed | None]", texts: dict[str, float]
+    shared: SharedArm,
+    scale: str,
+    measurers: "Measurers",
+    speeds: "dict[str, Speed]",
+    texts: dict[str, float],
 ) -> Cost:
     recipe = shared.arm.recipe
     tokens_an_entry = _tokens_an_entry(recipe, texts)
@@ -112,9 +119,8 @@ def _foresee(
     flops = tokens * (6 * parameters + 6 * shape.n_layers * length * shape.d_model)
     minutes: dict[str, float] = {}
     if parameters <= MEASURABLE and recipe.arithmetic is None:
-        speed = _speed_of(recipe, threads, speeds)
-        if speed is not None:
-            minutes = _minutes(recipe, shared.stages, scale, speed, tokens, tokens_an_entry, entities)
+        speed = _speed_of(recipe, measurers, speeds)
+        minutes = _minutes(recipe, shared.stages, scale, speed, tokens, tokens_an_entry, entities)
     checkpoints = _count_checkpoints(recipe)
     disk = 4 * parameters * (checkpoints + 4) + 400 * entities
     return Cost(shared.arm, parameters, tokens, flops, minutes, disk, shared.arm.is_trained)
@@ -130,17 +136,17 @@ def _minutes(
     entities: int,
 ) -> dict[str, float]:
     """Of each kind of work; solving, V-probes and bits are not foreseen."""
-    from workbench.experiments.estimate import foresee
+    from workbench.experiments.estimate import PEOPLE_TIMED, foresee
 
     packed = recipe.tokens.packing == "resampled"
     a_step = recipe.training.rows_per_step * (recipe.tokens.row_length if packed else tokens_an_entry)
     a_token = speed.training / a_step  # seconds
     foreseen = foresee(recipe, speed)
-    found = {"training": tokens * a_token + speed.starting + speed.sample * entities / 128}
+    found = {"training": tokens * a_token + speed.starting + speed.sample * entities / PEOPLE_TIMED}
     for stage in stages.values():
         options = stage.options_at(scale)
         if stage.kind == "p":
-            seconds = foreseen["probing"]
+            seconds = foreseen["probing"].seconds
         elif stage.kind == "q":
             steps = recipe.probing.q_steps or recipe.probing.steps
             seconds = speed.starting + steps * Q_NAMES * Q_TOKENS * a_token
@@ -155,10 +161,8 @@ def _minutes(
     return {kind: seconds / 60 for kind, seconds in found.items()}
 
 
-def _speed_of(recipe: Recipe, threads: int, speeds: "dict[str, Speed | None]") -> "Speed | None":
+def _speed_of(recipe: Recipe, measurers: "Measurers", speeds: "dict[str, Speed]") -> "Speed":
     """Seconds of a step of such a model, timed once for each shape; the network of `gbert` is timed as a causal one."""
-    from workbench.experiments.estimate import measure_speed
-
     shape, training = recipe.model.shape, recipe.training
     architecture = "gpt2-rotary" if recipe.model.architecture == "gbert" else recipe.model.architecture
     key = f"{architecture} {shape.n_layers} {shape.d_model} {training.rows_per_step} {recipe.tokens.packing}"
@@ -168,7 +172,7 @@ def _speed_of(recipe: Recipe, threads: int, speeds: "dict[str, Speed | None]") -
         content["training"]["objective"] = "biographies"
         if "biographies" in content:
             content["biographies"]["groups"] = []
-        speeds[key] = measure_speed(make_recipe(content), max(1, count_cores() // threads), threads)
+        speeds[key] = measurers.measure(make_recipe(content))
     return speeds[key]
 
 

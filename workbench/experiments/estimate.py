@@ -1,31 +1,30 @@
 """How long an experiment will take on this machine, foreseen from a few seconds of its own work.
 
-A handful of the recipe's own rows is trained on and probed, in as many threads at once as there will be processes,
-and the steps that are still to come are counted. So whatever decides the speed here is in it: the processor, the
-recipe, the kernels that were chosen, and what else the machine is doing just now.
+A handful of the recipe's own rows is trained on and probed, in as many processes at once as there will be, and the
+steps that are still to come are counted. So whatever decides the speed here is in it: the processor, the recipe, the
+kernels that were chosen, and what else the machine is doing just now. Processes, because threads of one would wait for
+one another.
 """
 
+import json
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import median
+from types import TracebackType
+from typing import IO, Any
 
-import torch
+from workbench.errors import WorkbenchError
+from workbench.experiments.whole import Work
+from workbench.recipes.recipe import Recipe
+from workbench.training.data import ENTITIES_MEASURED_FINALLY, ENTITIES_MEASURED_OFTEN
+from workbench.training.devices import Execution
 
-from workbench.probing.embedding_probe import fit_embedding_probes
-from workbench.probing.p_probe import make_p_probe_data, p_probe_settings
-from workbench.recipes.recipe import Recipe, make_recipe
-from workbench.studies.runs import Run, create_run
-from workbench.training.data import ENTITIES_MEASURED_FINALLY, ENTITIES_MEASURED_OFTEN, encode_run
-from workbench.training.devices import Execution, choose_device, choose_execution
-from workbench.training.loop import make_fresh_model
-from workbench.training.objectives import SummedLoss, to_tensors
-from workbench.training.optimizers import make_optimizers
-
-FEW, SAMPLE = 16, 128  # people who serve to start, and whose entries stand for all
-MEASURED_SECONDS = 1.0  # of each kind of step, after one to warm up
+PROGRAM = (sys.executable, "-m", "workbench.experiments.measuring")
+PEOPLE_TIMED = 128  # whose corpus is made
 FORWARD_SHARE = 1 / 3  # of a training step's time
 
 
@@ -33,7 +32,7 @@ FORWARD_SHARE = 1 / 3  # of a training step's time
 class Speed:
     """Seconds that things take here with all processes at work.
 
-    starting: of a process until its libraries are imported. sample: to make a corpus of SAMPLE people. training,
+    starting: of a process until its libraries are imported. sample: to make a corpus of PEOPLE_TIMED people. training,
     probing: of one step.
     """
 
@@ -45,92 +44,101 @@ class Speed:
 
 
 def measure_speed(recipe: Recipe, n_processes: int, threads: int) -> Speed:
-    """Train and probe a few steps of a recipe, in as many threads at once as there will be processes."""
-    execution = choose_execution(recipe.training, choose_device(None), steps=1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(n_processes) as pool:
-            started = time.perf_counter()
-            _Trial(create_run(_with_people(recipe, FEW), Path(name) / "few"), execution)
-            starting = time.perf_counter() - started  # imports, and whatever happens once
-            started = time.perf_counter()
-            run = create_run(_with_people(recipe, SAMPLE), Path(name) / "run")
-            trials = [_Trial(run, execution)]
-            sample = time.perf_counter() - started
-            trials += [_Trial(run, execution) for _ in range(n_processes - 1)]
-            training = max(pool.map(_seconds_a_call, [trial.train for trial in trials]))
-            probing = max(pool.map(_seconds_a_call, [trial.probe for trial in trials]))
-    finally:
-        torch.set_num_threads(before)
-    return Speed(starting, sample, training, probing, execution)
+    """Train and probe a few steps of a recipe, in as many processes at once as there will be."""
+    with Measurers(n_processes, threads) as measurers:
+        return measurers.measure(recipe)
 
 
-def _with_people(recipe: Recipe, number: int) -> Recipe:
-    people = {**recipe.people.model_dump(), "number": number}
-    return make_recipe({**recipe.model_dump(mode="json", exclude_none=True), "people": people})
+class Measurers:
+    """Processes that measure, for one recipe after another: they start once, at the first.
 
+    Each is a program of ours and gets words through pipes, so a notebook or a script without a guard around its main
+    part may ask; they end with the `with`, and when whoever asks is gone.
+    """
 
-def foresee(recipe: Recipe, speed: Speed) -> dict[str, float]:
-    """Seconds of `training` and `probing` for one model of a recipe, the other processes at work as well."""
-    n_people = sum(group.people for group in recipe.groups)
-    training, probing = recipe.training, recipe.probing
-    prepare = speed.starting + speed.sample * n_people / SAMPLE
-    steps = training.exposures * n_people / training.rows_per_step
-    texts_read = training.evaluations * 2 * ENTITIES_MEASURED_OFTEN + min(
-        n_people, 2 * ENTITIES_MEASURED_FINALLY
-    )
-    evaluating = FORWARD_SHARE * texts_read / training.rows_per_step
-    scoring = (
-        0.5 * n_people / probing.entries_per_step
-    )  # the test people and as many train people, forward only
-    return {
-        "training": prepare + (steps + evaluating) * speed.training,
-        "probing": prepare + (probing.steps + scoring) * speed.probing,
-    }
+    def __init__(self, n_processes: int, threads: int) -> None:
+        self.n_processes, self.threads = n_processes, threads
+        self._processes: list[subprocess.Popen[str]] = []
+        self._messages: list[IO[str]] = []
 
+    def __enter__(self) -> "Measurers":
+        return self
 
-class _Trial:
-    """One process's work in small: a step of training, a step of the P-probe."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.kill()  # it holds nothing but a temporary folder's few files
+        for process, messages in zip(self._processes, self._messages, strict=True):
+            process.communicate()
+            messages.close()
+        self._processes, self._messages = [], []
 
-    def __init__(self, run: Run, execution: Execution) -> None:
-        recipe, tokenizer = run.recipe, run.tokenizer
-        self.execution, self.recipe = execution, recipe
-        self.data = encode_run(run)
-        self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
-        execution.prepare(self.model)
-        self.model.to(torch.device(execution.device))  # type: ignore[arg-type]
-        self.loss = SummedLoss(self.model, tokenizer.pad_token_id, bidirectional=False)
-        self.optimizers = make_optimizers(self.model, recipe.training, execution)
-        self.probed = make_p_probe_data(run)
-        self.readings = self.probed.readings()
-        self.n_classes = [len(self.probed.targets[k].classes) for k in self.probed.distinct]
-        self.step = 0
-
-    def train(self) -> None:
-        batch = self.recipe.training.rows_per_step
-        rows = self.data.stream.rows(self.step * batch, batch)
-        self.step += 1
-        with self.execution.autocast():
-            loss = self.loss(*to_tensors(rows, self.execution.device))
-        (loss / int((rows.targets_BT >= 0).sum())).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.training.clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        loss.item()  # on a GPU: until it is really done
-
-    def probe(self) -> None:
-        settings = replace(p_probe_settings(self.recipe.probing), steps=1)
-        fit_embedding_probes(
-            self.model, self.readings, self.probed.train, self.n_classes, settings, self.execution
+    def measure(self, recipe: Recipe) -> Speed:
+        """Speeds of a recipe, all processes doing the same at the same time; medians over all their steps."""
+        self._start()
+        prepared = self._ask(json.dumps({"recipe": recipe.to_json(), "people": PEOPLE_TIMED}))
+        training, probing = self._ask("train"), self._ask("probe")
+        return Speed(
+            median(answer["starting"] for answer in prepared),
+            median(answer["sample"] for answer in prepared),
+            median(seconds for answer in training for seconds in answer["steps"]),
+            median(seconds for answer in probing for seconds in answer["steps"]),
+            Execution(**prepared[0]["execution"]),
         )
 
+    def _start(self) -> None:
+        while len(self._processes) < self.n_processes:
+            # closed by __exit__; a pipe that nobody reads could fill up
+            messages = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+            self._messages.append(messages)
+            self._processes.append(
+                subprocess.Popen(
+                    [*PROGRAM, str(self.threads)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=messages,
+                    text=True,
+                    encoding="utf-8",
+                    start_new_session=True,  # Ctrl-C is for us alone
+                )
+            )
 
-def _seconds_a_call(work: Callable[[], None]) -> float:
-    work()
-    started, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - started < MEASURED_SECONDS:
-        work()
-        calls += 1
-    return (time.perf_counter() - started) / calls
+    def _ask(self, line: str) -> list[dict[str, Any]]:
+        """Put the same to all, then wait for all."""
+        for process in self._processes:
+            with suppress(BrokenPipeError):  # it has ended, which is told where it should answer
+                assert process.stdin is not None
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+        return [self._hear(number) for number in range(self.n_processes)]
+
+    def _hear(self, number: int) -> dict[str, Any]:
+        process, messages = self._processes[number], self._messages[number]
+        assert process.stdout is not None
+        answer = process.stdout.readline()
+        if answer:
+            found: dict[str, Any] = json.loads(answer)
+            return found
+        code = process.wait()
+        messages.seek(0)
+        said = [line for line in messages.read().splitlines() if line.strip()] or ["it said nothing"]
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        raise WorkbenchError(f"Measuring how fast this machine is ended with {how}: {said[-1].strip()}")
+
+
+def foresee(recipe: Recipe, speed: Speed) -> Mapping[str, Work]:
+    """The work of `training` and `probing` for one model of a recipe, the other processes at work as well."""
+    n_people = sum(group.people for group in recipe.groups)
+    training, probing = recipe.training, recipe.probing
+    prepare = speed.starting + speed.sample * n_people / PEOPLE_TIMED
+    steps = training.exposures * n_people / training.rows_per_step
+    a_text = FORWARD_SHARE * speed.training / training.rows_per_step
+    measured = training.evaluations * 2 * ENTITIES_MEASURED_OFTEN * a_text
+    finally_measured = min(n_people, 2 * ENTITIES_MEASURED_FINALLY) * a_text
+    # the test people and as many train people, forward only
+    scoring = 0.5 * n_people / probing.entries_per_step * speed.probing
+    return {
+        "training": Work(prepare, steps * speed.training + measured, finally_measured),
+        "probing": Work(prepare, probing.steps * speed.probing, scoring),
+    }

@@ -13,8 +13,9 @@ from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
 from workbench.experiments.memory import free_memory
-from workbench.experiments.side_by_side import Whole, count_cores, describe_seconds, make_slots
+from workbench.experiments.side_by_side import count_cores, make_slots
 from workbench.experiments.stages import Passed, Stage, probe_stage, run_stages, train_stage
+from workbench.experiments.whole import Whole, Work, describe_seconds
 from workbench.files import format_bytes, require_free_space
 from workbench.report import write_report
 from workbench.report.markup import line_of
@@ -116,13 +117,16 @@ def _foresee(
     threads = int(slots[0][slots[0].index("--threads") + 1])
     speed = measure_speed(arms[-1].recipe, len(slots), threads)
     alone = foresee(arms[-1].recipe, speed)
-    seconds = {}
+    work = {}
     for name, left in missing.items():
+        if not left:
+            continue
         rounds = -(-len(left) // len(slots))
-        share = max((1 - _share_trained(arm) for arm in left), default=0.0) if name == "training" else 1.0
-        seconds[name] = alone[name] * rounds * share
-    total = sum(seconds.values())
-    parts = ", ".join(f"{name} {describe_seconds(part)}" for name, part in seconds.items() if part)
+        kept = min((_share_trained(arm) for arm in left), default=0.0) if name == "training" else 0.0
+        one = alone[name]
+        work[name] = Work(rounds * one.before, rounds * one.steps, rounds * one.after, kept)
+    total = sum(part.seconds for part in work.values())
+    parts = ", ".join(f"{name} {describe_seconds(part.seconds)}" for name, part in work.items())
     console.print(
         f"This will take about {total / 60:.1f} minutes here, as measured just now "
         f"({speed.execution.precision}, {len(slots)} × {threads} {'threads' if threads > 1 else 'thread'}): "
@@ -130,7 +134,7 @@ def _foresee(
         style="bold",
         soft_wrap=True,
     )
-    return Whole("all", seconds)
+    return Whole("all", work)
 
 
 def _share_trained(arm: Arm) -> float:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
+from workbench.experiments.whole import Whole, describe_seconds
 from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
@@ -27,30 +28,6 @@ if TYPE_CHECKING:
 PROGRAM = (sys.executable, "-m", "workbench")
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 120  # for an interrupted process to save its checkpoint
-
-
-@dataclass
-class Whole:
-    """How far an experiment of several stages is, in seconds of work as they were foreseen; shown above each stage.
-
-    seconds: of each stage's work; a stage that is not named in it is not shown. begun: of the stages passed.
-    """
-
-    name: str
-    seconds: dict[str, float]
-    begun: float = 0.0
-
-    @property
-    def total(self) -> float:
-        return sum(self.seconds.values())
-
-    def passed(self, stage: str, share: float) -> float:
-        """Seconds of work behind us when `share` of a stage is done."""
-        return self.begun + share * self.seconds.get(stage, 0.0)
-
-    def end(self, stage: str) -> None:
-        """The stage is through."""
-        self.begun += self.seconds.get(stage, 0.0)
 
 
 @dataclass(frozen=True)
@@ -81,11 +58,12 @@ def run_side_by_side(
     """
     waiting = deque(deque(chain) for chain in chains if chain)
     n_chains, free = len(waiting), deque(slots or [()] * len(waiting))
+    n_slots = len(free)
     running: dict[Job, _Working] = {}
     failures: dict[Job, str] = {}
     peak = 0
     with _stop_signals_as_interrupt(), _progress(console) as bars:
-        above = bars.add_task(whole.name, total=whole.total, note="", started=True) if whole else None
+        above = bars.add_task(whole.name, total=1, note="", started=True) if whole else None
         tasks = {chain[0]: bars.add_task(chain[0].title, total=None, note="waiting") for chain in waiting}
         try:
             while waiting or running:
@@ -108,7 +86,8 @@ def run_side_by_side(
                 if whole and above is not None:
                     stage = next(iter(tasks)).stage
                     bars.update(
-                        above, **_how_far(whole, stage, [bars.tasks[task] for task in tasks.values()])
+                        above,
+                        **_how_far(whole, stage, [bars.tasks[task] for task in tasks.values()], n_slots),
                     )
                 peak = max(peak, sum(_resident_bytes(working.process.pid) for working in running.values()))
                 time.sleep(POLL_SECONDS if running else 0)
@@ -236,18 +215,12 @@ def _where(job: Job, since: float) -> dict[str, Any]:
     return {"completed": now["step"], "total": now["steps"], "note": describe_progress(now)}
 
 
-def _how_far(whole: Whole, stage: str, tasks: "Sequence[Task]") -> dict[str, Any]:
-    """The uppermost bar's state: seconds of work passed, and what is left of those foreseen."""
+def _how_far(whole: Whole, stage: str, tasks: "Sequence[Task]", n_slots: int) -> dict[str, Any]:
+    """The uppermost bar's state. Of tasks that all work at once the slowest tells how far the stage is."""
     shares = [task.completed / task.total if task.total else 0.0 for task in tasks]
-    passed = whole.passed(stage, sum(shares) / len(shares))
-    left = describe_seconds(whole.total - passed)
-    return {"completed": passed, "note": f"{passed / whole.total:.0%}, about {left} of work left"}
-
-
-def describe_seconds(seconds: float) -> str:
-    """`83.2` → `1:23`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    share = min(shares) if len(shares) <= n_slots else sum(shares) / len(shares)
+    done, left = whole.look(stage, share)
+    return {"completed": done, "note": f"{done:.0%}, about {describe_seconds(left)} left"}
 
 
 def _resident_bytes(pid: int) -> int:
