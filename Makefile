@@ -22,6 +22,7 @@ TESTS ?= tests
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
+NOT_INSTALLED := { echo "This could not be installed; pip says above why. Offline, give it a folder with the wheels: PIP_FIND_LINKS=path. The same command then goes on from here."; exit 1; }
 
 .PHONY: quickstart test test-all check app clean install install-dev browser
 .DELETE_ON_ERROR:
@@ -57,6 +58,7 @@ browser: install-dev
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 or newer, and none was found: choose one with PYTHON=path."; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); this needs Python 3.11 or newer: choose another with PYTHON=path."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "This needs Python 3.11 or newer, and $(PYTHON) is not: choose another with PYTHON=python3.11."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks its modules venv and ensurepip: install them (Debian: apt-get install python3-venv) or choose another with PYTHON=path."; exit 1; }
 	@echo "Making an environment in $(VENV); what it needs is downloaded once, in a few minutes."
@@ -71,13 +73,13 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 	if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo "No GPU: taking PyTorch's CPU build." && \
 	  $(INSTALL) uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu $(TORCH); then :; else \
 	  echo "Taking $(TORCH) from where pip is configured to look (on Linux that may come with gigabytes for GPUs)." && \
-	  $(INSTALL) $(TORCH); fi
+	  $(INSTALL) $(TORCH); fi || $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml
-	$(INSTALL) --editable .
+	@$(INSTALL) --editable . || $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]' || $(NOT_INSTALLED)
 	@touch $@

@@ -6,7 +6,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhe
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import shlex
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,29 @@ def no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An executable in place of `python`, whose programs find everything imported: each a process of its own, forked.
+
+    Most of what a small command costs is its imports. Where a fresh process is what is tested, `sys.executable` is it.
+    """
+    folder = tmp_path_factory.mktemp("warm")
+    root, door, python = Path(__file__).parents[1], folder / "door", folder / "python"
+    client = shlex.join(
+        [sys.executable, "-I", "-S", str(root / "tests/warm_client.py"), str(door), str(python)]
+    )
+    python.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    python.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm_server", door],
+        cwd=root, env=os.environ | {"PYTHONPATH": f"{root}:{root / 'models'}:{root / 'app'}"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    yield python
+    server.communicate()
 
 
 @pytest.fixture(scope="session")

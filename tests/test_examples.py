@@ -16,10 +16,10 @@ EXAMPLES = sorted(set(FOLDER.glob("[0-9]*.py")) - {OF_A_REAL_MODEL})
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs(example: Path, tmp_path: Path) -> None:
+def test_example_runs(example: Path, tmp_path: Path, warm_python: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, example, tmp_path], capture_output=True, text=True, env=environment, timeout=900
+        [warm_python, example, tmp_path], capture_output=True, text=True, env=environment, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()

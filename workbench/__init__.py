@@ -8,8 +8,13 @@ instant and drags in neither torch nor transformers.
 
 import logging
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 (of a checkout, or a path, that an installer has not looked at)
+    _sentence = f"workbench needs Python 3.11 or newer, and this is {sys.version.split()[0]}; use another."
+    raise SystemExit(_sentence) if sys.argv[:1] == ["-m"] else ImportError(_sentence)
 
 if TYPE_CHECKING:
     from workbench.activations import (

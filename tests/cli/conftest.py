@@ -10,6 +10,7 @@ import pytest
 from tests.probing.probed_runs import PROBING, train_micro
 from tests.training.micro_runs import micro_recipe
 from workbench.cli import main
+from workbench.experiments import estimate, side_by_side
 from workbench.recipes.recipe import recipe_to_toml
 from workbench.studies.runs import Run
 
@@ -63,3 +64,10 @@ def own_run(finished_run: Run, tmp_path: Path) -> Run:
     import shutil
 
     return Run(Path(shutil.copytree(finished_run.path, tmp_path / "own")), finished_run.recipe)
+
+
+@pytest.fixture
+def warm_jobs(warm_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of experiments are processes as ever, which need not import what all of them import."""
+    for part in (side_by_side, estimate):
+        monkeypatch.setattr(part, "PROGRAM", (str(warm_python), *part.PROGRAM[1:]))

@@ -55,6 +55,7 @@ def test_a_grid_is_split_at_commas():
     assert split_grid(["lr=1e-3, 3e-4", "rank=8"], "…") == {"lr": ["1e-3", "3e-4"], "rank": ["8"]}
 
 
+@pytest.mark.usefixtures("warm_jobs")
 def test_every_run_is_trained_and_kept(workbench: Command, micro_toml: Path):
     said = workbench("train", micro_toml, *GRID, "--out", "all", "--at-once", "2", "--json")
     assert said.status == 0, said.err

@@ -13,6 +13,7 @@ from workbench.figures import paper_answers, paper_augmentations, paper_p_probe
 from workbench.results.storing import load_results
 
 STEPS = ("--finetune-steps", "4")
+pytestmark = pytest.mark.usefixtures("warm_jobs")
 
 
 def test_all_stages_of_all_arms_beside_the_paper(workbench: Command, micro_toml: Path):

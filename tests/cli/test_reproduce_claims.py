@@ -11,6 +11,7 @@ from workbench.claims.verdicts import WORDS
 from workbench.experiments.declared_arms import plan_arms
 from workbench.results.storing import load_results
 
+pytestmark = pytest.mark.usefixtures("warm_jobs")
 MINE = """
 name = "mine"
 title = "Mine"

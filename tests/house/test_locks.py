@@ -20,9 +20,10 @@ from workbench.partials import PARTIAL_PREFIX
 from workbench.processes import mark_of
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from workbench.locks import hold
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with it ignored
 with hold(Path(sys.argv[1]), "train", "trained"):
     print("held", flush=True)
     time.sleep(600)

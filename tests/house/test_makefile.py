@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is n
 
 
 def make(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["make", "-C", str(ROOT), f"VENV={tmp_path / 'venv'}", *words]
+    command = ["make", "--no-print-directory", "-C", str(ROOT), f"VENV={tmp_path / 'venv'}", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -35,6 +35,29 @@ def test_no_python_at_all_is_said(tmp_path: Path) -> None:
     result = make(tmp_path, "install", "PYTHON=")
     sentence = "This needs Python 3.11 or newer, and none was found: choose one with PYTHON=path."
     assert result.returncode != 0 and sentence in result.stdout
+
+
+def test_a_python_that_is_not_there_is_said(tmp_path: Path) -> None:
+    result = make(tmp_path, "install", "PYTHON=/nowhere/python3")
+    assert result.returncode != 0 and result.stdout.startswith(
+        "There is no /nowhere/python3; this needs Python 3.11 or newer: choose another with PYTHON=path.\n"
+    )
+
+
+@pytest.mark.parametrize("fails", ["torch==", "--editable . ", "--editable .[dev]"])
+def test_what_cannot_be_installed_ends_in_a_sentence(fails: str, tmp_path: Path) -> None:
+    """Where a machine is offline, pip says much; what it means for make comes last."""
+    commands = tmp_path / "venv" / "bin"
+    commands.mkdir(parents=True)
+    python = commands / "python"
+    python.write_text(f'#!/bin/sh\ncase "$* " in *"{fails}"*) echo "no network" >&2; exit 1 ;; esac\n')
+    python.chmod(0o755)
+    result = make(tmp_path, "install-dev", "PYTHON=python3")
+    assert result.returncode != 0 and "no network" in result.stderr
+    assert result.stdout.splitlines()[-1] == (
+        "This could not be installed; pip says above why. Offline, give it a folder with the wheels: "
+        "PIP_FIND_LINKS=path. The same command then goes on from here."
+    )
 
 
 def test_a_python_without_venv_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.probing.probed_runs import PROBING, train_micro
 from workbench.activations.store import is_store
 from workbench.cli import app
 from workbench.errors import WorkbenchError
-from workbench.memory import free_memory, read_bytes
+from workbench.memory import _left_by_cgroups, free_memory, read_bytes
 from workbench.probing import layer_features
 from workbench.probing.cached_probe import make_cached_task, run_cached_curve, run_cached_probe
 from workbench.probing.linear import fit_probes
@@ -152,3 +152,35 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 def test_free_memory_is_some() -> None:
     assert 1 << 20 < free_memory() < 1 << 50
+
+
+# What a group's folder holds, of either version → bytes left: the limit without what is used but for caches of files.
+GROUPS = [
+    (
+        "0::/box",
+        {"box/memory.max": "2000", "box/memory.current": "900", "box/memory.stat": "inactive_file 300"},
+        [1400],
+    ),
+    ("0::/hidden", {"memory.max": "2000", "memory.current": "2100"}, [0]),  # a container's own is its root
+    ("0::/box", {"box/memory.max": "max", "box/memory.current": "900"}, []),
+    (
+        "4:cpu:/a\n3:memory:/jobs/one",
+        {
+            "memory/jobs/one/memory.limit_in_bytes": "5000", "memory/jobs/one/memory.usage_in_bytes": "1000",
+            "memory/jobs/memory.limit_in_bytes": "6000", "memory/jobs/memory.usage_in_bytes": "5500",
+            "memory/jobs/memory.stat": "cache 7\ntotal_inactive_file 100",
+        },
+        [4000, 600],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "files", "left"), GROUPS)
+def test_memory_of_a_control_group(
+    lines: str, files: dict[str, str], left: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text(lines + "\n")
+    for name, text in files.items():
+        (tmp_path / "mounted" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mounted" / name).write_text(text + "\n")
+    assert list(_left_by_cgroups(tmp_path / "mine", tmp_path / "mounted")) == left

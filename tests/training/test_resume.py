@@ -110,9 +110,11 @@ KILLED_RUN = """
 import json, os, random, signal, sys, time
 import transformers.models.gpt_neox.modeling_gpt_neox  # all that is slow is imported once, before the forks
 from workbench.recipes.recipe import load_recipe
+from workbench.training.devices import choose_execution, peak_flops
 from workbench.training.loop import train
 
 recipe, folders = load_recipe(sys.argv[1]), sys.argv[2]
+peak_flops(choose_execution(recipe.training, "cpu", 1))  # is measured once a process, and so before the forks too
 
 def die_at_write(number):
     # SIGKILL at the n-th time that something becomes durable or visible: right before it, or right after it

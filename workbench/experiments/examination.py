@@ -7,9 +7,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from workbench.experiments.memory import free_memory
 from workbench.experiments.side_by_side import count_cores
 from workbench.files import format_bytes
+from workbench.memory import free_memory
 from workbench.recipes.recipe import load_recipe
 from workbench.training.devices import Execution, choose_device, choose_execution, count_gpus, peak_flops
 from workbench.training.processor import cpu_limit, describe_cpu, fused_attention_pays
@@ -77,7 +77,6 @@ def _versions() -> Part:
 def _machine(folder: Path) -> Part:
     import torch
 
-    free = free_memory()
     gpus = [torch.cuda.get_device_name(i) for i in range(count_gpus())]
     return {
         "system": platform.platform(),
@@ -85,7 +84,7 @@ def _machine(folder: Path) -> Part:
         "cores": f"{count_cores()} usable of {os.cpu_count()}, {torch.get_num_threads()} threads by default",
         "cpu limited by": cpu_limit() or "nothing",
         "load": _load(),
-        "memory free": format_bytes(free) if free is not None else "the system does not tell",
+        "memory free": format_bytes(free_memory()),
         "disk free": f"{format_bytes(shutil.disk_usage(folder).free)} at {folder.absolute()}",
         "gpus": ", ".join(gpus) or "none that torch can use",
     }

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm, make_arm, make_folder
-from workbench.experiments.memory import free_memory
 from workbench.experiments.side_by_side import count_cores, make_slots
 from workbench.experiments.stages import Passed, Stage, probe_stage, run_stages, train_stage
 from workbench.experiments.whole import Whole, Work, describe_seconds
 from workbench.files import format_bytes, require_free_space
+from workbench.memory import free_memory
 from workbench.report import write_report
 from workbench.report.markup import line_of
 from workbench.results.storing import load_result, result_path
@@ -87,7 +87,7 @@ def describe_kept(arms: Sequence[Arm], stages: Sequence[Stage]) -> list[str]:
 def _how_many_at_once(n_arms: int, console: "Console") -> int:
     """One process for each arm where cores and memory allow, else one after the other; too little is refused."""
     free = free_memory()
-    if free is not None and free < MEMORY_OF_A_PROCESS:
+    if free < MEMORY_OF_A_PROCESS:
         raise WorkbenchError(
             f"The quickstart needs about {format_bytes(MEMORY_OF_A_PROCESS)} of memory and {format_bytes(free)} "
             "are free; close other programs and run it again."
@@ -95,7 +95,7 @@ def _how_many_at_once(n_arms: int, console: "Console") -> int:
     if count_cores() < n_arms:
         console.print("One core: the two models are trained one after the other.", style="dim")
         return 1
-    if free is not None and free < n_arms * MEMORY_OF_A_PROCESS:
+    if free < n_arms * MEMORY_OF_A_PROCESS:
         console.print(
             f"{format_bytes(free)} of memory free: the two models are trained one after the other.",
             style="dim",

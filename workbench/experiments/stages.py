@@ -12,7 +12,8 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
 from workbench.experiments.chains import Job, Outcome
 from workbench.experiments.engines.jobs import Engine
-from workbench.experiments.side_by_side import Whole, run_side_by_side
+from workbench.experiments.side_by_side import run_side_by_side
+from workbench.experiments.whole import Whole
 from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
 from workbench.results.storing import find_result, result_path
 

@@ -60,8 +60,9 @@ def cpu_limit() -> str | None:
     return None
 
 
+@cache
 def measure_product(dtype: str, device: str = "cpu", size: int = 1024) -> float:
-    """Seconds of a product of two `size` × `size` matrices: the best in a quarter of a second."""
+    """Seconds of a product of two `size` × `size` matrices: the best in a quarter of a second, once a process."""
     matrix = torch.randn(size, size, device=device).to(getattr(torch, dtype))
 
     def multiply() -> None:
