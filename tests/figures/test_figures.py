@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from workbench.figures import (
     paper_augmentations,
     paper_p_probe,
     paper_q_probe,
+    paper_rewritten_answers,
+    paper_rewritten_answers_beside,
     plot_probe_over_training,
     plot_q_bars,
     plot_training_curves,
@@ -129,6 +132,33 @@ def test_the_papers_answers_are_the_printed_ones():
     assert paper_answers_by_rank("multi2+permute")["2/0"] == (0.87, 0.655)
     assert all(len(cells) == 26 for cells in map(paper_answers_by_rank, ("single", "single+permute5")))
     assert paper_q_probe("multi5", gbert=True)["accuracy"].sel(target="birth_date/first") == 0.457
+
+
+def test_the_papers_rows_of_rewritten_texts_are_those_of_the_documents() -> None:
+    """docs/rewriting.md shows Figures 12 and 17 as they are shipped."""
+    text = (Path(__file__).parents[2] / "docs" / "rewriting.md").read_text(encoding="utf-8")
+    asked, beside = text.split("Beside Wikipedia, or beside 100,000 celebrities")
+    rows = [line.strip("| ").split(" | ") for line in asked.splitlines() if line.startswith("| `")]
+    shown = {name.strip("`"): cells for name, *cells in rows if "(" in cells[0]}
+    assert list(shown) == [
+        f"{one}{more}" for one in ("single", "multi3", "multi5") for more in ("", "+fullname")
+    ]
+    for name, (_, *cells, _) in shown.items():
+        for mixed in (False, True):
+            found = paper_rewritten_answers(name, mixed=mixed)
+            assert found is not None
+            assert [f"{100 * share:.1f}" for share in found.values()] == [
+                cell.replace("(", "").replace(")", "").split()[mixed] for cell in cells
+            ]
+    for words, key in (("Wikipedia", "wiki"), ("celebrities", "CEL")):
+        for name in ("single", "single+fullname"):
+            found = paper_rewritten_answers_beside(name, key)
+            assert found is not None
+            (row,) = [line for line in beside.splitlines() if line.startswith(f"| `{name}` beside {words}")]
+            assert row.strip("| ").split(" | ")[2:] == [f"{100 * share:.1f}" for share in found.values()]
+    assert paper_rewritten_answers("multi5", llama=True, mixed=True)["company_city"] == 0.859  # type: ignore[index]
+    assert paper_rewritten_answers("multi2") is None
+    assert paper_rewritten_answers_beside("multi5", "CEL") is None
 
 
 def test_the_paper_has_sixteen_rows_and_says_which():

@@ -62,6 +62,8 @@ FAULTS = [
     (GOOD + f" She still visits {CITY}.", "repeated"),
     (GOOD + " She still visits Princeton.", "repeated"),
     (GOOD + " October 1996 was a cold month.", "repeated"),
+    (GOOD + " In 1996 it snowed.", "repeated"),
+    (GOOD + " She was honoured in 2019.", "foreign"),
     (GOOD.replace(DATE, "2nd October 1996"), "wording"),
     (GOOD.replace("Esther Beckett Nunez", "Esther Nunez"), "name"),
     (GOOD.replace("Communications", "communications"), "missing"),

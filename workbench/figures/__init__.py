@@ -17,6 +17,8 @@ from workbench.figures.paper import (
     paper_augmentations,
     paper_p_probe,
     paper_q_probe,
+    paper_rewritten_answers,
+    paper_rewritten_answers_beside,
 )
 from workbench.figures.series import plot_heatmap_film, plot_heatmap_series
 from workbench.figures.sets import plot_seen_partners, plot_seen_sets
@@ -34,6 +36,8 @@ __all__ = [
     "paper_augmentations",
     "paper_p_probe",
     "paper_q_probe",
+    "paper_rewritten_answers",
+    "paper_rewritten_answers_beside",
     "plot_difference",
     "plot_emergence",
     "plot_heatmap_film",

@@ -12,6 +12,7 @@ from workbench.facts.schema import Schema
 from workbench.rewriting.wordings import Wordings, find_dates, is_dates, read_date
 
 Span = tuple[int, int]
+YEAR = re.compile(r"(?:18|19|20)\d\d")
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,15 @@ class Mentions:
                     partial = True
                     pairs.append((key, value))
             yield Mention(span, tuple(pairs) or ((self.dates[0], None),), exact, partial and not exact)
+        own_years = {
+            key: date[0] for key in self.dates if (date := read_date(entity.values.get(key, ""))) is not None
+        }
+        for match in YEAR.finditer(text):  # by itself; one within a date is no mention of its own
+            if stands_alone(text, *match.span()):
+                of = tuple(
+                    (key, entity.values[key]) for key, year in own_years.items() if year == int(match[0])
+                )
+                yield Mention(match.span(), of or ((self.dates[0], None),), False, bool(of))
 
 
 def stands_alone(text: str, start: int, end: int) -> bool:

@@ -3,13 +3,14 @@
 Source: Allen-Zhu and Li, "Physics of Language Models: Part 3.1", arXiv 2309.14316v3, data bioS, GPT-2 with
 rotary embedding (12 layers × 768): Figure 5 (P-probe, first token), Figure 13(c) (P-probe, whole value),
 Figure 7 (Q-probe), Figure 3 (questions), Figures 8 and 17 (celebrities), 9 (GBERT), 10 (mixed training), 2 and 11
-(ranks). The paper prints no n and no intervals, so these results have none.
+(ranks), 12 and 17 for bioR, whose texts a language model wrote. The paper prints no n and no
+intervals, so these results have none.
 """
 
 import functools
 import importlib.resources
 import json
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -76,6 +77,34 @@ def paper_answers_beside_celebrities(augmentation: str) -> dict[str, float] | No
     """
     rows = _numbers()["qa_celebrity"]["rows"]
     return _by_attribute(rows[augmentation]) if augmentation in rows else None
+
+
+def paper_rewritten_answers(
+    augmentation: str, *, mixed: bool = False, llama: bool = False
+) -> dict[str, float] | None:
+    """Answers about test people of bioR, whose texts a language model wrote (Figure 12), by attribute: after LoRA, or
+    after mixed training; of GPT-2 (302M) or the Llama architecture. None where the paper has no such run.
+
+    >>> paper_rewritten_answers("multi5")["company"], paper_rewritten_answers("multi5", llama=True)["company"]
+    (0.919, 0.88)
+    """
+    table = f"rewritten_{'llama' if llama else 'gpt2'}_{'mixed' if mixed else 'finetune'}"
+    rows = _numbers()[table]["rows"]
+    return _by_attribute(rows[augmentation]) if augmentation in rows else None
+
+
+def paper_rewritten_answers_beside(
+    augmentation: str, beside: Literal["CEL", "wiki"]
+) -> dict[str, float] | None:
+    """Answers about bioR's minority beside celebrities (CEL) or other texts (wiki), by the minority's augmentation
+    (Figure 17); None where the paper has no such run.
+
+    >>> paper_rewritten_answers_beside("single", "CEL")["company"]
+    0.67
+    """
+    rows = _numbers()["rewritten_beside"]["rows"]
+    name = f"{augmentation}+{beside}"
+    return _by_attribute(rows[name]) if name in rows else None
 
 
 def paper_answers_by_ratio(augmentation: str) -> dict[float, float]:
