@@ -92,4 +92,4 @@ def test_a_finetune_is_analysed_on_questions(run: Run) -> None:
     other = invoke(str(run.path), "--adapter", "lora", "--checkpoints", "0")
     assert "belongs to the weights" in str(other.exception)
     packed = invoke(str(run.path), "--questions", "--packed", "1")
-    assert "--packed belongs to biographies" in str(packed.exception)
+    assert "--packed belongs to entries" in str(packed.exception)

@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from workbench.attention import tables
 from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
+from workbench.attention.tables import make_attention_tables
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.results.storing import load_results
@@ -104,3 +107,27 @@ def test_packed_rows_from_python(run: Run) -> None:
     (result,) = run_attention(run, run.checkpoints[-1:], AttentionRequest(entries=3, packed=1), device="cpu")
     assert (result["share"].sel(role="other_entry") > 0).all()
     assert result.attrs["variant"] == "packed1"
+
+
+@pytest.mark.parametrize(("what", "more"), [("shares", 1), ("heads", 0), ("ablation", 3)])
+def test_of_many_heads_the_foremost_are_printed(
+    run: Run, what: str, more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the network's order; the caption says how many there are. An ablation has two rows a part."""
+    request = AttentionRequest(what, entries=3)
+    (dataset,) = run_attention(run, [run.checkpoint("last")], request, device="cpu")
+    everything = make_attention_tables(dataset)[0]
+    monkeypatch.setattr(tables, "MOST_HEADS", 3)
+    table = make_attention_tables(dataset)[0]
+    assert table.row_count == 3 + more < everything.row_count
+    assert "shown (--json has all)" not in str(everything.caption)
+    assert "the 3 of " in str(table.caption) and "shown (--json has all)" in str(table.caption)
+    names = list(table.columns[0].cells)
+    assert names == [name for name in everything.columns[0].cells if name in names]
+
+
+def test_the_foremost_have_the_highest_scores() -> None:
+    rows = [f"0.{number}" for number in range(60)]
+    shown, words = tables.foremost(rows, np.array([*range(30), *([np.nan] * 10), *range(100, 120)]))
+    assert shown == [*rows[2:30], *rows[40:]]
+    assert words == "the 48 of 60 shown (--json has all)"

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Edit, Parts, hooks, on_input, on_output, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
+from workbench.minutes import Minutes
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +37,14 @@ def measure_ablation(
     measures = ("right", "probability", "clean_right", "clean", "loss", "loss2")
     sums = CellSums(measures, len(labels) * len(MODES), examples)
     device = str(model.device)
+    runs = len(labels) * len(MODES)
+    minutes = Minutes(f"Leaving out {len(labels)} heads and feed-forward parts", "fewer --entries take less")
     with written_out(model):
         heads_LHW, mlps_LD = mean_outputs(parts, examples, batch_tokens)
         for batch in examples.batches(device, batch_tokens):
+            minutes.start()
             clean = read_tokens(parts, batch.at_positions(parts.states(batch.ids_BT)), batch.answers_BP)
+            minutes.done(len(batch.rows) / len(examples) / (runs + 1))
             for number in range(len(labels)):
                 block, head = divmod(number, parts.n_heads + 1)
                 for place, mode in enumerate(MODES):

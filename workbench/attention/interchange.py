@@ -23,10 +23,11 @@ from workbench.attention.examples import (
     make_examples,
     plan_batches_by_entity,
 )
-from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
+from workbench.attention.parts import Parts, hooks, on_layer, open_parts, spread_layers, written_out
 from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.minutes import Minutes
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +97,7 @@ def measure_interchange(
     Raises WorkbenchError for unknown roles or layers, or where all pairs are refused.
     """
     parts = open_parts(model)
-    chosen_layers = tuple(range(parts.n_blocks + 1)) if layers is None else tuple(layers)
+    chosen_layers = spread_layers(parts.n_blocks) if layers is None else tuple(layers)
     for layer in chosen_layers:
         on_layer(parts, layer, lambda flow: None)  # refuses a layer that is not there
     legend = pairs.own.legend
@@ -104,10 +105,15 @@ def measure_interchange(
     shape = (len(chosen_layers), len(members))
     measures = ("other", "own", "p_other", "p_own", "clean_other", "clean_own", "ceiling")
     sums = CellSums(measures, shape[0] * shape[1], pairs.own)
+    minutes = Minutes(
+        f"Interchanging {len(members)} roles at {len(chosen_layers)} layers",
+        "fewer --roles or --entries take less",
+    )
     refused, asked = np.zeros(len(members)), np.zeros(len(members))
     with written_out(model):
         for rows in _rows(pairs, batch_tokens):
             device = str(model.device)
+            minutes.start()
             pair = _PairPass(parts, pairs.own.batch(rows, device), pairs.other.batch(rows, device))
             for number, (role, indices) in enumerate(members.items()):
                 token_BT, fits_B = pair.find(indices)
@@ -119,6 +125,8 @@ def measure_interchange(
                     keep_BP = keep_BP & (token_BT[:, None, :] & pair.own.visible_BPT()).any(-1)
                 for place, layer in enumerate(chosen_layers):
                     own, other = pair.run(layer, token_BT if role != POSITION else None)
+                    cells = number * len(chosen_layers) + place + 1
+                    minutes.done(len(rows) / len(pairs.own) * cells / (shape[0] * shape[1]))
                     sums.add(
                         place * len(members) + number,
                         pair.own,

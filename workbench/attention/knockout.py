@@ -7,8 +7,6 @@ minus with it. The control cuts as many tokens, drawn at random among those the 
 Shapes: B batch, P positions, K keys, W windows.
 """
 
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
-from workbench.attention.parts import open_parts, written_out
+from workbench.attention.parts import DEEP, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.attention.roles import EVERYTHING, GROUPS, NAME_ROLES, RoleLegend
 from workbench.errors import WorkbenchError, nearest
+from workbench.minutes import Minutes
 from workbench.seeds import hash_to_int
 
 if TYPE_CHECKING:
@@ -35,10 +34,6 @@ def default_cuts(legend: RoleLegend) -> tuple[str, ...]:
     values = (role for role in legend.names if role.startswith("value:"))
     template = ("own_template", "other_template", "separator", "start", EVERYTHING)
     return ("name", *NAME_ROLES, "pronoun", "values", *values, *template)
-
-
-log = logging.getLogger("workbench.attention")
-DEEP = 12  # blocks; a deeper network's default windows do not overlap
 
 
 @dataclass(frozen=True)
@@ -124,16 +119,16 @@ def measure_knockout(
     import torch
 
     generator = torch.Generator().manual_seed(hash_to_int(seed, "knock-out control") % 2**63)
-    told = False
+    minutes = Minutes(
+        f"Cutting {len(names)} roles in {len(windows)} windows of blocks",
+        "fewer --roles or --entries take less",
+    )
     with written_out(model):
         for batch in examples.batches(str(model.device), batch_tokens):
             queries = QueryPass(parts, batch)
-            started = time.perf_counter()
+            minutes.start()
             clean = read_tokens(parts, queries.run(), batch.answers_BP)
-            if not told:
-                told = True
-                one = (time.perf_counter() - started) * len(examples) / len(batch.rows)
-                tell_minutes(one * 2 * len(names) * len(windows), len(names), len(windows))
+            minutes.done(len(batch.rows) / len(examples) / (2 * len(names) * len(windows) + 1))
             draws_BPK = torch.rand(queries.visible_BPK.shape, generator=generator).to(batch.ids_BT.device)
             for number, name in enumerate(names):
                 cut_BPK = find_cut(queries, name, legend) & queries.visible_BPK
@@ -168,17 +163,6 @@ def measure_knockout(
             f"No entry has the role {absent[0]!r} before a position; choose among other roles."
         )
     return _to_dataset(sums, names, windows, examples)
-
-
-def tell_minutes(seconds: float, roles: int, windows: int) -> None:
-    """Say beforehand what takes longer than a minute, and what makes it shorter."""
-    if seconds > 60:
-        log.warning(
-            "Cutting %d roles in %d windows of blocks takes about %.0f minutes; fewer --roles or --entries take less.",
-            roles,
-            windows,
-            max(1, seconds / 60),
-        )
 
 
 def find_cut(queries: "QueryPass", name: str, legend: RoleLegend) -> "torch.Tensor":

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("workbench")
 
 Edit = Callable[[], Any]  # registers a hook and returns its handle
+DEEP = 12  # blocks; of a deeper network analyses that cost passes at each layer take some of them by default
+
+
+def spread_layers(n_blocks: int) -> tuple[int, ...]:
+    """The layers 0 to n_blocks, in more than 12 blocks about 12 of them at even distances, the last always."""
+    step = -(-n_blocks // DEEP)
+    return tuple(sorted({*range(0, n_blocks + 1, step), n_blocks}))
 
 
 @dataclass(frozen=True, eq=False)

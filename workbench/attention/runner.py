@@ -37,7 +37,7 @@ class AttentionRequest:
     """Which analysis, on how many test entities' entries; what is None has its default.
 
     roles, window, heads: knock-out (roles also interchange); packed: other entries ahead of each in its row.
-    questions: about these entities in the place of their biographies. adapter: a finetune's name or folder, in its
+    questions: about these entities in the place of their texts. adapter: a finetune's name or folder, in its
     `last` or `best` state (`which`).
     """
 
@@ -62,7 +62,7 @@ class AttentionRequest:
         if self.entries < 1:
             raise WorkbenchError(f"entries is {self.entries}; expected at least one.")
         if self.questions and self.packed:
-            raise WorkbenchError("--packed belongs to biographies, not to questions; leave one of them out.")
+            raise WorkbenchError("--packed belongs to entries, not to questions; leave one of them out.")
         for name in ("roles", "window", "heads"):
             allowed = ("knockout", "interchange") if name == "roles" else ("knockout",)
             if getattr(self, name) is not None and self.what not in allowed:

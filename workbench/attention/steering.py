@@ -15,9 +15,10 @@ import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples, Batch
 from workbench.attention.head_scores import draw_wrong
-from workbench.attention.parts import Parts, hooks, on_layer, open_parts, written_out
+from workbench.attention.parts import Parts, hooks, on_layer, open_parts, spread_layers, written_out
 from workbench.attention.readout import CellSums, read_tokens
 from workbench.errors import WorkbenchError
+from workbench.minutes import Minutes
 from workbench.seeds import hash_to_int, make_rng
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def measure_steering(
     in the pushed state); over (place, layer, attribute): probe_accuracy on these entries, means_apart, the distance of
     two values' means over the residual's length; accuracy_clean, probability_clean (attribute): the other value
     without a push; residual_norm (place, layer); pooled_accuracy, pooled_own over attributes, with intervals by entity.
-    Empty at the last layer for the name: nothing reads its token there.
+    Empty at the last layer for the name: nothing reads its token there. In more than 12 blocks about 12 layers.
 
     Raises WorkbenchError for an entity in both halves, or strengths that are not positive.
     """
@@ -65,13 +66,19 @@ def measure_steering(
     if not strengths or min(strengths) <= 0:
         raise WorkbenchError(f"strengths are {tuple(strengths)}; expected one or more numbers above 0.")
     parts = open_parts(model)
+    layers = spread_layers(parts.n_blocks)
+    minutes = Minutes(f"Steering at {len(layers)} layers", "fewer --entries take less")
     sums = _Sums(parts, tuple(strengths), examples)
     rng = make_rng(seed, "steered values")
     with written_out(model):
         directions = fit_directions(parts, train, seed, batch_tokens)
         for number, batch in enumerate(examples.batches(str(model.device), batch_tokens)):
-            _Steered(parts, batch, directions, sums, rng, hash_to_int(seed, "random pushes", number)).run()
-    return sums.to_dataset(directions)
+            steered = _Steered(
+                parts, batch, directions, sums, rng, hash_to_int(seed, "random pushes", number)
+            )
+            minutes.start()
+            steered.run(layers, minutes, len(batch.rows) / len(examples))
+    return sums.to_dataset(directions).sel(layer=list(layers))
 
 
 class _Sums:
@@ -165,14 +172,15 @@ class _Steered:
         random_BPD = torch.randn(shape, generator=generator).to(self.states_LBTD)
         self.random_BPD = torch.nn.functional.normalize(random_BPD, dim=-1)
 
-    def run(self) -> None:
-        """All pushes of this batch, added to the sums."""
+    def run(self, layers: Sequence[int], minutes: Minutes, part: float) -> None:
+        """All pushes of this batch at some layers, added to the sums; this batch is such a `part` of the work."""
         clean = read_tokens(self.parts, self.queries.clean_BPD, self.other_BP)
         changed_BP = self.batch.present_BP & (self.other_BP != self.batch.answers_BP)
         self.sums.clean.add(0, self.batch, changed_BP, other=clean.right_BP, p_other=clean.probability_BP)
         for p, place in enumerate(self.sums.places):
-            for layer in range(self.sums.n_layers):
+            for number, layer in enumerate(layers, 1):
                 self._push_all(p, place, layer, changed_BP)
+                minutes.done(part * (p * len(layers) + number) / (len(self.sums.places) * len(layers)))
 
     def _push_all(self, p: int, place: str, layer: int, changed_BP: "torch.Tensor") -> None:
         from workbench.attention.directions import NAME

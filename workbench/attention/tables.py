@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.attention.head_scores import SCORES
+from workbench.attention.parts import spread_layers
 from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.attention.roles import GROUPS
 from workbench.attention.shares import Z_95
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 EMPTY = "·"
+MOST_HEADS = 48  # rows of heads or parts that are printed; the others are in --json and the app
 
 
 def make_attention_tables(dataset: xr.Dataset) -> "list[Table]":
@@ -32,19 +34,32 @@ def make_attention_tables(dataset: xr.Dataset) -> "list[Table]":
     return [*tables, _head_sets(dataset)] if "head_set" in dataset.dims else tables
 
 
+def foremost(rows: list[Any], scores: np.ndarray) -> tuple[list[Any], str]:
+    """The rows with the highest scores, in their own order; and `the 48 of 270 shown`, empty where all are."""
+    if len(rows) <= MOST_HEADS:
+        return rows, ""
+    best = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:MOST_HEADS]
+    return [
+        rows[number] for number in sorted(best)
+    ], f"the {MOST_HEADS} of {len(rows)} shown (--json has all)"
+
+
 def _shares(dataset: xr.Dataset) -> "Table":
     table = _table(dataset, "head", *map(_words, GROUPS), "entropy", "distance")
     share, even = (mean_over_positions(dataset, name) for name in ("group_share", "group_uniform"))
     entropy, distance = (mean_over_positions(dataset, name) for name in ("entropy", "distance"))
-    for block in dataset["block"].values:
-        for head in dataset["head"].values:
-            at = {"block": block, "head": head}
-            cells = [*map(_percent, share.sel(at).values)]
-            table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
+    blocks, heads = dataset["block"].values.tolist(), dataset["head"].values.tolist()
+    towards = share.sel(group="name").transpose("block", "head").values.ravel()
+    shown, left_out = foremost([(block, head) for block in blocks for head in heads], towards)
+    for block, head in shown:
+        at = {"block": block, "head": head}
+        cells = [*map(_percent, share.sel(at).values)]
+        table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
     table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
     last = dataset["position"].values.tolist()[-1]
     where = f"positions 0…{last}" if last else "position 0"
     table.caption = f"attention from {where} by role, %; entropy in nats, distance in tokens"
+    table.caption += left_out and f"; {left_out} look most at the name"
     return table
 
 
@@ -77,7 +92,9 @@ def _ablation(dataset: xr.Dataset) -> "Table":
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "without", "mode", *map(_words, attributes), "loss", "±")
     accuracy = pool_cells(dataset, "accuracy", "position")
-    for part in dataset["part"].values:
+    worth = abs(dataset["pooled_loss"]).max("mode").transpose("part").values
+    shown, left_out = foremost(dataset["part"].values.tolist(), worth)
+    for part in shown:
         for mode in dataset["mode"].values:
             at = {"part": part, "mode": mode}
             loss = [float(dataset["pooled_loss"].sel(at)), Z_95 * float(dataset["pooled_loss_se"].sel(at))]
@@ -86,6 +103,7 @@ def _ablation(dataset: xr.Dataset) -> "Table":
         "first-token accuracy in % without a head or feed-forward part, at every token; loss of the right token's "
         "probability with its 95 % interval by entity"
     )
+    table.caption += left_out and f"; {left_out} matter most"
     return table
 
 
@@ -115,8 +133,9 @@ def _steering(dataset: xr.Dataset) -> "Table":
     strengths = dataset["strength"].values.tolist()
     columns = (f"× {strength:g}" for strength in strengths)
     table = _table(dataset, "place", "layer", "push", *columns, "own left", "reads", "apart")
+    shown = spread_layers(dataset.sizes["layer"] - 1)
     for place in dataset["place"].values:
-        for layer in dataset["layer"].values[::-1]:
+        for layer in dataset["layer"].values[list(shown)][::-1]:
             here = dataset.sel(place=place, layer=layer)
             if not float(here["entities"].max()):
                 continue
@@ -159,13 +178,16 @@ def _heads(dataset: xr.Dataset) -> "Table":
     table = _table(dataset, "head", *map(_words, names))
     weighted = dataset[[name for name in names if name not in SCORES]].weighted(dataset["n"])
     means = dataset[list(SCORES)].merge(weighted.mean("attribute"))
-    for block in dataset["block"].values:
-        for head in dataset["head"].values:
-            values = [float(means[name].sel(block=block, head=head)) for name in names]
-            table.add_row(f"{block}.{head}", *map(_number, values))
+    blocks, heads = dataset["block"].values.tolist(), dataset["head"].values.tolist()
+    direct = abs(means["direct"]).transpose("block", "head").values.ravel()
+    shown, left_out = foremost([(block, head) for block in blocks for head in heads], direct)
+    for block, head in shown:
+        values = [float(means[name].sel(block=block, head=head)) for name in names]
+        table.add_row(f"{block}.{head}", *map(_number, values))
     table.caption = (
         "shares of attention on a text said twice; then logits towards the right value, and a random one"
     )
+    table.caption += left_out and f"; {left_out} write most towards the right value, or against it"
     return table
 
 

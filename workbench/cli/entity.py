@@ -32,7 +32,12 @@ def entity(
             help="`all`, `last`, `every:4`, or steps such as `0,512`; default: the adapter's own, or the last.",
         ),
     ] = None,
-    layers: Annotated[str, typer.Option(help="`all`, or layers such as `0,2,final`.")] = "all",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="`all`, or layers such as `0,2,final`; default: all, and in more than 12 blocks about 12 of them."
+        ),
+    ] = None,
     adapter: Annotated[
         str | None,
         typer.Option(help="The finetune that answers the questions; default: each checkpoint for itself."),
@@ -54,7 +59,7 @@ def entity(
     """
     import json
 
-    from workbench.entity_view.runner import EntityRequest, run_entity_view
+    from workbench.entity_view.runner import EntityRequest, choose_layers, run_entity_view
     from workbench.entity_view.tables import make_entity_tables, read_tokens
     from workbench.extraction.finetunes import open_finetune
     from workbench.studies.opening import open_study
@@ -64,16 +69,16 @@ def entity(
     opened = open_study(run)
     if checkpoints is None:
         checkpoints = "last" if adapter is None else str(open_finetune(opened, adapter).base_step)
+    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
     request = EntityRequest(
         entities,
         tuple(entity),
-        layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
+        layers=choose_layers(chosen[-1]) if layers is None else _read_layers(layers),
         adapter=adapter,
         which=which.value,
         seed=seed,
         again=again,
     )
-    chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
     with step_bar("entity view", quiet) as show:
         datasets = run_entity_view(opened, chosen, request, device=device, show=show)
     if as_json:
@@ -83,3 +88,7 @@ def entity(
     for dataset in datasets:
         for table in make_entity_tables(dataset, tokens=bool(entity)):
             results_console().print(table, "")
+
+
+def _read_layers(layers: str) -> tuple[str, ...] | None:
+    return None if layers == "all" else tuple(layer.strip() for layer in layers.split(","))

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from workbench_models import text_config
 
-from workbench.attention.parts import open_parts
+from workbench.attention.parts import open_parts, spread_layers
 from workbench.entity_view.answers import ask_entities, choose_adapter
 from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
+from workbench.minutes import Minutes
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.loading import load_model
+from workbench.studies.loading import load_config, load_model
 from workbench.studies.study import Study
 from workbench.tokens.targets import Target, distinct_targets, make_targets
 
@@ -55,6 +57,13 @@ class EntityRequest:
         parts += ["best"] if self.adapter and self.which == "best" else []
         parts += [f"seed{self.seed}"] if self.seed else []
         return "+".join(parts)
+
+
+def choose_layers(checkpoint: Checkpoint) -> tuple[str, ...] | None:
+    """The layers shown by default: all (None), and in a deep network some of them, the last and `final`."""
+    blocks = int(text_config(load_config(checkpoint)).num_hidden_layers)
+    layers = spread_layers(blocks)
+    return None if len(layers) == blocks + 1 else (*map(str, layers), "final")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +144,14 @@ def _view(
     for part, texts in material.texts.items():
         captured[part], names = capture_layers(checkpoint, texts.reading, request.layers, device)
     readings = {}
+    minutes = Minutes(f"Probing every token at {len(names)} layers", "fewer --layers take less")
+    minutes.start()
     for layer, name in enumerate(names):
         features = {part: vectors[layer] for part, vectors in captured.items()}
         readings[name] = probe_layer(
             features, material.texts, material.targets, seed=request.seed, device=device
         )
+        minutes.done((layer + 1) / len(names))
     shown = material.texts["shown"]
     looks = read_looks(load_model(checkpoint, device=device, attention="eager"), run.tokenizer, shown)
     answers = ask_entities(run, checkpoint, tuned, material.entities, which=request.which, device=device)

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 from workbench_models import text_config
 
+from workbench.minutes import Minutes
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
 from workbench.seeds import make_rng, seed_torch
 from workbench.tokens.packing import IGNORED, group_by_length
@@ -198,8 +199,14 @@ def fit_embedding_probes(
             if observer:
                 observer(step + 1, settings.steps, losses[step])
 
+    minutes = Minutes(
+        f"Training {len(n_classes)} probes through the network for {settings.steps} steps",
+        "fewer --steps take less, and so do probes on activations (--family logistic)",
+    )
     with frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
+            if step:  # the first one warms up
+                minutes.start()
             seed_torch(settings.seed, "probe dropout", step)
             loss = _loss(probes, _read(probes, model, execution, batch), batch)
             optimizer.zero_grad(set_to_none=True)
@@ -208,6 +215,7 @@ def fit_embedding_probes(
                 group["lr"] = group["peak"] * (1 - step / settings.steps)
             optimizer.step()
             note(late.append(step, loss))
+            minutes.done(step / settings.steps)
     note(late.flush())
     return FittedProbes(probes, model, execution, losses)
 

@@ -1,0 +1,47 @@
+"""What takes longer than a minute is said beforehand, once."""
+
+import logging
+
+import pytest
+
+from workbench import minutes
+from workbench.attention.parts import spread_layers
+from workbench.minutes import Minutes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share", "told"),
+    [(3.0, 0.01, ["Reading takes about 5 minutes; fewer --entries take less."]), (0.5, 0.01, [])],
+)
+def test_it_is_said_once_and_only_of_what_takes_minutes(
+    seconds: float,
+    share: float,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = iter([100.0, 100.0 + seconds])
+    monkeypatch.setattr(minutes.time, "perf_counter", lambda: next(clock))
+    work = Minutes("Reading", "fewer --entries take less")
+    with caplog.at_level(logging.WARNING, "workbench"):
+        work.done(0.5)  # not begun: nothing is known
+        work.start()
+        work.start()
+        work.done(0.0)
+        work.done(share)
+        work.done(0.9)
+    assert [record.getMessage() for record in caplog.records] == told
+
+
+@pytest.mark.parametrize(
+    ("blocks", "layers"),
+    [
+        (2, (0, 1, 2)),
+        (12, tuple(range(13))),
+        (13, (0, 2, 4, 6, 8, 10, 12, 13)),
+        (30, (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30)),
+        (80, (0, 7, 14, 21, 28, 35, 42, 49, 56, 63, 70, 77, 80)),
+    ],
+)
+def test_deep_networks_show_some_of_their_layers(blocks: int, layers: tuple[int, ...]) -> None:
+    assert spread_layers(blocks) == layers
