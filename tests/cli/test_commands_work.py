@@ -102,7 +102,10 @@ def test_data_says_what_is_missing_and_what_follows(workbench: Command, tmp_path
     table.write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
     answer = workbench("data", "towns", "--samples", 2)
     assert "river is missing of 2 entities" in answer.out
-    assert 'craft follows from founder in every entity: determined_by = "founder" says so' in answer.out
+    assert (
+        'craft follows from founder in every entity, so who reads founder reads craft: determined_by = "founder" says'
+        in answer.out
+    )
     assert f"for? Answer: {rows[0][3]}" in answer.out and f"founded {rows[1][0]}?" not in answer.out
     facts = tmp_path / "towns" / "facts.toml"
     facts.write_text(facts.read_text().replace('key = "craft"', 'key = "craft"\ndetermined_by = "founder"'))

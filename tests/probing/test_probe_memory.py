@@ -114,7 +114,7 @@ def test_a_name_has_no_entries_to_draw() -> None:
     with pytest.raises(WorkbenchError) as refusal:
         ProbeRequest("q", "ridge", entries_per_entity=2)
     assert str(refusal.value) == (
-        "--entries-per-entity belongs to probes of biographies; a Q-probe reads bare names."
+        "--entries-per-entity belongs to probes of texts; a Q-probe reads bare names."
     )
 
 

@@ -20,6 +20,7 @@ from tests.studies.towns import (
 )
 from workbench.errors import WorkbenchError
 from workbench.partials import PARTIAL_PREFIX
+from workbench.probing.p_probe import make_p_probe_data
 from workbench.processes import mark_of, this_machine
 from workbench.results.storing import list_results, load_results
 from workbench.studies.creating import create_study
@@ -305,6 +306,48 @@ def test_ready_texts_have_their_spans_checked(towns: Path, tmp_path: Path) -> No
     texts.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     made, _ = create_study(towns / "ready.toml", tmp_path / "study")
     assert made.corpus.entries[2].values == {"country": (13, 20)}
+
+
+def make_ready(towns: Path, rows: list[dict[str, Any]]) -> Path:
+    """A study.toml that reads these texts."""
+    section = TOML[TOML.index("templates") : TOML.index("[[attributes]]")]
+    (towns / "ready.toml").write_text(TOML.replace(section, 'file = "texts.jsonl"\n\n'), encoding="utf-8")
+    (towns / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return towns / "ready.toml"
+
+
+def test_a_value_in_other_words_keeps_the_fact(towns: Path, tmp_path: Path) -> None:
+    """The place is that of the words, the class the value of the table."""
+    texts = [{"town": row["town"], "text": TEMPLATES[0].format(**row)} for row in make_towns()]
+    texts[0] |= {"text": "Baba lies in East . Arland", "worded": {"country": "East"}}
+    texts[1] |= {"text": "Babe lies in West .", "worded": {"country": "West"}, "spans": {"country": [13, 17]}}
+    made, _ = create_study(make_ready(towns, texts), tmp_path / "study")
+    first, second, third = made.corpus.entries[:3]
+    assert (first.worded, second.worded, third.worded) == (("country",), ("country",), ())
+    assert [one.text[slice(*one.values["country"])] for one in (first, second)] == ["East", "West"]
+    data = make_p_probe_data(made)
+    (whole,) = [target for target in data.targets if target.name == "country/whole"]
+    assert [whole.classes[label] for label in whole.labels_N[:3]] == ["Arland", "Borvia", "Cordova"]
+    workbench("probe", made.path, "--family", "ridge", "--quiet", "--device", "cpu")
+    found = load_results(made.path, "p", "ridge")["n"].sel(target="country/whole")
+    assert (found.isel(position=1) > 20).all()  # read before the words, wherever they stand
+
+
+@pytest.mark.parametrize(
+    ("worded", "words"),
+    [
+        ("East", "row 1: worded is 'East'; expected attribute → the words that state its value"),
+        ({"land": "East"}, "row 1: worded says 'East' of 'land'; expected words for a value that 'Baba' has"),
+        ({"country": " "}, "row 1: worded says ' ' of 'country'"),
+        ({"country": "West"}, r"row 1: the span \[13, 17\] of 'country' reads 'East', not 'West'"),
+    ],
+)
+def test_other_words_that_do_not_fit_are_refused(
+    towns: Path, tmp_path: Path, worded: Any, words: str
+) -> None:
+    text = {"town": "Baba", "text": "Baba lies in East .", "spans": {"country": [13, 17]}, "worded": worded}
+    with pytest.raises(WorkbenchError, match=words):
+        create_study(make_ready(towns, [text]), tmp_path / "study")
 
 
 def test_facts_from_which_no_task_follows_are_told_how_to_ask(study: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_value_that_tokenizes_otherwise_in_an_answer_is_refused(
         return
     with pytest.raises(
         WorkbenchError,
-        match=r"'Computer Science' tokenizes as .* in a biography but as .* in an answer; choose an",
+        match=r"'Computer Science' tokenizes as .* in a text but as .* in an answer; choose an",
     ):
         check_values_tokenize_alike(tokenizer, encoded, [entity.values])
 

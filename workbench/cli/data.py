@@ -98,6 +98,8 @@ def _print_samples(corpus: "Corpus", number: int) -> None:
 def _print_description(description: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from workbench.facts.dependence import tell_dependent
+
     tokens = description["tokens_per_entry"]
     typer.echo(
         f"{description['entities']:,} entities "
@@ -109,11 +111,8 @@ def _print_description(description: dict[str, Any]) -> None:
         typer.echo(f"group {name}: {group['entities']:,} entities, {group['augmentation']}")
     for attribute, number in description["missing"].items():
         typer.echo(f"{attribute} is missing of {number:,} entities")
-    for attribute, source in description["follows"].items():
-        typer.echo(
-            f'{attribute} follows from {source} in every entity: determined_by = "{source}" says so, '
-            "and bits of knowledge then count it once"
-        )
+    for line in tell_dependent(description["follows"]):
+        typer.echo(line)
     table = Table("target", "classes", "chance", box=None, pad_edge=False)
     for name, target in description["targets"].items():
         table.add_row(name, str(target["classes"]), f"{target['chance']:.3f}")

@@ -50,7 +50,7 @@ def probe(
     kind: Annotated[
         Kind,
         typer.Option(
-            help="`p`: positions of biographies; `q`: the bare full name; `seen`: `p` by what has been said before; "
+            help="`p`: places in the texts; `q`: the bare name; `seen`: `p` by what has been said before; "
             "`v`: a named query behind a prefix of a text."
         ),
     ] = Kind.p,

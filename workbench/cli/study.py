@@ -24,6 +24,7 @@ def study(
     """
     import json
 
+    from workbench.facts.dependence import tell_dependent
     from workbench.studies.creating import create_study
     from workbench.studies.study_words import describe_study
 
@@ -35,6 +36,6 @@ def study(
     typer.echo(f"{made.path}: {about['words']}")
     for target, words in about["targets"].items():
         typer.echo(f"  {target}: {words['classes']} classes, chance {words['chance']:.2f}")
-    for note in notes:
+    for note in [*tell_dependent(about["follows"]), *notes]:
         typer.echo(f"  {note}")
     typer.echo(f"next: workbench probe {made.path} --family logistic")

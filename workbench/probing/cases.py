@@ -75,6 +75,21 @@ def name_classes(codes_E: np.ndarray, labels_E: np.ndarray, classes: Sequence[st
     return names.tolist()
 
 
+def one_text_each(present_MN: np.ndarray, entities_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of several texts of an entity the one that a set's case is about: the first that is in it, else the first.
+
+    Returns the entities [E] in the order of their first texts, and the texts [M, E] for each set.
+    """
+    n = len(entities_N)
+    entities, first, entity_N = np.unique(entities_N, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank_MN = np.where(present_MN, np.arange(n), n + np.arange(n))
+    texts_ME = np.full((len(present_MN), len(entities)), 2 * n)
+    for rank_N, texts_E in zip(rank_MN, texts_ME, strict=True):
+        np.minimum.at(texts_E, entity_N, rank_N)
+    return entities[order], (texts_ME % n)[:, order]
+
+
 def make_probe_cases(
     kept: KeptCells,
     *,

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
+import torch
 import xarray as xr
 
-from workbench.probing.cases import choose_cells, make_probe_cases, name_classes
+from workbench.probing.cases import choose_cells, make_probe_cases, name_classes, one_text_each
 from workbench.probing.confusion import confusion_variables, find_largest
 from workbench.probing.embedding_probe import (
     FittedProbes,
@@ -19,6 +20,7 @@ from workbench.probing.embedding_probe import (
     describe_fit,
     fit_embedding_probes,
 )
+from workbench.probing.linear.scores import interval_by_entity
 from workbench.probing.probe_batches import Readings
 from workbench.probing.scoring import make_probe_dataset, score_cells
 from workbench.results.case_files import KeepCases
@@ -88,6 +90,7 @@ def run_embedding_probe(
     said_KNP, sure_KNP = fitted.answer(readings, data.test)
     (train_true, *train_cells), (true_KN1, valid_KNP, next_KNP) = cells_of(train), cells_of(data.test)
     spread = [data.distinct.index(k) for k in data.stands_for]
+    correct_KNP = said_KNP == true_KN1
     dataset = make_probe_dataset(
         kind=kind,
         family="embedding",
@@ -95,7 +98,8 @@ def run_embedding_probe(
         checkpoint=checkpoint,
         targets=data.targets,
         test_entities=data.test_entities,
-        scores=score_cells(said_KNP == true_KN1, valid_KNP, next_KNP).take(spread),
+        scores=score_cells(correct_KNP, valid_KNP, next_KNP).take(spread),
+        interval_KP=_find_interval(correct_KNP, valid_KNP, data.entities_of(data.test), spread),
         train_accuracy_KP=score_cells(train_said == train_true, *train_cells).accuracy_KP[spread],
         converged=fitted.converged,
         settings=asdict(settings),
@@ -107,6 +111,20 @@ def run_embedding_probe(
     return dataset.assign(_count_confusion(data, said_KNP, true_KN1[..., 0], valid_KNP, spread))
 
 
+def _find_interval(
+    correct_KNP: np.ndarray, valid_KNP: np.ndarray, entities_N: np.ndarray, spread: list[int]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """[T, P] the interval with entities as its unit where some have several texts, else None: Wilson's will do."""
+    if len(np.unique(entities_N)) == len(entities_N):
+        return None
+    right_PKN, counted_PKN = (
+        torch.from_numpy(np.ascontiguousarray(mask.transpose(2, 0, 1)))
+        for mask in (correct_KNP & valid_KNP, valid_KNP)
+    )
+    low_PK, high_PK = interval_by_entity(right_PKN, counted_PKN, entities_N)
+    return low_PK.T[spread], high_PK.T[spread]
+
+
 def _make_cases(
     data: ProbeData,
     said_KNP: np.ndarray,
@@ -116,8 +134,10 @@ def _make_cases(
     spread: list[int],
     seed: int,
 ) -> xr.Dataset:
-    """What was said about each test entity at each place, as far as it is kept."""
-    n_columns, n_entities, n_places = said_KNP.shape
+    """What was said about each test entity at each place, as far as it is kept; of several texts, in one."""
+    n_columns, _, n_places = said_KNP.shape
+    tested_N = data.entities_of(data.test)
+    n_entities = len(np.unique(tested_N))
     targets = data.targets
     most = max(len(target.classes) for target in targets)
     kept = choose_cells([""], range(n_places), n_columns, n_entities, most)
@@ -130,15 +150,19 @@ def _make_cases(
         values.transpose(2, 0, 1)[list(kept.sets), : kept.columns]
         for values in (said_KNP, sure_KNP, valid_KNP)
     )
+    entities, texts_ME = one_text_each(np.asarray(valid_PKN.any(1)), tested_N)
+    said, sure, counted = (
+        np.take_along_axis(values, texts_ME[:, None], axis=2) for values in (said_PKN, sure_PKN, valid_PKN)
+    )
     return make_probe_cases(
         kept,
         layers=[""],
         positions=range(n_places),
-        said_MKN=said_PKN,
-        sure_MKN=sure_PKN,
-        counted_MKN=valid_PKN,
-        truth_KN=true_KN[: kept.columns],
-        entities_N=data.entities_of(data.test),
+        said_MKN=said,
+        sure_MKN=sure,
+        counted_MKN=counted,
+        truth_KN=true_KN[: kept.columns, texts_ME[0]],
+        entities_N=entities,
         targets=[target.name for target in targets],
         column_T=spread,
         names_T=names,

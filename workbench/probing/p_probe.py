@@ -34,8 +34,9 @@ from workbench.tokens.targets import Target, distinct_targets, make_targets, mak
 class PProbeData:
     """The entries of a run made ready for position probes.
 
-    train, test: entry indices. Training uses all entries of the train entities; testing one entry, drawn at
-    random, of each test entity, so that test examples are independent and intervals are honest. places_NP: int32, the
+    train, test: entry indices. Training uses all entries of the train entities. Of a run testing uses one entry, drawn
+    at random, of each test entity, so that test examples are independent; of a study with texts of its own all texts of
+    the test entities, since they differ in their places, and intervals then count entities. places_NP: int32, the
     tokens read in each entry, -1 for none; place_labels: what the places are called, `0`, `1`, … or `end:city`.
     """
 
@@ -102,7 +103,7 @@ def make_p_probe_data(
     entries_per_entity: int | None = None,
     tasks: TaskPlan | None = None,
 ) -> PProbeData:
-    """Encode the entries of a run that position probes read: all of the train entities', one of each test entity.
+    """Encode the entries that position probes read: all of the train entities'; of each test entity one, or all.
 
     group: only the entities of this group. entries_per_entity: at most so many of each train entity, drawn at
     random; fewer cost less time and memory, and a probe sees each entity in fewer of its texts. tasks: predict
@@ -116,8 +117,9 @@ def make_p_probe_data(
     train = np.flatnonzero((in_train & chosen)[owner_N])
     if entries_per_entity is not None:
         train = _draw_entries(train, owner_N, entries_per_entity, make_rng(run.seed, "train entries"))
-    candidates = np.flatnonzero((~in_train & chosen)[owner_N])
-    test = _draw_entries(candidates, owner_N, 1, make_rng(run.seed, "test entries"))
+    test = np.flatnonzero((~in_train & chosen)[owner_N])
+    if not run.tests_all_texts:
+        test = _draw_entries(test, owner_N, 1, make_rng(run.seed, "test entries"))
     test = test[np.argsort(owner_N[test], kind="stable")]
     read = np.sort(np.concatenate([train, test]))
     entries = encode_entries(run.tokenizer, [everything[n] for n in read], run.corpus.schema, run.start)

@@ -55,7 +55,7 @@ class ProbeRequest:
                 )
         if self.kind == "q" and self.entries_per_entity is not None:
             raise WorkbenchError(
-                "--entries-per-entity belongs to probes of biographies; a Q-probe reads bare names."
+                "--entries-per-entity belongs to probes of texts; a Q-probe reads bare names."
             )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise WorkbenchError(

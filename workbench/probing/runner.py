@@ -103,7 +103,7 @@ def probe_activations(
     """Probe what a run's checkpoints hold at every layer and position; dims (checkpoint, layer, position, target).
 
     probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), or your own object with `fit(X, y)` and
-    `predict(X)`; a fresh copy is fitted for each cell, on train entities. kind: `p` (biographies) or `q` (names).
+    `predict(X)`; a fresh copy is fitted for each cell, on train entities. kind: `p` (texts) or `q` (names).
     checkpoints: `all`, `last`, `every:4` or steps. layers: 0, 1, …, `final`; default: all. Several seeds add the
     dimension `seed`.
 

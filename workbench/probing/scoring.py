@@ -77,6 +77,7 @@ def make_probe_dataset(
     targets: Sequence[Target],
     test_entities: np.ndarray,
     scores: CellScores,
+    interval_KP: tuple[np.ndarray, np.ndarray] | None = None,
     train_accuracy_KP: np.ndarray,
     converged: bool,
     settings: dict[str, Any],
@@ -84,15 +85,15 @@ def make_probe_dataset(
 ) -> "xr.Dataset":
     """The labelled array of one checkpoint's probes, dims (position, target), with its provenance.
 
-    Variables: accuracy, n, ci_low, ci_high (95 % Wilson), the same without next-value entries, chance (the
-    commonest class among the test entities), train_accuracy, converged. An empty cell is NaN with n = 0.
+    Variables: accuracy, n, ci_low, ci_high (95 % Wilson, or `interval_KP`), the same without next-value entries, chance
+    (the commonest class among the test entities), train_accuracy, converged. An empty cell is NaN with n = 0.
     """
     import xarray as xr
 
     from workbench.results.provenance import make_attrs
     from workbench.results.statistics import wilson_interval
 
-    low_KP, high_KP = wilson_interval(scores.right_KP, scores.n_KP)
+    low_KP, high_KP = interval_KP or wilson_interval(scores.right_KP, scores.n_KP)
     by_cell = ("position", "target")
     return xr.Dataset(
         {

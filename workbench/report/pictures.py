@@ -47,7 +47,7 @@ def heatmaps(parts: Parts) -> str:
     """The P-probe of each run side by side, on one scale."""
     return section(
         "Where each fact can be read",
-        "<p>A probe looks at the hidden state just before the first, second, … attribute of a text is stated "
+        "<p>A probe looks at the hidden state just before the first, second, … value of a text is stated "
         "(positions 0, 1, …; of a study, at the places it reads) and guesses each attribute that has <b>not yet</b> "
         "been stated. Cells are the share of entities, none of them seen by the probe, for whom it is right, in "
         "percent.</p>",

@@ -182,11 +182,13 @@ def next_steps(parts: Parts) -> str:
     commands = [
         ("Look around: every run, probe and checkpoint, in the browser.", line_of("workbench", "ui", folder))
     ]
-    if last.p is None or last.p.sizes["checkpoint"] < 2:
-        line = line_of("workbench", "probe", path, "--checkpoints", "all")
+    # through a network of somebody else's, thirty blocks deep, the paper's own probe would take days
+    quick = () if isinstance(last.run, Run) else ("--family", "logistic")
+    if len(last.run.checkpoints) > 1 and (last.p is None or last.p.sizes["checkpoint"] < 2):
+        line = line_of("workbench", "probe", path, "--checkpoints", "all", *quick)
         commands.append(("Watch the knowledge arrive: probe every checkpoint.", line))
     if last.q is None:
-        line = line_of("workbench", "probe", path, "--kind", "q")
+        line = line_of("workbench", "probe", path, "--kind", "q", *quick)
         commands.append(("Ask the bare name: the paper’s Q-probe.", line))
     if isinstance(last.run, Run):
         recipe = path / "recipe.toml"

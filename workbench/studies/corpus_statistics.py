@@ -1,12 +1,11 @@
 """What a corpus looks like in numbers: sizes, tokens per entry, chance per target."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from workbench.facts.entities import Entity, count_known, split_mask
-from workbench.facts.schema import Schema
+from workbench.facts.dependence import find_dependent
+from workbench.facts.entities import count_known, split_mask
 from workbench.recipes.recipe import Recipe
 from workbench.studies.corpus import Corpus
 from workbench.tokens.encoding import check_values_tokenize_alike, encode_entries, encode_questions
@@ -53,28 +52,6 @@ def describe_corpus(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
             for target in make_targets(corpus.entities, corpus.schema, tokenizer)
         },
     }
-
-
-def find_dependent(schema: Schema, entities: Sequence[Entity]) -> dict[str, str]:
-    """Attribute → another one that fixes it in every entity that has both, where the schema does not say so.
-
-    An attribute whose values hardly come twice fixes everything by accident, and is no such one; of two that fix each
-    other the later follows from the earlier.
-    """
-    found: dict[str, str] = {}
-    for attribute in schema:
-        for source in schema.keys:
-            if attribute.determined_by or source == attribute.key or found.get(source) == attribute.key:
-                continue
-            pairs = [
-                (entity.values[source], entity.values[attribute.key])
-                for entity in entities
-                if source in entity.values and attribute.key in entity.values
-            ]
-            sources = {value for value, _ in pairs}
-            if len(sources) > 1 and len(pairs) >= 5 * len(sources) and len(set(pairs)) == len(sources):
-                found.setdefault(attribute.key, source)
-    return found
 
 
 def _spread(lengths: np.ndarray) -> dict[str, float]:

@@ -113,6 +113,10 @@ class Run(Study):
         return (POSITIONS,)
 
     @property
+    def tests_all_texts(self) -> bool:
+        return False
+
+    @property
     def entity_word(self) -> str:
         return "name"
 

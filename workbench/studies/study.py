@@ -92,6 +92,11 @@ class Study(ABC):
 
     @property
     @abstractmethod
+    def tests_all_texts(self) -> bool:
+        """Whether P-probes are tested on every text of a test entity; if not, on one of each, drawn by the seed."""
+
+    @property
+    @abstractmethod
     def entity_word(self) -> str:
         """What places call the entity beside `name`: the table's column, `city`."""
 

@@ -84,6 +84,10 @@ class TableStudy(Study):
         return self.file.read
 
     @property
+    def tests_all_texts(self) -> bool:
+        return True
+
+    @property
     def entity_word(self) -> str:
         return self.file.table.entity
 

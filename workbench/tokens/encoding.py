@@ -205,7 +205,7 @@ def _find(
 def check_values_tokenize_alike(
     tokenizer: "PreTrainedTokenizerFast", entries: EncodedEntries, values: Sequence[Mapping[str, str]]
 ) -> None:
-    """Refuse a tokenizer that gives a value other ids in a biography than in an answer.
+    """Refuse a tokenizer that gives a value other ids in a text than in an answer.
 
     `values[p]` are the values of entity p. What a model learns of ` Princeton` it cannot say as `Princeton`. A value
     that is stated in other words is another text on purpose.
@@ -235,7 +235,7 @@ def check_values_tokenize_alike(
             said = entries.ids[begin[at] : begin[at] + sizes[at]].tolist()
             raise WorkbenchError(
                 f"The value {distinct[value[at]]!r} tokenizes as "
-                f"{tokenizer.convert_ids_to_tokens(said)} in a biography "
+                f"{tokenizer.convert_ids_to_tokens(said)} in a text "
                 f"but as {tokenizer.convert_ids_to_tokens(wanted[value[at]].tolist())} in an answer; "
                 "choose another tokenizer or change the value."
             )

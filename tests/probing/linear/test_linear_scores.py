@@ -12,7 +12,7 @@ from workbench.probing.linear.scores import (
     read_answers,
     score_answers,
 )
-from workbench.results.statistics import bootstrap_by_entity
+from workbench.results.statistics import bootstrap_by_entity, wilson_interval
 
 
 def test_answers_are_read_column_by_column() -> None:
@@ -83,3 +83,13 @@ def test_the_interval_by_entity_is_the_bootstrap_of_the_statistics_module() -> N
     for k in range(2):
         expected = bootstrap_by_entity(right[0, k], entities, resamples=4000)
         assert (low[0, k], high[0, k]) == pytest.approx(expected, abs=0.01)
+
+
+def test_where_all_texts_are_right_the_interval_is_that_of_as_many_entities() -> None:
+    entities = np.repeat(np.arange(30), 4)
+    right = np.stack([np.ones(120, bool), np.zeros(120, bool)])[None]
+    counted = torch.ones(1, 2, 120, dtype=torch.bool)
+    counted[..., :20] = False  # five entities have no text here
+    low, high = interval_by_entity(torch.from_numpy(right) & counted, counted, entities)
+    expected = wilson_interval([25, 0], [25, 25])
+    assert low[0] == pytest.approx(expected[0]) and high[0] == pytest.approx(expected[1])

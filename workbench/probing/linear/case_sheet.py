@@ -12,7 +12,13 @@ import torch
 import xarray as xr
 
 from workbench.errors import WorkbenchError
-from workbench.probing.cases import KeptCells, choose_cells, make_probe_cases, name_classes
+from workbench.probing.cases import (
+    KeptCells,
+    choose_cells,
+    make_probe_cases,
+    name_classes,
+    one_text_each,
+)
 from workbench.probing.linear.columns import Columns
 from workbench.probing.linear.dataset import Scores
 from workbench.probing.linear.inputs import ProbeInputs
@@ -24,10 +30,14 @@ END = "end"  # of a bare name, where the Q-probe reads
 
 @dataclass(frozen=True)
 class CaseSheet:
-    """What is kept: cells, and the label columns of the targets with their own labels and the first seed."""
+    """What is kept: cells, and the label columns of the targets with their own labels and the first seed.
+
+    entities_N: whose the test texts are; of several one is kept (`one_text_each`).
+    """
 
     kept: KeptCells
     columns: tuple[int, ...]
+    entities_N: np.ndarray
 
     def take(self, sets: Sequence[int], answers: Answers, counted_MKN: torch.Tensor) -> dict[str, np.ndarray]:
         """What is kept of these sets' answers: said, sure (NaN where a probe gives none) and counted."""
@@ -39,22 +49,25 @@ class CaseSheet:
         said = part(answers.predicted_MKN).astype(np.int32)
         sure = answers.confidence_MKN
         told = np.full(said.shape, np.nan, np.float32) if sure is None else part(sure).astype(np.float32)
-        return {"said": said, "sure": told, "counted": part(counted_MKN)}
+        counted = part(counted_MKN)
+        _, texts_ME = one_text_each(np.asarray(counted.any(1)), self.entities_N)
+        kept = {"said": said, "sure": told, "counted": counted}
+        return {name: np.take_along_axis(values, texts_ME[:, None], axis=2) for name, values in kept.items()}
 
 
 def plan_cases(inputs: ProbeInputs, columns: Columns) -> CaseSheet:
-    """What fits; feature sets that are no layers and positions, or several texts of an entity, are refused."""
+    """What fits; feature sets that are no layers and positions are refused."""
     test_entities = inputs.entities_N[inputs.test_N]
-    if list(inputs.cells) != CELLS or len(np.unique(test_entities)) < len(test_entities):
+    if list(inputs.cells) != CELLS:
         raise WorkbenchError(
-            f"Cases are kept of cells {CELLS} with one text of each test entity; these have {list(inputs.cells)} and "
-            f"{len(test_entities)} test texts of {len(np.unique(test_entities))} entities: leave out keep_cases."
+            f"Cases are kept of cells {CELLS}; these have {list(inputs.cells)}: leave out keep_cases."
         )
     layers, positions = inputs.cells["layer"], inputs.cells["position"]
     real = tuple(dict.fromkeys(columns.place_TS2[:, 0, 0].tolist()))
     main = positions.index(END) if END in positions else 0
-    kept = choose_cells(layers, positions, len(real), len(test_entities), columns.n_labels, main=main)
-    return CaseSheet(kept, real[: kept.columns])
+    n_entities = len(np.unique(test_entities))
+    kept = choose_cells(layers, positions, len(real), n_entities, columns.n_labels, main=main)
+    return CaseSheet(kept, real[: kept.columns], test_entities)
 
 
 def make_cases(
@@ -74,6 +87,7 @@ def make_cases(
         name_classes(columns.labels_NK[:, column], labels_NT[:, t], class_names[t])
         for t, column in enumerate(real_T)
     ]
+    entities, texts_1E = one_text_each(np.ones((1, len(sheet.entities_N)), bool), sheet.entities_N)
     return make_probe_cases(
         sheet.kept,
         layers=inputs.cells["layer"],
@@ -81,8 +95,8 @@ def make_cases(
         said_MKN=scores["said"],
         sure_MKN=scores["sure"],
         counted_MKN=scores["counted"],
-        truth_KN=columns.labels_NK[inputs.test_N][:, list(sheet.columns)].T,
-        entities_N=inputs.entities_N[inputs.test_N],
+        truth_KN=columns.labels_NK[inputs.test_N][texts_1E[0]][:, list(sheet.columns)].T,
+        entities_N=entities,
         targets=inputs.targets,
         column_T=[order.index(column) for column in real_T],
         names_T=names_T,

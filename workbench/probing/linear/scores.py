@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from workbench.probing.linear.batch import equal_runs
+from workbench.results.statistics import wilson_interval
 
 TOP = 5
 CALIBRATION_BINS = 15
@@ -118,7 +119,10 @@ def interval_by_entity(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`workbench.results.statistics.bootstrap_by_entity` for all columns at once: whole entities are redrawn [M, K]."""
+    """`workbench.results.statistics.bootstrap_by_entity` for all columns at once: whole entities are redrawn [M, K].
+
+    Wilson's interval of as many answers as entities where all texts are answered right, or none.
+    """
     ids, entity_N = np.unique(entities_N, return_inverse=True)
     m, k, _ = right_MKN.shape
     sums = []
@@ -131,6 +135,12 @@ def interval_by_entity(
     weights_SP = torch.from_numpy(drawn.astype(np.float32)).to(right_MKN.device)
     shares = ((weights_SP @ sums[0]) / (weights_SP @ sums[1])).double().cpu().numpy()
     low, high = np.nanquantile(shares, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    # Where all is right, or wrong, there is nothing to redraw: as many independent answers as entities say more.
+    right, rows = (part.sum(0).cpu().numpy() for part in sums)
+    seen = (sums[1] > 0).sum(0).cpu().numpy()
+    ends = wilson_interval(np.where(right == rows, seen, 0), seen, level)
+    one_sided = (right == rows) | (right == 0)
+    low, high = (np.where(one_sided, end, drawn) for end, drawn in zip(ends, (low, high), strict=True))
     return low.reshape(m, k), high.reshape(m, k)
 
 
