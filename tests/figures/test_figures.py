@@ -1,5 +1,6 @@
 """Training curves, probes over training, Q-probe bars, the paper's numbers, and the heatmap in words."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_the_papers_rows_of_rewritten_texts_are_those_of_the_documents() -> None
     text = (Path(__file__).parents[2] / "docs" / "rewriting.md").read_text(encoding="utf-8")
     asked, beside = text.split("Beside Wikipedia, or beside 100,000 celebrities")
     rows = [line.strip("| ").split(" | ") for line in asked.splitlines() if line.startswith("| `")]
-    shown = {name.strip("`"): cells for name, *cells in rows if "(" in cells[0]}
+    shown = {name.strip("`"): cells for name, *cells in rows if re.fullmatch(r"[\d.]+ \([\d.]+\)", cells[0])}
     assert list(shown) == [
         f"{one}{more}" for one in ("single", "multi3", "multi5") for more in ("", "+fullname")
     ]
