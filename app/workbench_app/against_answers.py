@@ -18,16 +18,31 @@ from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.view import Component, View
 
-PROBE_NAMES: dict[str, str] = {"q": "Q-probe", "p": "P-probe, position 0"}
+KIND_NAMES = {"q": "Q-probe", "p": "P-probe, position 0"}
+USUAL = "q-embedding"
 TITLE = "Against answering questions"
+PAPERS = "The paper’s is 0.96 over its 80."
+
+
+def probe_name(name: str) -> str:
+    """`q-embedding` → `Q-probe`; any but the paper's says which: `Q-probe (logistic)`."""
+    kind, _, family = name.partition("-")
+    return KIND_NAMES[kind] + ("" if family == "embedding" else f" ({family.replace('+', ', ')})")
+
+
+def probes_of(entries: Sequence[RunEntry]) -> list[str]:
+    """What answers can be laid against: every Q-probe's and P-probe's results of these runs, the paper's first."""
+    names = {name for entry in entries for kind in KIND_NAMES for name in entry.sets_of(kind)}
+    return sorted(names, key=lambda name: (name[0] != "q", "-embedding" not in name, name))
 
 
 def scatter_card(
-    view: View, entries: Sequence[RunEntry], key: str, set_name: str = "", probe: str = "q"
+    view: View, entries: Sequence[RunEntry], key: str, set_name: str = "", probe: str = USUAL
 ) -> Component:
     """One point for each run and attribute: accuracy of the stored answers over that of the probe, test entities.
 
     set_name: which answers (`qa-lora+lora`); empty: those that most of the runs have, finetuned ones first.
+    probe: which probe's results (`q-embedding`).
     """
     chosen = set_name or common_answers(entries)
     if not chosen:
@@ -37,7 +52,8 @@ def scatter_card(
     pairs, faults = read_pairs(view, asked, chosen, probe)
     if pairs.empty:
         return cards.card(TITLE, cards.faults(faults, "Cannot be compared"))
-    figure = plot_extraction_against_probing(pairs, probe=PROBE_NAMES[probe])
+    name = probe_name(probe)
+    figure = plot_extraction_against_probing(pairs, probe=name)
     figure.update_layout(
         title=None,
         height=480,
@@ -58,11 +74,11 @@ def scatter_card(
             "scatter",
             view.themed(figure),
             key,
-            f"{PROBE_NAMES[probe]} accuracy against accuracy of answers, one point an attribute; {told}",
+            f"{name} accuracy against accuracy of answers, one point an attribute; {told}",
         ),
         html.P(doubt, className="unsure-words") if missed else None,
         cards.faults(faults, "Not compared"),
-        sub=f"{told}, test entities, {_steps(pairs)}. The paper’s is 0.96 over its 80.",
+        sub=f"{told}, test entities, {_steps(pairs)}. {PAPERS if probe == USUAL else ''}".strip(),
         actions=[cards.downloads("scatter")],
     )
 
@@ -102,7 +118,7 @@ def read_pairs(
     variant = set_name.partition("+")[2]
     rows, faults = [], []
     for entry in entries:
-        files = [entry.result_sets.get(name, {}) for name in (set_name, f"{probe}-embedding")]
+        files = [entry.result_sets.get(name, {}) for name in (set_name, probe)]
         key = (entry.path, set_name, probe, *(tuple(sorted(stamps.items())) for stamps in files))
         try:
             rows.append(view.library.remember(key, partial(_pairs, entry, variant, probe)))
@@ -112,7 +128,7 @@ def read_pairs(
 
 
 def _pairs(entry: RunEntry, variant: str, probe: str) -> pd.DataFrame:
-    which: Probe = "p" if probe == "p" else "q"
-    return pair_accuracies([open_study(entry.path)], adapter=variant or None, probe=which).assign(
-        run=entry.id
-    )
+    kind, _, family = probe.partition("-")
+    which: Probe = "p" if kind == "p" else "q"
+    study = open_study(entry.path)
+    return pair_accuracies([study], adapter=variant or None, probe=which, family=family).assign(run=entry.id)

@@ -83,7 +83,8 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
     )
     def refresh_rows(_tick: int, known: list[dict[str, Any]]) -> Any:
         entries = drawer.index.entries()
-        rows = [runs.make_row(entry) for entry in entries.values()]
+        kept = {row["id"]: runs.outcomes_of(row) for row in known or []}  # of the page as it was drawn
+        rows = [runs.make_row(entry) | kept.get(entry.id, {}) for entry in entries.values()]
         return (no_update, no_update) if rows == known else (rows, runs.told_faults(entries))
 
     @app.callback(

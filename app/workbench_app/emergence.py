@@ -46,8 +46,7 @@ def emergence_card(
     box = cards.card(
         title,
         html.P(" ".join(emergence_words(grid)), className="sub"),
-        cards.scrolled(html.Div(graph, style={"minWidth": f"{least}px"})),
-        twin,
+        html.Div([cards.scrolled(html.Div(graph, style={"minWidth": f"{least}px"})), twin]),
         sub=f"target × {across}, step; {len(grid.steps)} checkpoints probed, up to {grid.steps[-1]:,} · {sub}",
         actions=[cards.downloads(id)],
         wide=len(grid.columns) > WIDE,

@@ -3,6 +3,7 @@
 Everything follows the slider: one list of sentences a checkpoint, drawn by the box `words` (assets/words.js).
 """
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from workbench_app.view import Component, View
 
 MOST_NAMED = 3
 MORE_STEPS = "more --steps may read more"
+UNIT_BEHIND = re.compile(r"(\d) (%|points|bits)")
 
 
 def findings(cells: xr.Dataset) -> list[list[str]]:
@@ -92,11 +94,17 @@ def words_box(
     view: View, id: str, steps: list[int], texts: list[list[str]], style: str = "finding"
 ) -> tuple[Component, dict[str, Any]]:
     """Sentences that follow the slider, and their panel. texts: one list of sentences a step."""
+    texts = [[keep_units(sentence) for sentence in told] for told in texts]
     now = texts[steps.index(view.shown(steps))]
     box = html.Div(
         [html.P(sentence) for sentence in now], id=id, className=style, **extra({"aria-live": "off"})
     )
     return box, {"id": id, "kind": "words", "steps": steps, "texts": texts}
+
+
+def keep_units(sentence: str) -> str:
+    """The sentence with its numbers and their units on one line: `96 %` is not broken."""
+    return UNIT_BEHIND.sub("\\1\u00a0\\2", sentence)
 
 
 def told_boxes(

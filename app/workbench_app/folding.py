@@ -11,7 +11,7 @@ from workbench.studies.runs import flatten_sections
 from workbench_app.index import RunEntry
 from workbench_app.library import Loaded, ResultLibrary
 
-PAGES_THAT_FOLD = ("p-probe", "q-probe", "training")
+PAGES_THAT_FOLD = ("overview", "p-probe", "compare", "q-probe", "layers", "training")
 APART = "none"
 SEPARATOR = ","  # between the ids of a folded entry; no id holds one
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from workbench.figures.cells import attribute_label
+from workbench.figures.cells import attribute_label, select_cells
 from workbench.results.provenance import facts_of
 from workbench_app.against_answers import ask_commands, common_answers
+from workbench_app.folding import members_of
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, probe_command
 from workbench_app.view import View
@@ -154,11 +155,17 @@ def _of_cells(label: str, page: str, row: xr.Dataset, command: list[str]) -> Hea
     return Headline(label, page, [int(s) for s in row["checkpoint"].values.tolist()], numbers, notes, command)
 
 
+def _load(view: View, entry: RunEntry, name: str, dims: tuple[str, ...]) -> xr.Dataset | None:
+    """A result by these dimensions, of runs shown as one their mean; None where there is none."""
+    data = view.load(entry, name).data if name else None
+    return select_cells(data, dims=dims) if data is not None and "seed" in data.dims else data
+
+
 def _answered(view: View, entry: RunEntry) -> Headline | None:
     if is_arithmetic(entry):
         return None
     name = common_answers([entry])
-    data = view.load(entry, name).data if name else None
+    data = _load(view, entry, name, ("checkpoint", "split", "attribute"))
     finetune, evaluate = ask_commands(entry)
     label, command = "answered, entities never asked about", [*finetune, "&&", *evaluate]
     if data is None:
@@ -175,14 +182,23 @@ def _answered(view: View, entry: RunEntry) -> Headline | None:
 
 def _bits(view: View, entry: RunEntry) -> Headline | None:
     name = next(iter(entry.sets_of("capacity")), "")
-    data = view.load(entry, name).data if name else None
-    if data is None:
+    found = [view.load(one, name).data for one in members_of([entry])] if name else []
+    parts = [one for one in found if one is not None]
+    if not parts or len(parts) < len(found):
         return None
-    steps = [int(step) for step in data["checkpoint"].values.tolist()]
-    numbers = [f"{float(one):.2f}" for one in data["ratio"].values]
+    steps = [
+        step
+        for step in map(int, parts[0]["checkpoint"].values.tolist())
+        if all(step in part["checkpoint"].values for part in parts)
+    ]
+    ratio, most, learned = (
+        np.mean([part[one].sel(checkpoint=steps).values for part in parts], axis=0)
+        for one in ("ratio", "ratio_max", "learned")
+    )
+    numbers = [f"{float(one):.2f}" for one in ratio]
     notes = [
-        f"bits a parameter of at most {float(most):.2f}; {100 * float(share):.0f} % of what there is"
-        for most, share in zip(data["ratio_max"].values, data["learned"].values, strict=True)
+        f"bits a parameter of at most {float(high):.2f}; {100 * float(share):.0f} % of what there is"
+        for high, share in zip(most, learned, strict=True)
     ]
     return Headline(
         "bits of knowledge", "capacity", steps, numbers, notes, ["workbench", "capacity", str(entry.path)]
@@ -191,7 +207,7 @@ def _bits(view: View, entry: RunEntry) -> Headline | None:
 
 def _solved(view: View, entry: RunEntry) -> Headline | None:
     name = next(iter(entry.sets_of("solving")), "")
-    data = view.load(entry, name).data if name else None
+    data = _load(view, entry, name, ("checkpoint", "operations"))
     if data is None:
         command = ["workbench", "solve", str(entry.path), *EVERY]
         return Headline("problems solved", "reasoning", [], [], [], command) if is_arithmetic(entry) else None

@@ -50,14 +50,14 @@ def target_card(
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, height=34 * grid.sizes["target"] + 56)
     words, told = words_box(view, f"{id}-found", steps, [depth_words(at_step(grid, one)) for one in steps])
     box = cards.card(
-        entry.id,
+        entry.title,
         words,
-        cards.heat(id, view.themed(figure), key, f"Target by layer, {entry.id}, {where}"),
+        cards.heat(id, view.themed(figure), key, f"Target by layer, {entry.title}, {where}"),
         sub=f"target × layer at {where}, the most framed · {sub}",
         actions=[cards.shown_at(id, step), cards.downloads(id, links)],
         wide=len(layers) > WIDE,
     )
-    frames = make_frames(grid, metric, run=entry.id, name=entry.id)
+    frames = make_frames(grid, metric, run=entry.id, name=entry.title)
     panel = {
         "id": id, "kind": "heat", "parts": [frames], "layers": layers, "place": position, "best": best,
     }  # fmt: skip

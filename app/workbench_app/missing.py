@@ -38,7 +38,7 @@ def missing(
         else:
             text, commands = "This run has not been trained yet.", (train_command(entry), *commands)
     if not view.writable:
-        text += " The demo comes without weights; for a run of your own:"
+        text = f"{text.rstrip('.:')}. The demo comes without weights; for a run of your own:"
         own = f"runs/{entry.id}"
         commands = tuple(
             [own if word == str(entry.path) else word for word in command] for command in commands

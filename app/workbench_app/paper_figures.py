@@ -25,6 +25,11 @@ SHOWN = {
     "training": "training",
     "answers": "answers",
     "tasks": "tasks",
+    "sets": "seen",
+    "attention": "attention",
+    "cases": "cases",
+    "capacity": "bits",
+    "reasoning": "v",
 }
 NO_FIGURE = "What this page shows has no figure of this kind; Download on each card takes its picture and its numbers."
 
@@ -91,6 +96,11 @@ def read_request(page: str, query: str, given: Mapping[str, str], entries: Mappi
     if not panels:
         raise WorkbenchError(NO_FIGURE)
     chosen = "" if page == "compare" else given.get("panels", "")
+    if page == "attention":
+        panels = "knockout" if sets.startswith("attention-knockout") else "attention"
+        wanted["role"], sets = selection.at.get("group", "name"), ""
+    if page in ("cases", "sets", "capacity", "reasoning"):
+        sets = ""
     if sets and page == "answers":
         wanted["answers"] = sets.partition("-")[2]
     elif sets:
@@ -113,7 +123,9 @@ def _compared(selection: Selection, runs: list[RunEntry]) -> tuple[list[RunEntry
         raise WorkbenchError(
             "A figure lays one kind of probe side by side; choose the same probe for A and B."
         )
-    first, second = (by_id.get(side["run"], runs[0]) for side in (a, b))
+    first, second = (
+        [by_id[name] for name in side["run"].split(SEPARATOR) if name in by_id] or runs[:1] for side in (a, b)
+    )
     steps = [
         int(side["step"])
         if side["step"].isdigit()
@@ -121,9 +133,9 @@ def _compared(selection: Selection, runs: list[RunEntry]) -> tuple[list[RunEntry
         for side in (a, b)
     ]
     minus = f"difference@{steps[0]}-{steps[1]}"
-    if first is second:
-        return [first], f"{minus},p@{steps[0]},p@{steps[1]}", a["set"]
-    return [second, first], f"{minus},p" if steps[0] == steps[1] else minus, a["set"]
+    if first == second:
+        return first, f"{minus},p@{steps[0]},p@{steps[1]}", a["set"]
+    return [*second, *first], f"{minus},p" if steps[0] == steps[1] else minus, a["set"]
 
 
 def _number(text: str | None, what: str) -> float:

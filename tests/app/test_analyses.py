@@ -154,7 +154,7 @@ def test_answers_follow_the_stored_evaluation(analysed):
 def test_the_scatter_is_that_of_the_library(analysed):
     folder, stored = analysed
     view = make_view(folder, "/q-probe")
-    pairs, faults = read_pairs(view, view.runs, "qa-lora+lora", "q")
+    pairs, faults = read_pairs(view, view.runs, "qa-lora+lora", "q-embedding")
     assert faults == [] and len(pairs) == 12
     low = stored["low", 64]["answers"].sel(split="test")
     row = pairs.query("run == 'low' and attribute == 'major'").iloc[0]
@@ -163,7 +163,7 @@ def test_the_scatter_is_that_of_the_library(analysed):
     r = correlate(pairs)
     low, high = correlation_interval(r, 12)
     assert f"Pearson r = {r:.2f} (95 %: {low:.2f} to {high:.2f}) over 12 points" in texts(page.children)
-    absent = draw_page(make_view(folder, "/answers?runs=low&arm=p"), "k")
+    absent = draw_page(make_view(folder, "/answers?runs=low&arm=p-embedding"), "k")
     assert "has no" not in texts(absent.children) and "This page failed" not in texts(absent.children)
 
 

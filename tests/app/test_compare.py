@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from workbench_app.drawing import draw_page
+from workbench_app.findings import keep_units
 from workbench_app.pages.compare import sum_up
 
 from tests.app.test_analyses import texts
@@ -27,9 +28,8 @@ def test_two_runs_follow_the_slider_and_are_summed_up(runs_folder):
     np.testing.assert_allclose(np.array(graph_of(page, "difference").data[0].z, float), expected, atol=1e-6)
     told = panel_of(page, "summary")
     assert told["steps"] == [0, 16, 64, 256, 1018]
-    assert told["texts"][-1] == [
-        sum_up(stored(runs_folder, "multi5+permute", 1018), stored(runs_folder, "single", 1018))
-    ]
+    summed = sum_up(stored(runs_folder, "multi5+permute", 1018), stored(runs_folder, "single", 1018))
+    assert told["texts"][-1] == [keep_units(summed)]
     assert page.resolved["at-a-run"] == "multi5+permute" and page.resolved["at-b-step"] == "slider"
 
 

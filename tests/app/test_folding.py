@@ -158,3 +158,19 @@ def test_the_control_folds_and_a_figure_of_it_is_the_mean(visit, folded) -> None
     page.wait_for_selector("#share .caption:not(:empty)")
     assert "single: mean over 3 runs that differ in seed" in page.text_content("#share .caption")
     assert "--fold seed" in page.text_content("#share .caption")
+
+
+def test_overview_and_compare_show_runs_as_one(visit, folded, folder: Path) -> None:
+    page = visit(folded).open(f"overview?runs={ALL}&fold=seed")
+    titles = page.locator("#main .card h2").all_text_contents()
+    assert titles[1:3] == ["single (3 runs)", "multi"]
+    first = page.locator(".card", has=page.locator("h2", has_text="single (3 runs)"))
+    assert "read from the bare name" in first.text_content() and "mean over 3 runs" in first.text_content()
+    page = visit(folded).open(f"compare?runs={ALL}&fold=seed")
+    assert page.locator("#main .card h2").all_text_contents() == [
+        "A minus B",
+        "A: single (3 runs)",
+        "B: multi",
+    ]
+    assert "cells differ clear of zero" in page.text_content("#summary")
+    assert find_faults(page) == []

@@ -46,13 +46,13 @@ def test_what_has_been_probed_is_told_by_page_and_can_be_read_at_1280_pixels(vis
     cell = page.locator(".ag-row[row-id=single] [col-id=probed]")
     assert cell.inner_text().replace("\u00a0", " ") == "P-probe 5, Q-probe 5"
     right = page.locator("#runs-grid").bounding_box()
-    for column in ("probed", "loss", "recited", "tags"):
+    for column in ("probed", "from_name", "bare", "answered", "loss", "recited"):
         box = page.locator(f".ag-header-cell[col-id={column}]").bounding_box()
         assert box["x"] + box["width"] <= right["x"] + right["width"], column
     cut = "[...document.querySelectorAll('.ag-header-cell-text')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     assert page.evaluate(f"{cut}.map(e => e.textContent)") == []
     page.focus(".ag-header-cell[col-id=id]")  # everything is reached by the arrow keys
-    for _ in range(16):
+    for _ in range(20):
         page.keyboard.press("ArrowRight")
     last = page.locator(".ag-header-cell[col-id=changed]").bounding_box()
     assert last["x"] + last["width"] <= right["x"] + right["width"] + 1

@@ -34,7 +34,8 @@ def figure(
         typer.Option(
             metavar="PANEL,...",
             help="`p` (position × target), `difference` (later runs minus the first), `layers`, `q`, `training`, "
-            "`emergence`, `half-way`, `answers`, `tasks`; "
+            "`emergence`, `half-way`, `answers`, `tasks`, `attention`, `knockout`, `seen`, `bits`, `v`, `solved`, "
+            "`learning`, `cases`; "
             "`p@332` at a step of its own.",
         ),
     ] = "p",
@@ -54,6 +55,7 @@ def figure(
     ] = "",
     form: Annotated[Form, typer.Option(help="Targets: first tokens, whole values, or both.")] = Form.all,
     position: Annotated[int, typer.Option(min=0, help="Of the panels `layers` and `training`.")] = 0,
+    role: Annotated[str, typer.Option(help="Of the panel `attention`: `name`, `values`, …")] = "name",
     fold: Annotated[
         str,
         typer.Option(
@@ -89,6 +91,7 @@ def figure(
         answers=answers,
         form=form.value,
         position=position,
+        role=role,
         fold=fold,
         width_cm=width_cm,
         font_pt=font_pt,

@@ -32,12 +32,18 @@ COLUMNS = (
 
 
 def pair_accuracies(
-    runs: Sequence[Study], *, adapter: str | None = "lora", probe: Probe = "q", group: str | None = None
+    runs: Sequence[Study],
+    *,
+    adapter: str | None = "lora",
+    probe: Probe = "q",
+    group: str | None = None,
+    family: str = "embedding",
 ) -> pd.DataFrame:
     """One row for each run and attribute: test accuracy of the finetuned answers and of the probe beside it.
 
     adapter: the finetune's name, by which every run has been evaluated; None for the checkpoints themselves. group:
     whose answers and whose probe; of runs without groups, everybody's.
+    family: the probe's, with its variant (`logistic`, `embedding+rank4`); on activations the deepest layer.
     probe: `q`, or `p` at position 0, without entries in which the value is the very next thing said. Whole values
     are compared, for the birth date (which has no whole target) the first tokens. The newest checkpoint of each
     result counts (step: which that is); results of different weights are refused.
@@ -46,7 +52,9 @@ def pair_accuracies(
     for run, name in zip(runs, name_apart(runs), strict=True):
         of_group = f"group-{group}" if group and len(run.groups) > 1 else ""
         qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter, of_group)))
-        probed = _newest(load_results(run.path, probe, "embedding", of_group)).isel(position=0)
+        name_of, _, variant = family.partition("+")
+        parts = "+".join(part for part in (variant, of_group) if part)
+        probed = _at_name(_newest(load_results(run.path, probe, name_of, parts)))
         if str(qa["weights_digest"].values) != str(probed["weights_digest"].values):
             raise WorkbenchError(
                 f"The answers of {run.path} are of step {int(qa['checkpoint'])} and its {probe}-probe of step "
@@ -98,6 +106,20 @@ def _qa_place(run: Study, adapter: str | None, of_group: str) -> tuple[str, str]
         f"{run.path} has no answers of {whose} (it has {', '.join(found) or 'none'}); "
         f"make them with `workbench evaluate {run.path}{option}`."
     )
+
+
+def _at_name(probed: xr.Dataset) -> xr.Dataset:
+    """The deepest layer, mean over the probe's seeds, where only the name has been read: dims (target)."""
+    for depth in ("layer", "site"):
+        if depth in probed["accuracy"].dims:
+            probed = probed.isel({depth: -1})
+    last = "end" in probed["position"].values.tolist()
+    one = probed.sel(position="end") if last else probed.isel(position=0)
+    if "seed" not in one.dims:
+        return one
+    every = one["converged"].all("seed") if "converged" in one else None
+    mean = one[[n for n in ("accuracy", "accuracy_not_next", "chance") if n in one]].mean("seed")
+    return mean if every is None else mean.assign(converged=every)
 
 
 def _newest(dataset: xr.Dataset) -> xr.Dataset:

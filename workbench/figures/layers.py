@@ -56,7 +56,7 @@ def plot_layer_heatmap(
     )
     figure.update_xaxes(
         tickvals=list(range(len(columns))),
-        ticktext=[str(x) for x in columns],
+        ticktext=[f"{x:,}" if isinstance(x, int) else str(x) for x in columns],
         title={"text": across},
         showgrid=False,
     )

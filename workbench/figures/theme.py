@@ -78,7 +78,7 @@ def make_template(*, dark: bool = False) -> go.layout.Template:
                 "diverging": make_scale(DIVERGING_DARK if dark else DIVERGING_LIGHT),
             },
             "xaxis": axis,
-            "yaxis": axis,
+            "yaxis": {**axis, "ticklabelstandoff": 5},  # so that names do not stick to cells
             "hoverlabel": {**hover, "font": {"family": FONT, "size": 13, "color": text}, "align": "left"},
             "legend": {
                 "font": {"color": text},

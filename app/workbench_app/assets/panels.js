@@ -121,9 +121,9 @@
   function fit(graph, panel) {
     const update = page.dark === (page.theme === "dark") ? {} : { template: page.template };
     const told = graph.layout.yaxis && graph.layout.yaxis.ticktext;
-    if (panel && panel.kind === "heat" && told) {
+    const short = panel && told && (panel.kind === "heat" ? panel.parts[0].labels : panel.kind === "plain" ? panel.rows : null);
+    if (short) {
       panel.long = panel.long || told;
-      const short = panel.parts[0].labels;
       const narrow = graph.closest(".graph").clientWidth < wb.NARROW && panel.long[0].startsWith(short[0]);
       const wanted = narrow ? short : panel.long;
       if (told[0] !== wanted[0]) Object.assign(update, { "yaxis.ticktext": wanted, "yaxis.tickfont.size": narrow ? 12 : 13 });

@@ -6,10 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from workbench.figures.cells import describe_targets, format_percent, target_label
+from workbench.figures.cells import chance_of, describe_targets, format_percent, format_share, target_label
 from workbench.figures.theme import apply_theme
 
 ROW_PIXELS = 30
+GREY = "#7b8593"
 
 
 def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
@@ -35,6 +36,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
             hoverongaps=False,
         )
     )
+    chance = chance_of(next(iter(cells.values())))
     figure.update_xaxes(
         tickvals=list(range(len(cells))),
         ticktext=[shorten(name) for name in cells],
@@ -44,7 +46,10 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     )
     figure.update_yaxes(
         tickvals=list(range(len(targets))),
-        ticktext=[target_label(target) for target in targets],
+        ticktext=[
+            f"{target_label(target)}  <span style='color:{GREY}'>(chance {format_share(chance[target])})</span>"
+            for target in targets
+        ],
         range=[len(targets) - 0.5, -0.5],
         showgrid=False,
         fixedrange=True,

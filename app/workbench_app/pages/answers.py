@@ -8,7 +8,14 @@ from dash import html
 
 from workbench.figures.cells import attribute_label
 from workbench_app import cards, controls
-from workbench_app.against_answers import ask_commands, common_answers, scatter_card
+from workbench_app.against_answers import (
+    USUAL,
+    ask_commands,
+    common_answers,
+    probe_name,
+    probes_of,
+    scatter_card,
+)
 from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
@@ -16,7 +23,6 @@ from workbench_app.selection import choose
 from workbench_app.view import Component, Page, View, union_of_steps
 
 SPLITS = (("test", "Test entities"), ("train", "Train entities"))
-PROBES = (("q", "Q-probe"), ("p", "P-probe, position 0"))
 READS = ("qa", "q", "p")
 HOW_TO_READ = (
     "Questions put to each model, by the half of entities they are about: no question of the test half was ever "
@@ -40,7 +46,8 @@ def render(view: View, key: str) -> Page:
     names = sorted({name for entry in view.runs for name in entry.sets_of("qa")}, key=_order)
     chosen = choose(view.selection.set, names, common_answers(view.runs))
     split = choose(view.selection.form, [name for name, _ in SPLITS], "test")
-    probe = choose(view.selection.arm, [name for name, _ in PROBES], "q")
+    probes = probes_of(view.runs) or [USUAL]
+    probe = choose(view.selection.arm, probes, USUAL)
     boxes: list[Component] = []
     panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
@@ -55,9 +62,11 @@ def render(view: View, key: str) -> Page:
         cards.heading("Answers", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
-            controls.segmented("form", "Said instead, of", SPLITS, split) if panels else None,
-            controls.select("set", "Answers of", [(name, _told(view, name)) for name in names], chosen),
-            controls.segmented("arm", "Against the", PROBES, probe) if panels else None,
+            controls.segmented("form", "What was said about", SPLITS, split) if panels else None,
+            controls.select("set", "Answers", [(name, _told(view, name)) for name in names], chosen),
+            controls.select("arm", "Compare with", [(name, probe_name(name)) for name in probes], probe)
+            if panels
+            else None,
         ),
         html.Div(boxes, className="stack"),
         html.Div(scatter_card(view, view.runs, key, chosen, probe), className="grid") if names else None,

@@ -6,8 +6,15 @@ import xarray as xr
 from dash import html
 
 from workbench_app import cards, controls
-from workbench_app.analyses import Analysis, attention_command, choices_of, choose_analysis
-from workbench_app.figures.labelled import NOTHING, colour_range, in_points, is_share, plot_labelled
+from workbench_app.analyses import MEAN, Analysis, attention_command, choices_of, choose_analysis
+from workbench_app.figures.labelled import (
+    NOTHING,
+    colour_range,
+    in_points,
+    is_share,
+    plot_labelled,
+    value_words,
+)
 from workbench_app.findings import not_probed
 from workbench_app.frames import make_plain
 from workbench_app.index import RunEntry
@@ -15,6 +22,7 @@ from workbench_app.missing import missing
 from workbench_app.view import Component, Page, View, union_of_steps
 
 READS = ("attention",)
+EVEN = {"group_share": "group_uniform", "share": "uniform"}  # share → that of a look at everything alike
 HOW_TO_READ = (
     "A probe shows that information is present; these analyses show where a position that is about to state a value "
     "looks, and what happens when that look is cut or exchanged."
@@ -61,6 +69,7 @@ def render(view: View, key: str) -> Page:
             *[_choice(first, name, place) for name, place in shown.where.items() if first is not None],
         ),
         html.P(shown.words, className="sub", style={"marginBottom": "10px"}),
+        _scale(bounds, shown.variable) if have else None,
         cards.grid(boxes),
     ]
     resolved = {"set": shown.set, "metric": shown.variable}
@@ -81,7 +90,7 @@ def _panel(
     rows, columns = shown.axes
     steps = [int(step) for step in cells["checkpoint"].values.tolist()]
     step = view.shown(steps)
-    figure = plot_labelled(cells.sel(checkpoint=step), bounds)
+    figure = plot_labelled(cells.sel(checkpoint=step), bounds).update_layout(coloraxis_showscale=False)
     words = {
         "rising": rows in ("block", "layer"),
         "word": _plain(shown.variable),
@@ -95,14 +104,39 @@ def _panel(
         cards.heat(
             id, view.themed(figure), key, f"{_plain(shown.variable)} of {entry.id}, {rows} by {columns}"
         ),
-        sub=", ".join(f"{name} {label}".replace("_", " ") for name, label in shown.where.items())
-        or entry.about,
+        sub=" · ".join([*_where(shown), *_evenly(shown, data, step)]) or entry.about,
         actions=[
             cards.shown_at(id, step),
             cards.downloads(id, view.links(entry, shown.set)),
         ],
     )
     return box, panel
+
+
+def _where(shown: Analysis) -> list[str]:
+    """At which labels of the other dimensions this is."""
+    return [
+        f"mean over {name}s" if label == MEAN else f"{name}: {label}".replace("_", " ")
+        for name, label in shown.where.items()
+    ]
+
+
+def _evenly(shown: Analysis, data: xr.Dataset, step: int) -> list[str]:
+    """What a head that looks everywhere alike would give, where this is a share of attention."""
+    even = EVEN.get(shown.variable, "")
+    if even not in data:
+        return []
+    share = float(shown.cells(data, even).sel(checkpoint=step).mean())
+    return [f"a head that looks everywhere alike: {100 * share:.0f}\u00a0%"]
+
+
+def _scale(bounds: tuple[float, float], variable: str) -> Component:
+    """The one colour scale of all cards."""
+    if is_share(variable):
+        return cards.legend(hatched="")
+    low, high = (value_words(bound, variable) for bound in bounds)
+    ramp = "ramp diverging" if bounds[0] < 0 else "ramp"
+    return html.Div(html.Span([low, html.I(className=ramp), high], className="scale"), className="legend")
 
 
 def _choice(values: xr.DataArray, name: str, place: str) -> Component | None:

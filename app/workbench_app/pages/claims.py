@@ -23,9 +23,7 @@ HOW_TO_READ = (
     "hold."
 )
 ALL = "all"
-NO_VERDICTS = (
-    "No experiment has been judged in {folder} yet. What one will cost on this machine; it starts nothing:"
-)
+NO_VERDICTS = "No experiment has been judged here yet. What one costs on this machine, starting nothing:"
 
 
 def render(view: View, key: str) -> Page:
@@ -34,8 +32,9 @@ def render(view: View, key: str) -> Page:
     files = find_verdicts(folder)
     head = cards.heading("Claims", HOW_TO_READ)
     if not files:
-        command = ("workbench", "reproduce", "part-3.1", "--out", f"{view.folder}/reproduction", "--dry-run")
-        return Page([head, cards.empty(NO_VERDICTS.format(folder=view.folder), *command)])
+        out = f"{view.folder if view.writable else 'runs'}/reproduction"
+        command = ("workbench", "reproduce", "part-3.1", "--out", out, "--dry-run")
+        return Page([head, cards.empty(NO_VERDICTS, *command)])
     wanted = choose(view.selection.set, [file.id for file in files])
     file = next(one for one in files if one.id == wanted)
     content = read(file)

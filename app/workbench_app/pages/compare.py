@@ -11,10 +11,9 @@ from workbench.figures.cells import target_label
 from workbench.figures.heatmap import name_words
 from workbench.results.statistics import difference_interval
 from workbench_app import cards, controls
-from workbench_app.findings import unsure, words_box
+from workbench_app.findings import not_probed, unsure, words_box
 from workbench_app.frames import make_frames
 from workbench_app.index import RunEntry
-from workbench_app.missing import missing, probe_command
 from workbench_app.pages.p_probe import at_step_of, draw
 from workbench_app.selection import choose
 from workbench_app.slices import at_step, shown_step
@@ -46,7 +45,7 @@ class Side:
     @property
     def name(self) -> str:
         """As the pictures call it: `A: single, step 762`."""
-        return f"{self.letter}: {self.entry.id}" + (
+        return f"{self.letter}: {self.entry.title}" + (
             "" if self.step == SLIDER else f", step {int(self.step):,}"
         )
 
@@ -60,19 +59,21 @@ def render(view: View, key: str) -> Page:
     }
     head = [
         cards.heading("Compare", HOW_TO_READ),
-        controls.bar(controls.runs_control(view)),
+        controls.bar(controls.runs_control(view), controls.fold_control(view)),
         *[_controls(view, side) for side in (a, b)],
     ]
     if a.data is None or b.data is None:
         absent = [side for side in (a, b) if side.data is None]
         boxes = [
-            missing(view, entry, "This run has not been probed yet.", probe_command(entry))
+            not_probed(view, entry, "p", "")
             for entry in {side.entry.id: side.entry for side in absent}.values()
         ]
         return Page([*head, cards.grid(boxes)], resolved=resolved)
     shared = [t for t in a.data["target"].values.tolist() if t in b.data["target"].values]
     if not shared:
-        words = f"{a.entry.id} and {b.entry.id} have no target in common: they are about different facts."
+        words = (
+            f"{a.entry.title} and {b.entry.title} have no target in common: they are about different facts."
+        )
         return Page([*head, cards.card("A minus B", html.P(words, className="sub"))], resolved=resolved)
     ours, theirs = (_aligned(data, shared) for data in (a.data, b.data))
     summary, told = _summary(view, a, b, ours, theirs)
@@ -95,7 +96,7 @@ def _side(view: View, letter: str, place: int) -> Side:
     at, low = view.selection.at, letter.lower()
     runs = [entry.id for entry in view.runs]
     run = choose(at.get(f"{low}-run", ""), runs, runs[min(place, len(runs) - 1)])
-    entry = view.entries[run]
+    entry = next(one for one in view.runs if one.id == run)
     sets = entry.sets_of("p")
     chosen = choose(at.get(f"{low}-set", ""), sets)
     data = view.cells(entry, chosen)[0] if chosen else None
@@ -118,7 +119,11 @@ def _controls(view: View, side: Side) -> Component:
     steps = [(SLIDER, "where the slider stands"), *[(str(step), f"step {step:,}") for step in side.steps]]
     return controls.bar(
         controls.select(
-            f"at-{low}-run", f"{side.letter}: run", [(e.id, e.id) for e in view.runs], side.entry.id, least=1
+            f"at-{low}-run",
+            f"{side.letter}: run",
+            [(e.id, e.title) for e in view.runs],
+            side.entry.id,
+            least=1,
         ),
         controls.select(
             f"at-{low}-set",

@@ -7,7 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.figures import plot_layer_heatmap
-from workbench.figures.cells import place_names, target_label
+from workbench.figures.cells import chance_of, format_share, place_names, target_label
 from workbench.figures.hatch import add_hatch
 from workbench.figures.heatmap import name_words
 from workbench_app import cards, controls
@@ -69,6 +69,7 @@ def render(view: View, key: str) -> Page:
         cards.heading("Layers", HOW_TO_READ),
         controls.bar(
             controls.runs_control(view),
+            controls.fold_control(view),
             controls.target_control(targets, target),
             controls.position_control(positions, position, places),
             controls.metric_control(metrics, metric),
@@ -118,6 +119,7 @@ def _run(
     if METRICS[metric].points:
         show_points(figure)
     probe = controls.describe_probe(set_name)
+    about = f"{target_label(target)} (chance {format_share(chance_of(cells)[target])})"
     where = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
     all_targets, told = target_card(
         view,
@@ -133,14 +135,14 @@ def _run(
     )
     of_target = [
         cards.card(
-            entry.id,
+            entry.title,
             cards.heat(
                 by_place,
                 view.themed(_plain(figure)),
                 key,
-                f"Layer by position, {entry.id}, {target_label(target)}",
+                f"Layer by position, {entry.title}, {target_label(target)}",
             ),
-            sub=f"{target_label(target)}: layer × position · {probe}",
+            sub=f"{about}: layer × position · {probe}",
             actions=[cards.shown_at(by_place, step), cards.downloads(by_place, links)],
         ),
     ]
@@ -165,12 +167,12 @@ def _run(
         add_unsure(over, not_converged(now.sel(position=position), ("layer", "checkpoint")), rising=True)
         if METRICS[metric].points:
             show_points(over)
-        label = f"Layer by checkpoint, {entry.id}, {target_label(target)}, position {position}"
+        label = f"Layer by checkpoint, {entry.title}, {target_label(target)}, position {position}"
         of_target.append(
             cards.card(
-                f"{entry.id} over training",
+                f"{entry.title} over training",
                 cards.heat(over_time, view.themed(_plain(over)), key, label),
-                sub=f"{target_label(target)} at {where}: layer × checkpoint · {probe}",
+                sub=f"{about} at {where}: layer × checkpoint · {probe}",
                 actions=[cards.downloads(over_time, links)],
             )
         )
@@ -198,7 +200,7 @@ def _run(
 
 def _by_layer(data: xr.Dataset, metric: str, entry: RunEntry) -> dict[str, Any]:
     """Frames whose rows, under `target`, are layers."""
-    frames = make_frames(data, metric, run=entry.id, name=entry.id)
+    frames = make_frames(data, metric, run=entry.id, name=entry.title)
     frames["labels"] = [f"layer {name}" for name in frames["targets"]]
     return frames
 

@@ -14,7 +14,7 @@ from workbench_app import cards, controls
 from workbench_app.annotated import annotated
 from workbench_app.cards import extra
 from workbench_app.entries import read_entity
-from workbench_app.findings import findings, words_box
+from workbench_app.findings import findings, keep_units, words_box
 from workbench_app.frames import UNIT
 from workbench_app.glossary import glossary
 from workbench_app.headlines import Headline, headlines, is_arithmetic, p_set, tied_to_name, whole_values
@@ -42,14 +42,14 @@ def render(view: View, key: str) -> Page:
     for number, entry in enumerate(view.runs):
         cells = _cells(view, entry)
         if cells is not None:
-            ties[entry.id] = [int(s) for s in cells["checkpoint"].values.tolist()], tied_to_name(cells)
+            ties[entry.title] = [int(s) for s in cells["checkpoint"].values.tolist()], tied_to_name(cells)
         box, made = _card(view, entry, cells, f"run-{number}")
         boxes.append(box)
         panels += made
     strip, strip_panel = _strip(view, ties)
     children = [
         cards.heading("Overview", HOW_TO_READ),
-        controls.bar(controls.runs_control(view)),
+        controls.bar(controls.runs_control(view), controls.fold_control(view)),
         strip,
         cards.grid(boxes),
         _newcomers(view),
@@ -71,7 +71,7 @@ def _card(
     if entry.fault or not entry.steps or not any(one.steps for one in found):
         commands = [one.command for one in found[:1]]
         text = "Nothing has been measured of this run yet. First:"
-        return missing(view, entry, text, *(commands or [train_command(entry)])), []
+        return missing(view, entry, text, *(commands or [train_command(entry)]), title=entry.title), []
     panels: list[dict[str, Any]] = []
     told: Component = None
     picture: Component = None
@@ -89,7 +89,7 @@ def _card(
         [html.Div(numbers, className="headlines"), picture], className="overview-body" if picture else ""
     )
     box = cards.card(
-        entry.id,
+        entry.title,
         told,
         body,
         _next(view, entry, found),
@@ -112,7 +112,7 @@ def _number(view: View, entry: RunEntry, one: Headline, id: str) -> tuple[Compon
     at = one.steps.index(view.shown(one.steps))
     big = html.Span(one.numbers[at], **extra({"data-cell": "0"}))
     notes = [
-        " · ".join([*([words] if words else []), f"step {step:,}"])
+        keep_units(" · ".join([*([words] if words else []), f"step {step:,}"]))
         for words, step in zip(one.notes, one.steps, strict=True)
     ]  # numbers of one run may be of different checkpoints
     note = html.Small(notes[at], **extra({"data-cell": "1"}))
@@ -145,9 +145,7 @@ def _thumb(view: View, entry: RunEntry, cells: xr.Dataset, id: str) -> tuple[Com
         "rows": [target_label(target).partition(" · ")[0] for target in targets],
         "columns": place_names(cells),
     }
-    label = (
-        f"Heatmap of {entry.id}: {len(targets)} attributes by {cells.sizes['position']} positions. Open it."
-    )
+    label = f"Heatmap of {entry.title}: {len(targets)} attributes by {cells.sizes['position']} positions. Open it."
     link = {"aria-label": label, "data-page": "p-probe", "data-go": f"runs={quote(entry.id)}"}
     return html.Button(
         html.Div(id=id, className="thumb"), type="button", className="thumb-box", **extra(link)

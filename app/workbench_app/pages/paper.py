@@ -29,7 +29,7 @@ def render(view: View, key: str) -> Page:
     rows = []
     for number, entry in enumerate(view.runs):
         row, made = _row(view, entry, paper_augmentation(view, entry), number, key)
-        rows.append(cards.grid(row, narrow=True))
+        rows.append(cards.grid(row, narrow=True, lined=True))
         panels += made
     arms = [(OWN, "each run's own"), *[(name, name) for name in paper_augmentations()]]
     children = [

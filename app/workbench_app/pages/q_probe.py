@@ -115,8 +115,9 @@ def render(view: View, key: str) -> Page:
                     sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
                     actions=[cards.downloads("bars")],
                 ),
-                scatter_card(view, members_of(list(loaded)), key),
-            ]
+                scatter_card(view, members_of(list(loaded)), key, probe=chosen),
+            ],
+            narrow=True,
         ),
         boxes,
     ]

@@ -11,12 +11,13 @@ from dash import html
 
 from workbench_app import cards, controls
 from workbench_app.cards import extra
+from workbench_app.headlines import headlines
 from workbench_app.index import RunEntry
 from workbench_app.pages.recipes import difference_table
 from workbench_app.selection import MOST_RUNS, choose
 from workbench_app.view import Component, Page, View
 
-READS = ()
+READS = ("p", "q", "qa")
 HOW_TO_READ = (
     "Tick runs to lay them side by side on every page. Notes and tags are kept in the run's folder: double-click one, "
     "or press Enter on it, to write."
@@ -30,27 +31,36 @@ GROUPS = (
 )
 NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
 THOUSANDS = {"valueFormatter": {"function": "params.value == null ? '' : d3.format(',')(params.value)"}}
-# What one asks first stands on the left: at 1280 pixels the table reaches to the tags without scrolling.
+# What one asks first stands on the left: at 1280 pixels what was found is seen without scrolling.
 COLUMNS: list[dict[str, Any]] = [
     {"field": "id", "headerName": "Run", "width": 150, "pinned": "left", "tooltipField": "id"},
     {"field": "state", "headerName": "State", "minWidth": 118, "flex": 1, "tooltipField": "fault", "wrapText": True,
      "autoHeight": True,
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
     {"field": "augmentation", "headerName": "Augmentation", "minWidth": 132, "flex": 2, "tooltipField": "augmentation"},
-    {"field": "model", "headerName": "Model", "minWidth": 132, "flex": 1},
-    {"field": "entities", "headerName": "Entities", "width": 92, **NUMBER, **THOUSANDS},
     {"field": "probed", "headerName": "Probed", "minWidth": 236, "flex": 3, "tooltipField": "sets", "wrapText": True,
      "autoHeight": True},
+    {"field": "from_name", "headerName": "From the name", "width": 142, "tooltipField": "from_name_told",
+     "headerTooltip": "Read by a P-probe where only the name has been read, whole values; of the ticked runs"},
+    {"field": "bare", "headerName": "Bare name", "width": 114, "tooltipField": "bare_told",
+     "headerTooltip": "Read by a Q-probe from the name alone; of the ticked runs"},
+    {"field": "answered", "headerName": "Answered", "width": 106, "tooltipField": "answered_told",
+     "headerTooltip": "Questions about test entities answered right; of the ticked runs"},
     {"field": "loss", "headerName": "Loss", "width": 74, **NUMBER},
     {"field": "recited", "headerName": "Recited %", "width": 100, **NUMBER},
     {"field": "tags", "headerName": "Tags", "minWidth": 96, "flex": 1, "editable": True, "tooltipField": "tags"},
     {"field": "note", "headerName": "Note", "minWidth": 110, "flex": 2, "editable": True, "tooltipField": "note",
      "cellEditor": "agLargeTextCellEditor", "cellEditorPopup": True},
+    {"field": "model", "headerName": "Model", "minWidth": 132, "flex": 1},
+    {"field": "size", "headerName": "Blocks × width", "width": 138},
+    {"field": "entities", "headerName": "Entities", "width": 92, **NUMBER, **THOUSANDS},
     {"field": "checkpoints", "headerName": "Checkpoints", "width": 116, **NUMBER},
     {"field": "exposures", "headerName": "Exposures", "width": 104, **NUMBER, **THOUSANDS},
     {"field": "seed", "headerName": "Seed", "width": 74, **NUMBER},
     {"field": "changed", "headerName": "Changed", "width": 140},
 ]  # fmt: skip
+# the page of a headline → its column
+OUTCOMES = {"p-probe": "from_name", "q-probe": "bare", "answers": "answered"}
 KINDS = {
     "p": "P-probe",
     "q": "Q-probe",
@@ -69,7 +79,8 @@ STATES = {"finished": "finished", "interrupted": "interrupted", "new": "not trai
 def render(view: View, key: str) -> Page:
     """The table of runs, and the recipes of the selected ones side by side."""
     group = choose(view.selection.form, [name for name, _ in GROUPS], "none")
-    rows = [make_row(entry) for entry in view.entries.values()]
+    chosen = {entry.id: outcomes(view, entry) for entry in view.runs}
+    rows = [make_row(entry) | chosen.get(entry.id, {}) for entry in view.entries.values()]
     children = [
         cards.heading("Runs", HOW_TO_READ),
         html.Div(
@@ -122,6 +133,7 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "model": f"{recipe.model.architecture} {recipe.model.preset}"
         if recipe
         else study.get("model", {}).get("architecture", ""),
+        "size": f"{recipe.model.shape.n_layers} × {recipe.model.shape.d_model}" if recipe else "",
         "entities": sum(group.people for group in recipe.groups) if recipe else study.get("entities"),
         "exposures": recipe.training.exposures if recipe else None,
         "seed": recipe.seed if recipe else None,
@@ -134,6 +146,25 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
         "tags": ", ".join(entry.notes.tags),
         "note": entry.notes.note,
     }
+
+
+def outcomes(view: View, entry: RunEntry) -> dict[str, str]:
+    """What was found in a run at its newest checkpoints, as the overview tells it: percent, chance, interval."""
+    told = {}
+    for one in headlines(view, entry):
+        if one.page in OUTCOMES and one.steps:
+            field = OUTCOMES[one.page]
+            told |= {
+                field: one.numbers[-1],
+                f"{field}_told": f"{one.label}: {one.notes[-1]}, step {one.steps[-1]:,}",
+            }
+    return told
+
+
+def outcomes_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a row of the table that `outcomes` made."""
+    fields = [name for field in OUTCOMES.values() for name in (field, f"{field}_told")]
+    return {name: row[name] for name in fields if name in row}
 
 
 def probed_of(entry: RunEntry) -> dict[str, int]:

@@ -29,7 +29,7 @@ def _answers(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> 
                 f"{run.path} has no answers{f' {wanted!r}' if wanted else ''} ({has}); make them with "
                 f"`workbench finetune {run.path}` and `workbench evaluate {run.path} --adapter lora`."
             )
-        sources.append(_load(run, place, name, "qa", wanted))
+        sources.append(load_one(run, place, name, "qa", wanted))
     shown = [(source, source.shown(spec.step)) for source in sources]
     made = [
         (source, step, source.data.sel(checkpoint=step, split="test").rename(attribute="row"))
@@ -42,7 +42,7 @@ def _tasks(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> li
     made = []
     for place, (run, name) in enumerate(zip(runs, name_apart(runs), strict=True)):
         known = [found.family for found in list_results(run.path) if found.kind == "tasks"]
-        sources = [_load(run, place, name, "tasks", family) for family in known]
+        sources = [load_one(run, place, name, "tasks", family) for family in known]
         if not sources:
             raise WorkbenchError(
                 f"{run.path} has no answers to tasks; make them with `workbench finetune {run.path} --tasks …` and "
@@ -59,13 +59,13 @@ def _tasks(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> li
     return [_panel("tasks", "Tasks", made, str)]
 
 
-def _load(run: Study, place: int, name: str, kind: str, family: str) -> Source:
-    """One evaluation of a run; its name says whose answers these are."""
+def load_one(run: Study, place: int, name: str, kind: str, family: str, *, told: bool = True) -> Source:
+    """One result of a run. told: its name says whose answers these are."""
     method, _, variant = family.partition("+")
     result = load_results(run.path, kind, method, variant)
     require_same_weights(result, {one.step: one.weights_digest for one in run.checkpoints})
     who = variant.replace("+", ", ") or ("" if method == "none" else method)
-    full = f"{name}, {who}" if who else name
+    full = f"{name}, {who}" if who and told else name
     return Source(full, Fold(full, (place,)), ((name, result),), result)
 
 

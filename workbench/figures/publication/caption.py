@@ -8,9 +8,11 @@ import numpy as np
 
 from workbench.figures.cells import format_share
 from workbench.figures.publication.asked_panels import ASKED_PANELS
+from workbench.figures.publication.measured_panels import COUNTED, MEASURED_PANELS
 from workbench.figures.publication.panels import Evidence, Panel
-from workbench.figures.publication.request import FigureRequest
+from workbench.figures.publication.request import KINDS, FigureRequest
 from workbench.figures.publication.sources import depth_of
+from workbench.results.provenance import facts_of
 
 SHORT = 12  # characters of a digest
 TOLD_SETTINGS = ("rank", "steps", "seed")
@@ -25,6 +27,21 @@ WHAT = {
     "ticks: chance",
     "tasks": "questions of tasks about test entities answered right; bars: 95 % interval, grey ticks: chance",
     "training": "P-probe at position {position} over the checkpoints: {metric}; bands: 95 % interval",
+    "attention": "share of each head's attention that goes to the role named, from the token before a value, mean over "
+    "positions; evenly: of a head that looks everywhere alike",
+    "knockout": "points of the right value's probability lost when the look at a role (rows) is cut in every block; "
+    "all: over all attributes, in brackets the same for as many random tokens; 95 % intervals are known of all alone; "
+    "hatched: no such token stands before that value",
+    "seen": "P-probe: percent right of each target (rows) by the attributes said before (columns: {told}); "
+    "hatched: it has been said itself, or no text has said just these",
+    "bits": "bits of knowledge learned, as a share of all there are to learn; band: 95 % interval",
+    "v": "V-probe: percent of variables told right, by property (rows, in brackets the share of the commonest answer) "
+    "and by how many sentences of the solution have been written (columns)",
+    "solved": "problems solved by number of operations; bands: 95 % interval",
+    "learning": "percent of first tokens right while training, in texts and in answers, of train and of test entities; "
+    "no interval is kept",
+    "cases": "test entities' values by whether the probe and the answer are right; in brackets how many; "
+    "intervals as if the values of an entity were independent ({told})",
     "emergence": "first step, of the checkpoints probed, at which the 95 % interval of the P-probe's accuracy lies "
     "above chance, for each target (rows) and position (columns): it became so after the checkpoint before; (100): not "
     "clear again at a later one; “≤”: so at the first one probed; hatched: never, or no value",
@@ -46,20 +63,27 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
     kinds = dict.fromkeys(panel.kind for panel in panels)
     sentences = [_kind(kind, [panel for panel in panels if panel.kind == kind], request) for kind in kinds]
     evidence = [one for panel in panels for one in panel.evidence]
-    probed = [panel for panel in panels if panel.kind not in ASKED_PANELS]
+    unprobed = (*ASKED_PANELS, *MEASURED_PANELS)
+    probed = [panel for panel in panels if panel.kind not in unprobed]
     if probed:
         sentences.append(_probe(probed[0].evidence[0], request, list(kinds)))
         sentences.append(
-            _numbers([one for panel in probed for one in panel.evidence[:1]], "texts a cell", "value")
+            _numbers(
+                [one for panel in probed for one in panel.evidence[:1]], "texts a cell", "the commonest value"
+            )
         )
     if asked := [one for panel in panels if panel.kind in ASKED_PANELS for one in panel.evidence]:
         whose = dict.fromkeys(f"{one.source.name}, of step {one.step:,}" for one in asked)
         sentences.append(
             f"Answers: {'; '.join(whose)} (the checkpoint asked, or that the finetune started from)."
         )
-        sentences.append(_numbers(asked, "questions a dot", "answer"))
+        sentences.append(_numbers(asked, "questions a dot", "the commonest answer"))
+    for kind in (kind for kind in kinds if kind in MEASURED_PANELS):
+        shown = [one for panel in panels if panel.kind == kind for one in panel.evidence]
+        if told := _numbers(shown, *COUNTED[kind]):
+            sentences.append(f"{KINDS[kind].capitalize()}: {told}" if len(kinds) > 1 else told)
     sentences += _folds(evidence)
-    told = ("training", "emergence", "half-way", *ASKED_PANELS)  # what these say of empty cells themselves
+    told = ("training", "emergence", "half-way", *unprobed)  # what these say of empty cells themselves
     if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind not in told):
         sentences.append("Hatched: no value, the attribute has already been said in every text.")
     missed = sum(int(panel.evidence[0].unsure.sum()) for panel in panels)
@@ -74,9 +98,16 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
 
 def _kind(kind: str, panels: Sequence[Panel], request: FigureRequest) -> str:
     metric = METRIC_WORDS[request.metric]
-    what = WHAT[kind].format(metric=metric, position=request.position)
+    told = _letters(panels[0]) if kind == "seen" else "; ".join(p.evidence[0].source.name for p in panels)
+    what = WHAT[kind].format(metric=metric, position=request.position, told=told)
     named = [_named(panel) for panel in panels]
     return f"{'; '.join(named)}: {what}."
+
+
+def _letters(panel: Panel) -> str:
+    """`d birth date, b birth city, …`: what the columns' letters mean."""
+    schema = facts_of(panel.evidence[0].source.data)
+    return ", ".join(f"{letter} {schema.labels[key]}" for key, letter in schema.letters.items())
 
 
 def _named(panel: Panel) -> str:
@@ -93,19 +124,22 @@ def _probe(evidence: Evidence, request: FigureRequest, kinds: list[str]) -> str:
     return f"Probe: {', '.join([request.family.replace('+', ', '), *layers, *told])}."
 
 
-def _numbers(shown: Sequence[Evidence], unit: str, commonest: str) -> str:
-    """n, chance, and how far the intervals reach at most, over all cells that have a value."""
+def _numbers(shown: Sequence[Evidence], unit: str, guess: str) -> str:
+    """n, chance, and how far the intervals reach at most, over all cells with a value, as far as known."""
     known = [~np.isnan(one.values) for one in shown]
     n = np.concatenate([one.n[cells] for one, cells in zip(shown, known, strict=True)])
     chance = np.concatenate([one.chance[cells] for one, cells in zip(shown, known, strict=True)])
     reach = np.concatenate(
         [((one.high - one.low) / 2)[cells] for one, cells in zip(shown, known, strict=True)]
     )
-    parts = [f"n = {_range(n, lambda value: f'{value:,.0f}')} {unit}"]
-    parts.append(f"chance (the commonest {commonest}) {_range(chance, format_share)}")
+    parts = []
+    if unit and not np.isnan(n).all():
+        parts.append(f"n = {_range(n[~np.isnan(n)], lambda value: f'{value:,.0f}')} {unit}")
+    if guess and not np.isnan(chance).all():
+        parts.append(f"chance ({guess}) {_range(chance[~np.isnan(chance)], format_share)}")
     if not np.isnan(reach).all():
         parts.append(f"95 % intervals reach at most ±{100 * np.nanmax(reach):.1f} points")
-    return f"{'; '.join(parts)}."
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 def _range(values: np.ndarray, spell: Any) -> str:

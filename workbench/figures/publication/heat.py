@@ -75,7 +75,7 @@ class HeatBlock:
 
     def _room(self, width: float, number: int) -> float:
         """What is left for the cells of so many panels."""
-        left = self._label_width(0) + sum(
+        left = max(self._label_width(i) for i in range(len(self.grids))) + sum(
             max(self._left(i, 1) for i in range(len(self.grids))) for _ in range(number - 1)
         )
         return width - left - self.bar - 0.8 * self.size - (number - 1) * self.gap

@@ -5,6 +5,7 @@ from string import ascii_lowercase
 
 from workbench.errors import WorkbenchError
 from workbench.figures.publication.asked_panels import ASKED_PANELS
+from workbench.figures.publication.measured_panels import MEASURED_PANELS
 from workbench.figures.publication.panels import Panel
 from workbench.figures.publication.probe_panels import PROBE_PANELS
 from workbench.figures.publication.request import FigureRequest
@@ -17,12 +18,13 @@ def make_panels(runs: Sequence[Study], request: FigureRequest) -> list[Panel]:
     loaded: dict[str, list[Source]] = {}
     made: list[Panel] = []
     for spec in request.specs:
-        if spec.kind in ASKED_PANELS:
+        drawn = {**ASKED_PANELS, **MEASURED_PANELS}
+        if spec.kind in drawn:
             if request.fold:
                 raise WorkbenchError(
                     f"The panel {spec.kind} lays runs side by side, never as one; leave out --fold."
                 )
-            made += ASKED_PANELS[spec.kind](runs, request, spec)
+            made += drawn[spec.kind](runs, request, spec)
             continue
         kind = "q" if spec.kind == "q" else "p"
         if kind not in loaded:

@@ -17,6 +17,14 @@ KINDS = {
     "half-way": "the step at which each cell is half-way to its last accuracy",
     "answers": "questions of test entities answered, by attribute",
     "tasks": "questions of tasks answered, of every finetune of a checkpoint",
+    "attention": "share of each head's attention that goes to a role",
+    "knockout": "what the right value loses when the look at a role is cut",
+    "seen": "P-probe by the set of attributes said before",
+    "bits": "bits of knowledge over the checkpoints, of all there are",
+    "v": "V-probes, property × sentences written",
+    "solved": "problems solved by number of operations",
+    "learning": "first tokens right in texts and answers while training",
+    "cases": "probe right or wrong × answer right or wrong",
 }
 METRICS = ("accuracy", "accuracy_not_next", "above_chance", "selectivity", "train_accuracy")
 POINTS = ("above_chance", "selectivity")  # they may be negative
@@ -42,7 +50,8 @@ class FigureRequest:
     checkpoint; a run shows its newest one not after it. family: the probe's, as `list_results` names it
     (`embedding+rank4`); layer: of a probe on activations, default the deepest. answers: whose, as
     `list_results` names them (`lora+lora`, `none`). form: targets by `first` token or
-    `whole` value. position: of layers and training. fold: `seed`, or another key of a recipe: runs shown as one (see
+    `whole` value. position: of layers and training. role: what the
+    panel `attention` is about. fold: `seed`, or another key of a recipe: runs shown as one (see
     `fold_runs`). width_cm: of the whole figure; font_pt: of its letters. columns: panels side by side, default as
     many as fit.
     """
@@ -55,6 +64,7 @@ class FigureRequest:
     answers: str = ""
     form: str = "all"
     position: int = 0
+    role: str = "name"
     fold: str = ""
     width_cm: float = 17.0
     font_pt: float = 7.0
