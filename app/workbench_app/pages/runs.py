@@ -150,7 +150,7 @@ def make_row(entry: RunEntry) -> dict[str, Any]:
 
 def outcomes(view: View, entry: RunEntry) -> dict[str, str]:
     """What was found in a run at its newest checkpoints, as the overview tells it: percent, chance, interval."""
-    told = {}
+    told: dict[str, str] = {}
     for one in headlines(view, entry):
         if one.page in OUTCOMES and one.steps:
             field = OUTCOMES[one.page]
