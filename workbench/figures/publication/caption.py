@@ -80,8 +80,8 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
         sentences.append(_numbers(asked, "questions a dot", "the commonest answer"))
     for kind in (kind for kind in kinds if kind in MEASURED_PANELS):
         shown = [one for panel in panels if panel.kind == kind for one in panel.evidence]
-        if told := _numbers(shown, *COUNTED[kind]):
-            sentences.append(f"{KINDS[kind].capitalize()}: {told}" if len(kinds) > 1 else told)
+        if counted := _numbers(shown, *COUNTED[kind]):
+            sentences.append(f"{KINDS[kind].capitalize()}: {counted}" if len(kinds) > 1 else counted)
     sentences += _folds(evidence)
     told = ("training", "emergence", "half-way", *unprobed)  # what these say of empty cells themselves
     if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind not in told):
