@@ -26,6 +26,7 @@ from workbench.training.devices import Execution
 PROGRAM = (sys.executable, "-m", "workbench.experiments.measuring")
 PEOPLE_TIMED = 128  # whose corpus is made
 FORWARD_SHARE = 1 / 3  # of a training step's time
+ENDING_SECONDS = 5.0  # for a process that measured to end by itself
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,17 @@ class Measurers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            process.kill()  # it holds nothing but a temporary folder's few files
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # with nothing more to answer it ends, and clears its folder away
         for process, messages in zip(self._processes, self._messages, strict=True):
-            process.communicate()
+            try:
+                process.wait(0.0 if kind else ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
             messages.close()
         self._processes, self._messages = [], []
 
