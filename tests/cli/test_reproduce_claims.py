@@ -117,6 +117,12 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
     assert foreseen.status == 0, foreseen.err
     (cost,) = json.loads(foreseen.out)
     assert cost["kept"] and set(cost["minutes"]) == {"training", "p", "finetune"}
+    assert cost["left"] == {}
+    for file in (run.parent / "results").glob("p-*/*.nc"):
+        file.unlink()
+    (lacking,) = json.loads(workbench(*words, "--dry-run", "--json").out)
+    assert lacking["kept"] and set(lacking["left"]) == {"p"}  # trained, and not probed any more
+    assert 0 < lacking["left"]["p"] < lacking["minutes"]["p"]  # that of the finetune is there
     assert cost["tokens"] > 60 * 3 * 20 and cost["gpu_hours"] > 0 and cost["disk"] > 0
 
 

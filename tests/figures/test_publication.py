@@ -254,6 +254,10 @@ def test_a_notebook_shows_a_figure_by_itself(runs: Path) -> None:
     ("wanted", "message"),
     [
         ({"panels": "x"}, r"There is no panel 'x' \(p: P-probe"),
+        (
+            {"panels": "learning@5"},
+            r"The panel learning shows all checkpoints, none of its own; write learning without @5\.",
+        ),
         ({"panels": "p@now"}, "'p@now' has no step behind its @; write it as p@332"),
         ({"metric": "acuracy"}, "did you mean 'accuracy'"),
         ({"width_cm": 100}, "The width is 100 cm; give 4 to 60 cm"),

@@ -215,7 +215,7 @@ def _print_costs(
         rows = [
             {
                 "arm": cost.arm.name, "parameters": cost.parameters, "tokens": cost.tokens, "minutes": cost.minutes,
-                "gpu_hours": cost.gpu_hours, "disk": cost.disk, "kept": cost.kept,
+                "left": cost.left, "gpu_hours": cost.gpu_hours, "disk": cost.disk, "kept": cost.kept,
             }
             for cost in costs
         ]  # fmt: skip

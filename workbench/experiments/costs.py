@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.claims.stages import Stage
 from workbench.experiments.arms import Arm
 from workbench.experiments.declared_arms import SharedArm
+from workbench.experiments.declared_stages import make_stages
 from workbench.experiments.side_by_side import count_cores
 from workbench.recipes.recipe import Recipe, make_recipe
 from workbench.studies.corpus import make_corpus
@@ -33,13 +34,14 @@ Q_NAMES, Q_TOKENS = 200, 6
 @dataclass(frozen=True)
 class Cost:
     """Of one arm. tokens: read in training; flops: of training; minutes: of each kind of work here, empty where that is
-    not measured; disk: bytes that stay; kept: whether it is trained already."""
+    not measured; left: of them what is still to be done; disk: bytes that stay; kept: whether it is trained already."""
 
     arm: Arm
     parameters: int
     tokens: float
     flops: float
     minutes: dict[str, float]
+    left: dict[str, float]
     disk: int
     kept: bool
 
@@ -72,18 +74,18 @@ def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
         table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
     todo = [cost for cost in costs if not cost.kept]
     for cost in costs:
-        minutes = f"{sum(cost.minutes.values()):,.0f}" if cost.minutes else "not timed"
+        minutes = f"{sum(cost.left.values()):,.0f}" if cost.minutes else "not timed"
         shown = [cost.arm.name, f"{cost.parameters / 1e6:,.2f} M", f"{cost.tokens / 1e6:,.0f} M"]
         shown += [minutes] if timed else []
         shown += [f"{cost.gpu_hours:,.2f}", "trained, kept" if cost.kept else format_bytes(cost.disk)]
         table.add_row(*shown)
     total = [f"{len(todo)} to train", "", f"{sum(cost.tokens for cost in todo) / 1e6:,.0f} M"]
-    total += [f"{sum(sum(cost.minutes.values()) for cost in todo):,.0f}"] if timed else []
+    total += [f"{sum(sum(cost.left.values()) for cost in costs):,.0f}"] if timed else []
     total += [f"{sum(cost.gpu_hours for cost in todo):,.1f}", format_bytes(sum(cost.disk for cost in todo))]
     table.add_section()
     table.add_row(*total)
     untimed = sum(not cost.minutes for cost in todo)
-    hours = sum(sum(cost.minutes.values()) for cost in todo) / 60 / at_once
+    hours = sum(sum(cost.left.values()) for cost in costs) / 60 / at_once
     note = f"minutes: of one process with all {at_once} at work, as timed just now, " if timed else ""
     note += f"so about {hours:,.1f} hours in all; " if timed else ""
     note += f"{untimed} arms are not timed on this machine; " if untimed and timed else ""
@@ -118,12 +120,26 @@ def _foresee(
     # 6 a parameter and token (output layer and embedding are one), and 6 · layers · length · width of causal attention
     flops = tokens * (6 * parameters + 6 * shape.n_layers * length * shape.d_model)
     minutes: dict[str, float] = {}
+    left: dict[str, float] = {}
     if parameters <= MEASURABLE and recipe.arithmetic is None:
         speed = _speed_of(recipe, measurers, speeds)
         minutes = _minutes(recipe, shared.stages, scale, speed, tokens, tokens_an_entry, entities)
+        missing = _missing(shared, scale)
+        left = _minutes(recipe, missing, scale, speed, tokens, tokens_an_entry, entities)
+        if shared.arm.is_trained:
+            del left["training"]
     checkpoints = _count_checkpoints(recipe)
     disk = 4 * parameters * (checkpoints + 4) + 400 * entities
-    return Cost(shared.arm, parameters, tokens, flops, minutes, disk, shared.arm.is_trained)
+    return Cost(shared.arm, parameters, tokens, flops, minutes, left, disk, shared.arm.is_trained)
+
+
+def _missing(shared: SharedArm, scale: str) -> dict[str, Stage]:
+    """The stages whose results are not all there yet."""
+    return {
+        name: stage
+        for name, stage in shared.stages.items()
+        if not all(step.is_done(shared.arm) for step in make_stages(name, stage, scale))
+    }
 
 
 def _minutes(

@@ -32,6 +32,7 @@ FORMS = ("all", "first", "whole")
 WIDTHS_CM = (4.0, 60.0)
 FONTS_PT = (4.0, 16.0)
 PROGRAM = ("workbench", "figure")
+OVER_STEPS = ("training", "emergence", "half-way", "bits", "learning")  # about all checkpoints together
 
 
 class PanelSpec(NamedTuple):
@@ -118,6 +119,10 @@ def parse_panel(text: str) -> PanelSpec:
         raise WorkbenchError(
             f"The panel {text!r} has no step behind its @; write it as {kind}@332"
             + (" or difference@332-0." if kind == "difference" else ".")
+        )
+    if steps and kind in OVER_STEPS:
+        raise WorkbenchError(
+            f"The panel {kind} shows all checkpoints, none of its own; write {kind} without @{step}."
         )
     numbers = [int(one) for one in steps]
     return PanelSpec(kind, numbers[0] if numbers else None, numbers[1] if len(numbers) > 1 else None)
