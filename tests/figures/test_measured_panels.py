@@ -14,6 +14,7 @@ from tests.app.test_overview import add_capacity
 from tests.figures.test_publication import cells_of
 from workbench.errors import WorkbenchError
 from workbench.figures.publication import make_figure
+from workbench.figures.publication.measured_panels import order_operations
 from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
 from workbench.results.cases import find_cases
 from workbench.results.storing import load_results, result_path, save_result
@@ -129,6 +130,10 @@ def test_reasoning_by_sentences_and_by_operations(run: Run) -> None:
     assert grid.notes == ["(.50)"] and graph.ticks == ["1", "2"]
     np.testing.assert_allclose(graph.series[0].values, [0.75, 0.25])
     assert "n = 10 to 20 queries a cell" in made.caption and "n = 64 problems a point" in made.caption
+
+
+def test_operations_stand_in_order_whatever_run_has_which() -> None:
+    assert order_operations(["reask", "4", "10", "1", "4"]) == ["1", "4", "10", "reask"]
 
 
 def test_learning_curves_leave_out_what_was_never_right(run: Run) -> None:

@@ -36,6 +36,6 @@ def verify(
             typer.echo(f"{fault}.")
         kinds = Counter(item.partition(" ")[0] for item in checked)
         what = ", ".join(f"{kind} {number}" for kind, number in kinds.items())
-        typer.echo(f"{len(checked)} checked ({what}), {len(faults)} faults.")
+        typer.echo(f"{len(checked)} checked ({what}), {len(faults)} fault{'' if len(faults) == 1 else 's'}.")
     if faults:
         raise typer.Exit(1)

@@ -1,6 +1,6 @@
 """Panels of what is neither probed by position nor asked: attention, sets, capacity, reasoning, training, cases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -106,10 +106,17 @@ def _properties(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec)
     return made
 
 
+def order_operations(names: Iterable[str]) -> list[str]:
+    """Each name once: numbers by their size, then words such as `reask`."""
+    return sorted(
+        dict.fromkeys(names), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0)
+    )
+
+
 def _solved(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec) -> list[Panel]:
     sources = load_firsts(runs, "solving")
-    operations = list(
-        dict.fromkeys(str(o) for one in sources for o in one.data["operations"].values.tolist())
+    operations = order_operations(
+        str(name) for one in sources for name in one.data["operations"].values.tolist()
     )
     evidence, series = [], []
     for source in sources:
