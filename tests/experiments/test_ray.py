@@ -131,6 +131,8 @@ def test_a_command_in_a_worker_saves_when_it_is_cancelled(tmp_path, monkeypatch)
     (tmp_path / "program.py").write_text(textwrap.dedent(STAND_IN))
     line = f"exec {sys.executable} program.py train run 100"
     code = (
+        # a shell starts its background jobs with it ignored
+        f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"from workbench.experiments.engines.ray import run_command\n"
         f"run_command({line!r}, 'run.log', 'progress.json', {str(tmp_path)!r}, 'training')"
     )
