@@ -7,6 +7,7 @@ import xarray as xr
 from dash import dcc, html
 
 from workbench.errors import WorkbenchError
+from workbench.results.statistics import Z_95
 from workbench_app import cards
 from workbench_app.analyses import MEAN, Analysis, attention_command, choose_analysis, labels_of
 from workbench_app.cards import extra
@@ -18,7 +19,6 @@ from workbench_app.provenance import provenance, python_parts, results_line
 from workbench_app.slices import at_step
 from workbench_app.view import Component, View
 
-Z_95 = 1.959964
 ENDS = ("_se", "ci_low", "ci_high")  # told as intervals, not as numbers of their own
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from workbench.attention.examples import AttentionExamples, Batch
 from workbench.attention.parts import Parts, open_parts, use_attention
 from workbench.attention.roles import GROUPS, RoleLegend
+from workbench.results.statistics import Z_95
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from workbench.attention.patterns import Way
 
-Z_95 = 1.959963984540054
 MEASURES = ("entropy", "distance", "first_token")
 CPU_TOKENS, GPU_TOKENS = 1024, 32768  # a batch: what the caches of a CPU hold, and what keeps a GPU busy
 TRIED = 4  # entries, the longest, on which the way to read patterns is chosen

@@ -10,7 +10,7 @@ from workbench.attention.head_scores import SCORES
 from workbench.attention.parts import spread_layers
 from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.attention.roles import GROUPS
-from workbench.attention.shares import Z_95
+from workbench.results.statistics import Z_95
 
 if TYPE_CHECKING:
     from rich.table import Table

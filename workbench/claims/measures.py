@@ -12,7 +12,7 @@ from workbench.claims.quantities import Bracket, Correlation, Missing, Quantity
 from workbench.claims.readers import READERS, make_share, require_cell
 from workbench.claims.sources import Source, folder_of, sources_of
 from workbench.errors import WorkbenchError
-from workbench.extraction.finetunes import base_checkpoint, open_finetune
+from workbench.extraction.finetunes import finetune_of_last
 from workbench.results.storing import find_result, result_path
 from workbench.studies.opening import is_study
 from workbench.studies.runs import Run, open_run
@@ -52,13 +52,8 @@ def _open_at(run: Run, folder: Path) -> Run | None:
     """The run, or the model that one of its finetunes left, as long as that is a finetune of the run's last weights."""
     if folder == Path():
         return run
-    if not is_study(run.path / folder) or not run.checkpoints:
-        return None
-    try:
-        base_checkpoint(run, open_finetune(run, folder.name), "last")
-    except WorkbenchError:
-        return None
-    return open_run(run.path / folder)
+    merged = is_study(run.path / folder) and finetune_of_last(run, folder.name) is not None
+    return open_run(run.path / folder) if merged else None
 
 
 def read_newest(run: Run, source: Source) -> "xr.Dataset | None":

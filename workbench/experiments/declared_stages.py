@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from workbench.claims.sources import finetune_name, folder_of, sources_of
 from workbench.claims.stages import Plain
@@ -43,10 +44,15 @@ def _measure(name: str, declared: DeclaredStage, scale: str) -> list[Stage]:
     title = title if title == "counting bits" else f"{title} {name}"
 
     def is_done(arm: Arm) -> bool:
-        at = replace(arm, path=arm.path / folder)
-        return all(newest_result(at, one.kind, one.family, one.variant) is not None for one in sources)
+        read = _at(arm, folder)
+        return all(newest_result(read, one.kind, one.family, one.variant) is not None for one in sources)
 
     return [Stage(title, is_done, lambda arm: arm.job(title, command, str(arm.path / folder), *words))]
+
+
+def _at(arm: Arm, folder: Path) -> Arm:
+    """The arm as it is where a stage's model lies."""
+    return replace(arm, path=arm.path / folder)
 
 
 def _finetune(name: str, declared: DeclaredStage, scale: str) -> list[Stage]:
@@ -56,19 +62,16 @@ def _finetune(name: str, declared: DeclaredStage, scale: str) -> list[Stage]:
     taught = ["--tasks", "taught"] if source.kind == "tasks" else []
     tuning, asking = f"finetuning {name}", f"asking {name}"
 
-    def at(arm: Arm) -> Arm:
-        return replace(arm, path=arm.path / folder)
-
     return [
         Stage(
             tuning,
-            lambda arm: newest_finetune(at(arm), called) is not None,
-            lambda arm: arm.job(tuning, "finetune", str(at(arm).path), *words),
+            lambda arm: newest_finetune(_at(arm, folder), called) is not None,
+            lambda arm: arm.job(tuning, "finetune", str(arm.path / folder), *words),
         ),
         Stage(
             asking,
-            lambda arm: is_asked(at(arm), called, source.kind, source.family),
-            lambda arm: arm.job(asking, "evaluate", str(at(arm).path), "--adapter", called, *taught),
+            lambda arm: is_asked(_at(arm, folder), called, source.kind, source.family),
+            lambda arm: arm.job(asking, "evaluate", str(arm.path / folder), "--adapter", called, *taught),
         ),
     ]
 

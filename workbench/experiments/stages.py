@@ -14,7 +14,7 @@ from workbench.experiments.chains import Job, Outcome
 from workbench.experiments.engines.jobs import Engine
 from workbench.experiments.side_by_side import run_side_by_side
 from workbench.experiments.whole import Whole
-from workbench.extraction.finetunes import Finetune, base_checkpoint, open_finetune
+from workbench.extraction.finetunes import Finetune, finetune_of_last
 from workbench.results.storing import find_result, result_path
 
 if TYPE_CHECKING:
@@ -153,14 +153,7 @@ def newest_result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Da
 
 def newest_finetune(arm: Arm, name: str = ADAPTER) -> Finetune | None:
     """The arm's finetune of a name, if it belongs to the last checkpoint."""
-    if (run := arm.run) is None:
-        return None
-    try:
-        finetune = open_finetune(run, name)
-        base_checkpoint(run, finetune, "last")
-    except WorkbenchError:
-        return None
-    return finetune
+    return None if (run := arm.run) is None else finetune_of_last(run, name)
 
 
 def is_asked(arm: Arm, name: str = ADAPTER, kind: str = "qa", family: str = ADAPTER) -> bool:

@@ -149,6 +149,16 @@ def base_checkpoint(run: Study, finetune: Finetune, which: str | None = None) ->
     return checkpoint
 
 
+def finetune_of_last(run: Study, name: str) -> Finetune | None:
+    """The finetune of a name, if there is one of the run's last checkpoint as it is now."""
+    try:
+        finetune = open_finetune(run, name)
+        base_checkpoint(run, finetune, "last")
+    except WorkbenchError:
+        return None
+    return finetune
+
+
 def load_finetuned(
     run: Study, finetune: Finetune, *, which: str = "last", base: str | None = None, device: str = "cpu"
 ) -> "PreTrainedModel":

@@ -12,12 +12,11 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import format_share, place_names, select_cells, target_label
 from workbench.figures.hatch import make_hatch
 from workbench.figures.heatmap import ROW_PIXELS
-from workbench.figures.theme import apply_theme
+from workbench.figures.theme import GREY, apply_theme
 from workbench.results.emergence import find_emergence
 
 WHAT = {"clear": "first step clear of chance", "half": "half-way to the last accuracy"}
 TOLD_IN_CELL = {"empty": "", "never": "never", "lost": "lost"}
-GREY = "#7b8593"
 THOUSAND, MILLION = 10_000, 1_000_000  # from here on steps are told in thousands, in millions
 
 

@@ -21,11 +21,10 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.hatch import make_hatch
-from workbench.figures.theme import apply_theme
+from workbench.figures.theme import GREY, apply_theme
 from workbench.results.statistics import difference_interval
 
 ROW_PIXELS = 34
-GREY = "#7b8593"
 
 
 def plot_probe_heatmap(

@@ -17,12 +17,11 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.heatmap import add_cells, grid_of, hover_of, plot_probe_heatmap, share_targets
-from workbench.figures.theme import apply_theme
+from workbench.figures.theme import GREY, apply_theme
 
 PANEL_ROW = 19  # pixels of a row in a small panel
 FEW_STEPS = 14  # so many have a button each, more a list to choose from
 FRAME_MS = 700
-GREY = "#7b8593"
 
 
 def plot_heatmap_series(

@@ -19,14 +19,13 @@ from workbench.figures.cells import (
 )
 from workbench.figures.hatch import add_hatch, make_hatch
 from workbench.figures.learning_curve import targets_of_form
-from workbench.figures.theme import COLOURS, apply_theme
+from workbench.figures.theme import COLOURS, GREY, apply_theme
 from workbench.results.provenance import facts_of
 
 ROW_PIXELS = 30
 DOT_PIXELS = 17
 WHY_NO_GAIN = "empty: it is the value itself, or there is nothing before or after to compare"
 TEXT_UP_TO = 24  # so many sets have room for digits in their cells
-GREY = "#7b8593"
 
 
 def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> go.Figure:

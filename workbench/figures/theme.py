@@ -34,6 +34,7 @@ COLOURS = (
     "#8a7a1c",
     "#6a6fd1",
 )  # readable on white and on near-black
+GREY = "#7b8593"  # of what is told beside: chance, marks
 DASHES = ("solid", "dash", "dot", "dashdot")
 HATCHES = ("", "/", "x", ".")
 MOST_TOLD_APART = len(COLOURS) * len(DASHES)

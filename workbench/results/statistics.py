@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.errors import WorkbenchError
 
 Floats = NDArray[np.float64]
+Z_95 = 1.959963984540054  # standard errors that 95 % of a normal distribution lie within
 
 
 def wilson_interval(right: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:

@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import chance_of, describe_targets, format_percent, format_share, target_label
-from workbench.figures.theme import apply_theme
+from workbench.figures.theme import GREY, apply_theme
 
 ROW_PIXELS = 30
-GREY = "#7b8593"
 
 
 def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:

@@ -9,6 +9,7 @@ from dash import html
 from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
+from workbench.results.statistics import Z_95
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.index import RunEntry
@@ -21,7 +22,6 @@ HOW_TO_READ = (
     "was drawn from: the rest it holds. Terms may be negative: an untrained model puts probability where no fact is."
 )
 TERMS = (("names", "bits_names"), ("values", "bits_values"), ("diversity", "bits_diversity"), ("all", "bits"))
-Z_95 = 1.959964
 
 
 def render(view: View, key: str) -> Page:

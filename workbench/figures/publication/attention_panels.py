@@ -10,9 +10,10 @@ from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import attribute_label, format_points
 from workbench.figures.labelled import in_words
-from workbench.figures.publication.measured import Z_95, evidence_of, grid_panel, load_firsts
+from workbench.figures.publication.measured import evidence_of, grid_panel, load_firsts
 from workbench.figures.publication.panels import Panel
 from workbench.figures.publication.request import FigureRequest, PanelSpec
+from workbench.results.statistics import Z_95
 from workbench.studies.study import Study
 
 

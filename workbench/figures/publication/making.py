@@ -17,8 +17,8 @@ def make_panels(runs: Sequence[Study], request: FigureRequest) -> list[Panel]:
     """The panels asked for, kind by kind and within a kind run by run, with letters where there are several."""
     loaded: dict[str, list[Source]] = {}
     made: list[Panel] = []
+    drawn = {**ASKED_PANELS, **MEASURED_PANELS}
     for spec in request.specs:
-        drawn = {**ASKED_PANELS, **MEASURED_PANELS}
         if spec.kind in drawn:
             if request.fold:
                 raise WorkbenchError(

@@ -13,7 +13,6 @@ from workbench.figures.publication.sources import Source
 from workbench.results.storing import list_results
 from workbench.studies.study import Study, name_apart
 
-Z_95 = 1.959964
 MAKES = {
     "attention": "attention {run} --what {what}",
     "seen": "probe {run} --kind seen",

@@ -11,14 +11,14 @@ from workbench.figures.cells import chance_of, format_share, select_cells, targe
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.publication.asked_panels import load_one
 from workbench.figures.publication.attention_panels import draw_knockout, draw_shares
-from workbench.figures.publication.measured import Z_95, evidence_of, find_results, grid_panel, load_firsts
+from workbench.figures.publication.measured import evidence_of, find_results, grid_panel, load_firsts
 from workbench.figures.publication.panels import Graph, Panel, Series
 from workbench.figures.publication.request import FigureRequest, PanelSpec
 from workbench.figures.publication.sources import Source, grid_of
 from workbench.figures.sets import select_seen
 from workbench.figures.training import CURVES
 from workbench.results.cases import CaseChoice, find_cases
-from workbench.results.statistics import wilson_interval
+from workbench.results.statistics import Z_95, wilson_interval
 from workbench.studies.folds import Fold
 from workbench.studies.study import Study, name_apart
 
