@@ -108,6 +108,8 @@ def test_what_is_no_inequality_is_refused(text, sentence):
         ({"arms__a__at": {"huge": {}}}, "mine.toml, arm 'a': there is no scale 'huge'. Declared: tiny."),
         ({"stages__p__options": {"rang": 3}},
             "stage 'p': a stage of kind 'p' has no option 'rang' (known: rank, steps, group, entries_per_entity)."),
+        ({"stages__p": {"kind": "capacity", "options": {"quantize": "int8,int4"}}},
+            "stage 'p': quantize = 'int8,int4': a stage is about one of int8, int4; give each its own."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(places, sentence):

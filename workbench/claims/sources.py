@@ -70,4 +70,4 @@ def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
             steps=None if steps is None else int(steps),
         )
         return [Source("v", "embedding", asked.variant(name)) for name in names]
-    return [Source("capacity", "bits")]
+    return [Source("capacity", "bits", str(given.get("quantize", "")))]

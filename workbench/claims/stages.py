@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
+from workbench.capacity.quantising import QUANTISATIONS
+
 Plain = str | int | float | bool
 Kind = Literal["p", "q", "finetune", "ask", "solve", "v", "capacity"]
 
@@ -19,7 +21,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "ask": ("tasks", "hints", "beams"),
     "solve": ("operations", "number", "beams", "temperature", "regret", "mistakes"),
     "v": ("property", "operations", "steps"),
-    "capacity": ("entities",),
+    "capacity": ("entities", "quantize"),
 }  # fmt: skip
 
 
@@ -48,6 +50,12 @@ class Stage(Table):
                 if key not in OPTIONS[self.kind]:
                     known = ", ".join(OPTIONS[self.kind])
                     raise ValueError(f"a stage of kind {self.kind!r} has no option {key!r} (known: {known})")
+            rounded = options.get("quantize", "int8")
+            if rounded not in QUANTISATIONS:
+                known = ", ".join(QUANTISATIONS)
+                raise ValueError(
+                    f"quantize = {rounded!r}: a stage is about one of {known}; give each its own"
+                )
         return self
 
     def options_at(self, scale: str) -> dict[str, Plain]:
