@@ -73,7 +73,7 @@ def ask(view: View) -> tuple[Asked, dict[str, RunCases | str]]:
         choose(selection.form, list(FILTERS), "all"),
         selection.at.get("find", ""),
         choose(selection.at.get("sort", ""), list(SORTS), "entity"),
-        int(page) if page.isascii() and page.isdigit() and len(page) < 8 else 1,
+        int(page) if page.isascii() and page.isdecimal() and len(page) < 8 else 1,
     ), loaded
 
 

@@ -34,7 +34,7 @@ def add_case_downloads(server: Flask, index: RunIndex, prefix: str) -> None:
             for key in ("probe", "answers", "layer", "position", "form", "where", "attribute", "find")
         )
         step = asked.get("step", "")
-        at = int(step) if step.isascii() and step.isdigit() and len(step) < 12 else None
+        at = int(step) if step.isascii() and step.isdecimal() and len(step) < 12 else None
         try:
             cases = load_run_cases(entry, CaseChoice(probe, answers, at, layer, position, form))
             frame = select_cases(cases, run_id, where or "all", attribute, find)

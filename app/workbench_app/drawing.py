@@ -99,7 +99,7 @@ def split_address(path: str, query: str) -> tuple[str, int | None]:
     pairs = parse_qsl(query[:8000])
     step = dict(pairs).get("step", "")
     rest = urlencode([(name, value) for name, value in pairs if name not in LIVE], errors="replace")
-    number = int(step) if step.isascii() and step.isdigit() and len(step) < 12 else None
+    number = int(step) if step.isascii() and step.isdecimal() and len(step) < 12 else None
     return path + (f"?{rest}" if rest else ""), number
 
 

@@ -233,7 +233,7 @@ def _solved(view: View, entry: RunEntry) -> Headline | None:
 def _apart(entry: RunEntry, names: list[str]) -> tuple[list[str], list[str]]:
     """The test sets with as many operations as training had, and all others: longer ones, or *reask* alone."""
     most = entry.recipe.arithmetic.problems.operations if entry.recipe and entry.recipe.arithmetic else 0
-    counted = [name for name in names if name.isdigit()]
+    counted = [name for name in names if name.isdecimal()]
     within = [name for name in counted if int(name) <= most]
     return within, [name for name in counted if name not in within] or ([] if within else names)
 

@@ -274,6 +274,6 @@ def _list_results(folder: Path) -> dict[int, Stamp]:
     found = {}
     for name in _names(folder):
         digits = name.removeprefix("step-").removesuffix(SUFFIX)
-        if name == f"step-{digits}{SUFFIX}" and digits.isdigit() and (stamp := stamp_of(folder / name)):
+        if name == f"step-{digits}{SUFFIX}" and digits.isdecimal() and (stamp := stamp_of(folder / name)):
             found[int(digits)] = stamp
     return dict(sorted(found.items()))

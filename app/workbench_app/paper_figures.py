@@ -128,7 +128,7 @@ def _compared(selection: Selection, runs: list[RunEntry]) -> tuple[list[RunEntry
     )
     steps = [
         int(side["step"])
-        if side["step"].isdigit()
+        if side["step"].isdecimal()
         else (selection.step if selection.step is not None else 10**11)
         for side in (a, b)
     ]

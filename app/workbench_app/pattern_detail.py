@@ -22,7 +22,7 @@ def render_pattern(view: View, entry: RunEntry, row: int, column: str) -> list[C
         raise WorkbenchError(f"{entry.id} has no view of entity {chosen.number} that can be read.")
     one = chosen.views[entry.id]
     words = token_words(one.newest)
-    seen = int(column) if column.isascii() and column.isdigit() and len(column) < 6 else -1
+    seen = int(column) if column.isascii() and column.isdecimal() and len(column) < 6 else -1
     if not 0 <= seen <= row < len(words):
         raise WorkbenchError(
             f"{entry.id} has no cell in row {row} of {column[:60]!r}: a token sees what came before."

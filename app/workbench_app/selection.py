@@ -120,5 +120,7 @@ def parse_cell(text: str) -> tuple[str, int, str] | None:
 
 def _number(text: Any) -> int | None:
     return (
-        int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 12 else None
+        int(text)
+        if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 12
+        else None
     )

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.activations.tiny_models import make_tiny, random_ids
+from tests.activations.odd_models import (
+    Nothing,
+    SeesAll,
+    SeesBatchSize,
+    SeesCompany,
+    SeesLength,
+    insert,
+    make_long_rope,
+)
+from tests.activations.tiny_models import random_ids
 from workbench.activations import cache_activations
 from workbench.tokens.reading import Reading
 
@@ -35,31 +44,11 @@ def alone_and_whole(model: Any, reading: Reading) -> np.ndarray:
     return np.stack(found)
 
 
-class SeesAll(torch.nn.Module):
-    """Adds the mean over all tokens of its text, which no config key tells."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x.mean(dim=1, keepdim=True)
-
-
-class SeesCompany(torch.nn.Module):
-    """Adds a mean over the batch: the vectors of a text depend on who stands beside it."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x.mean(dim=(0, 1), keepdim=True)
-
-
-class Nothing(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
 @pytest.mark.parametrize(
     ("inserted", "word"), [(Nothing(), "cut"), (SeesAll(), "whole, alone"), (SeesCompany(), "whole, alone")]
 )
 def test_texts_are_read_as_the_model_needs_it(inserted: torch.nn.Module, word: str, tmp_path: Path) -> None:
-    model = make_tiny("llama")
-    model.base_model.layers[0].mlp = torch.nn.Sequential(model.base_model.layers[0].mlp, inserted)
+    model = insert(inserted)
     reading = make_reading()
     store = cache_activations(model, reading, "resid_post.1", folder=tmp_path)
     assert store.manifest["made_with"]["texts"] == word
@@ -102,33 +91,8 @@ def cached_and_plain(
 )
 def test_angles_that_change_at_a_length(lengths: tuple[int, ...], at: int, word: str, tmp_path: Path) -> None:
     """LongRoPE: one text of more than 12 tokens turns all that share its batch by the other angles."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    rope = {
-        "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [9.0] * 4,
-        "original_max_position_embeddings": 12, "factor": 4.0,
-    }  # fmt: skip
-    config = LlamaConfig(
-        vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
-        max_position_embeddings=48, rope_parameters=rope, initializer_range=0.3,
-    )  # fmt: skip
-    found, worst = cached_and_plain(LlamaForCausalLM(config).eval(), lengths, at, tmp_path)
+    found, worst = cached_and_plain(make_long_rope(), lengths, at, tmp_path)
     assert (found, worst < 1e-4) == (word, True), worst
-
-
-class SeesBatchSize(torch.nn.Module):
-    """Adds a statistic over a batch that texts of one length share."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x.mean(dim=(0, 1), keepdim=True) - x.mean(dim=1, keepdim=True)
-
-
-class SeesLength(torch.nn.Module):
-    """Adds something from a length on, padding or not, as no config key tells."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + x.roll(1, -1) * float(x.shape[1] > 12)
 
 
 @pytest.mark.parametrize("inserted", [SeesBatchSize(), SeesLength()])
@@ -136,7 +100,6 @@ class SeesLength(torch.nn.Module):
 def test_what_no_text_of_one_token_shows(
     inserted: torch.nn.Module, lengths: tuple[int, ...], tmp_path: Path
 ) -> None:
-    model = make_tiny("llama")
-    model.base_model.layers[0].mlp = torch.nn.Sequential(model.base_model.layers[0].mlp, inserted)
+    model = insert(inserted)
     _, worst = cached_and_plain(model, lengths, 30, tmp_path)
     assert worst < 1e-4

@@ -226,7 +226,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         put("tokenizer.json", POINTER),
         r"tokenizer\.json is a git LFS pointer, not the file itself; fetch it with `git lfs pull`",
     ),
-    "config": (put("config.json", POINTER), r"config\.json cannot be read as a Hugging Face config"),
+    "config": (put("config.json", POINTER), r"config\.json is a git LFS pointer, not the file itself"),
     "newer": (newer_tokenizer, r"tokenizer\.json.* cannot be read|tokenizer .*cannot be opened"),
     "index": (bare_index, r"has no weight_map that says which file holds which tensor; fetch it again"),
     "gptq": (
@@ -257,7 +257,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: change_config(folder, rope_parameters={"rope_type": "spiral", "rope_theta": 1e4}),
         r"cannot be opened as a causal language model \(there is no 'spiral'\)",
     ),
-    "number": (lambda folder: change_config(folder, num_hidden_layers="3"), r"config\.json cannot be read"),
+    "number": (
+        lambda folder: change_config(folder, num_hidden_layers="3"),
+        r"config\.json gives num_hidden_layers as '3', where a whole number is expected; write it without quotes\.$",
+    ),
+    "yes": (
+        lambda folder: change_config(folder, tie_word_embeddings="no"),
+        r"config\.json gives tie_word_embeddings as 'no', where true or false is expected; correct it\.$",
+    ),
     "cut": (
         lambda folder: (folder / "model.safetensors").write_bytes(
             (folder / "model.safetensors").read_bytes()[:-9]
@@ -316,3 +323,11 @@ def test_tensors_that_are_not_read_are_told_of(
         f"of its tensors: it has tensor {first}, which belongs to no part of the model; run `workbench"
         in said
     )
+
+
+def test_a_tokenizer_is_not_blamed_for_the_config_beside_it(whole: Path) -> None:
+    change_config(whole, num_hidden_layers="3")
+    with pytest.raises(
+        WorkbenchError, match=r"config\.json gives num_hidden_layers as '3', where a whole number"
+    ):
+        load_tokenizer(whole)

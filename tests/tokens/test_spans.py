@@ -5,7 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
@@ -117,3 +126,44 @@ def test_a_line_separator_within_a_value_ends_no_line_of_a_pool(tmp_path: Path) 
         text = "Acme; Bern, CH\n" if file == "company.txt" else "Fine\u2028Arts\nPhysics\n"
         (tmp_path / file).write_text(text, encoding="utf-8")
     assert load_pools(tmp_path).values["major"] == ("Fine\u2028Arts", "Physics")
+
+
+def with_added(prefix: bool, trim: bool, *, lstrip: bool, rstrip: bool) -> PreTrainedTokenizerFast:
+    """`make_bytes` with two added tokens that take the spaces beside them along, and 東's first two bytes merged."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    made.decoder = decoders.ByteLevel()
+    made.post_processor = processors.ByteLevel(trim_offsets=trim)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<|endoftext|>", "<|pad|>"]
+    trainer = trainers.BpeTrainer(
+        special_tokens=special, initial_alphabet=alphabet, vocab_size=270, show_progress=False
+    )
+    made.train_from_iterator([" \u6771\u4eac \u6771\u4eac", " Anna Lee", " Xq"] * 3, trainer)
+    made.add_tokens(
+        [AddedToken(word, normalized=False, lstrip=lstrip, rstrip=rstrip) for word in ("<mask>", "Oslo")]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token=special[0], pad_token=special[1])
+
+
+@pytest.mark.parametrize("rstrip", [False, True])
+@pytest.mark.parametrize("lstrip", [False, True])
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("prefix", [False, True])
+def test_added_tokens_that_take_spaces_along_leave_spans_as_they_are(
+    prefix: bool, trim: bool, lstrip: bool, rstrip: bool
+) -> None:
+    """Also words right behind an added token, of which a trimming tokenizer loses the first character."""
+    tokenizer = with_added(prefix, trim, lstrip=lstrip, rstrip=rstrip)
+    for text, words in {
+        "Anna  Oslo Lee .": ["Anna", "Oslo", "Lee"],
+        "<mask> Anna Lee": ["<mask>", "Anna", "Lee"],
+        "<mask>\u6771\u4eac is": ["\u6771\u4eac", "is"],
+        "a <mask>Xq <mask>": ["a", "Xq"],
+        "Oslo": ["Oslo"],
+    }.items():
+        encoded = encode_texts(tokenizer, [text], "none")
+        for word in words:
+            span = (text.index(word), text.index(word) + len(word))
+            first, last = find_tokens(span, encoded.starts, encoded.ends, text)
+            assert str(tokenizer.decode(encoded.ids[first : last + 1])).strip() == word, (text, word)

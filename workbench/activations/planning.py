@@ -13,12 +13,13 @@ import numpy as np
 from workbench_models import BLOCK_HOOKS, Site
 
 from workbench.activations.engines import Engine
-from workbench.activations.manner import Manner, read_rows
+from workbench.activations.manner import read_rows
 from workbench.activations.store import FORMAT, VERSION
 from workbench.activations.streaming import check_dtype, resolve_sites
 from workbench.files import digest_json
 from workbench.studies.checkpoints import Checkpoint, config_digest_of, require_sound
 from workbench.studies.loading import load_config
+from workbench.studies.manner import Manner
 from workbench.tokens.reading import Reading
 
 if TYPE_CHECKING:

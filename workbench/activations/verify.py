@@ -20,12 +20,12 @@ from workbench.studies.loading import load_with_report
 from workbench.studies.series import find_series
 from workbench.studies.steps import read_step
 from workbench.studies.weight_files import (
-    CONFIG_FILE,
     INDEX_FILE,
     SINGLE_FILE,
     read_header,
     read_weight_map,
 )
+from workbench.tokens.config_file import CONFIG_FILE
 
 
 @dataclass(frozen=True)

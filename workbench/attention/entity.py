@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def read_patterns(parts: Parts, ids_T: Ints) -> "tuple[np.ndarray, torch.Tensor]":
     """Every head's attention over one text, float32 [L, H, T, T] (query, key; rows sum to 1), and the states [T, D].
 
-    The states are after the final norm: with `parts.head` they say what comes next. Attention is written out
+    The states are after the final norm: with `parts.say` they say what comes next. Attention is written out
     (eager) meanwhile, since no other kernel has a pattern.
     """
     import torch

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from workbench_models import ModelError, is_bidirectional, locate, parse_site, text_config
+from workbench_models import ModelError, find_logits, is_bidirectional, locate, parse_site, text_config
 
 from workbench.activations.capture import find_module
 from workbench.errors import WorkbenchError, as_sentence
@@ -36,13 +36,18 @@ def spread_layers(n_blocks: int) -> tuple[int, ...]:
 class Parts:
     """Modules by block, from the table of sites. What an architecture lacks is refused when it is asked for.
 
-    norm: the final norm; head: from the width to the vocabulary.
+    norm: the final norm; head: the matrix from the width to the vocabulary; `say` is what the model makes of it.
     """
 
     model: "PreTrainedModel"
     blocks: "list[nn.Module]"
     norm: "nn.Module"
     head: "nn.Module"
+
+    @cached_property
+    def say(self) -> "Callable[[torch.Tensor], torch.Tensor]":
+        """From states after the final norm to the model's own logits."""
+        return find_logits(self.model)
 
     @cached_property
     def attention(self) -> "list[nn.Module]":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from workbench_models import text_config
+from workbench_models import is_bidirectional, text_config
 
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
@@ -178,10 +178,13 @@ def analyse(
 
     Of a network without attention heads (a state-space model) there is the logit lens alone.
     """
+    from workbench.attention.batch_manner import require_side_by_side
     from workbench.attention.parts import require_heads
 
     if request.what != "lens":
         require_heads(model.config)
+    if not is_bidirectional(model.config):  # one that is, is refused by what it is
+        require_side_by_side(model, examples)
     match request.what:
         case "shares":
             from workbench.attention.shares import measure_shares

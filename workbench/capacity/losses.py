@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from workbench_models import find_logits
 
+from workbench.studies.manner import one_text_a_batch
 from workbench.tokens.encoding import EncodedTexts
 from workbench.training.devices import Execution
 
@@ -41,11 +43,13 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
     lengths_N = spans.encoded.lengths[spans.texts]
     was_training = model.training
     model.eval()
+    encoded = spans.encoded
+    alone = one_text_a_batch(model, [encoded.text_ids(text) for text in np.unique(spans.texts)], causal=True)
     order_N = np.lexsort((spans.texts, lengths_N))
     for length in np.unique(lengths_N):
         alike = order_N[lengths_N[order_N] == length]
         texts = np.unique(spans.texts[alike])
-        size = max(1, TOKENS_PER_BATCH // int(length))
+        size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
         for first in range(0, len(texts), size):
             some = texts[first : first + size]
             here = alike[np.isin(spans.texts[alike], some)]
@@ -66,7 +70,7 @@ def _batch_losses(
     with execution.autocast():
         hidden_BTD = model.base_model(input_ids=ids_BT.to(execution.device)).last_hidden_state
         hidden_XD = hidden_BTD[row_X.to(execution.device), torch.from_numpy(place_X - 1).to(execution.device)]
-        logits_XV = model.get_output_embeddings()(hidden_XD).float()
+        logits_XV = find_logits(model)(hidden_XD).float()
     wanted_X = ids_BT[row_X, torch.from_numpy(place_X)].to(execution.device)
     nats_X = torch.nn.functional.cross_entropy(logits_XV, wanted_X, reduction="none")
     return np.bincount(span_X, nats_X.double().cpu().numpy(), minlength=len(here_N))

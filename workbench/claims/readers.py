@@ -96,8 +96,8 @@ def _solved(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     names = [str(name) for name in dataset["operations"].values]
     chosen = {
         MEAN: names,
-        "within": [name for name in names if name.isdigit() and int(name) <= family.operations],
-        "beyond": [name for name in names if name.isdigit() and int(name) > family.operations],
+        "within": [name for name in names if name.isdecimal() and int(name) <= family.operations],
+        "beyond": [name for name in names if name.isdecimal() and int(name) > family.operations],
     }.get(term.cell, [term.cell])
     parts: list[Quantity] = []
     for name in chosen:

@@ -159,6 +159,6 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise WorkbenchError(f"--heads is {text!r}; expected whole numbers such as 0,3.")
     return tuple(int(part) for part in parts)

@@ -198,7 +198,7 @@ def _numbers(text: str) -> list[int]:
     from workbench.errors import WorkbenchError
 
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise WorkbenchError(f"--layers {text!r} is not a list of block numbers; expected such as '0,2,4'.")
     return [int(part) for part in parts]
 

@@ -199,9 +199,9 @@ def _make_counter(model: str, server: str | None) -> Any:
 
     if server is not None:
         return count_about
-    from workbench.rewriting.local_model import encode_prompt, load_tokenizer
+    from workbench.rewriting.local_model import encode_prompt, load_tokenizer_of
 
-    tokenizer = load_tokenizer(model)
+    tokenizer = load_tokenizer_of(model)
     return lambda prompt: len(encode_prompt(tokenizer, prompt))
 
 

@@ -12,6 +12,7 @@ from workbench.attention.entity import read_patterns, share_by_role
 from workbench.attention.parts import open_parts
 from workbench.entity_view.token_probe import TOP
 from workbench.entity_view.tokens import TokenTexts
+from workbench.studies.manner import one_text_a_batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -38,6 +39,7 @@ def read_looks(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", t
     parts = open_parts(model)
     n, longest = len(texts.entries), int(texts.encoded.lengths.max())
     texts.reading.check_fits(model.config)
+    one_text_a_batch(model, [texts.encoded.text_ids(row) for row in range(n)], causal=True)
     pattern_NLHTT = np.zeros((n, parts.n_blocks, parts.n_heads, longest, longest), np.float32)
     flow_NLTR = np.zeros((n, parts.n_blocks, longest, len(texts.legend)), np.float32)
     positions_NP = texts.encoded.positions
@@ -50,7 +52,7 @@ def read_looks(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", t
         flow_NLTR[row, :, :length] = share_by_role(pattern_LHTT, texts.roles[row], texts.legend).mean(1)
         there = np.flatnonzero(positions_NP[row] >= 0)
         with torch.no_grad():
-            logits_PV = parts.head(states_TD[torch.from_numpy(positions_NP[row, there].astype(np.int64))])
+            logits_PV = parts.say(states_TD[torch.from_numpy(positions_NP[row, there].astype(np.int64))])
             best = logits_PV.float().softmax(-1).topk(TOP)
         next_probability_NPR[row, there] = best.values.cpu().numpy()
         for position, tokens in zip(there.tolist(), best.indices.tolist(), strict=True):

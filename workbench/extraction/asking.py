@@ -14,11 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from workbench_models import context_length, is_bidirectional
 
 from workbench.errors import WorkbenchError
-from workbench.extraction.generation import TOKENS_PER_BATCH, generate
+from workbench.extraction.generation import generate
+from workbench.extraction.mask_filling import fill_masks
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.seeds import make_rng
@@ -219,7 +219,7 @@ def ask(
             )
         if mask_id is None:
             raise WorkbenchError("A bidirectional model needs a mask token, and this tokenizer has none.")
-        tokens_NM, first_token_N = _fill_masks(model, questions, chosen, mask_id, book.longest)
+        tokens_NM, first_token_N = fill_masks(model, questions.encoded, chosen, mask_id, book.longest)
     else:
         prompts = [questions.prompt(n) for n in chosen]
         generated = generate(model, prompts, stop_ids=book.ends, max_new=book.longest, beams=beams)
@@ -263,32 +263,3 @@ def require_context(model: "PreTrainedModel", questions: AskableQuestions, chose
 def text_of(tokenizer: "PreTrainedTokenizerFast", said: Tokens) -> str:
     """What was said, as text."""
     return str(tokenizer.decode(list(said))).strip()
-
-
-@torch.inference_mode()
-def _fill_masks(
-    model: "PreTrainedModel", questions: AskableQuestions, chosen: np.ndarray, mask_id: int, longest: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a bidirectional model puts in place of each answer: tokens [N, M] with the full stop, first [N]."""
-    encoded = questions.encoded
-    tokens_NM = np.full((len(chosen), longest), -1, np.int64)
-    was_training = model.training
-    model.eval()
-    lengths_N = encoded.lengths[chosen]
-    for length in np.unique(lengths_N):  # rows of one length need no padding, which this model would see
-        alike = np.flatnonzero(lengths_N == length)
-        size = max(1, TOKENS_PER_BATCH // int(length))
-        for here in np.split(alike, np.arange(size, len(alike), size)):
-            ids_BT = np.stack([encoded.text_ids(n) for n in chosen[here]]).astype(np.int64)
-            places_T = np.arange(length)
-            start_B1 = encoded.answer_start[chosen[here]][:, None]
-            end_B1 = encoded.answer_end[chosen[here]][:, None]
-            masked_BT = (places_T >= start_B1) & (places_T < end_B1)
-            ids_BT[masked_BT] = mask_id
-            hidden_BTD = model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state
-            hidden_ND = hidden_BTD[torch.from_numpy(masked_BT).to(model.device)]
-            ids_BT[masked_BT] = model.get_output_embeddings()(hidden_ND).argmax(-1).cpu().numpy()
-            for row, n, start in zip(ids_BT, here, start_B1[:, 0], strict=True):
-                tokens_NM[n, : length - start] = row[start:]
-    model.train(was_training)
-    return tokens_NM, tokens_NM[:, 0]

@@ -36,6 +36,7 @@ from workbench.extraction.finetunes import (
     save_finetune,
 )
 from workbench.extraction.lora import Adapter, attached, grow_vocabulary
+from workbench.extraction.question_manner import require_side_by_side
 from workbench.extraction.settings import FinetuneSettings, cosine, describe_settings
 from workbench.extraction.task_asking import (
     AskableTasks,
@@ -186,6 +187,7 @@ class _Finetuning:
             self.book: AnswerBook = make_answer_book(self.asked, tokenizer.eos_token_id)
         chosen = self.asked.choose(train=True, group=settings.group)
         require_context(self.model, self.asked, chosen)
+        require_side_by_side(self.model, self.asked.encoded, chosen, tokenizer.pad_token_id, self.execution)
         batches = QuestionBatches(
             self.asked,
             chosen,

@@ -1,4 +1,4 @@
-"""Answers, token by token: greedy, drawn, or by beam search with a key-value cache, prompts of one length at a time.
+"""Answers, token by token: greedy, drawn, or by beam search, prompts of one length at a time (see reader.py).
 
 Prompts of equal length need no padding and no attention mask, so thousands of them share each forward pass;
 rows that have ended leave the batch. Beam search follows transformers' own (length penalty 1, no early stopping),
@@ -9,13 +9,14 @@ Shapes: N prompts, B batch, T tokens, D width, V vocabulary, M new tokens, W bea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from workbench_models import context_length
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.reader import Reader, find_reading_on
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,6 +62,7 @@ def generate(
     model.eval()
     device = model.device
     with torch.inference_mode():
+        how = find_reading_on(model, prompts, max_new)
         stop = torch.tensor(sorted(set(stop_ids)), device=device)
         for length in np.unique(lengths_N):
             alike = np.flatnonzero(lengths_N == length)
@@ -69,7 +71,7 @@ def generate(
             for start in range(0, len(alike), size):
                 here = alike[start : start + size]
                 ids_BT = torch.from_numpy(np.stack([prompts[n] for n in here]).astype(np.int64)).to(device)
-                reader = _Reader(model)
+                reader = Reader(model, how)
                 logits_BV = reader.read(ids_BT)
                 first_N[here] = logits_BV.argmax(-1).cpu().numpy()
                 said_BM = (
@@ -82,30 +84,8 @@ def generate(
     return Generated(tokens_NM, first_N)
 
 
-class _Reader:
-    """The model and what it has read so far of a batch."""
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        from transformers import DynamicCache
-
-        self.model = model
-        self.cache: Any = DynamicCache(config=model.config)
-
-    def read(self, ids_BT: torch.Tensor) -> torch.Tensor:
-        """Read further tokens; the logits after the last: float32 [B, V]."""
-        hidden_BTD = self.model.base_model(
-            input_ids=ids_BT, past_key_values=self.cache, use_cache=True
-        ).last_hidden_state
-        logits_BV: torch.Tensor = self.model.get_output_embeddings()(hidden_BTD[:, -1])
-        return logits_BV.float()
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (indices, repeats allowed)."""
-        self.cache.batch_select_indices(rows)
-
-
 def _say(
-    reader: _Reader,
+    reader: Reader,
     logits_BV: torch.Tensor,
     stop: torch.Tensor,
     max_new: int,
@@ -133,7 +113,7 @@ def _say(
 
 
 def _search_beams(
-    reader: _Reader, logits_BV: torch.Tensor, stop: torch.Tensor, max_new: int, beams: int
+    reader: Reader, logits_BV: torch.Tensor, stop: torch.Tensor, max_new: int, beams: int
 ) -> torch.Tensor:
     """The best of `beams` continuations by mean log-probability per token: int64 [B, M].
 

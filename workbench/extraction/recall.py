@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from workbench_models import find_logits
 
 from workbench.extraction.generation import TOKENS_PER_BATCH
+from workbench.studies.manner import one_text_a_batch
 from workbench.training.evaluation import Statements
 
 if TYPE_CHECKING:
@@ -28,10 +30,12 @@ def recite(
     lengths_N = statements.encoded.lengths[statements.texts]
     was_training = model.training
     model.eval()
+    texts = [statements.encoded.text_ids(text) for text in np.unique(statements.texts)]
+    alone = one_text_a_batch(model, texts, causal=mask_id is None)
     order = np.lexsort((statements.texts, lengths_N))
     for length in np.unique(lengths_N):  # rows of one length need no padding
         alike = order[lengths_N[order] == length]
-        size = max(1, TOKENS_PER_BATCH // int(length))
+        size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
         for here in np.split(alike, np.arange(size, len(alike), size)):
             first_N[here], whole_N[here] = _recite_batch(model, statements, here, mask_id)
     model.train(was_training)
@@ -57,7 +61,7 @@ def _recite_batch(
     read_X = place_X - 1 if mask_id is None else place_X
     hidden_BTD = model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state
     hidden_XD = hidden_BTD[torch.from_numpy(row_X), torch.from_numpy(read_X)]
-    right_X = model.get_output_embeddings()(hidden_XD).argmax(-1).cpu().numpy() == wanted_X
+    right_X = find_logits(model)(hidden_XD).argmax(-1).cpu().numpy() == wanted_X
     wrong_N = np.bincount(statement_X, ~right_X, minlength=len(here_N))
     is_first_X = np.r_[True, statement_X[1:] != statement_X[:-1]]
     return right_X[is_first_X], wrong_N == 0

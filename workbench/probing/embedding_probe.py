@@ -22,6 +22,7 @@ from workbench_models import text_config
 
 from workbench.minutes import Minutes
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
+from workbench.probing.probe_manner import find_probe_manner, read_embedded
 from workbench.seeds import make_rng, seed_torch
 from workbench.tokens.packing import IGNORED, group_by_length
 from workbench.tokens.targets import Target
@@ -113,12 +114,16 @@ class ProbeParts(nn.Module):
 
 @dataclass(frozen=True)
 class FittedProbes:
-    """Trained probes of one checkpoint. `losses`: mean training loss of every step."""
+    """Trained probes of one checkpoint. losses: mean training loss of every step.
+
+    whole: texts are read to their end, with a mask of their padding, instead of up to their last place.
+    """
 
     probes: ProbeParts
     model: "PreTrainedModel"
     execution: Execution
     losses: np.ndarray
+    whole: bool = False
 
     @property
     def converged(self) -> bool:
@@ -146,10 +151,9 @@ class FittedProbes:
         predicted = np.full((n_targets, len(texts), n_places), -1, np.int64)
         sure = np.full(predicted.shape, np.nan, np.float32)
         order = np.argsort(used_lengths(readings)[texts], kind="stable")
-        causal = getattr(self.model.config, "is_causal", True) is not False
         for start in range(0, len(order), texts_per_batch):
             here = order[start : start + texts_per_batch]
-            batch = make_batch(readings, texts[here], causal, self.execution.device)
+            batch = make_batch(readings, texts[here], not self.whole, self.execution.device)
             hidden_KBPD = _read(self.probes, self.model, self.execution, batch)
             logits_KMC = self.probes.classify(hidden_KBPD.flatten(1, 2))
             best_KM, class_KM = logits_KMC.max(-1)
@@ -174,6 +178,7 @@ def fit_embedding_probes(
     The loss of a target is the mean cross-entropy over its valid cells in the batch; targets do not influence
     one another. `observer(step, steps, loss)` is called for each step, on a GPU a few steps later.
     """
+    whole = find_probe_manner(model, readings, execution).whole
     device = execution.device
     config = text_config(model.config)
     probes = ProbeParts(n_classes, config.hidden_size, config.vocab_size, settings).to(device)
@@ -190,8 +195,7 @@ def fit_embedding_probes(
     )
     losses, late = np.zeros(settings.steps), LateNumbers(device)
     drawn = list(_draw_batches(train, readings, settings))
-    causal = getattr(model.config, "is_causal", True) is not False
-    batches = make_ahead(lambda step: make_batch(readings, drawn[step], causal, device), range(len(drawn)))
+    batches = make_ahead(lambda step: make_batch(readings, drawn[step], not whole, device), range(len(drawn)))
 
     def note(numbers: list[tuple[int, float]]) -> None:
         for step, number in numbers:
@@ -217,7 +221,7 @@ def fit_embedding_probes(
             note(late.append(step, loss))
             minutes.done(step / settings.steps)
     note(late.flush())
-    return FittedProbes(probes, model, execution, losses)
+    return FittedProbes(probes, model, execution, losses, whole)
 
 
 def describe_fit(
@@ -248,14 +252,11 @@ def _read(
     probes: ProbeParts, model: "PreTrainedModel", execution: Execution, batch: ProbeBatch
 ) -> torch.Tensor:
     """Final hidden states at the places of a batch of texts, for every target: float32 [K, B, P, D]."""
-    n_targets, n_texts = len(probes.scale_KD), len(batch.ids_BT)
-    mask = None if batch.mask_BT is None else batch.mask_BT.repeat(n_targets, 1)
     with execution.autocast():
         embedded = probes.embed(model.get_input_embeddings()(batch.ids_BT), batch.ids_BT)
-        hidden = model.base_model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
-    hidden_KBTD: torch.Tensor = hidden.unflatten(0, (n_targets, n_texts))
-    rows_B1 = torch.arange(n_texts, device=execution.device)[:, None]
-    return hidden_KBTD[:, rows_B1, batch.places_BP].float()
+        hidden = read_embedded(model, batch, embedded)
+    hidden_KBPD: torch.Tensor = hidden.unflatten(0, (len(probes.scale_KD), len(batch.ids_BT)))
+    return hidden_KBPD.float()
 
 
 def _loss(probes: ProbeParts, hidden_KBPD: torch.Tensor, batch: ProbeBatch) -> torch.Tensor:

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.nn import functional
+from workbench_models import text_config
 
 from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import ProbeParts, ProbeSettings, frozen
 from workbench.seeds import make_rng, seed_torch
+from workbench.studies.manner import agree, tolerance
 from workbench.tokens.packing import row_width
 
 if TYPE_CHECKING:
@@ -169,14 +171,15 @@ def fit_query_probe(
             f"A probe needs two classes to tell apart, but the train half has {only}; "
             "ask about more texts, or about something that varies."
         )
-    depth = int(model.config.num_hidden_layers)
+    depth = int(text_config(model.config).num_hidden_layers)
     if layer is not None and not 0 <= layer <= depth:
         raise WorkbenchError(f"Layer {layer} does not exist; the model has layers 0 to {depth}.")
-    vocabulary = int(model.config.vocab_size) + N_MARKERS
+    vocabulary = int(text_config(model.config).vocab_size) + N_MARKERS
     unit = measure_unit(model)
-    parts = ProbeParts([len(queries.classes)], model.config.hidden_size, vocabulary, settings, unit).to(
-        execution.device
-    )
+    parts = ProbeParts(
+        [len(queries.classes)], text_config(model.config).hidden_size, vocabulary, settings, unit
+    ).to(execution.device)
+    require_packing(parts, model, queries, members, execution, layer)
     low_rank = [p for name, p in parts.named_parameters() if name.startswith(("tokens", "directions"))]
     rest = [
         p for name, p in parts.named_parameters() if not name.startswith(("tokens", "directions", "batch"))
@@ -211,6 +214,47 @@ def fit_query_probe(
     return FittedQueryProbe(parts, model, execution, layer, losses, measure_spread(hidden_QD.detach()))
 
 
+@torch.inference_mode()
+def require_packing(
+    parts: ProbeParts,
+    model: "PreTrainedModel",
+    queries: Queries,
+    members: np.ndarray,
+    execution: "Execution",
+    layer: int | None,
+) -> None:
+    """Refuse a network in which queries that share a row are not what each is in a row of its own.
+
+    Tried on some queries of two texts before anything is trained: an architecture may not heed the masks and positions.
+    """
+    untyped: Any = model
+    table_VD = torch.cat([untyped.get_input_embeddings().weight, _markers(model)])
+    chosen = [of_text[:3] for of_text in by_text(queries, members)[:2]]
+    with frozen(model, training=False), execution.autocast():
+        rows = pack_rows(queries, chosen)
+        packed_QD = read_states(parts, model, execution, rows, layer)
+        for state_D, q in zip(packed_QD, rows.query_Q, strict=True):
+            prefix = queries.texts[queries.text_Q[q]][: int(queries.place_Q[q])]
+            ids_1T = torch.from_numpy(np.concatenate([prefix, queries.asked[q]]).astype(np.int64))[None]
+            embedded = functional.embedding(ids_1T.to(execution.device), table_VD)
+            out = untyped.base_model(inputs_embeds=embedded, output_hidden_states=layer is not None)
+            own_BTD = out.last_hidden_state if layer is None else out.hidden_states[layer]
+            precision = "bfloat16" if execution.bf16 else None
+            if not agree({"": state_D}, {"": own_BTD[0, -1].float()}, tolerance(model, precision)):
+                raise WorkbenchError(
+                    f"In the architecture {text_config(model.config).model_type!r} a query behind a text that shares a "
+                    "row with others is not what it is in a row of its own, so V-probes would read the wrong states; "
+                    "use an architecture such as gpt2, gpt2-rotary or llama."
+                )
+
+
+def _markers(model: "PreTrainedModel") -> torch.Tensor:
+    """[3, D]: where the embeddings of the markers begin, the mean of all others."""
+    table_VD: Any = model.get_input_embeddings().weight
+    markers: torch.Tensor = table_VD.detach().mean(0, keepdim=True).expand(N_MARKERS, -1)
+    return markers
+
+
 def measure_unit(model: "PreTrainedModel") -> float:
     """Root mean square of the input embeddings."""
     table_VD: Any = model.get_input_embeddings().weight
@@ -239,7 +283,7 @@ def read_states(
     ids_BT = rows.ids_BT.to(device)
     table_VD: Any = model.get_input_embeddings().weight
     network: Any = model.base_model
-    markers_MD = table_VD.detach().mean(0, keepdim=True).expand(N_MARKERS, -1)
+    markers_MD = _markers(model)
     with execution.autocast():
         known_BTD = functional.embedding(ids_BT, torch.cat([table_VD, markers_MD]))
         out = network(

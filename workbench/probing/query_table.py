@@ -4,7 +4,6 @@ One JSON object a line: `{"prefix": "…", "query": "…", "label": "…"}`, wit
 (`train` or `test`); without one, a text is in the half that its prefix's hash decides, so it is never in both.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.probing.query_probe import Queries, join_names
 from workbench.seeds import hash_to_int
+from workbench.text_files import iterate_lines, parse_json
 from workbench.tokens.spans import Start, encode_texts
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ OPTIONAL = ("other", "split")
 
 
 def load_queries(
-    path: Path, tokenizer: "PreTrainedTokenizerFast", vocabulary: int, longest: int, start: Start = "none"
+    path: Path,
+    tokenizer: "PreTrainedTokenizerFast",
+    vocabulary: int,
+    longest: int | None,
+    start: Start = "none",
 ) -> Queries:
-    """Read a table of queries. longest: tokens a row may have; start: what the model reads before a text.
+    """Read a table of queries. longest: tokens a row may have, None for any; start: what the model reads before a text.
 
     Raises WorkbenchError, naming the line, for what is no such row, words the tokenizer lacks, and rows too long.
     """
@@ -42,7 +46,8 @@ def load_queries(
     for number, row in enumerate(rows, 1):
         told = [ids_of_name[name].tolist() for name in (row["query"], row.get("other")) if name]
         asked.append(join_names(told, vocabulary))
-        if (length := len(ids_of_prefix[row["prefix"]]) + len(asked[-1])) > longest:
+        length = len(ids_of_prefix[row["prefix"]]) + len(asked[-1])
+        if longest is not None and length > longest:
             raise WorkbenchError(
                 f"{path}, row {number}: prefix and query have {length} tokens but the model "
                 f"reads {longest}; shorten it."
@@ -69,15 +74,12 @@ def read_lines(path: Path) -> list[str]:
     """The lines of a table; a missing file is refused."""
     if not path.is_file():
         raise WorkbenchError(f"There is no table of queries {path}; see docs/reasoning.md for its format.")
-    return path.read_text(encoding="utf-8").splitlines()
+    return list(iterate_lines(path))
 
 
 def read_row(path: Path, number: int, line: str) -> dict[str, str]:
     """One row, checked."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise WorkbenchError(f"{path}, line {number} is not JSON: {error.msg}.") from error
+    row = parse_json(line, f"{path}, line {number},", keys_once=True)
     if not isinstance(row, dict) or any(not isinstance(row.get(key), str) or not row[key] for key in KEYS):
         raise WorkbenchError(f"{path}, line {number} needs the texts {', '.join(KEYS)}.")
     if unknown := [key for key in row if key not in (*KEYS, *OPTIONAL)]:

@@ -51,7 +51,7 @@ def choose_sets(texts: ProblemTexts, operations: str | None = None) -> dict[str,
     names = [*known, REASK] if operations is None else [part.strip() for part in operations.split(",")]
     sets: dict[str, int | None] = {}
     for name in names:
-        if name != REASK and not name.isdigit():
+        if name != REASK and not name.isdecimal():
             raise WorkbenchError(
                 f"{name!r} is no number of operations; give numbers such as 3,5 or `{REASK}`."
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from workbench_models import context_length, text_config
 
 from workbench.errors import WorkbenchError
 from workbench.files import sha256_file
@@ -22,7 +23,7 @@ from workbench.reasoning.v_queries import make_queries
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.loading import load_model
+from workbench.studies.loading import load_config, load_model
 from workbench.studies.runs import Run
 from workbench.studies.study import Study
 from workbench.training.devices import choose_device, choose_execution
@@ -117,7 +118,7 @@ def fit_v_probe(
         compile=False,
     )
     model = load_model(checkpoint, device=execution.device)
-    vocabulary, longest = int(model.config.vocab_size), int(model.config.max_position_embeddings)
+    vocabulary, longest = int(text_config(model.config).vocab_size), context_length(model.config)
     about: list[Query] | None = None
     if request.table is not None:
         queries = load_queries(request.table, run.tokenizer, vocabulary, longest, run.start)
@@ -247,11 +248,11 @@ def read_layers(text: str, checkpoint: Checkpoint) -> list[int | None]:
     if text == "all":
         return [None]
     if text == "each":
-        config = json.loads((checkpoint.path / "config.json").read_text(encoding="utf-8"))
-        return [*range(int(config["num_hidden_layers"]) + 1), None]
+        depth = int(text_config(load_config(checkpoint)).num_hidden_layers)
+        return [*range(depth + 1), None]
     layers: list[int | None] = []
     for part in text.split(","):
-        if part.strip() != "final" and not part.strip().isdigit():
+        if part.strip() != "final" and not part.strip().isdecimal():
             raise WorkbenchError(f"{part.strip()!r} is no layer; give `each`, or layers such as `0,2,final`.")
         layers.append(None if part.strip() == "final" else int(part))
     return layers

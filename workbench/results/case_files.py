@@ -90,7 +90,7 @@ def case_sets(run_path: Path) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for file in sorted((run_path / "cases").glob(f"*-*/step-*{SUFFIX}")):
         digits = file.name.removeprefix("step-").removesuffix(SUFFIX)
-        if digits.isdigit():
+        if digits.isdecimal():
             found.setdefault(file.parent.name, []).append(int(digits))
     return found
 

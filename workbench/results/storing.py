@@ -206,7 +206,7 @@ def _command(folder: str, run: Path | str) -> str:
 
 def _step_of(file: Path) -> int:
     digits = file.name.removeprefix("step-").removesuffix(SUFFIX)
-    if not digits.isdigit() or file.suffix != SUFFIX:
+    if not digits.isdecimal() or file.suffix != SUFFIX:
         raise WorkbenchError(f"{file} is not a result (expected step-<number>{SUFFIX}); move it elsewhere.")
     return int(digits)
 

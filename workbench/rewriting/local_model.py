@@ -11,11 +11,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from workbench_models import ONE_NETWORK_AT_A_TIME, context_length
+from workbench_models import context_length, text_config
 
-from workbench.errors import WorkbenchError, first_line
+from workbench.errors import WorkbenchError
 from workbench.rewriting.engines import Answer, Keep, Manner, MayStart, Request
 from workbench.rewriting.prompts import Prompt
+from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.loading import load_model
+from workbench.studies.manner import agree, tolerance
+from workbench.studies.series import as_checkpoint
+from workbench.tokens.opening import load_tokenizer, without_padding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -32,6 +37,7 @@ class LocalModel:
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", manner: Manner, batch: int = 16
     ) -> None:
         self.model, self.tokenizer, self.manner, self.batch = model, tokenizer, manner, batch
+        self._together: bool | None = None  # whether prompts may share a batch; tried on the first
         ends = getattr(model.generation_config, "eos_token_id", None)
         listed = ends if isinstance(ends, list) else [ends]
         self._stop = sorted({int(end) for end in [*listed, tokenizer.eos_token_id] if end is not None})
@@ -50,12 +56,58 @@ class LocalModel:
         while batch := list(islice(coming, self.batch)):
             if not all(may_start(request) for request in batch):
                 return
-            self._answer(batch, keep)
+            if self._together is None:
+                self._together = self._try_together([self._ids_of(request) for request in batch])
+            for part in [batch] if self._together else [[request] for request in batch]:
+                self._answer(part, keep)
 
-    def _answer(self, requests: Sequence[Request], keep: Keep) -> None:
+    def _ids_of(self, request: Request) -> list[int]:
+        return encode_prompt(self.tokenizer, request.prompt)
+
+    @torch.inference_mode()
+    def _try_together(self, prompts: Sequence[list[int]]) -> bool:
+        """Whether a prompt padded on the left beside a longer one says what it says alone.
+
+        Raises WorkbenchError for a model that says something else where it reads on with a cache.
+        """
+        self._room(prompts)
+        short, long = min(prompts, key=len), max(prompts, key=len)
+        same = tolerance(self.model)
+        ids_1T = torch.tensor([long], device=self.model.device)
+        cache = self._new_cache()
+        try:
+            self.model(input_ids=ids_1T[:, :-1], past_key_values=cache, use_cache=True)
+            on = self.model(input_ids=ids_1T[:, -1:], past_key_values=cache, use_cache=True).logits[:, -1]
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            on = torch.full((1, 1), torch.nan)
+        if not agree({"": on}, {"": self.model(input_ids=ids_1T).logits[:, -1]}, same):
+            raise WorkbenchError(
+                f"A model of the type {text_config(self.model.config).model_type!r} cannot be read on with a key-value "
+                "cache, by which texts are written; choose another model, or name a server with --server."
+            )
+        alone = self.model(input_ids=torch.tensor([short], device=self.model.device)).logits[:, -1]
+        ids_BT, mask_BT = self._pad([short, long])
+        places_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
+        beside = self.model(input_ids=ids_BT, attention_mask=mask_BT, position_ids=places_BT).logits[:1, -1]
+        return agree({"": alone}, {"": beside}, same)
+
+    def _new_cache(self) -> Any:
         from transformers import DynamicCache
 
-        prompts = [encode_prompt(self.tokenizer, request.prompt) for request in requests]
+        return DynamicCache(config=self.model.config)
+
+    def _pad(self, prompts: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask [B, T], padded on the left, so that all end together."""
+        longest = max(map(len, prompts))
+        ids_BT = torch.full((len(prompts), longest), self._stop[0])
+        mask_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
+            mask_BT[row, longest - len(prompt) :] = 1
+        return ids_BT.to(self.model.device), mask_BT.to(self.model.device)
+
+    def _room(self, prompts: Sequence[list[int]]) -> int:
+        """How many tokens an answer may have. Raises WorkbenchError where a prompt leaves none."""
         longest = max(map(len, prompts))
         context = context_length(self.model.config)  # None: as long as there is memory
         room = self.manner.max_tokens if context is None else min(self.manner.max_tokens, context - longest)
@@ -64,17 +116,16 @@ class LocalModel:
                 f"A prompt of {longest} tokens fills the model's context of {context}; shorten the prompts, or choose "
                 "another model."
             )
-        device = self.model.device
-        ids_BT = torch.full((len(prompts), longest), self._stop[0])
-        mask_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(prompts):  # padded on the left, so that all end together
-            ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask_BT[row, longest - len(prompt) :] = 1
-        ids_BT, mask_BT = ids_BT.to(device), mask_BT.to(device)
+        return room
+
+    def _answer(self, requests: Sequence[Request], keep: Keep) -> None:
+        prompts = [self._ids_of(request) for request in requests]
+        room, device = self._room(prompts), self.model.device
+        ids_BT, mask_BT = self._pad(prompts)
         draws = [torch.Generator().manual_seed(request.seed % 2**63) for request in requests]
         said: list[list[int]] = [[] for _ in requests]
         speaking = list(range(len(requests)))
-        cache: Any = DynamicCache(config=self.model.config)
+        cache = self._new_cache()
         stop = set(self._stop)
         with torch.inference_mode():
             for step in range(room):
@@ -127,42 +178,42 @@ class LocalModel:
 def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: Prompt) -> list[int]:
     """A prompt's ids: by the tokenizer's chat template, or one paragraph below the other where it has none."""
     if getattr(tokenizer, "chat_template", None):
-        words = tokenizer.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True)
-        return list(tokenizer(words, add_special_tokens=False)["input_ids"])
+        words = str(
+            tokenizer.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True)
+        )
+        return _encode(tokenizer, words, special=False)
     said = "\n\n".join(part for part in (prompt.system, prompt.request) if part)
-    return list(tokenizer(said + "\n\n")["input_ids"])
+    return _encode(tokenizer, said + "\n\n", special=True)
 
 
-def load_tokenizer(name: str) -> "PreTrainedTokenizerFast":
-    """The tokenizer of a model folder or hub name; refused where there is none."""
-    from transformers import AutoTokenizer
+def _encode(tokenizer: "PreTrainedTokenizerFast", text: str, special: bool) -> list[int]:
+    """The ids of a text, whatever padding or truncation the tokenizer was saved with."""
+    with without_padding(tokenizer) as backend:
+        return list(backend.encode(text, add_special_tokens=special).ids)
 
-    loader: Any = AutoTokenizer
+
+def load_tokenizer_of(name: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a model folder or hub name. Raises WorkbenchError where there is none."""
+    return load_tokenizer(find_local(name).path)
+
+
+def find_local(name: str) -> Checkpoint:
+    """The model of a name: a folder, a series' last, a hub name. Raises WorkbenchError where there is none."""
     try:
-        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(name)
-        return tokenizer
-    except (OSError, ValueError) as error:
+        return as_checkpoint(name)
+    except WorkbenchError as error:
         raise WorkbenchError(
-            f"The model {name!r} cannot be opened ({first_line(error)}); give a folder of a causal model, a hub name, "
-            "or --server for a model behind a server."
+            f"The model {name!r} cannot be opened: {error} A model behind a server is named with --server."
         ) from error
 
 
 def load_local(name: str, manner: Manner, batch: int, device: str | None = None) -> LocalModel:
     """A model folder or hub name, in float32 on a CPU and bfloat16 on a GPU.
 
-    Raises WorkbenchError where there is no such model.
+    Raises WorkbenchError where there is no such model, and for what `load_model` refuses.
     """
-    from transformers import AutoModelForCausalLM
-
-    tokenizer = load_tokenizer(name)
-    loader: Any = AutoModelForCausalLM
+    checkpoint = find_local(name)
+    tokenizer = load_tokenizer(checkpoint.path)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        with ONE_NETWORK_AT_A_TIME:
-            model = loader.from_pretrained(name, dtype=torch.float32 if chosen == "cpu" else torch.bfloat16)
-    except (OSError, ValueError) as error:
-        raise WorkbenchError(
-            f"The model {name!r} cannot be opened ({first_line(error)}); give a folder of a causal model."
-        ) from error
-    return LocalModel(model.to(chosen).eval(), tokenizer, manner, batch)
+    model = load_model(checkpoint, device=chosen, dtype="float32" if chosen == "cpu" else "bfloat16")
+    return LocalModel(model, tokenizer, manner, batch)

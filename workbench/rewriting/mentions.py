@@ -139,8 +139,10 @@ def stands_alone(text: str, start: int, end: int) -> bool:
         return False
     if end < len(text) and text[end - 1].isalnum() and (text[end].isalnum() or text[end] == "_"):
         return False
-    before = start > 1 and text[start].isdigit() and text[start - 1] in ".," and text[start - 2].isdigit()
-    behind = end + 1 < len(text) and text[end - 1].isdigit() and text[end] in ".," and text[end + 1].isdigit()
+    before = start > 1 and text[start].isdecimal() and text[start - 1] in ".," and text[start - 2].isdecimal()
+    behind = (
+        end + 1 < len(text) and text[end - 1].isdecimal() and text[end] in ".," and text[end + 1].isdecimal()
+    )
     return not (before or behind)
 
 

@@ -137,7 +137,9 @@ def _date_of(match: re.Match[str]) -> Date | None:
     month = next(match[k] for k in ("m1", "m2", "m3", "m4") if match[k])
     day = next((match[k] for k in ("d1", "d2", "d4") if match[k]), None)
     number = (
-        int(month) if month.isdigit() else [name[:3].lower() for name in MONTHS].index(month[:3].lower()) + 1
+        int(month)
+        if month.isdecimal()
+        else [name[:3].lower() for name in MONTHS].index(month[:3].lower()) + 1
     )
     return (
         int(year) if year else None,

@@ -23,7 +23,8 @@ from workbench.files import (
     sha256_file,
     write_json,
 )
-from workbench.studies.weight_files import CONFIG_FILE, find_weight_files
+from workbench.studies.weight_files import find_weight_files
+from workbench.tokens.config_file import CONFIG_FILE
 
 if TYPE_CHECKING:
     import torch

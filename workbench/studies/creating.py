@@ -19,7 +19,7 @@ from workbench.studies.series import STUDY_FILE, find_series
 from workbench.studies.study_file import StudyFile, load_study_file, study_to_toml
 from workbench.studies.table_facts import read_facts
 from workbench.studies.table_study import STUDY_TOML, TableStudy, open_table_study
-from workbench.studies.weight_files import CONFIG_FILE
+from workbench.tokens.config_file import CONFIG_FILE
 from workbench.tokens.encoding import EncodedEntries, encode_entries, encode_questions
 from workbench.tokens.positions import find_places
 from workbench.tokens.reading import Column, Reading

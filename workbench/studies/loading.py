@@ -12,7 +12,8 @@ from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.checkpoints import Checkpoint, require_sound
-from workbench.studies.weight_files import CONFIG_FILE, find_twice, read_header
+from workbench.studies.weight_files import find_twice, read_header
+from workbench.tokens.config_file import CONFIG_FILE, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -30,16 +31,8 @@ _SWITCHED_OFF = ("output_attentions", "output_hidden_states", "use_cache")
 
 def load_config(checkpoint: Checkpoint) -> Any:
     """The Hugging Face config; a folder without a readable one is refused, and no code of its own is run."""
-    from transformers import AutoConfig
-
-    loader: Any = AutoConfig
-    try:
-        with quiet_transformers():
-            return loader.from_pretrained(checkpoint.path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise WorkbenchError(
-            f"{checkpoint.path / CONFIG_FILE} cannot be read as a Hugging Face config ({first_line(error)})."
-        ) from error
+    with quiet_transformers():
+        return read_config(checkpoint.path)
 
 
 def load_model(

@@ -13,7 +13,8 @@ from workbench.files import read_object
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint, list_checkpoints, read_checkpoint
 from workbench.studies.runs import RUN_FILE
 from workbench.studies.steps import in_order, select_checkpoints, step_of
-from workbench.studies.weight_files import CONFIG_FILE, INDEX_FILE, SINGLE_FILE
+from workbench.studies.weight_files import INDEX_FILE, SINGLE_FILE
+from workbench.tokens.config_file import CONFIG_FILE
 
 STUDY_FILE = "study.json"
 
@@ -109,7 +110,7 @@ def _download(name: str, revision: str) -> Checkpoint:
     """A hub model's folder in the local cache, with safetensors weights and no pickles."""
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.model"]
+    patterns = ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.model", "*.jinja"]
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:

@@ -125,14 +125,14 @@ def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | 
             )
         return list(members[-1:])
     kind, _, number = which.partition(":")
-    if kind == "every" and number.isdigit() and int(number) > 0:
+    if kind == "every" and number.isdecimal() and int(number) > 0:
         return [*members[: -1 : int(number)], members[-1]]
     chosen = []
     for part in (text.strip() for text in which.split(",")):
         found = [
             member
             for member in members
-            if part == member.label or (not member.counted and part.isdigit() and int(part) == member.step)
+            if part == member.label or (not member.counted and part.isdecimal() and int(part) == member.step)
         ]
         if not found:
             raise WorkbenchError(

@@ -8,8 +8,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import LFS_POINTER, read_json, refuse_pointer
+from workbench.tokens.config_file import CONFIG_FILE
 
-CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 ADAPTER_FILE = "adapter_config.json"

@@ -173,7 +173,7 @@ def _make_whole_family(family: str, schema: Schema, entities: Sequence[Entity]) 
 def _make_classification(text: str, schema: Schema, entities: Sequence[Entity]) -> Task:
     """`month%2`; values without an order get their luck."""
     name, percent, modulus = text.partition("%")
-    if percent and not (modulus.isdigit() and int(modulus) > 1):
+    if percent and not (modulus.isdecimal() and int(modulus) > 1):
         raise WorkbenchError(
             f"classification:{text}: {modulus!r} is no modulus; expected a whole number from 2 on."
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.files import refuse_pointer
+from workbench.tokens.config_file import CONFIG_FILE, read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -42,6 +43,8 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
             str(folder), local_files_only=True, use_fast=True, trust_remote_code=False
         )
     except Exception as error:
+        if (Path(folder) / CONFIG_FILE).is_file():
+            read_config(Path(folder))  # which the library reads for the tokenizer too
         raise WorkbenchError(f"The tokenizer in {folder} cannot be opened ({first_line(error)}).") from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:

@@ -90,7 +90,7 @@ def _find_place(entries: "EncodedEntries", place: str, entity: str) -> Ints:
     if place == "last":
         return entries.lengths - 1
     kind, _, rest = ("end", "", "name") if place == "name_end" else place.partition(":")
-    counted = rest.removeprefix("-").isdigit()
+    counted = rest.removeprefix("-").isdecimal()
     span = kind if counted else rest
     spans = ("name", entity, *entries.schema.keys)
     if span not in spans or not (counted or kind in KINDS):

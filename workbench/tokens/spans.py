@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 10_000
+_LAST_CONTROL = 32  # the space; all before it are control characters
 Start = Literal[
     "eos", "bos", "none", "tokenizer"
 ]  # the token before a text; `tokenizer`: what it puts there itself
@@ -27,7 +28,7 @@ class Encoded:
     """Ragged token ids with the characters each token stands for.
 
     ids, starts, ends: [sum of T]. offsets: [N + 1].
-    A token's characters are [start, end) of its own text, without the space it may begin with; start = end for
+    A token's characters are [start, end) of its own text, without spaces around them; start = end for
     a token that adds no character.
     """
 
@@ -134,7 +135,7 @@ def iterate_encodings(
                     else f"The text {text[:60]!r} has no token in this vocabulary."
                 )
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-            yield encoding.ids, _skip_spaces(offsets[:, 0], offsets[:, 1], text), offsets[:, 1]
+            yield encoding.ids, *_own_characters(encoding.tokens, offsets, text)
         done += len(chunk)
 
 
@@ -157,14 +158,35 @@ def _explain_unknown(
     return f"A text from {texts[0][:60]!r} on cannot be encoded by this tokenizer; use tokenizer `bpe`."
 
 
-def _skip_spaces(starts: Ints, ends: Ints, text: str) -> Ints:
-    """Where each token's characters begin, without the spaces a byte-level token carries in front."""
+def _own_characters(tokens: Sequence[str], offsets: Ints, text: str) -> tuple[Ints, Ints]:
+    """Where each token's characters begin and end, [T] each, without the spaces around them.
+
+    A byte-level token carries the space before its word; an added token that strips carries those on its sides. A
+    tokenizer that puts a space before each piece of a text and trims it again trims one character too many behind an
+    added token (`<mask>東京`), which is given back.
+    """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    first = codes[np.minimum(starts, len(codes) - 1)]
-    skipped: Ints = starts.copy()
-    for token in np.flatnonzero((first <= 32) | (first >= 0x85)):
+    starts, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
+    before = np.concatenate([[0], np.maximum.accumulate(ends)[:-1]])
+    skips = (starts > before) & (codes[starts - 1] > _LAST_CONTROL)
+    for one in np.flatnonzero(skips).tolist():
+        place = int(starts[one]) - 1
+        if tokens[one].startswith("Ġ") and tokens[one].strip("Ġ") and not text[place].isspace():
+            starts[one], ends[one] = place, max(int(ends[one]), place + 1)
+    for token in np.flatnonzero(_may_be_space(codes[np.minimum(starts, len(codes) - 1)])):
         begin, end = int(starts[token]), int(ends[token])
         while begin < end and text[begin].isspace():
             begin += 1
-        skipped[token] = begin
-    return skipped
+        starts[token] = begin
+    for token in np.flatnonzero(_may_be_space(codes[np.maximum(ends - 1, 0)]) & (ends > starts)):
+        begin, end = int(starts[token]), int(ends[token])
+        while begin < end and text[end - 1].isspace():
+            end -= 1
+        ends[token] = end
+    return starts, ends
+
+
+def _may_be_space(codes: np.ndarray) -> np.ndarray:
+    """Code points among which all spaces are."""
+    found: np.ndarray = (codes <= _LAST_CONTROL) | (codes >= 0x85)
+    return found

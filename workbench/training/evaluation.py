@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from workbench_models import find_logits
 
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
@@ -110,7 +111,7 @@ def first_token_accuracy(
             hidden_BTD = model.base_model(
                 input_ids=ids_BT.to(execution.device), attention_mask=attention_mask
             ).last_hidden_state
-            logits_NV = model.get_output_embeddings()(hidden_BTD[row_N, read_N])
+            logits_NV = find_logits(model)(hidden_BTD[row_N, read_N])
         correct[members_N] = (logits_NV.argmax(-1).cpu() == wanted_N).numpy()
     model.train(was_training)
     return _by_split(correct, statements)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from workbench_models import find_logits
 
 from workbench.seeds import make_rng
 from workbench.tokens.packing import IGNORED, Rows
@@ -32,6 +33,9 @@ class SummedLoss(nn.Module):
     def __init__(self, model: "PreTrainedModel", pad_id: int, bidirectional: bool) -> None:
         super().__init__()
         self.model, self.pad_id, self.bidirectional = model, pad_id, bidirectional
+        self._say = (
+            find_logits(model),
+        )  # in a tuple: the output layer is the model's own part, not one of this
         # transformers looks into the ids of every batch (the host waits for them) to advise what is not wanted here.
         object.__setattr__(model.base_model, "warn_if_padding_and_no_attention_mask", _say_nothing)
 
@@ -44,7 +48,7 @@ class SummedLoss(nn.Module):
             mask = mask[:, None, None, :]
         hidden_BTD = self.model.base_model(input_ids=ids_BT, attention_mask=mask).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[places_N]
-        logits_NV = self.model.get_output_embeddings()(hidden_ND)
+        logits_NV = self._say[0](hidden_ND)
         return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
 
 

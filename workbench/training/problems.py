@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from workbench_models import find_logits
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe
@@ -139,7 +140,7 @@ class ProblemData:
                 hidden_BTD = model.base_model(
                     input_ids=torch.from_numpy(ids_BT).to(execution.device)
                 ).last_hidden_state
-                logits_NV = model.get_output_embeddings()(hidden_BTD[b_N, t_N - 1])
+                logits_NV = find_logits(model)(hidden_BTD[b_N, t_N - 1])
             wrong_N = logits_NV.argmax(-1).cpu().numpy() != ids_BT[b_N, t_N]
             right[here] = np.bincount(b_N, wrong_N, minlength=len(here)) == 0
         model.train(was_training)

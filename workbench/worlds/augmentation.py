@@ -64,7 +64,7 @@ def parse_augmentation(text: str) -> Augmentation:
         )
     if match := _PATTERNS["multi"].fullmatch(text):
         entries, permute, fullname, reverse = match.groups()
-        number = int(entries) if entries.isdigit() else None
+        number = int(entries) if entries.isdecimal() else None
         order: Order = "shuffled" if permute else "fixed"
         return Augmentation(number, True, order, bool(fullname), int(reverse or 0))
     if match := _PATTERNS["couple"].fullmatch(text):

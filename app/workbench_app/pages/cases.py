@@ -42,7 +42,7 @@ def render(view: View, key: str) -> Page:
     resolved |= {"arm": of.answers} if asked.answers else {}
     resolved |= {"layer": of.layer} if len({layer for layer, _ in asked.places}) > 1 else {}
     if len(asked.places) > 1:
-        resolved["position" if of.position.isdigit() else "at-place"] = of.position
+        resolved["position" if of.position.isdecimal() else "at-place"] = of.position
     resolved |= {"at-form": of.form} if len(asked.forms) > 1 else {}
     if runs:
         resolved["at-run"] = _table_run(view, runs).id
@@ -88,7 +88,7 @@ def _controls(view: View, asked: Asked, runs: list[str]) -> Component:
     of = asked.choice
     layers = list(dict.fromkeys(layer for layer, _ in asked.places))
     positions = [position for layer, position in asked.places if layer == of.layer]
-    numbered = all(position.isdigit() for position in positions)
+    numbered = all(position.isdecimal() for position in positions)
     target = view.selection.target if asked.attribute else ""
     targets = [(f"{name}/{of.form or 'whole'}", attribute_label(name)) for name in asked.attributes]
     targets = [

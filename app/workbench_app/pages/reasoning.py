@@ -89,7 +89,7 @@ def _solving(
 
 
 def _operations(cell: str) -> str:
-    return f"{cell} operation{'s' if cell != '1' else ''}" if cell.isdigit() else cell
+    return f"{cell} operation{'s' if cell != '1' else ''}" if cell.isdecimal() else cell
 
 
 def _solved(one: xr.Dataset, faults: list[str]) -> list[Cell]:

@@ -109,7 +109,7 @@ def _properties(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec)
 def order_operations(names: Iterable[str]) -> list[str]:
     """Each name once: numbers by their size, then words such as `reask`."""
     return sorted(
-        dict.fromkeys(names), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0)
+        dict.fromkeys(names), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0)
     )
 
 

@@ -114,7 +114,7 @@ def parse_panel(text: str) -> PanelSpec:
         raise WorkbenchError(f"There is no panel {kind!r}{nearest(kind, list(KINDS))} ({known}).")
     steps = step.split("-") if at else []
     if len(steps) > (2 if kind == "difference" else 1) or not all(
-        one.isascii() and one.isdigit() for one in steps
+        one.isascii() and one.isdecimal() for one in steps
     ):
         raise WorkbenchError(
             f"The panel {text!r} has no step behind its @; write it as {kind}@332"

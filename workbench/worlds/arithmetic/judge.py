@@ -167,15 +167,15 @@ class Judge:
     def _read_step(self, words: list[str], parameter: int) -> tuple[Expression, int]:
         """`= 3`, `= y = 7`, or `= y + z = 3 + 4 = 7`."""
         match words:
-            case ["=", number] if number.isdigit():
+            case ["=", number] if number.isdecimal():
                 return ("n", int(number)), int(number)
-            case ["=", letter, "=", number] if number.isdigit():
+            case ["=", letter, "=", number] if number.isdecimal():
                 meaning, value = self._operand(letter, parameter)
                 if value != int(number):
                     raise _Wrong("wrong value", parameter)
                 return meaning, value
             case ["=", left, ("+" | "-" | "*") as sign, right, "=", a, again, b, "=", result] if (
-                again == sign and a.isdigit() and b.isdigit() and result.isdigit()
+                again == sign and a.isdecimal() and b.isdecimal() and result.isdecimal()
             ):
                 one, one_value = self._operand(left, parameter)
                 other, other_value = self._operand(right, parameter)
@@ -186,7 +186,7 @@ class Judge:
         raise _Wrong("bad form", parameter)
 
     def _operand(self, word: str, parameter: int) -> tuple[Expression, int]:
-        if word.isdigit():
+        if word.isdecimal():
             return ("n", int(word)), int(word)
         if word not in self._meaning:
             raise _Wrong("undefined" if word in LETTERS else "bad form", parameter)
