@@ -43,7 +43,7 @@ PARTS: dict[str, Values] = {
     },
     "no-mlp": {"values.entities": [500], "model.mlp_ratio": [0], "model.d_model": [24], "seed": [0, 1, 2]},
 }
-SHARED = {"model.n_heads": 1, "training.lr": 1e-2, "training.rows_per_step": 48}
+SHARED = {"model.n_heads": 1, "training.lr": 2e-2, "training.rows_per_step": 24}
 
 
 def recipes_of(part: Values) -> Iterator[Recipe]:
