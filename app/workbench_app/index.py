@@ -243,8 +243,8 @@ def _read_entry(run_id: str, path: Path, stamps: dict[str, Stamp], known: RunEnt
         study, fault = _read_study(path)
     same_steps = known is not None and known.stamps.get("checkpoints") == stamps.get("checkpoints")
     steps = known.steps if same_steps and known is not None else _list_steps(path / "checkpoints")
-    if study is not None:
-        steps = [int(one["step"]) for one in study.get("series", [])]
+    if study is not None and study.get("series"):  # else it holds its models itself, as a run does
+        steps = [int(one["step"]) for one in study["series"]]
     sets: dict[str, dict[int, Stamp]] = {}
     strays = []
     for folder in _names(path / "results"):

@@ -27,6 +27,7 @@ from workbench_app.layout import PAGE_TEMPLATE, make_layout
 from workbench_app.library import ResultLibrary
 from workbench_app.paper_figures import add_figures
 from workbench_app.security import LOOPBACK, check_token, guard, parse_origin
+from workbench_app.shared_files import SCRIPTS, STYLES, add_shared_files, address_of
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 DEFAULT_PORT = 8050
@@ -69,6 +70,8 @@ def make_app(
         assets_folder=str(Path(__file__).parent / "assets"),
         url_base_pathname=prefix,
         serve_locally=True,
+        external_scripts=[address_of(name, prefix) for name in SCRIPTS],
+        external_stylesheets=[address_of(name, prefix) for name in STYLES],
         suppress_callback_exceptions=True,
         enable_mcp=False,
         add_log_handler=False,
@@ -84,6 +87,7 @@ def make_app(
     add_case_downloads(app.server, index, prefix)
     add_figures(app.server, index, prefix)
     add_heads(app.server, index, library, prefix)
+    add_shared_files(app.server, prefix)
     _answer_errors(app)
     hashes = app.csp_hashes()
     guard(app.server, host=host, token=token, hashes=lambda: hashes, path=prefix, origins=places)

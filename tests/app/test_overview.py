@@ -101,17 +101,17 @@ def test_the_overview_is_the_first_page_and_leads_on(folder, visit):
         page.goto("about:blank")
 
 
-def add_capacity(run, step, bits):
+def add_capacity(run, step, bits, parameters=2000, most=4000.0):
     variables = {
         **dict.fromkeys(("bits", "bits_values"), bits),
         "bits_names": 0.0,
         "bits_diversity": -20.0,
         "bits_se": 10.0,
-        "most_bits": 4000.0,
-        "parameters": 2000,
-        "ratio": bits / 2000,
-        "ratio_max": 2.0,
-        "learned": bits / 4000,
+        "most_bits": most,
+        "parameters": parameters,
+        "ratio": bits / parameters,
+        "ratio_max": most / parameters,
+        "learned": bits / most,
         "loss": ("fact", [2.0]),
         "loss_se": ("fact", [0.1]),
         "chance_loss": ("fact", [4.0]),

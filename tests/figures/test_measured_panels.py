@@ -158,6 +158,8 @@ def test_cases_are_two_by_two(run: Run) -> None:
     np.testing.assert_allclose(made.panels[0].evidence[0].values, np.array(expected) / np.sum(expected))
     assert f"n = {np.sum(expected)} cases" in made.caption
     assert "one: probe p-embedding at position 0, answers qa-lora+lora" in made.caption
+    early = make_figure([run.path], "cases@5")  # as other panels, the first there is where all are later
+    assert early.panels[0].sub == "step 1,018"
 
 
 def test_what_is_not_there_names_the_command(run: Run) -> None:

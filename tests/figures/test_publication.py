@@ -235,6 +235,22 @@ def test_layers_curves_and_dots_have_their_numbers(runs: Path) -> None:
     assert curves.content.ticks == ["0", "64", "1,018"]
 
 
+def test_without_a_family_it_is_the_papers_where_all_have_it_else_one_that_all_have(tmp_path: Path) -> None:
+    both, one = (make_run(tmp_path, name, steps=(0, 64)) for name in ("both", "one"))
+    add_results(both, "p", steps=(64,))
+    for run in (both, one):
+        for kind in ("p", "q"):
+            add_results(run, kind, steps=(64,), family="linear", layers=3)
+    made = make_figure([one.path], "p,q")
+    assert (
+        made.request.family == "linear" and "--family linear" in made.line and "Probe: linear" in made.caption
+    )
+    assert make_figure([both.path, one.path], "p").request.family == "linear"
+    assert "--family" not in make_figure([both.path], "p").line
+    with pytest.raises(WorkbenchError, match="has no result 'q-embedding'"):
+        make_figure([both.path], "q", family="embedding")
+
+
 def test_panels_stand_side_by_side_where_they_fit(runs: Path) -> None:
     four = [runs / name for name in ("single-s0", "single-s1", "single-s2", "multi")]
     tall, wide = (
@@ -253,6 +269,8 @@ def test_a_notebook_shows_a_figure_by_itself(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
+        ({"panels": ""}, r"A figure needs at least one panel: p, difference, layers"),
+        ({"panels": " , "}, r"A figure needs at least one panel"),
         ({"panels": "x"}, r"There is no panel 'x' \(p: P-probe"),
         (
             {"panels": "learning@5"},

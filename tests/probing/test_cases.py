@@ -212,6 +212,13 @@ def test_the_command_prints_and_writes_what_the_function_gives(single_run: Run, 
     assert told["counts"]["major"]["probe-wrong"] == len(expected) and told["position"] == "0"
     written = pd.read_csv(out)
     assert written["guess"].tolist() == expected["guess"].tolist() and set(written["run"]) == {run.name}
+    first = (
+        CliRunner()
+        .invoke(command_line, ["cases", path, "--step", "0", "--rows", "0"], env={"COLUMNS": "200"})
+        .stdout
+    )
+    step = run.checkpoints[-1].step
+    assert f"p-embedding has no cases up to step 0; shown are the first, of step {step:,}." in first
     one = expected["name"].iloc[0]
     printed = CliRunner().invoke(command_line, [*words, "--find", one.upper()], env={"COLUMNS": "200"}).stdout
     assert "1 of 1 cases" in printed and one in printed
@@ -219,7 +226,6 @@ def test_the_command_prints_and_writes_what_the_function_gives(single_run: Run, 
         (["--attribute", "majr"], "did you mean 'major'?"),
         (["--probe", "p-embeding"], "did you mean 'p-embedding'?"),
         (["--position", "9"], "No cases are kept of position 9; kept are position 0,"),
-        (["--step", "-1"], "has no cases up to step -1"),
         (["--out", "cases.txt"], "'.txt' is not .csv, .json or .parquet"),
     ):
         result = CliRunner().invoke(command_line, ["cases", path, *wrong])

@@ -1,6 +1,7 @@
 """From results to the numbers that claims are about. Each measure reads one cell, with the entities behind it."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from workbench.claims.readers import READERS, make_share, require_cell
 from workbench.claims.sources import Source, folder_of, sources_of
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import finetune_of_last
-from workbench.results.storing import find_result, result_path
+from workbench.results.storing import find_newest
 from workbench.studies.opening import is_study
 from workbench.studies.runs import Run, open_run
 
@@ -42,7 +43,7 @@ def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> 
     if not sources:
         raise WorkbenchError(f"{term}: the stage {name!r} does not measure {term.cell!r}.")
     read = _open_at(run, folder_of(experiment.stages[name], scale))
-    dataset = None if read is None else read_newest(read, sources[0])
+    dataset = None if read is None else find_newest(read, *astuple(sources[0]))
     if read is None or dataset is None:
         return Missing(f"{term.arm}: {name} is not done")
     return READERS[term.measure](term, dataset, read)
@@ -54,18 +55,6 @@ def _open_at(run: Run, folder: Path) -> Run | None:
         return run
     merged = is_study(run.path / folder) and finetune_of_last(run, folder.name) is not None
     return open_run(run.path / folder) if merged else None
-
-
-def read_newest(run: Run, source: Source) -> "xr.Dataset | None":
-    """The result of the last checkpoint, if there is one of these very weights; a damaged one does not count."""
-    if not run.checkpoints:
-        return None
-    last = run.checkpoints[-1]
-    path = result_path(run.path, source.kind, source.family, last.step, source.variant)
-    try:
-        return find_result(path, last.weights_digest, None)
-    except WorkbenchError:
-        return None
 
 
 def correlate(
@@ -90,7 +79,7 @@ def correlate(
             if not stages or run is None:
                 break
             source = sources_of(stages[0], experiment.stages[stages[0]], scale)[0]
-            if (dataset := read_newest(run, source)) is None:
+            if (dataset := find_newest(run, *astuple(source))) is None:
                 break
             found.append(_by_attribute(name, dataset))
         if len(found) == 2:

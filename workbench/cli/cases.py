@@ -39,7 +39,8 @@ def cases(
         str, typer.Option(help="The answers: `qa-lora+lora`, `qa-none`; `none`: the probe only.")
     ] = "",
     step: Annotated[
-        int | None, typer.Option(help="The newest cases not after this step; default: the last.")
+        int | None,
+        typer.Option(min=0, help="The newest cases not after this step, else the first; default: the last."),
     ] = None,
     position: Annotated[str, typer.Option(help="Where a probe reads; default: position 0.")] = "",
     layer: Annotated[str, typer.Option(help="Of probes on activations; default: the last layer.")] = "",

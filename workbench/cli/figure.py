@@ -34,9 +34,8 @@ def figure(
         typer.Option(
             metavar="PANEL,...",
             help="`p` (position × target), `difference` (later runs minus the first), `layers`, `q`, `training`, "
-            "`emergence`, `half-way`, `answers`, `tasks`, `attention`, `knockout`, `seen`, `bits`, `v`, `solved`, "
-            "`learning`, `cases`; "
-            "`p@332` at a step of its own.",
+            "`emergence`, `half-way`, `answers`, `tasks`, `attention`, `knockout`, `seen`, `bits`, `scaling`, `v`, "
+            "`solved`, `learning`, `cases`; `p@332` at a step of its own.",
         ),
     ] = "p",
     out: Annotated[Path, typer.Option(help="The file to write: .pdf, .svg, or .png to look at.")] = Path(
@@ -46,8 +45,12 @@ def figure(
         int | None, typer.Option(min=0, help="The checkpoint; default: the newest one of each run.")
     ] = None,
     family: Annotated[
-        str, typer.Option(help="The probe, with its variant: `embedding`, `logistic`, `embedding+rank4`.")
-    ] = "embedding",
+        str,
+        typer.Option(
+            help="The probe, with its variant: `logistic`, `embedding+rank4`; default: `embedding` where all runs have "
+            "it, else one that they all have."
+        ),
+    ] = "",
     metric: Annotated[Metric, typer.Option(help="What cells show.")] = Metric.accuracy,
     layer: Annotated[str, typer.Option(help="Of a probe on activations; default: the deepest.")] = "",
     answers: Annotated[

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.errors import WorkbenchError
 from workbench.experiments.arms import Arm
 from workbench.experiments.chains import Job, Outcome
 from workbench.experiments.engines.jobs import Engine
 from workbench.experiments.side_by_side import run_side_by_side
 from workbench.experiments.whole import Whole
 from workbench.extraction.finetunes import Finetune, finetune_of_last
-from workbench.results.storing import find_result, result_path
+from workbench.results.storing import find_newest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -140,15 +139,8 @@ def answer_stage() -> Stage:
 
 
 def newest_result(arm: Arm, kind: str, family: str, variant: str = "") -> "xr.Dataset | None":
-    """The last checkpoint's result, if it is sound and of these very weights."""
-    run = arm.run
-    if run is None or not run.checkpoints:
-        return None
-    last = run.checkpoints[-1]
-    try:
-        return find_result(result_path(run.path, kind, family, last.step, variant), last.weights_digest, None)
-    except WorkbenchError:
-        return None
+    """`find_newest` of an arm that may not have been begun."""
+    return None if (run := arm.run) is None else find_newest(run, kind, family, variant)
 
 
 def newest_finetune(arm: Arm, name: str = ADAPTER) -> Finetune | None:

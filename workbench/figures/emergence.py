@@ -12,7 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import format_share, place_names, select_cells, target_label
 from workbench.figures.hatch import make_hatch
 from workbench.figures.heatmap import ROW_PIXELS
-from workbench.figures.theme import GREY, apply_theme
+from workbench.figures.theme import apply_theme, small_print
 from workbench.results.emergence import find_emergence
 
 WHAT = {"clear": "first step clear of chance", "half": "half-way to the last accuracy"}
@@ -131,9 +131,7 @@ def draw_emergence(grid: EmergenceGrid, what: str) -> go.Figure:
         fixedrange=True,
     )
     labels = [
-        f"{target_label(target)}  <span style='color:{GREY}'>({note})</span>"
-        if note
-        else target_label(target)
+        f"{target_label(target)}  {small_print(f'({note})')}" if note else target_label(target)
         for target, note in zip(grid.targets, grid.notes, strict=True)
     ]
     figure.update_yaxes(

@@ -21,7 +21,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.hatch import make_hatch
-from workbench.figures.theme import GREY, apply_theme
+from workbench.figures.theme import apply_theme, small_print
 from workbench.results.statistics import difference_interval
 
 ROW_PIXELS = 34
@@ -51,7 +51,7 @@ def plot_probe_heatmap(
     named = [name + seeds_label(cells) for name, cells in panels.items()]
     figure = _make_panels(named if titles else [], len(panels), 0.06 if one_chance else 0.36)
     for column, (cells, chance) in enumerate(zip(panels.values(), chances, strict=True), 1):
-        words = [f"<span style='color:{GREY}'>{text}</span>" for text in chance]
+        words = [small_print(text) for text in chance]
         if column == 1:
             words = [f"{target_label(target)}  {word}" for target, word in zip(targets, words, strict=True)]
         elif one_chance:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.figures.publication import PaperFigure, make_figure
+from workbench.figures.publication.sources import usual_family
 from workbench.results.storing import list_results
 from workbench.studies.opening import open_study
 from workbench.studies.study import Study
@@ -60,8 +61,8 @@ def show(*runs: Study | Path | str, panels: str = "p", **wanted: Any) -> Shown:
     if not runs:
         raise WorkbenchError("There is nothing to show: give a run, e.g. show('runs/tiny').")
     opened = [run if isinstance(run, Study) else open_study(run) for run in runs]
-    family = str(wanted.get("family", "embedding"))
     kind = "q" if panels == "q" else "p"
+    family = str(wanted.get("family") or usual_family(opened, [kind]))
     steps = sorted(
         {
             step

@@ -17,7 +17,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.heatmap import add_cells, grid_of, hover_of, plot_probe_heatmap, share_targets
-from workbench.figures.theme import GREY, apply_theme
+from workbench.figures.theme import apply_theme, small_print
 
 PANEL_ROW = 19  # pixels of a row in a small panel
 FEW_STEPS = 14  # so many have a button each, more a list to choose from
@@ -34,10 +34,7 @@ def plot_heatmap_series(
     panels = _panels(results, along)
     targets = share_targets({str(value): cells for value, cells in panels.items()})
     chance = chance_of(next(reversed(panels.values())).sel(target=targets))
-    words = [
-        f"{target_label(t)}  <span style='color:{GREY}'>(chance {format_share(chance[t])})</span>"
-        for t in targets
-    ]
+    words = [f"{target_label(t)}  {small_print(f'(chance {format_share(chance[t])})')}" for t in targets]
     n_rows = ceil(len(panels) / per_row)
     wide = min(per_row, len(panels))
     height = n_rows * (len(targets) * PANEL_ROW + 58) + 40

@@ -19,7 +19,7 @@ from workbench.figures.cells import (
 )
 from workbench.figures.hatch import add_hatch, make_hatch
 from workbench.figures.learning_curve import targets_of_form
-from workbench.figures.theme import COLOURS, GREY, apply_theme
+from workbench.figures.theme import COLOURS, apply_theme, small_print
 from workbench.results.provenance import facts_of
 
 ROW_PIXELS = 30
@@ -85,10 +85,7 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
             row=2,
             col=1,
         )
-    labels = [
-        f"{target_label(t)}  <span style='color:{GREY}'>(chance {format_share(chance[t])})</span>"
-        for t in targets
-    ]
+    labels = [f"{target_label(t)}  {small_print(f'(chance {format_share(chance[t])})')}" for t in targets]
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=labels, autorange="reversed", row=1, col=1
     )

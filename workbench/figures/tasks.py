@@ -18,6 +18,7 @@ from workbench.figures.theme import COLOURS, apply_theme, series_style
 
 INVERSE = "inverse"
 WIDE = 24
+LEGEND_LETTERS = 40  # in a line of a legend: what a phone has room for
 LEGEND_ABOVE = {
     "orientation": "v", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "itemsizing": "constant",
 }  # fmt: skip
@@ -243,15 +244,20 @@ def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go
 
 
 def _legend_above(figure: go.Figure) -> int:
-    """Pixels above the picture that its legend takes, a line for each name."""
-    return 20 * sum(trace.showlegend is not False for trace in figure.data) + 20
+    """Break the names of the legend into lines that fit a phone; returns the pixels above the picture that it takes."""
+    named = [trace for trace in figure.data if trace.showlegend is not False]
+    lines = 0
+    for trace in named:
+        trace.name = _wrap(str(trace.name), LEGEND_LETTERS, r"(?<=, )")
+        lines += trace.name.count("<br>") + 1
+    return 20 * lines + 20
 
 
-def _wrap(name: str) -> str:
-    """A task's name in lines of some twenty letters, broken behind a colon or comma."""
+def _wrap(name: str, letters: int = WIDE, between: str = r"(?<=[:,])") -> str:
+    """A task's name in lines of some letters, broken behind a colon or comma."""
     lines = [""]
-    for part in re.split(r"(?<=[:,])", name):
-        if lines[-1] and len(lines[-1]) + len(part) > WIDE:
+    for part in re.split(between, name):
+        if lines[-1] and len(lines[-1]) + len(part) > letters:
             lines.append("")
         lines[-1] += part
     return "<br>".join(lines)

@@ -34,7 +34,7 @@ COLOURS = (
     "#8a7a1c",
     "#6a6fd1",
 )  # readable on white and on near-black
-GREY = "#7b8593"  # of what is told beside: chance, marks
+PALER = 0.75  # of what is told beside
 DASHES = ("solid", "dash", "dot", "dashdot")
 HATCHES = ("", "/", "x", ".")
 MOST_TOLD_APART = len(COLOURS) * len(DASHES)
@@ -138,6 +138,11 @@ def luminance(colour: str) -> float:
 def ink_on(colour: str) -> str:
     """Black or white, whichever contrasts more with the colour."""
     return "#000000" if (luminance(colour) + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def small_print(text: str) -> str:
+    """What is told beside a label: its colour, paler, readable on light and dark pages (4.5 : 1)."""
+    return f"<span style='fill-opacity:{PALER}'>{text}</span>"
 
 
 def _channels(colour: str) -> list[int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from workbench.claims.markup import STYLES
 from workbench.errors import WorkbenchError
 from workbench.figures.theme import (
     DIVERGING_DARK,
@@ -101,13 +102,18 @@ def _page(title: str, body: str) -> str:
     plain = {name: template.to_plotly_json() for name, template in templates.items()}
     return Template(_asset("page.html")).substitute(
         title=escape(title),
-        style=style,
+        style=style + _file("workbench.claims", STYLES),
         body=body,
         plotly=get_plotlyjs(),
         templates=embed_json(json.dumps(plain)),
+        ink=_file("workbench.figures", "ink.js"),
         script=_asset("page.js"),
     )
 
 
 def _asset(name: str) -> str:
-    return importlib.resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    return _file(__name__, name)
+
+
+def _file(package: str, name: str) -> str:
+    return importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")

@@ -8,10 +8,23 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from workbench.claims.markup import Part
+
 
 def escape(text: object) -> str:
     """Text made safe for HTML, quotes included."""
     return html.escape(str(text))
+
+
+def render(part: Part) -> str:
+    """HTML of a piece of a page that others show, too."""
+
+    def make(tag: str, children: list[str], attributes: dict[str, str], style: dict[str, str]) -> str:
+        styled = {"style": ";".join(f"{name}:{value}" for name, value in style.items())} if style else {}
+        told = "".join(f' {name}="{escape(value)}"' for name, value in {**attributes, **styled}.items())
+        return f"<{tag}{told}>{''.join(children)}</{tag}>"
+
+    return str(part.build(make, escape))
 
 
 def embed_json(content: str) -> str:

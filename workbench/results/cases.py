@@ -29,7 +29,8 @@ class CaseChoice:
     """Which cases: empty text and None mean the usual.
 
     probe: `p-embedding`, `p-logistic` …; `none`: only answers. answers: `qa-lora+lora` …; `none`: only the probe.
-    step: the newest cases not after it. layer, position: where the probe reads; form: of each attribute's targets.
+    step: the newest cases not after it, the first where all are later (`notes` says so). layer, position: where the
+    probe reads; form: of each attribute's targets.
     """
 
     probe: str = ""
@@ -120,8 +121,12 @@ def find_cases(run_path: Path, choice: CaseChoice | None = None, read: Read = lo
     told = _name(choice.answers, list(asked), "answers", run_path)
     if not name and not told:
         raise WorkbenchError("Neither a probe nor answers are to be shown; leave out one `none`.")
-    step = _step(probes[name] if name else asked[told], choice.step, name or told)
+    step = _step(probes[name] if name else asked[told], choice.step)
     notes: list[str] = []
+    if choice.step is not None and step > choice.step:
+        notes.append(
+            f"{name or told} has no cases up to step {choice.step:,}; shown are the first, of step {step:,}."
+        )
     if told and step not in asked[told]:
         at = ", ".join(f"{one:,}" for one in asked[told])
         same = [other for other, steps in asked.items() if step in steps]
@@ -200,13 +205,9 @@ def _name(wanted: str, known: list[str], what: str, run_path: Path) -> str:
     return wanted or known[0]
 
 
-def _step(steps: list[int], wanted: int | None, name: str) -> int:
-    before = [step for step in steps if wanted is None or step <= wanted]
-    if not before:
-        raise WorkbenchError(
-            f"{name} has no cases up to step {wanted:,}; the first are of step {steps[0]:,}."
-        )
-    return before[-1]
+def _step(steps: list[int], wanted: int | None) -> int:
+    """The newest step not after the one wanted; the first where all are later, as pictures show it."""
+    return max((step for step in steps if wanted is None or step <= wanted), default=steps[0])
 
 
 def _place(choice: CaseChoice, places: list[tuple[str, str]]) -> tuple[str, str]:

@@ -34,7 +34,7 @@ from workbench.results.sealing import DAMAGE, open_sealed, seal
 from workbench.studies.checkpoints import checkpoint_name
 
 if TYPE_CHECKING:
-    pass
+    from workbench.studies.study import Study
 
 SUFFIX = ".nc"
 CONFUSION_DIMS = ("true_value", "said_value")
@@ -138,6 +138,17 @@ def find_result(path: Path, digest: str, settings: Mapping[str, Any] | None) -> 
     found = load_result(path)
     same_settings = settings is None or json.loads(found.attrs["settings"]) == settings
     return found if same_settings and set(weights_digests(found).values()) == {digest} else None
+
+
+def find_newest(run: "Study", kind: str, family: str, variant: str = "") -> xr.Dataset | None:
+    """The result of a run's last checkpoint, if there is one of these very weights; a damaged one does not count."""
+    if not run.checkpoints:
+        return None
+    last = run.checkpoints[-1]
+    try:
+        return find_result(result_path(run.path, kind, family, last.step, variant), last.weights_digest, None)
+    except WorkbenchError:
+        return None
 
 
 def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -> None:

@@ -23,6 +23,7 @@
   }
   /* Checkpoints are drawn evenly spaced: their steps are in `customdata`. */
   function point_of(trace, x, i) {
+    const name = (trace.name || "").replaceAll("<br>", ""); // a long one is broken into lines
     const at = (ends) => (ends && ends[i] !== undefined ? ends[i] : null);
     const y = trace.y[i] ?? null;
     const [up, down] = trace.error_y && trace.error_y.visible ? [at(trace.error_y.array), at(trace.error_y.arrayminus)] : [null, null];
@@ -30,9 +31,9 @@
     const ends = up === null || y === null ? {} : { low: y - (down ?? up), high: y + up };
     if (trace.orientation === "h" && trace.error_x && trace.error_x.visible) { // of lying bars x is the number
       const [right, left] = [at(trace.error_x.array), at(trace.error_x.arrayminus)];
-      return { name: trace.name, x, y, low: x - (left ?? right), high: x + right };
+      return { name, x, y, low: x - (left ?? right), high: x + right };
     }
-    return { name: trace.name, ...(steps ? { step: steps[i] } : { x }), y, ...ends };
+    return { name, ...(steps ? { step: steps[i] } : { x }), y, ...ends };
   }
   function table(rows) {
     const quote = (value) => {

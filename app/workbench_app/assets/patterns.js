@@ -53,7 +53,7 @@
   function paint(panel, box) {
     const n = panel.words.length, side = Math.min(n, MOST), size = triangle(panel);
     const scale = wb.colour_scales().sequential;
-    const colours = Array.from({ length: 256 }, (_, i) => wb.colour_at(scale, i / 255));
+    const colours = Array.from({ length: 256 }, (_, i) => window.scaleColour(scale, i / 255));
     box.querySelectorAll("button.head").forEach((button) => {
       const start = (Number(button.dataset.block) * panel.heads + Number(button.dataset.head)) * size;
       const most = new Uint16Array(side * side);

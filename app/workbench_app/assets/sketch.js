@@ -3,17 +3,6 @@
 (function () {
   "use strict";
   const wb = (window.workbench = window.workbench || {});
-  const channels = (colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
-
-  /* The colour of a share (0…1) on a scale of evenly spaced stops, linear between them. */
-  function colour_at(scale, share) {
-    const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
-    const below = Math.min(Math.floor(place), scale.length - 2);
-    const [low, high] = [channels(scale[below][1]), channels(scale[below + 1][1])];
-    return low.map((value, i) => Math.round(value + (place - below) * (high[i] - value)));
-  }
-  /* Plotly writes dark on what is lighter than half and white on the rest. */
-  const ink_on = ([r, g, b]) => ((299 * r + 587 * g + 114 * b) / 1000 > 127.5 ? "#0b1016" : "#fff");
 
   const chance_of = (shares) => {
     const known = shares.filter((share) => share !== null);
@@ -31,9 +20,9 @@
   function cell_of(value, text, unsure, [scale, low]) {
     if (value === null) return make("b", "hatch");
     const cell = make("b", "", text);
-    const rgb = colour_at(scale, (value - low) / (1 - low));
+    const rgb = window.scaleColour(scale, (value - low) / (1 - low));
     cell.style.background = `rgb(${rgb})`;
-    cell.style.color = ink_on(rgb);
+    cell.style.color = window.inkOn(rgb);
     if (unsure) cell.className = "unsure";
     return cell;
   }
@@ -62,6 +51,5 @@
     sketch.append(...(part.column ? [heads, ...lines] : [...lines, heads]).flat());
     box.append(sketch);
   };
-  wb.colour_at = colour_at;
   wb.erase_sketch = (box) => box.querySelectorAll(".sketch").forEach((sketch) => sketch.remove());
 })();

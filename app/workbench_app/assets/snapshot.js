@@ -74,7 +74,9 @@
 
   /* The text of the file. link: where the view is alive. */
   wb.snapshot = async function (link) {
-    const plotly = await (await fetch(document.getElementById("plotly-script").href)).text();
+    const read = async (address) => (await fetch(address)).text();
+    const plotly = await read(document.getElementById("plotly-script").href);
+    const ink = await read(document.querySelector("script[src*='shared/ink.js']").src);
     const root = document.documentElement;
     const figures = [];
     const main = copy_of(document.getElementById("main"), figures);
@@ -84,7 +86,7 @@
     const told = [...choices(), ...(now ? [now.textContent] : [])].join(" · ");
     const day = new Date().toISOString().slice(0, 10);
     const data = figures.map((figure, i) => `<script type="application/json" id="figure-${i}">${embed(figure)}</script>`).join("\n");
-    const script = figures.length ? `<script>${plotly}</script>\n${data}\n<script>${DRAW}</script>` : "";
+    const script = figures.length ? `<script>${ink}</script>\n<script>${plotly}</script>\n${data}\n<script>${DRAW}</script>` : "";
     return `<!DOCTYPE html>
 <html lang="en" data-theme="${root.dataset.theme}" data-mantine-color-scheme="${root.dataset.theme}">
 <head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">

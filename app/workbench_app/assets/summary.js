@@ -14,7 +14,7 @@
     }
     [...box.children].forEach((cell, i) => {
       const value = shown[i];
-      cell.style.background = value === null ? HATCH : `rgb(${wb.colour_at(scale, value / wb.UNIT)})`;
+      cell.style.background = value === null ? HATCH : `rgb(${window.scaleColour(scale, value / wb.UNIT)})`;
       const told = value === null ? "no value" : `${Math.round((100 * value) / wb.UNIT)} %`;
       cell.title = `${panel.rows[Math.floor(i / width)]}, ${panel.columns[i % width]}: ${told}`;
     });

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import chance_of, describe_targets, format_percent, format_share, target_label
-from workbench.figures.theme import GREY, apply_theme
+from workbench.figures.theme import apply_theme, small_print
 
 ROW_PIXELS = 30
 
@@ -46,7 +46,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(targets))),
         ticktext=[
-            f"{target_label(target)}  <span style='color:{GREY}'>(chance {format_share(chance[target])})</span>"
+            f"{target_label(target)}  {small_print(f'(chance {format_share(chance[target])})')}"
             for target in targets
         ],
         range=[len(targets) - 0.5, -0.5],

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from dash import html
 
-from workbench.claims.axis import number, place, tell
-from workbench.claims.kept import KeptExperiment, KeptInequality, KeptVerdict, KeptVerdicts
+from workbench.claims.kept import KeptExperiment, KeptVerdict, KeptVerdicts
+from workbench.claims.markup import Part, claim, legend
 from workbench.claims.tables import count_verdicts
 from workbench.claims.verdicts import WORDS
 from workbench_app import cards, controls
@@ -23,6 +23,7 @@ HOW_TO_READ = (
     "hold."
 )
 ALL = "all"
+DASHS = {"class": "className", "id": "id", "title": "title", "role": "role", "href": "href"}
 NO_VERDICTS = "No experiment has been judged here yet. What one costs on this machine, starting nothing:"
 
 
@@ -74,10 +75,9 @@ def _experiment(
     order = sorted(measured, key=lambda one: WORDS.index(one.verdict))
     body: list[Component] = []
     if order:
-        body.append(
-            html.Div([_claim(view, folder, file, experiment, one) for one in order], className="claim-list")
-        )
-        body.append(_legend())
+        told = [claim(one, _links(view, folder, file, experiment, one)) for one in order]
+        body.append(html.Div([_component(part) for part in told]))
+        body.append(_component(legend()))
     if missing:
         listed = html.Ul(
             [html.Li([one.says, " ", html.Span(one.source, className="sub")]) for one in missing]
@@ -94,80 +94,24 @@ def _experiment(
     return cards.card(experiment.title, *body, sub=" · ".join(filter(None, [experiment.paper, counted])))
 
 
-def _claim(
-    view: View, folder: Path, file: VerdictFile, experiment: KeptExperiment, one: KeptVerdict
-) -> Component:
-    rows = [_inequality(each) for each in one.holds]
-    about = [html.Span(one.source, className="sub"), *_links(view, folder, file, experiment, one)]
-    if one.chance is not None:
-        about.append(html.Span(f"chance {one.chance:.1f}", className="sub"))
-    if one.reason:
-        about.append(html.Span(f"{one.reason[0].upper()}{one.reason[1:]}.", className="sub reason"))
-    return html.Article(
-        [
-            html.Span(one.verdict, className=f"verdict {one.verdict}"),
-            html.Div([html.P(one.says), html.Div(about, className="claim-about")]),
-            html.Div(rows, className="inequalities"),
-        ],
-        className="claim",
-        id=f"claim-{experiment.name}-{one.claim}".replace(".", "-"),
-    )
-
-
 def _links(
     view: View, folder: Path, file: VerdictFile, experiment: KeptExperiment, one: KeptVerdict
-) -> list[Component]:
+) -> list[Part]:
     """To the runs that the claim is about, those that are here."""
     names = [name for arm in one.arms for name in experiment.runs.get(arm, ())]
     ids = [name for name in (run_id(file, folder, name) for name in names) if name in view.entries]
     if not ids:
         return []
     address = f"{view.prefix}overview?runs={','.join(quote(name, safe='') for name in ids[:MOST_RUNS])}"
-    return [html.A("its runs" if len(ids) > 1 else "its run", href=address)]
+    return [Part("a", ("its runs" if len(ids) > 1 else "its run",), attributes={"href": address})]
 
 
-def _inequality(one: KeptInequality) -> Component:
-    """What is claimed, the interval on its own axis, and the numbers."""
-    numbers: list[Any] = [html.B(number(one.estimate)), f" ({number(one.low)} to {number(one.high)})"]
-    if one.paper is not None:
-        numbers.append(f" · paper {number(one.paper)}")
-    if one.entities is not None:
-        numbers.append(f" · n {one.entities:,}")
-    return html.Div(
-        [html.Code(one.inequality), _interval(one), html.Span(numbers, className="num")],
-        className=f"inequality {one.verdict}",
-    )
+def _component(part: Part) -> Component:
+    """A piece of a page that the report shows, too."""
 
+    def make(tag: str, children: list[Any], attributes: dict[str, str], style: dict[str, str]) -> Component:
+        known = {DASHS[name]: value for name, value in attributes.items() if name in DASHS}
+        others = {name: value for name, value in attributes.items() if name not in DASHS}
+        return getattr(html, tag.capitalize())(children, style=style, **known, **cards.extra(others))
 
-def _interval(one: KeptInequality) -> Component:
-    """Bound, interval, estimate and the paper's number on one axis."""
-    axis = place(one)
-    if axis is None:
-        return html.Span(className="axis")
-    start, end = axis.side
-    parts = [
-        html.I(className="side", style=_across(start, end)),
-        html.I(className="bound", style={"left": f"{axis.bound}%"}),
-        html.I(className="span", style=_across(axis.low, axis.high)),
-        html.I(className="estimate", style={"left": f"{axis.estimate}%"}),
-    ]
-    if axis.paper is not None:
-        parts.append(html.I(className="papers", style={"left": f"{axis.paper}%"}))
-    words = tell(one)
-    return html.Span(parts, className="axis", title=words, role="img", **cards.extra({"aria-label": words}))
-
-
-def _across(start: float, end: float) -> dict[str, str]:
-    return {"left": f"{start}%", "width": f"{end - start:.2f}%"}
-
-
-def _legend() -> Component:
-    return html.Div(
-        [
-            html.Span([html.I(className="sample side"), "where it holds"]),
-            html.Span([html.I(className="sample span"), "95 % interval and estimate, ours"]),
-            html.Span([html.I(className="sample papers"), "the paper"]),
-            html.Span("shares in percent, differences in points; each row has its own axis"),
-        ],
-        className="legend claim-legend",
-    )
+    return part.build(make)

@@ -1,6 +1,6 @@
 """Figures for a paper: chosen panels in one vector file, with a caption and the line that makes it again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -11,8 +11,9 @@ from workbench.figures.publication.canvas import FORMATS, MARGIN, Canvas
 from workbench.figures.publication.caption import write_caption
 from workbench.figures.publication.graphs import GraphBlock
 from workbench.figures.publication.heat import HeatBlock
-from workbench.figures.publication.making import make_panels
-from workbench.figures.publication.panels import Grid, Panel
+from workbench.figures.publication.log_plots import LogBlock
+from workbench.figures.publication.making import make_panels, name_family
+from workbench.figures.publication.panels import Graph, Grid, LogPlot, Panel
 from workbench.figures.publication.request import FigureRequest
 from workbench.files import write_atomically
 from workbench.studies.opening import open_study
@@ -21,6 +22,12 @@ from workbench.studies.study import Study
 __all__ = ["FigureRequest", "PaperFigure", "compose_figure", "make_figure"]
 
 SPACE = 1.2  # between blocks of panels, in letters' sizes
+Block = HeatBlock | GraphBlock | LogBlock
+BLOCKS: dict[type, Callable[[Sequence[Panel], float, float, int | None], Block]] = {
+    Grid: HeatBlock,
+    Graph: GraphBlock,
+    LogPlot: LogBlock,
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,7 @@ class PaperFigure:
         width = self.request.width_cm / 2.54 * 72
         margin = MARGIN * size
         blocks = [
-            (HeatBlock if isinstance(group[0].content, Grid) else GraphBlock)(
-                group, width - 2 * margin, size, self.request.columns
-            )
+            BLOCKS[type(group[0].content)](group, width - 2 * margin, size, self.request.columns)
             for group in _blocks(self.panels)
         ]
         space = SPACE * size
@@ -79,7 +84,8 @@ def make_figure(
     has. out: the file's name in the line that makes it again. In a notebook it shows itself.
     """
     opened = [(run.path, run) if isinstance(run, Study) else (Path(run), open_study(run)) for run in runs]
-    chosen = tuple(panels.split(",")) if isinstance(panels, str) else tuple(panels)
+    named = panels.split(",") if isinstance(panels, str) else panels
+    chosen = tuple(name.strip() for name in named if name.strip())
     unknown = [name for name in wanted if name not in FigureRequest.__dataclass_fields__]
     if unknown:
         known = ", ".join(FigureRequest.__dataclass_fields__)
@@ -96,6 +102,7 @@ def compose_figure(
         raise WorkbenchError(
             "A figure needs at least one run; give run folders, e.g. `workbench figure runs/*`."
         )
+    request = name_family(runs, request)
     made = tuple(make_panels(runs, request))
     line = request.line(told, out)
     return PaperFigure(made, request, line, write_caption(made, request, line))

@@ -35,6 +35,8 @@ WHAT = {
     "seen": "P-probe: percent right of each target (rows) by the attributes said before (columns: {told}); "
     "hatched: it has been said itself, or no text has said just these",
     "bits": "bits of knowledge learned, as a share of all there are to learn; band: 95 % interval",
+    "scaling": "bits of knowledge learned against parameters, one point a model, both axes logarithmic; bars: 95 % "
+    "interval; dashed: all there is to learn; R max: the most bits a parameter of any of these models",
     "v": "V-probe: percent of variables told right, by property (rows, in brackets the share of the commonest answer) "
     "and by how many sentences of the solution have been written (columns)",
     "solved": "problems solved by number of operations; bands: 95 % interval",

@@ -14,6 +14,7 @@ from workbench.figures.publication.attention_panels import draw_knockout, draw_s
 from workbench.figures.publication.measured import evidence_of, find_results, grid_panel, load_firsts
 from workbench.figures.publication.panels import Graph, Panel, Series
 from workbench.figures.publication.request import FigureRequest, PanelSpec
+from workbench.figures.publication.scaling_panel import draw_scaling
 from workbench.figures.publication.sources import Source, grid_of
 from workbench.figures.sets import select_seen
 from workbench.figures.training import CURVES
@@ -205,6 +206,7 @@ MEASURED_PANELS: dict[str, Callable[[Sequence[Study], FigureRequest, PanelSpec],
     "knockout": draw_knockout,
     "seen": _seen,
     "bits": _bits,
+    "scaling": draw_scaling,
     "v": _properties,
     "solved": _solved,
     "learning": _learning,
@@ -216,6 +218,7 @@ COUNTED = {
     "knockout": ("texts a cell", ""),
     "seen": ("texts a cell", "the commonest value"),
     "bits": ("", ""),
+    "scaling": ("", ""),
     "v": ("queries a cell", "the commonest answer"),
     "solved": ("problems a point", ""),
     "learning": ("", ""),

@@ -64,6 +64,37 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class LogSeries:
+    """Points of one line on log axes: x and y with the ends of its interval, and the level that y cannot pass."""
+
+    name: str
+    xs: np.ndarray
+    ys: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    level: float
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A line y = ratio · x, and what it is called; a strong one is measured."""
+
+    ratio: float
+    words: str
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class LogPlot:
+    """Numbers over sizes, both on log axes."""
+
+    series: list[LogSeries]
+    rays: tuple[Ray, ...]
+    x_axis: str
+    y_axis: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """One lettered picture of a figure."""
 
@@ -71,5 +102,5 @@ class Panel:
     kind: str
     title: str
     sub: str
-    content: Grid | Graph
+    content: Grid | Graph | LogPlot
     evidence: tuple[Evidence, ...]

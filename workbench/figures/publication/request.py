@@ -21,6 +21,7 @@ KINDS = {
     "knockout": "what the right value loses when the look at a role is cut",
     "seen": "P-probe by the set of attributes said before",
     "bits": "bits of knowledge over the checkpoints, of all there are",
+    "scaling": "bits of knowledge against parameters, on log axes",
     "v": "V-probes, property × sentences written",
     "solved": "problems solved by number of operations",
     "learning": "first tokens right in texts and answers while training",
@@ -32,6 +33,7 @@ FORMS = ("all", "first", "whole")
 WIDTHS_CM = (4.0, 60.0)
 FONTS_PT = (4.0, 16.0)
 PROGRAM = ("workbench", "figure")
+PAPERS = "embedding"  # the paper's own family of probes
 OVER_STEPS = ("training", "emergence", "half-way", "bits", "learning")  # about all checkpoints together
 
 
@@ -48,18 +50,17 @@ class FigureRequest:
     """What to draw of some runs, and how large.
 
     panels: kinds (`p`), each at a step of its own where it has one (`p@332`; `difference@1018-0`). step: the
-    checkpoint; a run shows its newest one not after it. family: the probe's, as `list_results` names it
-    (`embedding+rank4`); layer: of a probe on activations, default the deepest. answers: whose, as
-    `list_results` names them (`lora+lora`, `none`). form: targets by `first` token or
-    `whole` value. position: of layers and training. role: what the
-    panel `attention` is about. fold: `seed`, or another key of a recipe: runs shown as one (see
-    `fold_runs`). width_cm: of the whole figure; font_pt: of its letters. columns: panels side by side, default as
-    many as fit.
+    checkpoint; a run shows its newest one not after it (the first where all are later). family: the probe's, as
+    `list_results` names it (`embedding+rank4`); by default the paper's where all runs have it, else one that they all
+    have. layer: of a probe on activations, default the deepest. answers: whose, as `list_results` names them
+    (`lora+lora`, `none`). form: targets by `first` token or `whole` value. position: of layers and training. role: what
+    the panel `attention` is about. fold: `seed`, or another key of a recipe: runs shown as one (see `fold_runs`).
+    width_cm: of the whole figure; font_pt: of its letters. columns: panels side by side, default as many as fit.
     """
 
     panels: tuple[str, ...] = ("p",)
     step: int | None = None
-    family: str = "embedding"
+    family: str = ""
     metric: str = "accuracy"
     layer: str = ""
     answers: str = ""
@@ -99,7 +100,7 @@ class FigureRequest:
         words = [*PROGRAM, *runs]
         for field in fields(self):
             value = getattr(self, field.name)
-            if value == field.default:
+            if value == field.default or (field.name == "family" and value == PAPERS):
                 continue
             text = ",".join(value) if field.name == "panels" else str(value)
             words += [f"--{field.name.replace('_', '-')}", text.removesuffix(".0")]

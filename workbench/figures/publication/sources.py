@@ -1,6 +1,6 @@
 """From runs to what panels show: results loaded, seeds folded, one checkpoint and one layer chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ import xarray as xr
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import select_cells
 from workbench.figures.learning_curve import targets_of_form
-from workbench.figures.publication.request import FigureRequest
+from workbench.figures.publication.request import PAPERS, FigureRequest
 from workbench.probing.pooling import pool_results
-from workbench.results.storing import load_results, require_same_weights, weights_digests
+from workbench.results.storing import list_results, load_results, require_same_weights, weights_digests
 from workbench.studies.folds import Fold, fold_runs, recipe_of
 from workbench.studies.study import Study, name_apart
 
@@ -58,6 +58,17 @@ def load_sources(runs: Sequence[Study], kind: str, request: FigureRequest) -> li
         else [Fold(name, (place,)) for place, name in enumerate(names)]
     )
     return [_load(runs, names, fold, kind, request) for fold in folds]
+
+
+def usual_family(runs: Sequence[Study], kinds: Collection[str]) -> str:
+    """The probe to show where none is named: the paper's where all runs have it of every kind, else one all have."""
+    known = [
+        [found.family for found in list_results(run.path) if found.kind == kind]
+        for run in runs
+        for kind in kinds
+    ]
+    shared = [family for family in known[0] if all(family in other for other in known)] if known else []
+    return PAPERS if PAPERS in shared or not shared else shared[0]
 
 
 def _load(
