@@ -69,7 +69,7 @@ def run_step(step: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]
     with PeakMemory() as memory:
         started, cpu = time.perf_counter(), time.process_time()
         if step == "data":
-            _make_run(folder, options["entities"])
+            _make_run(folder, options["entities"], options["width"])
         else:
             task = make_cached_task(run, make_p_probe_data(run))
             if step == "cache":
@@ -87,14 +87,16 @@ def run_step(step: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]
     return found | {"peak_mib": memory.peak - memory.before}
 
 
-def _make_run(folder: Path, entities: int) -> None:
+def _make_run(folder: Path, entities: int, width: int | None) -> None:
     """A run of the tiny recipe whose only checkpoint is its untrained model."""
     from workbench.recipes.recipe import load_recipe
     from workbench.studies.checkpoints import save_checkpoint
     from workbench.studies.runs import create_run
     from workbench.training.loop import make_fresh_model
 
-    changes = {"people.number": entities, "biographies.augmentation": "multi5+permute"}
+    changes: dict[str, Any] = {"people.number": entities, "biographies.augmentation": "multi5+permute"}
+    if width:
+        changes |= {"model.d_model": width, "model.n_heads": 2}
     run = create_run(load_recipe("tiny", changes), folder)
     tokenizer = run.tokenizer
     model = make_fresh_model(run.recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -113,6 +115,7 @@ def main() -> None:
     parser.add_argument("--entities", type=int, nargs="+", default=[1000, 3000])
     parser.add_argument("--families", nargs="+", default=["ridge", "logistic"])
     parser.add_argument("--layers", nargs="+", help="default: all")
+    parser.add_argument("--width", type=int, help="of the hidden states; default: the tiny recipe's")
     parser.add_argument("--memory", default="1GiB", help="given to every step")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where runs are made; default: a temporary folder")
@@ -125,7 +128,7 @@ def main() -> None:
         for number, entities in enumerate(given.entities):
             options = {
                 "entities": entities, "layers": given.layers, "threads": given.threads,
-                "memory": read_bytes(given.memory),
+                "memory": read_bytes(given.memory), "width": given.width,
             }  # fmt: skip
             folder = Path(name) / str(entities)
             for step in (*STEPS, *given.families):

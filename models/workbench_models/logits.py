@@ -60,12 +60,18 @@ def _tried(model: "PreTrainedModel") -> bool:
     try:
         with torch.no_grad():
             wanted = untyped(input_ids=ids).logits
+            if bool(wanted.isnan().any()):
+                raise ModelError(
+                    "The model says no numbers (NaN): its weights hold some, or its precision is too small."
+                )
             states = untyped.base_model(input_ids=ids).last_hidden_state
             matrix = untyped.get_output_embeddings()
             if matrix is not None and _same(matrix(states), wanted):
                 return False
             if _same(_own_logits(model, states), wanted):
                 return True
+    except ModelError:
+        raise
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(

@@ -151,7 +151,8 @@ def test_a_model_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(
-        WorkbenchError, match=r"cannot be opened as a causal language model .* run `workbench verify`"
+        WorkbenchError,
+        match=r"bytes where its header says \d+: it is truncated or has grown; run `workbench verify`",
     ):
         load_model(find_series(tmp_path)[0])
     (tmp_path / "config.json").write_text('{"model_type": "unheard_of"}')
@@ -367,3 +368,11 @@ def test_what_has_no_last_checkpoint(names: tuple[str, ...], told: str, tmp_path
 def test_what_programs_keep_for_themselves_is_no_member(tmp_path: Path) -> None:
     name_series(tmp_path, "step-4", ".step-5", ".ipynb_checkpoints")
     assert labels(tmp_path, "all") == ["step-4"]
+
+
+@pytest.mark.parametrize("which", ["²", "every:²", "٣٣", "9" * 30])
+def test_a_digit_that_is_no_number_names_no_checkpoint(which: str, tmp_path: Path) -> None:
+    for step in (1, 2):
+        make_tiny("llama").save_pretrained(tmp_path / f"step{step}")
+    with pytest.raises(WorkbenchError, match="has no checkpoint"):
+        find_series(tmp_path, which)

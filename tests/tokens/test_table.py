@@ -252,3 +252,14 @@ def test_a_long_cell_is_read_and_a_header_twice_refused(tmp_path: Path) -> None:
         WorkbenchError, match=r"twice\.csv names the column 'label' twice; give each its own name"
     ):
         read_table(tmp_path / "twice.csv", make_bpe())
+
+
+@pytest.mark.parametrize("cell", ["²", "9" * 5000, "1.0", "-1"])
+def test_a_place_that_is_no_number_is_refused(cell: str) -> None:
+    from tests.tokens.test_spans import make_bytes
+
+    rows = [{"text": "Oslo lies here", "town_start": cell, "town_end": "4"}]
+    with pytest.raises(
+        WorkbenchError, match=r"row 1: the span .* of 'town' does not lie in its text of 14 characters"
+    ):
+        read_table(rows, make_bytes(), at=["end:town"])

@@ -10,7 +10,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.loading import FLOATS, iterate_tensors, joint_header
+from workbench.studies.headers import FLOATS, joint_header
+from workbench.studies.loading import iterate_tensors
 
 if TYPE_CHECKING:
     import torch

@@ -15,6 +15,7 @@ import torch
 from workbench.attention.examples import AttentionExamples, Batch
 from workbench.attention.parts import Parts
 from workbench.results.statistics import wilson_interval
+from workbench.studies.manner import require_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Readout:
 def read_tokens(parts: Parts, states_BPD: torch.Tensor, tokens_BP: torch.Tensor) -> Readout:
     """Read states after the final norm through the output head for one token each."""
     logits_BPV = parts.say(states_BPD).float()
+    require_numbers(logits_BPV)
     asked_BP1 = logits_BPV.gather(-1, tokens_BP[..., None])
     probability_BP = (asked_BP1[..., 0] - logits_BPV.logsumexp(-1)).exp()
     rank_BP = (logits_BPV > asked_BP1).sum(-1)

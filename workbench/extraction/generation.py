@@ -17,6 +17,7 @@ from workbench_models import context_length
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.reader import Reader, find_reading_on
+from workbench.studies.manner import require_numbers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -73,6 +74,7 @@ def generate(
                 ids_BT = torch.from_numpy(np.stack([prompts[n] for n in here]).astype(np.int64)).to(device)
                 reader = Reader(model, how)
                 logits_BV = reader.read(ids_BT)
+                require_numbers(logits_BV)
                 first_N[here] = logits_BV.argmax(-1).cpu().numpy()
                 said_BM = (
                     _say(reader, logits_BV, stop, room, temperature, generator)

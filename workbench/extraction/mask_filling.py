@@ -10,7 +10,7 @@ import torch
 from workbench_models import find_logits
 
 from workbench.extraction.generation import TOKENS_PER_BATCH
-from workbench.studies.manner import one_text_a_batch
+from workbench.studies.manner import one_text_a_batch, require_numbers
 from workbench.tokens.encoding import EncodedQuestions
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def fill_masks(
             ids_BT[masked_BT] = mask_id
             hidden_BTD = model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state
             hidden_ND = hidden_BTD[torch.from_numpy(masked_BT).to(model.device)]
+            require_numbers(hidden_ND)
             ids_BT[masked_BT] = say(hidden_ND).argmax(-1).cpu().numpy()
             for row, n, start in zip(ids_BT, here, start_B1[:, 0], strict=True):
                 tokens_NM[n, : length - start] = row[start:]

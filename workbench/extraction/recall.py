@@ -14,7 +14,7 @@ import torch
 from workbench_models import find_logits
 
 from workbench.extraction.generation import TOKENS_PER_BATCH
-from workbench.studies.manner import one_text_a_batch
+from workbench.studies.manner import one_text_a_batch, require_numbers
 from workbench.training.evaluation import Statements
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _recite_batch(
     read_X = place_X - 1 if mask_id is None else place_X
     hidden_BTD = model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state
     hidden_XD = hidden_BTD[torch.from_numpy(row_X), torch.from_numpy(read_X)]
+    require_numbers(hidden_XD)
     right_X = find_logits(model)(hidden_XD).argmax(-1).cpu().numpy() == wanted_X
     wrong_N = np.bincount(statement_X, ~right_X, minlength=len(here_N))
     is_first_X = np.r_[True, statement_X[1:] != statement_X[:-1]]

@@ -9,6 +9,7 @@ Shapes: K targets, B texts of a batch, T tokens, P places per text, D width, R r
 N texts.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 from workbench_models import text_config
 
+from workbench.errors import WorkbenchError
 from workbench.minutes import Minutes
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
 from workbench.probing.probe_manner import find_probe_manner, read_embedded
@@ -200,6 +202,11 @@ def fit_embedding_probes(
     def note(numbers: list[tuple[int, float]]) -> None:
         for step, number in numbers:
             losses[step] = number / len(n_classes)
+            if not math.isfinite(number):
+                raise WorkbenchError(
+                    f"The loss of the probes is {number} at step {step + 1}; lower lr and lr_embedding of [probing], "
+                    "or run `workbench verify` on the model."
+                )
             if observer:
                 observer(step + 1, settings.steps, losses[step])
 

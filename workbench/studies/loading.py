@@ -12,19 +12,15 @@ from workbench_models import ONE_NETWORK_AT_A_TIME
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.studies.checkpoints import Checkpoint, require_sound
-from workbench.studies.weight_files import find_twice, read_header
-from workbench.tokens.config_file import CONFIG_FILE, read_config
+from workbench.studies.headers import FLOATS, OLD_BUFFERS, joint_header, require_blocks, scale_faults
+from workbench.studies.weight_files import find_twice
+from workbench.tokens.config_file import read_config
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
 log = logging.getLogger("workbench")
-# Tables that old versions of the library saved and no version reads.
-OLD_BUFFERS = (".inv_freq", ".attention.bias", ".attn.bias", ".masked_bias")
-# Types that are numbers as they stand; all others (float8, whole numbers) mean one only together with a scale, which a
-# config that says how to read them brings along.
-FLOATS = ("F64", "F32", "F16", "BF16")
 # A config's switches that change what a forward pass hands out, not what it computes.
 _SWITCHED_OFF = ("output_attentions", "output_hidden_states", "use_cache")
 
@@ -46,7 +42,7 @@ def load_model(
     Files saved here are checked against their digests first. Raises WorkbenchError for what cannot be opened as a
     causal language model and for tensors that are missing, of another shape or of no meaning without a scale.
     """
-    _ = require_sound(checkpoint).weight_files  # refuses pickles and missing shards
+    require_sound(checkpoint).require_unchanged()  # refuses pickles and missing shards too
     model, report = load_with_report(checkpoint, dtype=dtype, attention=attention)
     if faults := report.unfilled:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
@@ -59,6 +55,7 @@ def load_model(
             "%s is read without %d of its tensors: it %s; run `workbench verify` on it.",
             checkpoint.path, len(unused), unused[0],
         )  # fmt: skip
+    checkpoint.require_unchanged()
     ready: PreTrainedModel = model.to(device).eval()
     return ready
 
@@ -83,11 +80,14 @@ def load_with_report(
 
     loader: Any = AutoModelForCausalLM
     config = load_config(checkpoint)
+    require_blocks(checkpoint, config)
     quantised = getattr(config, "quantization_config", None) is not None
     for part in (config, config.get_text_config()):
         for switch in _SWITCHED_OFF:
             if getattr(part, switch, False):
                 setattr(part, switch, False)
+        if str(getattr(part, "_attn_implementation", "")).startswith("flash"):
+            part._attn_implementation = None  # a kernel of the machine it was saved on, not another number
     try:
         with ONE_NETWORK_AT_A_TIME, quiet_transformers():
             model, told = loader.from_pretrained(
@@ -121,18 +121,8 @@ def load_with_report(
         for name in sorted(told["unexpected_keys"])
         if not name.endswith(OLD_BUFFERS)
     ]
-    scaled = [] if quantised else _scale_faults(checkpoint, model)
+    scaled = [] if quantised else scale_faults(checkpoint, model)
     return model, LoadReport((*find_twice(checkpoint.weight_files), *unfilled, *scaled), tuple(unused))
-
-
-def _scale_faults(checkpoint: Checkpoint, model: Any) -> list[str]:
-    """Parameters stored as no plain floating-point numbers, in a folder whose config does not say what they mean."""
-    own = {name for name, _ in model.named_parameters()}
-    return [
-        f"has tensor {name} as {stored} without a scale ({CONFIG_FILE} has no quantization_config)"
-        for name, (stored, _) in joint_header(checkpoint).items()
-        if stored not in FLOATS and (name in own or f"{model.base_model_prefix}.{name}" in own)
-    ]
 
 
 class ModelLoader:
@@ -169,30 +159,13 @@ class ModelLoader:
                 require_sound(checkpoint)
                 self._held = None  # while weights are exchanged the module is neither
                 overwrite_weights(model, checkpoint, self._names)
+                checkpoint.require_unchanged()
                 self._held = checkpoint
                 return model
         self._model = self._held = self._names = model = None  # one model's memory
         self._model = load_model(checkpoint, device=self.device, dtype=self.dtype)
         self._held = checkpoint
         return self._model
-
-
-def joint_header(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Tensor → (type, shape) over all weight files of a checkpoint, without tables no version reads.
-
-    Raises WorkbenchError for a file that is no safetensors file.
-    """
-    found: dict[str, Any] = {}
-    for file in checkpoint.weight_files:
-        header = read_header(file)
-        if isinstance(header, str):
-            raise WorkbenchError(f"{header}; run `workbench verify` on {checkpoint.path}.")
-        found |= {
-            name: (entry["dtype"], entry["shape"])
-            for name, entry in header.items()
-            if not name.endswith(OLD_BUFFERS)
-        }
-    return found
 
 
 def match_names(

@@ -148,6 +148,15 @@ def spread(sizes: Ints, rows: Ints) -> list[int]:
     return [int(ordered[first[place]]) for place in sorted(places)]
 
 
+def require_numbers(states: "torch.Tensor") -> None:
+    """Refuse what is no number: every comparison with NaN is false, and a likeliest token comes out all the same."""
+    if bool(states.isnan().any()):
+        raise WorkbenchError(
+            "The model gives vectors that are not numbers (NaN): its weights hold some, or its precision is too small; "
+            "run `workbench verify` on it, or use float32."
+        )
+
+
 def tolerance(model: "PreTrainedModel", precision: str | None = None) -> float:
     """The largest relative difference that rounding makes at this precision, default the model's own."""
     return _SAME.get(precision or str(model.dtype).removeprefix("torch."), 1e-3)
@@ -161,6 +170,8 @@ def agree(one: "Mapping[str, torch.Tensor]", two: "Mapping[str, torch.Tensor]", 
         if first.shape[:-1] != second.shape[:-1]:
             return False
         a, b = first[..., :keys].float(), second[..., :keys].float()
+        require_numbers(a)
+        require_numbers(b)
         if not bool((a - b).abs().max() <= same * b.abs().max().clamp_min(1e-12)):
             return False
     return True

@@ -1,11 +1,13 @@
 """The library's config of a model folder, or one sentence that names the key and value at fault."""
 
+import codecs
 import re
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.files import refuse_pointer
+from workbench.text_files import parse_json, read_text
 
 CONFIG_FILE = "config.json"
 # How the library says that a key holds a value of another type.
@@ -21,12 +23,25 @@ def read_config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     loader: Any = AutoConfig
-    if (folder / CONFIG_FILE).is_file():
-        refuse_pointer(folder / CONFIG_FILE)
+    file = folder / CONFIG_FILE
+    if file.is_file():
+        refuse_pointer(file)
     try:
         return loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise WorkbenchError(_explain(folder / CONFIG_FILE, error)) from error
+        require_json(file)
+        raise WorkbenchError(_explain(file, error)) from error
+
+
+def require_json(file: Path) -> None:
+    """Refuse a JSON file that the library cannot read as such, by what is wrong with it; a missing one is none."""
+    if not file.is_file():
+        return
+    parse_json(read_text(file), str(file))
+    if file.read_bytes().startswith(codecs.BOM_UTF8):
+        raise WorkbenchError(
+            f"{file} begins with a byte order mark, which the library does not read; save it as UTF-8 without one."
+        )
 
 
 def _explain(file: Path, error: BaseException) -> str:

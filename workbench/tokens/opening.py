@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.files import refuse_pointer
-from workbench.tokens.config_file import CONFIG_FILE, read_config
+from workbench.tokens.config_file import CONFIG_FILE, read_config, require_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _ONE_ENCODING_AT_A_TIME = threading.RLock()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+JSON_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+)
 
 
 def has_tokenizer(folder: Path | str) -> bool:
@@ -45,6 +52,8 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerFast":
     except Exception as error:
         if (Path(folder) / CONFIG_FILE).is_file():
             read_config(Path(folder))  # which the library reads for the tokenizer too
+        for name in JSON_FILES:
+            require_json(Path(folder) / name)
         raise WorkbenchError(f"The tokenizer in {folder} cannot be opened ({first_line(error)}).") from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:

@@ -211,7 +211,8 @@ def _cell_as_text(row: Row, name: str, where: str, number: int) -> str:
 
 def _whole(value: Any) -> Any:
     """A whole number written as text, as in CSV files, or the value itself."""
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    whole = isinstance(value, str) and value.strip().isdecimal() and len(value) < 20
+    return int(value) if whole else value
 
 
 def _check_span(span: Any, name: str, text: str, where: str, number: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.facts.cells import refuse_two_spellings
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
@@ -58,6 +59,8 @@ def as_entities(values: Any) -> np.ndarray:
         raise WorkbenchError(
             f"entities has nothing for text {missing[0]}; leave out texts of which it is not known."
         )
+    if array.dtype.kind in "OU":
+        refuse_two_spellings(dict.fromkeys(map(str, array)), "the names", "entities")
     return array
 
 
