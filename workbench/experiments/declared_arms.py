@@ -96,13 +96,16 @@ def _add_stage(shared: SharedArm, name: str, experiment: Experiment, scale: str)
 
 
 def _describe(recipe: Recipe) -> str:
-    """A few words for a folder: the augmentations, or the world."""
+    """A few words for a folder: the augmentations, or a world that has none."""
     if recipe.world == "arithmetic" and recipe.arithmetic is not None:
         retry = recipe.arithmetic.retry
         rate = f"{100 * recipe.arithmetic.retry_rate:g}" if retry != "none" else ""
         words = f"{recipe.arithmetic.family}+{retry}{rate}".replace("+none", "")
+    elif recipe.values is not None:
+        words = "values"
     else:
         words = "+".join(group.augmentation for group in recipe.groups)
     words += {"gpt2-rotary": ""}.get(recipe.model.architecture, f"+{recipe.model.architecture}")
+    words += "" if recipe.junk is None else f"+{recipe.junk.kind}-junk"
     words += "+mixed" if recipe.training.objective == "mixed" else ""
     return re.sub(r"[^A-Za-z0-9._+-]", "inf", words)
