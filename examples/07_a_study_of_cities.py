@@ -35,7 +35,6 @@ if not model_folder.exists():
     config = unpacked.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # the weights are plain numbers now
-    config.use_cache = False
     plain = LlamaForCausalLM(config)
     plain.load_state_dict(unpacked.state_dict())
     plain.save_pretrained(model_folder)

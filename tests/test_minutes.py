@@ -11,7 +11,11 @@ from workbench.minutes import Minutes
 
 @pytest.mark.parametrize(
     ("seconds", "share", "told"),
-    [(3.0, 0.01, ["Reading takes about 5 minutes; fewer --entries take less."]), (0.5, 0.01, [])],
+    [
+        (3.0, 0.01, ["Reading takes about 5 minutes; fewer --entries take less."]),
+        (0.7, 0.01, ["Reading takes about 1 minute; fewer --entries take less."]),
+        (0.5, 0.01, []),
+    ],
 )
 def test_it_is_said_once_and_only_of_what_takes_minutes(
     seconds: float,

@@ -30,4 +30,5 @@ class Minutes:
         self._told = True
         seconds = (time.perf_counter() - self._started) / share
         if seconds > WORTH_SAYING:
-            log.warning("%s takes about %.0f minutes; %s.", self.what, max(1, seconds / 60), self.less)
+            minutes = max(1, round(seconds / 60))
+            log.warning("%s takes about %d minute%s; %s.", self.what, minutes, "s" * (minutes > 1), self.less)

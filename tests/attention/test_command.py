@@ -1,6 +1,7 @@
 """`workbench attention` in process: every analysis on a small run, kept results, and each mistake in one sentence."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from workbench.attention import tables
-from workbench.attention.runner import ANALYSES, AttentionRequest, run_attention
+from workbench.attention.examples import choose_entries, make_examples
+from workbench.attention.runner import ANALYSES, AttentionRequest, analyse, run_attention
 from workbench.attention.tables import make_attention_tables
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.results.storing import load_results
+from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 
 
@@ -124,6 +127,30 @@ def test_of_many_heads_the_foremost_are_printed(
     assert "the 3 of " in str(table.caption) and "shown (--json has all)" in str(table.caption)
     names = list(table.columns[0].cells)
     assert names == [name for name in everything.columns[0].cells if name in names]
+
+
+def test_what_no_text_has_takes_no_room(run: Run) -> None:
+    """Without its pronouns, with names of one word and one value a text: no row or column is empty from end to end."""
+    corpus = run.corpus
+    value = next(iter(corpus.entries[0].values))
+    entries = []
+    for entry in choose_entries(run, 3):
+        name, said, (start, end) = *entry.text.split()[:1], entry.text.split()[4], entry.values[value]
+        front = f"{name} {said} "
+        text = front + entry.text[start:end]
+        spans = {"names": ((0, len(name)),), "pronouns": (), "values": {value: (len(front), len(text))}}
+        entries.append(replace(entry, text=text, sentences={value: (0, len(text))}, **spans))
+    examples = make_examples(run.tokenizer, entries, run.schema)
+    assert examples.positions.shape == (3, 1)
+    model = load_model(run.checkpoint("last"))
+    for what in ("shares", "knockout", "lens", "ablation"):
+        dataset = analyse(model, examples, AttentionRequest(what, entries=3), run)
+        table = make_attention_tables(dataset.assign_attrs(family=what, run="small"))[0]
+        cells = np.array([list(column.cells) for column in table.columns]).T
+        assert not (cells == tables.EMPTY).all(0).any() and not (cells[:, 1:] == tables.EMPTY).all(1).any()
+        headings = [str(column.header) for column in table.columns]
+        assert "pronoun" not in headings and "company" not in headings
+        assert "positions 0" not in str(table.caption)
 
 
 def test_the_foremost_have_the_highest_scores() -> None:

@@ -29,7 +29,7 @@ def test_roles_of_one_entry_word_by_word() -> None:
         ("works", "template:company"),
         ("for", "template:company"),
     ]
-    assert case.examples.positions[0].tolist() == [10, -1, -1, -1, -1, -1]
+    assert case.examples.positions.tolist() == [[10]] * 6  # one value a text, so one position
     answers = case.tokenizer.convert_ids_to_tokens(case.examples.answers[:, 0].tolist())
     assert answers == ["Apex", "Birch", "Cobalt", "Dynamo", "Ember", "Falcon"]
 

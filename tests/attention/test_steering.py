@@ -59,6 +59,23 @@ def test_directions_point_from_one_value_to_the_other() -> None:
     assert found.read(0, found.means_LCD[0]).tolist() == list(range(6))
 
 
+def test_directions_of_some_layers_are_those_of_all() -> None:
+    case = planted()
+    parts = open_parts(case.model)
+    with written_out(case.model):
+        every = fit_directions(parts, case.train)["name_last", COMPANY]
+        some = fit_directions(parts, case.train, layers=(0, 2))["name_last", COMPANY]
+    assert (every.layers, some.layers, len(some.means_LCD)) == ((0, 1, 2), (0, 2), 2)
+    own, other = np.array([0, 3]), np.array([1, 2])
+    for kind in ("means", "probe"):
+        np.testing.assert_allclose(
+            every.towards(kind, 2, own, other), some.towards(kind, 2, own, other), atol=1e-5
+        )
+    np.testing.assert_allclose(every.apart(2, own, other), some.apart(2, own, other))
+    states = every.means_LCD[2]
+    assert every.read(2, states).tolist() == some.read(2, states).tolist()
+
+
 def test_a_push_without_length_would_be_no_push_and_is_refused() -> None:
     case = planted()
     with pytest.raises(

@@ -75,7 +75,7 @@ def test_what_cannot_be_trained(
         ("tinny", None, "; did you mean 'tiny'?"),
         ("mine.toml", None, "There is no recipe 'mine.toml'"),
         ("mine.toml", "name = ", "The recipe mine.toml is not valid TOML: "),
-        ("mine.toml", "seed = 1", "The recipe mine.toml: name: Field required."),
+        ("mine.toml", "seed = 1", "The recipe mine.toml lacks name."),
     ],
 )
 def test_a_recipe_that_is_not_there_or_not_whole(

@@ -107,7 +107,7 @@ def test_patterns_and_flow_are_the_models(viewed: Run) -> None:
 def test_a_finetune_answers_for_its_base_and_agrees_with_evaluate(viewed: Run) -> None:
     result = invoke(str(viewed.path), "--entities", "20", "--adapter", "lora")
     assert result.exit_code == 0, result.output
-    assert "asked: lora" in " ".join(result.output.split())
+    assert "answered, by lora" in " ".join(result.output.split())
     data = load_results(viewed.path, "entity", "logistic", "lora").isel(checkpoint=0)
     assert data.attrs["answered_by"] == "lora"
     assert set(np.unique(data["answer_kind"].values.astype(str))) <= set(ANSWER_KINDS)

@@ -161,6 +161,13 @@ def test_defaults_follow_the_papers_or_the_models_size() -> None:
     full = choose_settings(768, method="full")
     assert (full.rank, full.embedding_rank, full.lr) == (0, 0, 1e-4)
     assert choose_settings(128, lr=7.0, steps=None).lr == 7.0
+    few = choose_settings(576, n_questions=49)  # of a study: each question 20 times, 30 steps at least
+    assert (few.lr, few.steps, few.evaluate_every) == (1e-3, 30, 10)
+    assert choose_settings(576, n_questions=3000).steps == 1250
+    assert choose_settings(576, n_questions=10**7).steps == 50_000
+    assert choose_settings(128, n_questions=10**7) == choose_settings(128)
+    assert choose_settings(576, n_questions=49, steps=7).steps == 7
+    assert choose_settings(576, n_questions=49, method="full").lr == 1e-4
     with pytest.raises(WorkbenchError, match="has no rank"):
         choose_settings(128, method="full", rank=4)
     with pytest.raises(WorkbenchError, match="method 'peft' does not exist; expected 'lora' or 'full'"):

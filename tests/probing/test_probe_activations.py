@@ -56,6 +56,16 @@ def test_an_object_is_fitted_everywhere_and_kept_under_its_name(run: Run) -> Non
     assert kept.steps == [4] and Counting.fits > fits
 
 
+@pytest.mark.parametrize("layer", ["7", "-1", "first"])
+def test_a_layer_there_is_not_is_refused(run: Run, layer: str) -> None:
+    with pytest.raises(WorkbenchError) as refused:
+        probe_activations(run, "ridge", layers=[0, layer], device="cpu")
+    assert str(refused.value) == (
+        f"There is no layer {layer!r}; the layers are 0 (the embedding) to 1, behind the last block, and final, behind "
+        "the last norm."
+    )
+
+
 def test_names_and_seeds(run: Run) -> None:
     by_name = probe_activations(run, "nearest-mean", kind="q", layers=["final"], seeds=(0, 1), device="cpu")
     assert by_name.sizes["seed"] == 2 and by_name.attrs["kind"] == "q"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -140,6 +141,16 @@ def recompute(question: TaskQuestion, luck: dict[str, int]) -> str:
         "inverse_first:birth_date,company": lambda: name.partition(" ")[0],
     }
     return answers[question.task]()
+
+
+def test_of_names_of_one_word_no_first_name_is_asked() -> None:
+    towns = [replace(ANYA, name="Oslo"), replace(BO, name="Bergen")]
+    with pytest.raises(WorkbenchError) as refused:
+        make_tasks(["inverse_first:major"], BIOGRAPHIES, towns)
+    assert str(refused.value) == (
+        "Every person has a name of one word, so 'inverse_first:major' would ask what 'inverse:major' asks; name that."
+    )
+    assert make_tasks(["inverse_first:major"], BIOGRAPHIES, [towns[0], BO])
 
 
 def test_every_answer_recomputed_from_the_facts() -> None:
@@ -382,7 +393,7 @@ def test_hints_to_a_task_without_steps_are_refused() -> None:
         ("[[task", "{path} is not valid TOML: "),
         (
             '[[task]]\nname = "a"\nfamily = "classification"\nof = "b"\nquestion = "?"\nclass = 1',
-            "{path}, task 1: class: Extra inputs are not permitted "
+            "{path}, task 1 has the unknown key 'class'; did you mean 'classes'? "
             "(known here: name, family, of, question, classes, order).",
         ),
     ],

@@ -189,7 +189,7 @@ FAULTS: list[tuple[Callable[[Path], None], str]] = [
     ),
     (
         replace_in("facts.toml", 'key = "smell"', 'label = "smell"'),
-        "lacks the key 'attributes.1.key'; see docs/worlds.md",
+        "facts.toml lacks attributes.1.key.",
     ),
     (
         replace_in("facts.toml", "entity = ", 'pronoun = "xe"\nentity = '),

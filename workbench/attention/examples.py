@@ -35,7 +35,7 @@ class AttentionExamples:
     """Entries cut behind their last position (a causal model never looks further).
 
     schema: the attributes. ids: int32 [sum of T]; roles: int16 [sum of T], numbers of `legend`; offsets: int64 [N + 1].
-    positions: int32 [N, P], the token just before each value; -1 where an entry has fewer.
+    positions: int32 [N, P], the token just before each value, P as many as an entry has at most; -1 where it has fewer.
     attribute: int64 [N, P], which attribute's value comes next; -1 without a position.
     answers: int32 [N, P], that value's first token; -1 without a position.
     """
@@ -235,14 +235,15 @@ def make_examples(
             "one, such as `{city} lies in {country}.`, or give --questions."
         )
     answers = places.ids[places.offsets[:-1][:, None] + np.maximum(places.positions + 1, 0)]
+    used = slice(int(np.flatnonzero(there.any(0))[-1]) + 1)  # a text may state fewer values than there are
     return AttentionExamples(
         tuple(entries),
         schema,
         np.concatenate(ids),
         offsets,
         np.concatenate(roles),
-        np.where(there, places.positions + np.array(shifts)[:, None], -1).astype(np.int32),
-        np.where(there, places.order, -1),
-        np.where(there, answers, -1).astype(np.int32),
+        np.where(there, places.positions + np.array(shifts)[:, None], -1).astype(np.int32)[:, used],
+        np.where(there, places.order, -1)[:, used],
+        np.where(there, answers, -1).astype(np.int32)[:, used],
         start,
     )

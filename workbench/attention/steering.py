@@ -71,7 +71,7 @@ def measure_steering(
     sums = _Sums(parts, tuple(strengths), examples)
     rng = make_rng(seed, "steered values")
     with written_out(model):
-        directions = fit_directions(parts, train, seed, batch_tokens)
+        directions = fit_directions(parts, train, layers=layers, seed=seed, batch_tokens=batch_tokens)
         for number, batch in enumerate(examples.batches(str(model.device), batch_tokens)):
             steered = _Steered(
                 parts, batch, directions, sums, rng, hash_to_int(seed, "random pushes", number)
@@ -251,8 +251,7 @@ class _Steered:
                 continue
             own[here], other[here] = found.find(right[here]), found.find(wrong[here])
             reads[here] = found.read(layer, states_BPD[torch.from_numpy(here).to(states_BPD.device)])
-            means_CD = found.means_LCD[layer]
-            apart[here] = (means_CD[other[here]] - means_CD[own[here]]).norm(dim=-1).cpu().numpy()
+            apart[here] = found.apart(layer, own[here], other[here]).cpu().numpy()
         return tuple(torch.from_numpy(values).to(states_BPD.device) for values in (own, other, reads, apart))
 
     def _units(

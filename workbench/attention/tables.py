@@ -7,7 +7,6 @@ import numpy as np
 import xarray as xr
 
 from workbench.attention.head_scores import SCORES
-from workbench.attention.parts import spread_layers
 from workbench.attention.pooling import mean_over_positions, pool_cells
 from workbench.attention.roles import GROUPS
 from workbench.results.statistics import Z_95
@@ -45,8 +44,10 @@ def foremost(rows: list[Any], scores: np.ndarray) -> tuple[list[Any], str]:
 
 
 def _shares(dataset: xr.Dataset) -> "Table":
-    table = _table(dataset, "head", *map(_words, GROUPS), "entropy", "distance")
     share, even = (mean_over_positions(dataset, name) for name in ("group_share", "group_uniform"))
+    groups = [group for group in GROUPS if float(even.sel(group=group)) > 0]  # that some text has
+    share, even = share.sel(group=groups), even.sel(group=groups)
+    table = _table(dataset, "head", *map(_words, groups), "entropy", "distance")
     entropy, distance = (mean_over_positions(dataset, name) for name in ("entropy", "distance"))
     blocks, heads = dataset["block"].values.tolist(), dataset["head"].values.tolist()
     towards = share.sel(group="name").transpose("block", "head").values.ravel()
@@ -56,7 +57,7 @@ def _shares(dataset: xr.Dataset) -> "Table":
         cells = [*map(_percent, share.sel(at).values)]
         table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
     table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
-    last = dataset["position"].values.tolist()[-1]
+    last = int(dataset["position"][dataset["n"] > 0][-1])
     where = f"positions 0…{last}" if last else "position 0"
     table.caption = f"attention from {where} by role, %; entropy in nats, distance in tokens"
     table.caption += left_out and f"; {left_out} look most at the name"
@@ -64,6 +65,7 @@ def _shares(dataset: xr.Dataset) -> "Table":
 
 
 def _knockout(dataset: xr.Dataset) -> "Table":
+    dataset = _stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     window = dataset["window"].values[0]
     table = _table(dataset, "cut", *map(_words, attributes), "loss", "±", "control", "worst block")
@@ -72,7 +74,8 @@ def _knockout(dataset: xr.Dataset) -> "Table":
     names = ("pooled_loss", "pooled_loss_se", "pooled_loss_control")
     loss, error, control = (dataset[name] for name in names)
     table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", "", style="dim")
-    for role in dataset["role"].values:
+    seen = dataset["entities"].sel(window=window) > 0
+    for role in dataset["role"][seen].values:  # a name of one word has no first one
         parts = loss.sel(role=role).values[1:]
         worst = ""
         if len(parts) and not np.isnan(parts).all():
@@ -82,13 +85,14 @@ def _knockout(dataset: xr.Dataset) -> "Table":
         numbers = [_number(float(values.sel(cell))) for values in (loss, Z_95 * error, control)]
         table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
     table.caption = (
-        f"first-token accuracy in % with the look at a role cut in blocks {window}; loss of the right token's "
+        f"first-token accuracy in % with the look at a role cut in {window} blocks; loss of the right token's "
         "probability with its 95 % interval by entity; control: as many random tokens cut"
     )
     return table
 
 
 def _ablation(dataset: xr.Dataset) -> "Table":
+    dataset = _stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "without", "mode", *map(_words, attributes), "loss", "±")
     accuracy = pool_cells(dataset, "accuracy", "position")
@@ -133,9 +137,8 @@ def _steering(dataset: xr.Dataset) -> "Table":
     strengths = dataset["strength"].values.tolist()
     columns = (f"× {strength:g}" for strength in strengths)
     table = _table(dataset, "place", "layer", "push", *columns, "own left", "reads", "apart")
-    shown = spread_layers(dataset.sizes["layer"] - 1)
     for place in dataset["place"].values:
-        for layer in dataset["layer"].values[list(shown)][::-1]:
+        for layer in dataset["layer"].values[::-1]:
             here = dataset.sel(place=place, layer=layer)
             if not float(here["entities"].max()):
                 continue
@@ -158,6 +161,7 @@ def _steering(dataset: xr.Dataset) -> "Table":
 
 
 def _lens(dataset: xr.Dataset) -> "Table":
+    dataset = _stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "layer", *map(_words, attributes), "all", "settles here")
     right = pool_cells(dataset, "accuracy", "position")
@@ -207,6 +211,13 @@ def _head_sets(dataset: xr.Dataset) -> "Table":
         "the name cut, beside as many heads drawn at random; 95 % interval by entity"
     )
     return table
+
+
+def _stated(dataset: xr.Dataset) -> xr.Dataset:
+    """Without the attributes that no text states, of which nothing was measured."""
+    n = dataset["n"]
+    there = (n > 0).any([dim for dim in n.dims if dim != "attribute"])
+    return dataset.sel(attribute=dataset["attribute"][there])
 
 
 def _table(dataset: xr.Dataset, *columns: str) -> "Table":

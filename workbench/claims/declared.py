@@ -18,6 +18,7 @@ from workbench.claims.expressions import Inequality, Term, parse_inequality
 from workbench.claims.stages import Stage, Table
 from workbench.errors import WorkbenchError, nearest
 from workbench.text_files import read_text
+from workbench.user_forms import explain_fault
 
 
 class DeclaredArm(Table):
@@ -226,26 +227,16 @@ def _require_scale(experiment: Experiment, scale: str, where: str) -> None:
 
 def _explain(fault: Any, content: dict[str, Any], label: str) -> str:
     """A fault of pydantic's in one sentence that names the claim, arm or stage."""
-    location = list(fault["loc"])
-    where = label
-    if (
-        location
-        and location[0] in ("claims", "left_out")
-        and len(location) > 1
-        and isinstance(location[1], int)
-    ):
-        entry = content[location[0]][location[1]]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        where += f", {'claim' if location[0] == 'claims' else location[0]} {name or location[1] + 1!r}"
-        location = location[2:]
-    elif len(location) > 1 and location[0] in ("arms", "stages"):
-        where += f", {location[0].removesuffix('s')} {location[1]!r}"
-        location = location[2:]
-    key = ".".join(str(part) for part in location)
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        message = "there is no such key"
-    if fault["type"] == "missing":
-        message = "is missing"
-    sentence = f"{where}: {key}{' ' if fault['type'] == 'missing' else ': ' if key else ''}{message}"
-    return sentence if sentence.endswith(".") else sentence + "."
+    location: tuple[int | str, ...] = tuple(fault["loc"])
+    match location:
+        case ("claims", int(number), *rest):
+            entry = content["claims"][number]
+            name = entry.get("name") if isinstance(entry, dict) else None
+            return explain_fault(Claim, (*rest,), fault, f"{label}, claim {name or number + 1!r}")
+        case ("left_out", int(number), *rest):
+            return explain_fault(LeftOut, (*rest,), fault, f"{label}, left_out {number + 1}")
+        case ("arms", name, *rest):
+            return explain_fault(DeclaredArm, (*rest,), fault, f"{label}, arm {name!r}")
+        case ("stages", name, *rest):
+            return explain_fault(Stage, (*rest,), fault, f"{label}, stage {name!r}")
+    return explain_fault(Experiment, location, fault, label)

@@ -23,8 +23,13 @@ from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workbench.extraction.finetunes import Finetune
     from workbench.studies.study import Study
+    from workbench.tasks.plan import TaskPlan
+    from workbench.tasks.questions import Question
+    from workbench.tasks.task import TaskQuestion
 
 
 class Method(StrEnum):
@@ -58,7 +63,11 @@ def finetune(
     lr: Annotated[float | None, typer.Option(min=0, help="Peak learning rate; default by size.")] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Default 0.01.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Default by size: 1,500, or the paper's 50,000.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Default by size: 1,500, or the paper's 50,000; of a study each question 20 times, at least 30.",
+        ),
     ] = None,
     questions_per_step: Annotated[
         int | None, typer.Option(min=1, help="As many of each attribute; default by size: 96 or 48.")
@@ -128,6 +137,7 @@ def finetune(
     from workbench.extraction.own_questions import load_own_questions
     from workbench.extraction.settings import fit_questions_per_step
     from workbench.studies.opening import open_study
+    from workbench.studies.table_study import TableStudy
     from workbench.training.interruption import Interrupted
 
     use_threads(threads)
@@ -155,9 +165,11 @@ def finetune(
         "group": group,
         "seed": seed,
     }
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
+    if isinstance(opened, TableStudy):
+        given["n_questions"] = _count_taught(opened, plan, own)
     wanted = parse_grid(grid or [])
     combinations = make_grid(opened.width, given, wanted, name)
-    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     if placement.is_elsewhere:
         chains = []
         for called, settings in combinations:
@@ -207,6 +219,17 @@ def finetune(
         typer.echo(json.dumps(rows if wanted else rows[0], ensure_ascii=False))
         return
     _print_made(opened, made, wanted)
+
+
+def _count_taught(study: "Study", plan: "TaskPlan | None", own: "list[Question] | None") -> int:
+    """How many questions are about train entities."""
+    corpus = study.corpus
+    asked: Sequence[TaskQuestion | Question] = (
+        (own or corpus.questions)
+        if plan is None
+        else plan.make_questions(corpus.schema, corpus.entities, study.seed)
+    )
+    return sum(question.split == "train" for question in asked)
 
 
 def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:

@@ -83,12 +83,15 @@ def _entities_table(dataset: xr.Dataset) -> "Table":
         table.add_row(
             f"{dataset['name'].values[n]}\n  {int(dataset['entity'].values[n])}, {dataset['split'].values[n]}",
             *[_percent(share) for share in shares],
-            f"{right}/{int(asked.sum())}",
+            f"{right}/{int(asked.sum())}" if asked.any() else EMPTY,
         )
     chance = dataset["accuracy"].sel(kind="position 0", side="before", layer=layer)
     table.add_row("test entities read right", *[_percent(share) for share in chance.values], "", style="dim")
     by = dataset.attrs.get("answered_by")
-    table.caption = f"% on the own value: position 0, layer {layer}; asked: {by or 'the checkpoint itself'}"
+    table.caption = (
+        f"% on the own value: position 0, layer {layer}; below a name its id (--entity) and half; right: questions "
+        f"answered, by {by or 'the checkpoint itself'}"
+    )
     table.caption_justify = "left"
     return table
 

@@ -57,6 +57,7 @@ from workbench.extraction.unfinished import (
     unfinished_folder,
 )
 from workbench.locks import hold
+from workbench.minutes import Minutes
 from workbench.partials import remove_partials
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
@@ -229,6 +230,7 @@ class _Finetuning:
             return to_tensors(rows, self.execution.device), int((rows.targets_BT >= 0).sum())
 
         steps = range(reached.step, settings.steps)
+        minutes = Minutes(f"Finetuning for {settings.steps:,} steps", "fewer --steps take less")
         for step, (batch, n_targets) in zip(steps, make_ahead(make, steps), strict=True):
             seed_torch(settings.seed, "finetuning dropout", step)
             with self.execution.autocast():
@@ -239,6 +241,8 @@ class _Finetuning:
                 group["lr"] = cosine(settings, step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            minutes.done((step - steps.start) / len(steps))
+            minutes.start()  # behind the first step, which warms up
             done = reached.step = step + 1
             self._take(losses.append(done, loss), reached)
             measured = done % settings.evaluate_every == 0 or done == settings.steps

@@ -15,6 +15,13 @@ from workbench.tasks.questions import Question
 Method = Literal["lora", "full"]
 NARROW = 256  # up to this width a model takes, and needs, larger rates: measured in docs/extraction.md
 PAPER_STEPS = 50_000
+# Of a wide model that was trained elsewhere, on a study's few questions (measured in docs/studies.md):
+PASSES, FEWEST_STEPS, MEASURED = (
+    20,
+    30,
+    3,
+)  # how often each question is seen, in how many steps at least; measurements
+FEW_LR = 1e-3  # of LoRA
 FINAL_LR = 0.1  # the cosine ends at this share
 SMALLEST = {  # what each number may be at least
     "rank": 0, "embedding_rank": 0, "weight_decay": 0, "steps": 1, "questions_per_step": 1, "seed": 0,
@@ -90,14 +97,21 @@ def fit_questions_per_step(width: int, kinds: int) -> int:
     return max(1, round(usual / kinds)) * kinds
 
 
-def choose_settings(width: int, **given: Any) -> FinetuneSettings:
+def choose_settings(width: int, *, n_questions: int | None = None, **given: Any) -> FinetuneSettings:
     """Settings for a model of this width: what is given (not None), and defaults of its size for the rest.
 
     From 512 on the paper's: lr 3e-4 and embedding rank 128 for `lora`, 1e-4 for `full`, 50,000 steps of 48.
-    Raises WorkbenchError for settings that cannot be, before anything is loaded.
+    n_questions: of train entities, where the model was trained elsewhere; a wide one then takes so many steps that each
+    question is seen 20 times, at least 30, with lr 1e-3. Raises WorkbenchError for settings that cannot be, before
+    anything is loaded.
     """
     chosen = {key: value for key, value in given.items() if value is not None}
     defaults: dict[str, Any] = {}
+    measurements = 10
+    if n_questions is not None and width > NARROW:
+        per_step = chosen.get("questions_per_step", FinetuneSettings().questions_per_step)
+        steps = max(FEWEST_STEPS, math.ceil(PASSES * n_questions / per_step))
+        defaults, measurements = {"lr": FEW_LR, "steps": min(steps, PAPER_STEPS)}, MEASURED
     if width <= NARROW:
         defaults = {"embedding_rank": 32, "lr": 3e-3, "steps": 1500, "questions_per_step": 96}
     if chosen.get("method") == "full":
@@ -106,7 +120,7 @@ def choose_settings(width: int, **given: Any) -> FinetuneSettings:
             raise WorkbenchError("Full finetuning changes every weight and has no rank; leave the ranks out.")
     merged = defaults | chosen
     steps = int(merged.get("steps", PAPER_STEPS))
-    merged.setdefault("evaluate_every", max(1, steps // 10))
+    merged.setdefault("evaluate_every", max(1, steps // measurements))
     settings = FinetuneSettings(**merged)
     for key in ("rank", "embedding_rank"):
         if (rank := getattr(settings, key)) > width:

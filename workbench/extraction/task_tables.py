@@ -69,13 +69,12 @@ def describe_tasks(
 def make_example_table(rows: Sequence[dict[str, Any]]) -> "Table":
     """`describe_tasks` as a table."""
     table = _table("tasks")
-    for heading in ("task", "asked", "to be said", "answers", "chance"):
-        table.add_column(heading, justify="right" if heading in ("answers", "chance") else "left")
+    for heading in ("task", "asked", "to be said", "n", "answers", "chance"):
+        table.add_column(heading, justify="right" if heading in ("n", "answers", "chance") else "left")
     for row in rows:
-        table.add_row(
-            row["task"], row["prompt"], row["completion"], f"{row['answers']:,}", _percent(row["chance"])
-        )
-    table.caption = "chance: % of test entities' questions that the commonest answer answers"
+        numbers = (f"{row['n']:,}", f"{row['answers']:,}", _percent(row["chance"]))
+        table.add_row(row["task"], row["prompt"], row["completion"], *numbers)
+    table.caption = "n: questions about test entities; answers: different ones; chance: % that the commonest of them answers"
     table.caption_justify = "left"
     return table
 

@@ -12,6 +12,7 @@ import numpy as np
 from workbench_models import text_config
 
 from workbench.activations import cache_activations, iterate_activations
+from workbench.errors import WorkbenchError
 from workbench.files import format_bytes
 from workbench.memory import free_memory
 from workbench.probing.linear.inputs import Features
@@ -78,10 +79,18 @@ def capture_layers(
 
 
 def _layer_sites(layers: Sequence[int | str] | None, n_layers: int) -> tuple[list[str], list[str]]:
-    """Site names in short form for chosen layers (None: all of them), and the layers' names."""
-    names = [*range(n_layers + 1), "final"] if layers is None else layers
-    sites = ["ln_final" if str(layer) == "final" else _residual(int(layer)) for layer in names]
-    return sites, [str(layer) for layer in names]
+    """Site names in short form for chosen layers (None: all of them), and the layers' names.
+
+    Raises WorkbenchError for a layer that the model does not have.
+    """
+    known = [*map(str, range(n_layers + 1)), "final"]
+    names = known if layers is None else [str(layer) for layer in layers]
+    if wrong := [name for name in names if name not in known]:
+        raise WorkbenchError(
+            f"There is no layer {wrong[0]!r}; the layers are 0 (the embedding) to {n_layers}, behind the last block, "
+            "and final, behind the last norm."
+        )
+    return ["ln_final" if name == "final" else _residual(int(name)) for name in names], names
 
 
 def _residual(layer: int) -> str:

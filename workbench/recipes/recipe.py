@@ -3,17 +3,17 @@
 import importlib.resources
 import re
 import tomllib
-import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
 from workbench.recipes.network import ModelRecipe
 from workbench.tasks.sections import TasksRecipe
 from workbench.text_files import parse_toml, read_text
+from workbench.user_forms import fit_form
 from workbench.worlds.arithmetic.sections import ArithmeticRecipe
 from workbench.worlds.augmentation import Augmentation, parse_augmentation
 from workbench.worlds.biographies.sections import BiographiesRecipe, PeopleRecipe
@@ -207,10 +207,7 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None
 
 def make_recipe(content: dict[str, Any], label: str = "recipe") -> Recipe:
     """Check a nested dictionary and make the recipe; every fault is one sentence naming the key."""
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise WorkbenchError(" ".join(_explain(fault, label) for fault in error.errors())) from error
+    return fit_form(Recipe, content, f"The recipe {label}")
 
 
 def shipped_recipes() -> list[str]:
@@ -262,29 +259,3 @@ def _set_key(content: dict[str, Any], key: str, value: Any) -> None:
                 f"The override {key!r} goes into {section!r}, which is not a section of the recipe."
             )
     place[last] = value
-
-
-def _explain(fault: Any, label: str) -> str:
-    location = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = _keys_beside(fault["loc"])
-        return (
-            f"The recipe {label} has the unknown key {location!r}{nearest(str(fault['loc'][-1]), known)} "
-            f"(known here: {', '.join(known)})."
-        )
-    message = fault["msg"].removeprefix("Value error, ")
-    value = repr(fault.get("input"))
-    shown = f" = {value}" if len(value) <= 60 and fault["type"] != "missing" and location else ""
-    sentence = f"The recipe {label}: {location}{shown}{': ' if location else ''}{message}"
-    return sentence if sentence.endswith((".", "?")) else sentence + "."
-
-
-def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    section: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        annotation = section.model_fields[part].annotation
-        candidates = [annotation, *typing.get_args(annotation)]
-        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(section.model_fields)

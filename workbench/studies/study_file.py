@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from workbench.errors import WorkbenchError, nearest
+from workbench.errors import WorkbenchError
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.text_files import read_toml
+from workbench.user_forms import fit_form
 from workbench.worlds.sections import Section
 
 
@@ -65,6 +66,19 @@ class AttributeSection(Section):
         return cls.model_validate({"key": key})
 
 
+class ProbingSection(ProbingRecipe):
+    """The embedding probe: fewer steps at higher rates than a run's, since every one goes through the whole network.
+
+    Of 30 blocks of width 576 a step takes seconds of a processor core; the rates are those of the small recipes.
+    """
+
+    steps: int = Field(100, gt=0)
+    entries_per_step: int = Field(25, gt=0)
+    lr: float = Field(1e-2, gt=0)
+    lr_embedding: float | None = Field(3e-2, gt=0, description="rate of the low-rank factors; default: lr")
+    weight_decay: float = Field(1.0, ge=0)
+
+
 class StudyFile(Section):
     """Everything that determines a study but the bytes of its models and tables."""
 
@@ -80,7 +94,7 @@ class StudyFile(Section):
     texts: TextsSection
     attributes: tuple[AttributeSection, ...] = Field((), description="default: every column but the entity")
     questions: dict[str, str] = Field({}, description="attribute → prompt, filled from the table's columns")
-    probing: ProbingRecipe = ProbingRecipe(steps=1000)  # type: ignore[call-arg]
+    probing: ProbingSection = ProbingSection()  # type: ignore[call-arg]
 
     @field_validator("attributes", mode="before")
     @classmethod
@@ -106,10 +120,7 @@ def load_study_file(path: Path) -> StudyFile:
 
 def make_study_file(content: dict[str, Any], label: str = "study") -> StudyFile:
     """Check a nested dictionary and make the file's content."""
-    try:
-        return StudyFile.model_validate(content)
-    except ValidationError as error:
-        raise WorkbenchError(" ".join(_explain(fault, label) for fault in error.errors())) from error
+    return fit_form(StudyFile, content, f"The study {label}")
 
 
 def study_to_toml(file: StudyFile) -> str:
@@ -117,20 +128,3 @@ def study_to_toml(file: StudyFile) -> str:
     import tomli_w
 
     return tomli_w.dumps(file.model_dump(mode="json", exclude_none=True))
-
-
-def _explain(fault: Any, label: str) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        sections: dict[str, type[Section]] = {
-            "series": SeriesSection, "table": TableSection, "texts": TextsSection, "probing": ProbingRecipe,
-        }  # fmt: skip
-        loc = fault["loc"]
-        section = StudyFile if len(loc) == 1 else sections.get(str(loc[0]), AttributeSection)
-        known = list(section.model_fields)
-        return (
-            f"The study {label} has the unknown key {where!r}{nearest(str(fault['loc'][-1]), known)} "
-            f"(known here: {', '.join(known)})."
-        )
-    message = fault["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"The study {label}: {where}{': ' if where else ''}{message}."

@@ -28,7 +28,7 @@ def read_facts(file: StudyFile, folder: Path) -> tuple[StudyFile, Corpus, list[s
     columns = list(dict.fromkeys(name for row in rows for name in row))
     entity = file.table.entity
     if entity not in columns:
-        raise WorkbenchError(f"{path} has no column {entity!r} of entities{nearest(entity, columns)}.")
+        raise WorkbenchError(f"{path} has no column {entity!r} of entities{nearest(entity, columns) or '.'}")
     if not file.attributes:
         keys = [name for name in columns if name not in (entity, file.table.group, file.texts.text, "spans")]
         file = file.model_copy(update={"attributes": tuple(map(AttributeSection.of, keys))})

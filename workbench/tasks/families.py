@@ -98,6 +98,11 @@ class Inverse(Task):
         asked = ",".join(source.name for source in sources)
         self.name = f"inverse{'_first' if first else ''}:{asked}"
         self.sources, self.noun, self.first = sources, schema.noun, first
+        if first and all(" " not in entity.name for entity in entities):
+            raise WorkbenchError(
+                f"Every {schema.noun} has a name of one word, so {self.name!r} would ask what 'inverse:{asked}' asks; "
+                "name that."
+            )
         self.counts = Counter(self._values(entity) for entity in entities)
         if not any(count == 1 and values for values, count in self.counts.items()):
             raise WorkbenchError(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.facts.entities import Entity
@@ -26,6 +26,7 @@ from workbench.tasks.families import (
 from workbench.tasks.sources import LUCK, Source, find_source, require_ordered
 from workbench.tasks.task import Task
 from workbench.text_files import read_toml
+from workbench.user_forms import fit_form
 
 FAMILIES = (
     "extraction", "retrieval", "dual", "classification", "comparison", "difference", "inverse", "inverse_first",
@@ -61,14 +62,7 @@ def load_definitions(path: Path) -> list[TaskDefinition]:
 
 def make_definition(table: Mapping[str, Any], where: str) -> TaskDefinition:
     """Check one table."""
-    try:
-        return TaskDefinition.model_validate(dict(table))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
-        raise WorkbenchError(
-            f"{where}: {key}: {fault['msg']} (known here: {', '.join(TaskDefinition.model_fields)})."
-        ) from error
+    return fit_form(TaskDefinition, dict(table), where)
 
 
 def split_specs(text: str, names: Sequence[str] = ()) -> list[str]:

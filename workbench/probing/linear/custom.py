@@ -154,7 +154,9 @@ def _load_factory(name: str) -> Callable[..., Any]:
         ) from error
     if attribute not in vars(module):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise WorkbenchError(f"The module {module_name!r} has no {attribute!r}{nearest(attribute, known)}.")
+        raise WorkbenchError(
+            f"The module {module_name!r} has no {attribute!r}{nearest(attribute, known) or '.'}"
+        )
     return _require_callable(vars(module)[attribute], name)
 
 

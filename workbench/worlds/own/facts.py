@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from workbench.errors import WorkbenchError, nearest
+from workbench.errors import WorkbenchError
 from workbench.facts.entities import PRONOUNS
 from workbench.facts.schema import WHOLE_FORMS, Attribute, Schema
 from workbench.text_files import read_toml
+from workbench.user_forms import fit_form
 from workbench.worlds.sections import Section
 
 FACTS_FILE = "facts.toml"
@@ -63,11 +63,7 @@ def load_facts(folder: Path) -> Facts:
         raise WorkbenchError(
             f"The folder {folder} has no {FACTS_FILE}; `workbench data {folder} --init` writes one to start from."
         )
-    content = read_toml(path)
-    try:
-        file = FactsFile.model_validate(content)
-    except ValidationError as error:
-        raise WorkbenchError(_explain(error.errors()[0], path)) from error
+    file = fit_form(FactsFile, read_toml(path), str(path))
     if file.pronoun not in PRONOUNS:
         raise WorkbenchError(f"{path}: pronoun is {file.pronoun!r}; expected one of {', '.join(PRONOUNS)}.")
     attributes = tuple(
@@ -88,14 +84,3 @@ def load_facts(folder: Path) -> Facts:
         raise WorkbenchError(f"{path}: {error}") from error
     columns = {one.key: one.column or one.key for one in file.attributes}
     return Facts(schema, file.entity, columns, file.pronoun, file.pronoun_column, file.group_column)
-
-
-def _explain(fault: Any, path: Path) -> str:
-    *section, key = (str(part) for part in fault["loc"])
-    where = ".".join([*section, key])
-    if fault["type"] == "extra_forbidden":
-        known = tuple((AttributeFacts if section else FactsFile).model_fields)
-        return f"{path} has the unknown key {where!r}{nearest(key, known)} (known here: {', '.join(known)})."
-    if fault["type"] == "missing":
-        return f"{path} lacks the key {where!r}; see docs/worlds.md for an example."
-    return f"{path}: {where} = {fault.get('input')!r}: {fault['msg']}."
