@@ -50,9 +50,10 @@ def scatter_card(
         return missing(view, entries[0], text, *ask_commands(entries[0]), title=TITLE)
     asked = [entry for entry in entries if chosen in entry.result_sets]
     pairs, faults = read_pairs(view, asked, chosen, probe)
-    if pairs.empty:
-        return cards.card(TITLE, cards.faults(faults, "Cannot be compared"))
     name = probe_name(probe)
+    if pairs.empty:
+        none = f"No attribute of these runs is both asked for and read by a {name}."
+        return cards.card(TITLE, cards.faults(faults or [none], "Cannot be compared"))
     figure = plot_extraction_against_probing(pairs, probe=name)
     figure.update_layout(
         title=None,

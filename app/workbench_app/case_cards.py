@@ -194,7 +194,7 @@ def _case(cases: RunCases, a: int, n: int, kept: bool) -> Component:
     table = cases.found.table
     probe, answer = told_pieces(table, a, n)
     if probe is None and answer is None:
-        why = "no value" if not table.value[a, n] else "already said"
+        why = "no value, or not asked for" if not table.value[a, n] else "already said"
         return html.Td(html.Span(why, className="sub"), className="left-out")
     parts: list[Component] = [html.Span(table.value[a, n], className="value")]
     if probe is not None:

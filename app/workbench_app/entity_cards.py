@@ -198,13 +198,14 @@ def answers_card(view: View, entry: RunEntry, found: EntityView, id: str) -> tup
     head = html.Tr(
         [html.Th(word, scope="col") for word in ("about", "question", "right answer", "said", "verdict")]
     )
-    told = [_answered(name) for name in by]
+    told = [_answered(name) if asked else f"No question is about {data['name'].item()}." for name in by]
     panel: Panel = {"id": id, "kind": "answers", "steps": steps, "rows": rows, "told": told}
+    table = html.Table([html.Thead(head), html.Tbody(body)], className="left answers")
     box = cards.card(
         "Answers",
-        cards.scrolled(html.Table([html.Thead(head), html.Tbody(body)], className="left answers")),
+        cards.scrolled(table) if asked else None,
         html.P(told[now], className="sub told"),
-        *_finetune_command(entry, by),
+        *(_finetune_command(entry, by) if asked else ()),
         id=id,
         sub=entry.id,
         actions=[cards.shown_at(id, steps[now])],

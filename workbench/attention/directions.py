@@ -52,7 +52,8 @@ class ValueDirections:
     def apart(self, layer: int, own_N: np.ndarray, other_N: np.ndarray) -> torch.Tensor:
         """[N]: how far the means of the own and the other value lie apart."""
         means_CD = self.means_LCD[self.layers.index(layer)]
-        return (means_CD[other_N] - means_CD[own_N]).norm(dim=-1)
+        distance_N: torch.Tensor = (means_CD[other_N] - means_CD[own_N]).norm(dim=-1)
+        return distance_N
 
     def read(self, layer: int, states_ND: torch.Tensor) -> np.ndarray:
         """int64 [N]: the value the probe reads."""

@@ -261,5 +261,5 @@ def require_context(model: "PreTrainedModel", questions: AskableQuestions, chose
 
 
 def text_of(tokenizer: "PreTrainedTokenizerFast", said: Tokens) -> str:
-    """What was said, as text."""
-    return str(tokenizer.decode(list(said))).strip()
+    """What was said, as text, without the end of the text."""
+    return str(tokenizer.decode([token for token in said if token != tokenizer.eos_token_id])).strip()

@@ -74,7 +74,9 @@ def make_example_table(rows: Sequence[dict[str, Any]]) -> "Table":
     for row in rows:
         numbers = (f"{row['n']:,}", f"{row['answers']:,}", _percent(row["chance"]))
         table.add_row(row["task"], row["prompt"], row["completion"], *numbers)
-    table.caption = "n: questions about test entities; answers: different ones; chance: % that the commonest of them answers"
+    table.caption = (
+        "n: questions about test entities; answers: different ones; chance: % that are the commonest one"
+    )
     table.caption_justify = "left"
     return table
 

@@ -211,7 +211,7 @@ def fit_embedding_probes(
                 observer(step + 1, settings.steps, losses[step])
 
     minutes = Minutes(
-        f"Training {len(n_classes)} probes through the network for {settings.steps} steps",
+        f"Training {len(n_classes)} probe{'s' * (len(n_classes) > 1)} through the network for {settings.steps} steps",
         "fewer --steps take less, and so do probes on activations (--family logistic)",
     )
     with frozen(model, training=settings.dropout):

@@ -135,6 +135,7 @@
     const caption = `where “${panel.words[place]}” (token ${place}) looks, mean over the heads of each block`;
     const made = table(caption, ["role", ...blocks.map((_, block) => `block ${block}`)], seen.map(([role, shares]) => [role, ...shares.map(percent)]));
     made.classList.add("flow");
+    made.style.setProperty("--blocks", blocks.length);
     [...made.tBodies[0].rows].forEach((row, r) => seen[r][1].forEach((share, b) => row.cells[b + 1].style.setProperty("--share", `${Math.round((DARKEST * share) / GRID)}%`)));
     box.replaceChildren(made);
   }
