@@ -154,7 +154,9 @@ def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
     assert list(tmp_path.iterdir()) == []
 
     capacity = plan_arms([load_experiment("part-3.3")], "tiny", [0], tmp_path)
-    names = {arm: capacity.arm_of("part-3.3", arm, 0) for arm in ("full-100", "values-100", "values-junk-100")}
+    names = {
+        arm: capacity.arm_of("part-3.3", arm, 0) for arm in ("full-100", "values-100", "values-junk-100")
+    }
     assert {arm: found and found.name.rpartition("-")[0] for arm, found in names.items()} == {
         "full-100": "multiinf+permute+seed0",
         "values-100": "values+seed0",

@@ -8,7 +8,7 @@ import torch
 from workbench.recipes.recipe import load_recipe
 from workbench.training import processor
 from workbench.training.devices import choose_execution
-from workbench.training.processor import bf16_pays, fused_attention_pays
+from workbench.training.processor import bf16_pays, fused_attention_pays, threads_that_pay
 
 LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
@@ -89,3 +89,16 @@ def test_a_recipe_that_names_its_precision_is_followed(monkeypatch) -> None:
     pretend(monkeypatch, "x86_64", avx512=True)
     execution = choose_execution(load_recipe("quick", ["training.precision=fp32"]).training, "cpu", 100)
     assert (execution.precision, execution.why) == ("fp32", "the recipe says fp32")
+
+
+@pytest.mark.parametrize(("flops", "threads"), [(1e8, 1), (1e10, 2)])
+def test_steps_of_little_arithmetic_take_one_thread(flops, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyError), threads_that_pay(flops):
+            assert torch.get_num_threads() == threads
+            raise KeyError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

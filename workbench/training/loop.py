@@ -37,6 +37,7 @@ from workbench.training.objectives import SummedLoss, WordMasking, to_tensors
 from workbench.training.optimizers import learning_rate, make_optimizers
 from workbench.training.pipelining import LateNumbers, make_ahead
 from workbench.training.plan import exposures_at, plan_checkpoints, plan_evaluations
+from workbench.training.processor import threads_that_pay
 from workbench.training.saving import TrainingState, require_space, restore_state, save_state
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class _Training:
             require_space(self.run, self.model, self.checkpoint_steps)
         first_step = restore_state(self.run, self.state, writes=self.workers.writes)
         self._write_state("training")
-        with signals_as_flag() as stop:
+        with signals_as_flag() as stop, threads_that_pay(self._flops_per_token() * self._tokens_per_step()):
             self._loop(first_step, stop)
         self._write_state("finished")
 
@@ -244,15 +245,22 @@ class _Training:
             self.lock.require()
 
     def _make_meter(self) -> ProgressMeter:
-        config = self.model.config
-        flops = training_flops_per_token(
-            sum(p.numel() for p in self.model.parameters()),
-            config.num_hidden_layers,
-            config.hidden_size,
-            min(self.run.recipe.model.shape.max_length, self.run.recipe.tokens.row_length),
-        )
         peak = peak_flops(self.execution) * self.workers.size
-        return ProgressMeter(self.run.path, self.steps, flops, peak, self.observer)
+        return ProgressMeter(self.run.path, self.steps, self._flops_per_token(), peak, self.observer)
+
+    def _flops_per_token(self) -> float:
+        config = self.model.config
+        n_parameters = sum(p.numel() for p in self.model.parameters())
+        return training_flops_per_token(
+            n_parameters, config.num_hidden_layers, config.hidden_size, self._longest_row()
+        )
+
+    def _tokens_per_step(self) -> int:
+        """Of a step whose rows are all as long as a row can be."""
+        return self.run.recipe.training.rows_per_step * self._longest_row()
+
+    def _longest_row(self) -> int:
+        return min(self.run.recipe.model.shape.max_length, self.run.recipe.tokens.row_length)
 
     def _write_state(self, state: str) -> None:
         if self.workers.writes:

@@ -6,7 +6,8 @@ Shapes: B rows, T tokens, H heads, D width of a head.
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 BF16_MUST_GAIN = 1.3  # a lower precision has to pay
 MEASURED_SECONDS = 0.25  # of each of the things compared
+SMALL_STEP = 5e8  # FLOPs: some milliseconds of one core
 
 
 @cache
@@ -69,6 +71,22 @@ def measure_product(dtype: str, device: str = "cpu", size: int = 1024) -> float:
         (matrix @ matrix)[0, 0].item()
 
     return _best_of(multiply)
+
+
+@contextmanager
+def threads_that_pay(flops: float) -> Iterator[None]:
+    """One thread while steps of so few FLOPs are taken, else as many as torch has.
+
+    Handing so little out to a second thread saves a millisecond at most; and where another process keeps a core busy,
+    each product waits for its second half until the scheduler comes round.
+    """
+    before = torch.get_num_threads()
+    if flops < SMALL_STEP:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe_cpu() -> str:
