@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.recipes.recipe import TrainingRecipe
+from workbench.recipes.recipe import Recipe, TrainingRecipe
 from workbench.training.causal_kernel import use_causal_kernel
 from workbench.training.gelu import use_logistic_gelu
 from workbench.training.processor import bf16_pays, fused_attention_pays, measure_product
@@ -146,3 +146,11 @@ def peak_flops(execution: Execution) -> float:
 def training_flops_per_token(n_parameters: int, n_layers: int, d_model: int, length: int) -> float:
     """6·N + 12·L·D·T: forward and backward of the matrices, and of attention (PaLM, appendix B)."""
     return 6 * n_parameters + 12 * n_layers * d_model * length
+
+
+def model_flops(model: "PreTrainedModel", recipe: Recipe) -> tuple[float, float]:
+    """FLOPs of a token, and of a step whose rows are all as long as a row can be."""
+    config, length = model.config, min(recipe.model.shape.max_length, recipe.tokens.row_length)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    flops = training_flops_per_token(n_parameters, config.num_hidden_layers, config.hidden_size, length)
+    return flops, flops * length * recipe.training.rows_per_step

@@ -27,8 +27,8 @@ from workbench.training.devices import (
     Execution,
     choose_device,
     choose_execution,
+    model_flops,
     peak_flops,
-    training_flops_per_token,
 )
 from workbench.training.distributed import Workers, join_workers, leave_workers, local_device
 from workbench.training.interruption import Interrupted, StopFlag, signals_as_flag
@@ -137,7 +137,7 @@ class _Training:
             require_space(self.run, self.model, self.checkpoint_steps)
         first_step = restore_state(self.run, self.state, writes=self.workers.writes)
         self._write_state("training")
-        with signals_as_flag() as stop, threads_that_pay(self._flops_per_token() * self._tokens_per_step()):
+        with signals_as_flag() as stop, threads_that_pay(model_flops(self.model, self.run.recipe)[1]):
             self._loop(first_step, stop)
         self._write_state("finished")
 
@@ -246,21 +246,8 @@ class _Training:
 
     def _make_meter(self) -> ProgressMeter:
         peak = peak_flops(self.execution) * self.workers.size
-        return ProgressMeter(self.run.path, self.steps, self._flops_per_token(), peak, self.observer)
-
-    def _flops_per_token(self) -> float:
-        config = self.model.config
-        n_parameters = sum(p.numel() for p in self.model.parameters())
-        return training_flops_per_token(
-            n_parameters, config.num_hidden_layers, config.hidden_size, self._longest_row()
-        )
-
-    def _tokens_per_step(self) -> int:
-        """Of a step whose rows are all as long as a row can be."""
-        return self.run.recipe.training.rows_per_step * self._longest_row()
-
-    def _longest_row(self) -> int:
-        return min(self.run.recipe.model.shape.max_length, self.run.recipe.tokens.row_length)
+        flops, _ = model_flops(self.model, self.run.recipe)
+        return ProgressMeter(self.run.path, self.steps, flops, peak, self.observer)
 
     def _write_state(self, state: str) -> None:
         if self.workers.writes:

@@ -22,12 +22,13 @@ from workbench.recipes.recipe import Recipe
 from workbench.studies.runs import Run, create_run
 from workbench.tokens.packing import Rows
 from workbench.training.data import TrainingSource, make_source
-from workbench.training.devices import Execution, choose_device, choose_execution
+from workbench.training.devices import Execution, choose_device, choose_execution, model_flops
 from workbench.training.interruption import Interrupted, signals_as_flag
 from workbench.training.loop import make_fresh_model
 from workbench.training.metrics import MetricsLog
 from workbench.training.optimizers import learning_rate, make_optimizers
 from workbench.training.plan import exposures_at, plan_checkpoints, plan_evaluations
+from workbench.training.processor import threads_that_pay
 from workbench.training.saving import TrainingState, restore_state, save_state
 from workbench.training.stacking import StackedNetworks
 
@@ -135,7 +136,8 @@ class Together:
         if first == 0:
             self._evaluate(0, None)
             self._save(0, "planned")
-        with signals_as_flag() as stop:
+        flops = len(self.runs) * model_flops(self.states[0].model, self.runs[0].recipe)[1]
+        with signals_as_flag() as stop, threads_that_pay(flops):
             for step in range(first + 1, self.steps + 1):
                 losses_M = stack.backward([self.rows(source, step) for source in self.data])
                 for group in optimizer.param_groups:
