@@ -161,6 +161,7 @@ def test_defaults_follow_the_papers_or_the_models_size() -> None:
     full = choose_settings(768, method="full")
     assert (full.rank, full.embedding_rank, full.lr) == (0, 0, 1e-4)
     assert choose_settings(128, lr=7.0, steps=None).lr == 7.0
+    assert choose_settings(16).embedding_rank == 16  # no wider than the network
     few = choose_settings(576, n_questions=49)  # of a study: each question 20 times, 30 steps at least
     assert (few.lr, few.steps, few.evaluate_every) == (1e-3, 30, 10)
     assert choose_settings(576, n_questions=3000).steps == 1250

@@ -355,3 +355,21 @@ def test_facts_from_which_no_task_follows_are_told_how_to_ask(study: Path) -> No
         WorkbenchError, match=r"No family of tasks follows from .* `workbench tasks .* retrieval:\w+`"
     ):
         workbench("tasks", study)
+
+
+def test_what_cannot_be_probed_is_said_once(
+    towns: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = (towns / "towns.csv").read_text(encoding="utf-8").replace("West", "East")
+    (towns / "one-side.csv").write_text(table, encoding="utf-8")
+    (towns / "one-side.toml").write_text(TOML.replace("towns.csv", "one-side.csv"), encoding="utf-8")
+    workbench("study", towns / "one-side.toml", "--out", tmp_path / "study")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["left out: side/whole has the single class 'East', which every probe predicts"]
+
+
+def test_a_probe_of_a_study_has_few_steps_unless_it_says_otherwise(towns: Path, tmp_path: Path) -> None:
+    """What [probing] leaves out stays the study's own, not a recipe's."""
+    (towns / "more.toml").write_text(TOML + "\n[probing]\nsteps = 7\n", encoding="utf-8")
+    study, _ = create_study(towns / "more.toml", tmp_path / "study")
+    assert (study.probing.steps, study.probing.entries_per_step, study.probing.lr) == (7, 25, 1e-2)

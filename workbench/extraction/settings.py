@@ -118,6 +118,8 @@ def choose_settings(width: int, *, n_questions: int | None = None, **given: Any)
         defaults |= {"rank": 0, "embedding_rank": 0, "lr": 1e-3 if width <= NARROW else 1e-4}
         if chosen.get("rank") or chosen.get("embedding_rank"):
             raise WorkbenchError("Full finetuning changes every weight and has no rank; leave the ranks out.")
+    for key in ("rank", "embedding_rank"):  # of a network narrower than the usual ranks
+        defaults[key] = min(defaults.get(key, getattr(FinetuneSettings, key)), width)
     merged = defaults | chosen
     steps = int(merged.get("steps", PAPER_STEPS))
     merged.setdefault("evaluate_every", max(1, steps // measurements))

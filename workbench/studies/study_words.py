@@ -30,6 +30,6 @@ def describe_study(study: TableStudy) -> dict[str, Any]:
         "follows": find_dependent(corpus.schema, corpus.entities),
         "targets": {
             target.name: {"classes": len(target.classes), "chance": round(target.chance(in_test), 4)}
-            for target in make_targets(corpus.entities, corpus.schema, study.tokenizer)
+            for target in make_targets(corpus.entities, corpus.schema, study.tokenizer, told=True)
         },
     }

@@ -76,9 +76,9 @@ def warn_of_unseen(labels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[
 
 
 def make_targets(
-    entities: Sequence[Entity], schema: Schema, tokenizer: "PreTrainedTokenizerFast"
+    entities: Sequence[Entity], schema: Schema, tokenizer: "PreTrainedTokenizerFast", *, told: bool = False
 ) -> list[Target]:
-    """The schema's targets in its order: of each attribute the forms that it names.
+    """The schema's targets in its order: of each attribute the forms that it names. told: the warnings have been given.
 
     A target all of whose entities share one class, or none of whose entities share one, is left out with a warning: a
     probe of it would always be right, or never. Raises WorkbenchError where no target is left.
@@ -92,7 +92,7 @@ def make_targets(
             continue
         for form in attribute.forms:
             class_of = _classes(attribute, form, distinct, tokenizer)
-            if without := [value for value in distinct if value not in class_of]:
+            if without := [value for value in distinct if value not in class_of and not told]:
                 log.warning(
                     "%s/%s: %d of %d values have no such part, as %r; they are no class of it.",
                     attribute.key, form, len(without), len(distinct), without[0],
@@ -105,7 +105,7 @@ def make_targets(
                 left_out.append(f"{target.name} {reason}")
             else:
                 targets.append(target)
-    for words in left_out:
+    for words in left_out if not told else ():
         log.warning("left out: %s", words)
     if not targets:
         raise WorkbenchError(
