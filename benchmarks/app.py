@@ -2,6 +2,7 @@
 
     python benchmarks/app.py                          200 runs × 50 checkpoints × 13 layers
     python benchmarks/app.py --runs 20 --keep /tmp/many   fewer, and keep the made-up runs for next time
+    python benchmarks/app.py --runs 4 --layers 30 --targets 50   a deep network read for many targets
 
 Results are made up (one run's files, copied with other recipes). The server is a process of its own, driven by a
 real Chromium, headless, without a GPU. A slider move is timed in the page: from the input event until the frame
@@ -48,7 +49,7 @@ async () => {
 """
 
 
-def make_many(folder: Path, runs: int, checkpoints: int, layers: int) -> None:
+def make_many(folder: Path, runs: int, checkpoints: int, layers: int, targets: int) -> None:
     """Runs with layered results at every checkpoint: one is written, the others are copies with other seeds."""
     from tests.app.made_runs import add_results, make_run
     from workbench.files import sha256_file
@@ -58,6 +59,8 @@ def make_many(folder: Path, runs: int, checkpoints: int, layers: int) -> None:
     first = make_run(folder, "run-000", "single", steps=steps)
     add_results(first, "p", steps=steps, family="linear", layers=layers)
     add_results(first, "q", steps=steps)
+    if targets:
+        widen(first.path / "results", targets)
     for number in range(1, runs):
         path = folder / f"run-{number:03d}"
         shutil.copytree(first.path, path)
@@ -66,6 +69,17 @@ def make_many(folder: Path, runs: int, checkpoints: int, layers: int) -> None:
         status = json.loads((path / "run.json").read_text())
         status |= {"recipe_digest": recipe.digest, "recipe_sha256": sha256_file(path / "recipe.toml")}
         (path / "run.json").write_text(json.dumps(status))
+
+
+def widen(results: Path, targets: int) -> None:
+    """The results' targets over and over, under names of their own."""
+    from workbench.results.storing import load_result, save_result
+
+    for file in sorted(results.rglob("*.nc")):
+        data = load_result(file)
+        data = data.isel(target=[number % data.sizes["target"] for number in range(targets)])
+        names = [f"fact_{number:02d}/whole" for number in range(targets)]
+        save_result(file, data.assign_coords(target=names))
 
 
 @contextmanager
@@ -137,6 +151,10 @@ def measure(folder: Path, shown: int) -> dict[str, float]:
         moves = page.evaluate(MOVE)
         found["slider move to new pixels, median ms"] = statistics.median(moves)
         found["slider move to new pixels, slowest of 30, ms"] = max(moves)
+        for name, path in (("overview", "overview"), ("layers", f"layers?runs={runs[0]}")):
+            page.goto(address + path)
+            page.wait_for_selector("body[data-drawn]", state="attached")
+            found[f"{name}: drawn, ms"] = page.evaluate(DRAWN)
         page.goto(address + "runs")
         page.wait_for_selector(".ag-row")
         found["table of all runs, ms"] = page.evaluate("performance.now()")
@@ -154,6 +172,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--checkpoints", type=int, default=50)
     parser.add_argument("--layers", type=int, default=13)
+    parser.add_argument("--targets", type=int, default=0, help="so many instead of the eleven of biographies")
     parser.add_argument("--shown", type=int, default=2, help="runs side by side while the slider is timed")
     parser.add_argument("--keep", type=Path, help="folder for the made-up runs; used again if it exists")
     options = parser.parse_args()
@@ -164,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary) / "runs"
         if not folder.exists():
-            make_many(folder, options.runs, options.checkpoints, options.layers)
+            make_many(folder, options.runs, options.checkpoints, options.layers, options.targets)
         print(f"{options.runs} runs × {options.checkpoints} checkpoints × {options.layers} layers")
         print(
             f"{options.shown} runs side by side, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

@@ -53,8 +53,14 @@ def is_arithmetic(entry: RunEntry) -> bool:
 
 
 def p_set(entry: RunEntry) -> str:
-    """The P-probe that an overview shows: the one of most checkpoints, of equals the paper's."""
-    return max(entry.sets_of("p"), key=lambda name: len(entry.result_sets[name]), default="")
+    """The P-probe that an overview shows: the paper's where there is one, whatever its settings, of most checkpoints.
+
+    Others read less of the same cell: runs side by side would differ by the probe.
+    """
+    found = entry.sets_of("p")
+    return max(
+        found, key=lambda name: (name.startswith("p-embedding"), len(entry.result_sets[name])), default=""
+    )
 
 
 def name_place(cells: xr.Dataset) -> int:

@@ -11,7 +11,7 @@ from tests.app.conftest import serving
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 RUNS = "runs=single,multi5%2Bpermute"
 PICTURES = {  # file → address, height in pixels
-    "app-overview": (f"overview?{RUNS}", 1000),
+    "app-overview": ("overview?runs=multi5%2Bpermute-seed1,single-seed1", 1000),
     "app-training": (f"training?{RUNS}", 960),
     "app-entity": ("entity?runs=multi5%2Bpermute&target=company/whole", 1000),
 }

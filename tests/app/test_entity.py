@@ -223,7 +223,7 @@ def test_a_target_whose_first_token_decides_is_found_by_either_name(entity_runs)
 def test_the_demo_keeps_a_piece_of_each_entity_view(entity_runs, tmp_path):
     run = Path(shutil.copytree(entity_runs / "seen", tmp_path / "runs" / "seen", symlinks=True))
     (run / "metrics.jsonl").touch()
-    make_demo(tmp_path / "runs", tmp_path / "demo")
+    make_demo({"seen": run}, tmp_path / "demo")
     for step in STEPS:
         kept = load_result(result_path(tmp_path / "demo" / "seen", "entity", "logistic", step)).isel(entity=0)
         whole = stored(entity_runs, step)

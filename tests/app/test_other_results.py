@@ -1,6 +1,8 @@
 """What is no probe: attention analyses as labelled heatmaps; the demo; the command."""
 
 import json
+import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -17,10 +19,17 @@ from workbench_app.server import DEMO_FOLDER, make_app
 from workbench_app.view import View
 
 from tests.app.made_analyses import add_answers, add_sets, add_shares, add_tasks
+from tests.app.made_cases import add_cases
 from tests.app.made_runs import make_run
 from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
-from workbench.results.storing import load_result, result_path
+from workbench.figures.publication import make_figure
+from workbench.results.cases import find_cases
+from workbench.results.storing import load_result, load_results, result_path
+from workbench.studies.folds import fold_runs, recipe_of
+from workbench.studies.opening import open_study
+from workbench.studies.runs import open_run
+from workbench.studies.table_study import TableStudy
 
 
 def make_view(folder, address, step=None):
@@ -129,20 +138,41 @@ def test_the_demo_fills_every_page(page):
 
 def test_the_demos_results_are_sound_and_small():
     files = [path for path in DEMO_FOLDER.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 4_500_000
-    results = [path for path in files if path.suffix == ".nc"]
+    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < 6_000_000  # in the wheel
+    results = [path for path in files if path.suffix == ".nc" and path.parent.parent.name == "results"]
     assert len(results) >= 10
     for path in results:
         assert json.loads(read_result(path).attrs["versions"])
+
+
+def test_the_demo_has_seeds_cases_a_foreign_model_and_probes_that_converged():
+    runs = {path.name: open_study(path) for path in sorted(DEMO_FOLDER.iterdir()) if path.is_dir()}
+    folds = fold_runs(list(runs), [recipe_of(run) for run in runs.values()], "seed")
+    assert [len(fold.members) for fold in folds] == [1, 2, 1, 2, 1, 1]
+    assert type(runs["smollm2-cities"]) is TableStudy and runs["smollm2-cities"].n_entities > 200
+    found = find_cases(runs["multi5+permute-seed1"].path)
+    assert found.choice.answers == "qa-lora+lora" and found.table.count("probe-only") > 100
+    seeds = [f"{arm}-seed{seed}" for arm in ("multi5+permute", "single") for seed in (1, 2)]
+    for name in seeds:
+        last = load_results(runs[name].path, "p", "embedding", "steps150").isel(checkpoint=-1)
+        assert last["converged"].astype(bool).all(), name
+    folded = make_figure([runs[name] for name in seeds], "p", family="embedding+steps150", fold="seed")
+    assert [panel.sub for panel in folded.panels] == 2 * ["step 1,407 · mean of 2 runs"]
+    assert make_figure([runs["smollm2-cities"]], "p,cases").request.family == "logistic"
 
 
 def test_a_demo_is_made_from_runs_and_takes_in_any_kind_of_result(own_runs, tmp_path):
     couples = make_run(own_runs, "couples", "multi5+permute", steps=(0, 64))
     sets = add_sets(couples, 64)
     shares = add_shares(couples, 64)
-    make_demo(own_runs, tmp_path / "demo")
+    add_cases(open_run(own_runs / "single"))
+    shutil.copytree(own_runs / "single/results/q-embedding", own_runs / "single/results/q-embedding+steps900")
+    make_demo({run.name: run for run in own_runs.iterdir()}, tmp_path / "demo")
     entries = RunIndex(tmp_path / "demo").entries()
-    assert list(entries["single"].result_sets) == ["p-embedding", "p-linear", "q-embedding"]
+    names = ["p-embedding", "p-linear", "q-embedding+steps900", "qa-lora+lora"]  # the longer trained Q-probe
+    assert list(entries["single"].result_sets) == names
+    ours, theirs = (find_cases(folder / "single").table for folder in (tmp_path / "demo", own_runs))
+    assert ours.guess.tolist() == theirs.guess.tolist() and ours.answer.tolist() == theirs.answer.tolist()
     assert entries["couples"].result_sets.keys() == {"seen-embedding", "attention-shares"}
     for made, kind, family in ((sets, "seen", "embedding"), (shares, "attention", "shares")):
         kept = read_result(result_path(tmp_path / "demo" / "couples", kind, family, 64))

@@ -18,9 +18,10 @@ from workbench.figures.theme import COLOURS, apply_theme, series_style
 
 INVERSE = "inverse"
 WIDE = 24
-LEGEND_LETTERS = 40  # in a line of a legend: what a phone has room for
+LEGEND_LETTERS = 36  # in a line of a legend: what a phone has room for
 LEGEND_ABOVE = {
     "orientation": "v", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "itemsizing": "constant",
+    "tracegroupgap": 2,
 }  # fmt: skip
 SERIES = (
     ("taught without hints", "direct", False),
@@ -238,7 +239,7 @@ def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go
         height=above + group * len(names) + 76,
         margin={"t": above, "b": 64},
         showlegend=True,
-        legend=LEGEND_ABOVE,
+        legend={**LEGEND_ABOVE, "maxheight": above},
     )
     return figure
 
@@ -267,5 +268,10 @@ def _finish(figure: go.Figure, what: str) -> go.Figure:
     above = _legend_above(figure)
     figure = apply_theme(figure)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title=what)
-    figure.update_layout(height=above + 380, margin={"t": above}, showlegend=True, legend=LEGEND_ABOVE)
+    figure.update_layout(
+        height=above + 380,
+        margin={"t": above},
+        showlegend=True,
+        legend={**LEGEND_ABOVE, "maxheight": above},
+    )
     return figure
