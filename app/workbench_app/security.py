@@ -53,13 +53,19 @@ def check_token(token: str | None) -> None:
 
 
 def parse_origin(text: str) -> str:
-    """`https://lab.example:8443/` → `lab.example:8443`: the place that a browser names as a page's origin."""
+    """`https://lab.example:8443/` → `lab.example:8443`: the place that a browser names as a page's origin.
+
+    A browser names no port that is the scheme's own, and a name in other letters as ASCII does (`xn--…`).
+    """
     try:
         parts = urlsplit(text.strip())
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
         if known and parts.port != 0 and not (parts.query or parts.fragment or parts.username):
-            return parts.netloc.lower()
-    except ValueError:
+            host = str(parts.hostname)
+            host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+            own = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
+            return host if own else f"{host}:{parts.port}"
+    except ValueError:  # UnicodeError is one
         pass
     raise WorkbenchError(
         f"--origin is {text[:100]!r}; expected where a browser opens the app, scheme and host, such as "

@@ -65,8 +65,7 @@ def _tried(model: "PreTrainedModel") -> bool:
                     "The model says no numbers (NaN): its weights hold some, or its precision is too small."
                 )
             states = untyped.base_model(input_ids=ids).last_hidden_state
-            matrix = untyped.get_output_embeddings()
-            if matrix is not None and _same(matrix(states), wanted):
+            if _plain_is(untyped.get_output_embeddings(), states, wanted):
                 return False
             if _same(_own_logits(model, states), wanted):
                 return True
@@ -84,6 +83,14 @@ def _tried(model: "PreTrainedModel") -> bool:
         f"What the architecture {kind!r} says next does not follow from its last state alone, so it cannot be asked "
         "for answers; probes and activations can."
     )
+
+
+def _plain_is(matrix: Any, states: "torch.Tensor", wanted: "torch.Tensor") -> bool:
+    """Whether the output matrix alone gives the logits; of another width (RemBERT) it does not."""
+    try:
+        return matrix is not None and _same(matrix(states), wanted)
+    except RuntimeError:
+        return False
 
 
 def _own_logits(model: "PreTrainedModel", states: "torch.Tensor") -> "torch.Tensor":

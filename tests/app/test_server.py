@@ -336,3 +336,18 @@ def test_a_run_whose_name_is_no_utf8_is_answered_like_any_other(tmp_path):
         client.get("/_dash-layout", headers={"Referer": f"http://localhost/runs?runs={run}"}).status_code
         == 200
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("https://lab.example:443/", "https://lab.example"),
+        ("http://lab.example:80", "http://lab.example"),
+        ("https://LAB.example:8443", "https://lab.example:8443"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("http://[::1]:8050", "http://[::1]:8050"),
+    ],
+)
+def test_an_origin_is_what_a_browser_names(runs_folder, given, named):
+    client = make_app(runs_folder, origins=[given]).server.test_client()
+    assert write(client, Origin=named)[0] == 400  # let in, and no request of the page's

@@ -92,3 +92,14 @@ def test_a_model_that_sees_what_it_is_asked_for_is_refused_where_it_reads_whole_
     assert one_text_a_batch(insert(SeesBatchSize()), texts[:2], causal=False)
     with pytest.raises(WorkbenchError, match=r"This model \(llama\) sees the tokens behind the one it reads"):
         one_text_a_batch(insert(SeesAll()), texts, causal=True)
+
+
+def test_a_model_that_hands_out_no_last_state_is_refused() -> None:
+    from transformers import Llama4ForCausalLM, Llama4TextConfig
+
+    config = Llama4TextConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=32, intermediate_size_mlp=32, num_local_experts=2, pad_token_id=1, use_cache=False,
+    )  # fmt: skip
+    with pytest.raises(WorkbenchError, match=r"architecture 'llama4_text' hands out no last state"):
+        one_text_a_batch(Llama4ForCausalLM(config).eval(), make_prompts((5, 5)), causal=True)

@@ -104,3 +104,14 @@ def test_logits_of_more_than_the_last_state_are_refused() -> None:
         ModelError, match="What the architecture 'llama' says next does not follow from its last state"
     ):
         find_logits(model)
+
+
+def test_a_head_of_another_width_is_the_models_own() -> None:
+    from transformers import RemBertConfig, RemBertForCausalLM
+
+    sizes = {**SIZES, "input_embedding_size": 16, "output_embedding_size": 24}
+    model = RemBertForCausalLM(RemBertConfig(**sizes, is_decoder=True)).eval()
+    ids = torch.arange(2, 11)[None]
+    with torch.no_grad():
+        found = find_logits(model)(model.base_model(input_ids=ids).last_hidden_state)
+        torch.testing.assert_close(found, model(input_ids=ids).logits)

@@ -114,3 +114,22 @@ def test_a_text_without_a_place_shows_nothing() -> None:
     readings = make_readings((4, 9, 7))
     nowhere = Readings(readings.texts, np.array([[-1], [3], [4]]), readings.labels_KN, readings.valid_KNP)
     assert not find_probe_manner(make_tiny("llama"), nowhere, CPU).whole
+
+
+def test_a_network_that_looks_at_tokens_twice_is_refused() -> None:
+    model = make_tiny("llama")
+    forward, twice = model.base_model.forward, torch.randn(60, 32)
+
+    def looks_twice(input_ids: Any = None, inputs_embeds: Any = None, **options: Any) -> Any:
+        embeds = (
+            model.base_model.embed_tokens(input_ids) + twice[input_ids]
+            if inputs_embeds is None
+            else inputs_embeds
+        )
+        return forward(inputs_embeds=embeds, **options)
+
+    model.base_model.forward = looks_twice
+    with pytest.raises(
+        WorkbenchError, match=r"architecture 'llama' reads tokens otherwise than their embeddings, and the"
+    ):
+        find_probe_manner(model, make_readings((4, 9)), CPU)

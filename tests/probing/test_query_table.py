@@ -65,3 +65,11 @@ def test_every_row_is_a_query(content: bytes, tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused_by_its_line(content: bytes, told: str, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=told):
         load(tmp_path / "queries.jsonl", content)
+
+
+@pytest.mark.parametrize("layer", ["²", "9", "-1", "1.0", ""])
+def test_what_is_no_layer_is_refused(layer: str) -> None:
+    from workbench.probing.layer_features import _layer_sites
+
+    with pytest.raises(WorkbenchError, match=r"There is no layer .*; the layers are 0 \(the embedding\) to 4"):
+        _layer_sites(["0", layer, "final"], 4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.attention.examples import AttentionExamples
-from workbench.studies.manner import require_batches, try_manner
+from workbench.studies.manner import final_states, require_batches, try_manner
 from workbench.tokens.reading import Ints
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def require_side_by_side(model: "PreTrainedModel", examples: AttentionExamples) 
         batch = examples.batch(rows, str(model.device))
         ids_BT = batch.ids_BT if whole else batch.ids_BT[:, : int(first_N[rows].max()) + 1]
         with torch.no_grad():
-            states_BTD = model.base_model(input_ids=ids_BT).last_hidden_state
+            states_BTD = final_states(model, ids_BT)
         places_B = torch.from_numpy(first_N[rows]).to(model.device)
         return {"states": states_BTD[torch.arange(len(rows), device=model.device), places_B]}
 

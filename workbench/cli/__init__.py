@@ -1,5 +1,6 @@
 """The `workbench` command. Each command is one module; nothing heavy is imported before a command runs."""
 
+import errno
 import os
 import signal
 import sys
@@ -113,7 +114,6 @@ def main() -> NoReturn:
     from workbench_models.errors import ModelError
 
     from workbench.errors import WorkbenchError
-    from workbench.partials import place_meant
 
     try:
         with _sigterm_as_interrupt():
@@ -124,11 +124,25 @@ def main() -> NoReturn:
         print(f"workbench: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if os.environ.get("WORKBENCH_DEBUG") or error.filename is None:
+        said = _explain(error)
+        if os.environ.get("WORKBENCH_DEBUG") or said is None:
             raise
-        print(f"workbench: {place_meant(str(error.filename))}: {error.strerror}.", file=sys.stderr)
+        print(f"workbench: {said}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("workbench: interrupted.", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _explain(error: OSError) -> str | None:
+    """The sentence for what the system refuses; None for what is a mistake of ours."""
+    from workbench.partials import place_meant
+
+    if error.filename is None:
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENOMEM)
+        return f"something could not be written: {error.strerror}." if error.errno in full else None
+    place = place_meant(str(error.filename))
+    if os.path.islink(place) and not os.path.exists(place):  # noqa: PTH114, PTH110
+        return f"{place} is a link to {os.readlink(place)}, which is not there; make that folder, or name another."  # noqa: PTH115
+    return f"{place}: {error.strerror}."

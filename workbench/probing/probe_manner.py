@@ -14,7 +14,7 @@ from workbench_models import text_config
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
-from workbench.studies.manner import Manner, require_batches, try_manner
+from workbench.studies.manner import Manner, agree, require_batches, tolerance, try_manner
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,6 +64,7 @@ def find_probe_manner(model: "PreTrainedModel", readings: Readings, execution: "
     finally:
         model.train(was_training)
     if manner.alone:
+        _require_embeddings_alike(model, readings, placed, execution)
         require_batches(model, manner, "the embedding probe", INSTEAD)
     return manner
 
@@ -90,4 +91,20 @@ def _require_one_width(model: "PreTrainedModel") -> None:
         raise WorkbenchError(
             f"The embeddings of this model ({config.model_type}) are {list(table.shape)[1:]} wide and its states "
             f"{config.hidden_size}, and the embedding probe needs one width; {INSTEAD}."
+        )
+
+
+@torch.inference_mode()
+def _require_embeddings_alike(
+    model: "PreTrainedModel", readings: Readings, placed: np.ndarray, execution: "Execution"
+) -> None:
+    """Refuse a network that looks at tokens a second time (Gemma 3n): its embeddings are not all that it reads."""
+    batch = make_batch(readings, placed[:1], False, execution.device)
+    ids_1T = batch.ids_BT[:, : int(readings.texts.lengths[placed[0]])]
+    embedded = model.base_model(inputs_embeds=model.get_input_embeddings()(ids_1T)).last_hidden_state
+    told = model.base_model(input_ids=ids_1T).last_hidden_state
+    if not agree({"states": embedded}, {"states": told}, tolerance(model)):
+        raise WorkbenchError(
+            f"The architecture {text_config(model.config).model_type!r} reads tokens otherwise than their embeddings, "
+            f"and the embedding probe changes embeddings; {INSTEAD}."
         )

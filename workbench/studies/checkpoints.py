@@ -73,13 +73,15 @@ class Checkpoint:
         (`require_sound` compares it with the bytes), of any other it is read from the bytes.
         """
         recorded = self.info.get("sha256", {})
-        _ = self._stamps
         digests = {
             name: str(digest)
             for name, digest in recorded.items()
             if name.endswith(".safetensors") and name != TRAINER_FILE
-        } or {file.name: sha256_file(file) for file in self.weight_files}
-        self.require_unchanged()
+        }
+        if not digests:
+            _ = self._stamps  # before the bytes are read
+            digests = {file.name: sha256_file(file) for file in self.weight_files}
+            self.require_unchanged()
         return next(iter(digests.values())) if len(digests) == 1 else digest_json(digests)
 
     @cached_property
@@ -92,8 +94,11 @@ class Checkpoint:
         return [(name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in found]
 
     def require_unchanged(self) -> None:
-        """Refuse weights that were replaced since this object first looked at them: digest and numbers would differ."""
-        if (now := self._look()) != self._stamps:
+        """Refuse weights that were replaced since this object first looked at them: digest and numbers would differ.
+
+        Those of a checkpoint saved here are compared with their recorded digests (`require_sound`) instead.
+        """
+        if not self.info.get("sha256") and (now := self._look()) != self._stamps:
             changed = next((name for name, *rest in now if (name, *rest) not in self._stamps), now[0][0])
             raise WorkbenchError(
                 f"{self.path / changed} was replaced while it was read, so digest and numbers would be those of two "

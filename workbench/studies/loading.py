@@ -42,7 +42,8 @@ def load_model(
     Files saved here are checked against their digests first. Raises WorkbenchError for what cannot be opened as a
     causal language model and for tensors that are missing, of another shape or of no meaning without a scale.
     """
-    require_sound(checkpoint).require_unchanged()  # refuses pickles and missing shards too
+    _ = require_sound(checkpoint).weight_files  # refuses pickles and missing shards
+    checkpoint.require_unchanged()
     model, report = load_with_report(checkpoint, dtype=dtype, attention=attention)
     if faults := report.unfilled:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""

@@ -113,7 +113,7 @@ def one_text_a_batch(model: "PreTrainedModel", texts: Sequence[Ints], *, causal:
     def read(rows: Ints, before: int | None = None) -> "dict[str, torch.Tensor]":
         ids_BT = np.stack([texts[n][:before] for n in rows]).astype(np.int64)
         with torch.no_grad():
-            return {"states": model.base_model(torch.from_numpy(ids_BT).to(model.device)).last_hidden_state}
+            return {"states": final_states(model, torch.from_numpy(ids_BT).to(model.device))}
 
     if (
         causal and rotary_switch(model.config) is None
@@ -128,6 +128,17 @@ def one_text_a_batch(model: "PreTrainedModel", texts: Sequence[Ints], *, causal:
                     "activations (`workbench probe --family logistic`), which read texts as it needs them."
                 )
     return company_matters(model, read, lengths_N)
+
+
+def final_states(model: "PreTrainedModel", ids_BT: "torch.Tensor") -> "torch.Tensor":
+    """[B, T, D] after the final norm. Raises WorkbenchError for a model whose body does not hand them out (Llama 4)."""
+    states: torch.Tensor | None = getattr(model.base_model(input_ids=ids_BT), "last_hidden_state", None)
+    if states is None:
+        raise WorkbenchError(
+            f"The architecture {text_config(model.config).model_type!r} hands out no last state, so what it says cannot "
+            "be read; use probes on activations (`workbench probe --family logistic`)."
+        )
+    return states
 
 
 def pairs_of_one_length(lengths_N: Ints) -> list[tuple[int, int]]:
