@@ -3,6 +3,7 @@
 The weights are compared with those that were saved; a config may describe another network, and then does not fill it.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from tests.activations.tiny_models import make_tiny, random_ids
 from tests.fuzz.mutations import each, mutate, mutate_text, opened
 from tests.tokens.test_spans import make_bytes
 from workbench.errors import WorkbenchError
+from workbench.probing.query_table import load_queries
 from workbench.studies.loading import load_model
 from workbench.studies.series import find_series
 from workbench.studies.weight_files import read_header, read_weight_map
+from workbench.tokens.config_file import read_config
 from workbench.tokens.opening import load_tokenizer
 from workbench.tokens.table import read_table
 
@@ -93,3 +96,41 @@ def test_weights_by_a_damaged_index(seeds: range, tmp_path: Path) -> None:
         if found is not None:
             assert found.keys() == wanted.keys(), seed
             assert all(torch.equal(found[name], wanted[name]) for name in wanted), seed
+
+
+@pytest.mark.parametrize("seeds", each(few=12))
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_words_of_a_config(file: str, seeds: range, tmp_path: Path) -> None:
+    """What opens states what the file states to JSON's own reader; all else is one sentence."""
+    make_tiny("llama").save_pretrained(tmp_path)
+    make_bytes().save_pretrained(str(tmp_path))
+    path = tmp_path / file
+    content = path.read_bytes()
+    door = {"config.json": read_config, "tokenizer_config.json": load_tokenizer}[file]
+    for seed in seeds:
+        path.write_bytes(mutate_text(content, seed))
+        found = opened(lambda: door(tmp_path), seed)
+        if found is None or file != "config.json":
+            continue
+        plain = json.loads(path.read_text("utf-8"))
+        for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "rms_norm_eps"):
+            if key in plain:
+                assert getattr(found, key) == plain[key], (seed, key)
+
+
+@pytest.mark.parametrize("seeds", each(few=12))
+def test_a_table_of_queries(seeds: range, tmp_path: Path) -> None:
+    """Every row that is read is a row of the file, in its order."""
+    path, tokenizer = tmp_path / "queries.jsonl", make_bytes()
+    rows = [
+        {"prefix": f"Anna{n} lives", "query": "Anna", "label": f"{n % 2}", "split": ("train", "test")[n // 2]}
+        for n in range(4)
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    for seed in seeds:
+        path.write_bytes(mutate_text(content, seed))
+        found = opened(lambda: load_queries(path, tokenizer, 258, 64), seed)
+        if found is not None:
+            lines = path.read_bytes().decode("utf-8-sig").splitlines()
+            stated = [json.loads(line)["label"] for line in lines if line.strip()]
+            assert [found.classes[label] for label in found.label_Q] == stated, seed

@@ -71,5 +71,7 @@ def test_what_is_no_table_is_refused_by_its_line(content: bytes, told: str, tmp_
 def test_what_is_no_layer_is_refused(layer: str) -> None:
     from workbench.probing.layer_features import _layer_sites
 
-    with pytest.raises(WorkbenchError, match=r"There is no layer .*; the layers are 0 \(the embedding\) to 4"):
+    with pytest.raises(
+        WorkbenchError, match=r"There is no layer .*; the layers are 0 \(the embedding\) to 4"
+    ):
         _layer_sites(["0", layer, "final"], 4)

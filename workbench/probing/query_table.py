@@ -34,6 +34,10 @@ def load_queries(
     Raises WorkbenchError, naming the line, for what is no such row, words the tokenizer lacks, and rows too long.
     """
     rows = [read_row(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    if not rows:
+        raise WorkbenchError(
+            f"The table of queries {path} has no row; write one JSON object a line, as docs/reasoning.md says."
+        )
     prefixes = list(dict.fromkeys(row["prefix"] for row in rows))
     names = list(dict.fromkeys(name for row in rows for name in (row["query"], row.get("other")) if name))
     ids_of_prefix = dict(

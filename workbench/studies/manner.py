@@ -135,8 +135,8 @@ def final_states(model: "PreTrainedModel", ids_BT: "torch.Tensor") -> "torch.Ten
     states: torch.Tensor | None = getattr(model.base_model(input_ids=ids_BT), "last_hidden_state", None)
     if states is None:
         raise WorkbenchError(
-            f"The architecture {text_config(model.config).model_type!r} hands out no last state, so what it says cannot "
-            "be read; use probes on activations (`workbench probe --family logistic`)."
+            f"The architecture {text_config(model.config).model_type!r} hands out no last state, so what it says "
+            "cannot be read; use probes on activations (`workbench probe --family logistic`)."
         )
     return states
 
