@@ -153,9 +153,7 @@ def entities_card(
         for label in ("entity", *[_head(cases, table.attributes[a]) for a in order])
     ]
     rows = [
-        html.Tr(
-            [_who(view, entry, cases, int(n)), *[_case(cases, a, int(n), bool(kept[a, n])) for a in order]]
-        )
+        html.Tr([_who(view, cases, int(n)), *[_case(cases, a, int(n), bool(kept[a, n])) for a in order]])
         for n in here
     ]
     what = WORDS[where] + (f" of {attribute_label(attribute)}" if attribute else "")
@@ -180,7 +178,7 @@ def _head(cases: RunCases, attribute: str) -> str:
     return words if form in ("", cases.found.choice.form) else f"{words} ({FORM_WORDS.get(form, form)})"
 
 
-def _who(view: View, entry: RunEntry, cases: RunCases, n: int) -> Component:
+def _who(view: View, cases: RunCases, n: int) -> Component:
     entity = int(cases.found.table.entities[n])
     query = {"runs": ",".join(view.selection.runs), "entity": str(entity)}
     query |= {} if view.selection.step is None else {"step": str(view.selection.step)}

@@ -13,7 +13,6 @@ from dash import html
 
 from workbench.figures.cells import place_names, target_label
 from workbench.figures.reading import read_heatmaps
-from workbench.results.provenance import facts_of
 from workbench_app import cards, controls
 from workbench_app.cards import extra
 from workbench_app.folding import FoldedEntry
@@ -153,7 +152,7 @@ def _checkpoints(entry: RunEntry, set_name: str) -> str:
     return f"{number} checkpoint{'s' if number != 1 else ''}"
 
 
-def targets_missing(view: View, entry: RunEntry, target: str, targets: list[str]) -> Component:
+def targets_missing(entry: RunEntry, target: str, targets: list[str]) -> Component:
     """A run whose result lacks the target chosen: which it has."""
     named = ", ".join(target_label(name) for name in targets[:MOST_NAMED])
     more = f" and {len(targets) - MOST_NAMED} more" if len(targets) > MOST_NAMED else ""
@@ -165,8 +164,3 @@ def targets_missing(view: View, entry: RunEntry, target: str, targets: list[str]
     )
     words = f"This run has no target {target_label(target)}; it has {named}{more}."
     return cards.card(entry.id, html.P([words, button], className="hint"), sub=entry.about)
-
-
-def labels_of_facts(data: xr.Dataset) -> dict[str, str]:
-    """Attribute → its label, as the result's own facts call it."""
-    return dict(facts_of(data).labels)

@@ -30,7 +30,6 @@ from workbench_app.security import LOOPBACK, check_token, guard, parse_origin
 from workbench_app.shared_files import SCRIPTS, STYLES, add_shared_files, address_of
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
-DEFAULT_PORT = 8050
 TITLE = "Knowledge Probing Workbench"
 log = logging.getLogger("workbench_app")
 

@@ -8,7 +8,8 @@ import xarray as xr
 from rich.console import Console
 
 from workbench.figures import paper_q_probe
-from workbench.figures.tables import print_result, table_rows, table_text
+from workbench.figures.tables import print_result, table_text
+from workbench.results.storing import to_rows
 
 
 def row_of(text, label):
@@ -62,7 +63,7 @@ def test_a_q_probe_has_a_row_a_target():
 
 
 def test_rows_for_json_have_none_where_a_cell_is_empty(p_result):
-    rows = table_rows(p_result("staircase"))
+    rows = to_rows(p_result("staircase"))
     assert len(rows) == 66
     by_cell = {(row["position"], row["target"]): row["accuracy"] for row in rows}
     assert by_cell[1, "birth_city/first"] == pytest.approx(0.9)

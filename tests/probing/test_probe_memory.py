@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.probing.probed_runs import PROBING, train_micro
-from workbench.activations.store import is_store
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.memory import _left_by_cgroups, free_memory, read_bytes
@@ -33,9 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def stores_of(run: Run) -> list[Path]:
-    return [
-        path.parent for path in (run.path / "activations").rglob("manifest.json") if is_store(path.parent)
-    ]
+    return [path.parent for path in (run.path / "activations").rglob("manifest.json")]
 
 
 @pytest.mark.parametrize("family", ["logistic", "ridge", "lda", "nearest-mean"])

@@ -36,7 +36,6 @@ READING_FILE = "reading.safetensors"
 JOURNAL_FILE = "progress.jsonl"  # in the place of a manifest while a store is being made
 # safetensors' names for number formats; numpy has none for bf16, whose bits are kept as they are.
 NUMPY_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I32": "<i4", "I64": "<i8"}
-STORED_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
 
 @dataclass(frozen=True)
@@ -144,11 +143,6 @@ def open_store(path: Path | str, *, check: bool = True) -> ActivationStore:
     Raises WorkbenchError for a folder that is no store, or one that another version of the format made.
     """
     return ActivationStore(Path(path), check=check)
-
-
-def is_store(path: Path) -> bool:
-    """Whether a folder holds a finished store."""
-    return (path / MANIFEST_FILE).is_file()
 
 
 def find_file_fault(file: Path, entry: Mapping[str, Any], *, read_all: bool) -> str | None:

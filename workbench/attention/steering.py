@@ -78,7 +78,7 @@ def measure_steering(
             )
             minutes.start()
             steered.run(layers, minutes, len(batch.rows) / len(examples))
-    return sums.to_dataset(directions).sel(layer=list(layers))
+    return sums.to_dataset().sel(layer=list(layers))
 
 
 class _Sums:
@@ -95,7 +95,7 @@ class _Sums:
         self.probes = CellSums(("right", "apart", "norm"), len(STEERED) * self.n_layers, examples)
         self.clean = CellSums(("other", "p_other"), 1, examples)
 
-    def to_dataset(self, directions: "dict[tuple[str, int], ValueDirections]") -> "xr.Dataset":
+    def to_dataset(self) -> "xr.Dataset":
         import xarray as xr
 
         def by_attribute(sums: CellSums, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workbench.results.statistics import Z_95
+
 if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
@@ -35,7 +37,7 @@ def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
             data.attrs["variant"] or "float32",
             *(_bits(float(data[f"bits_{term}"])) for term in ("names", "values", "diversity")),
             _bits(float(data["bits"])),
-            _bits(1.96 * float(data["bits_se"])),
+            _bits(Z_95 * float(data["bits_se"])),
             _bits(float(data["most_bits"])),
             f"{100 * float(data['learned']):.0f} %",
             f"{int(data['parameters']):,}",

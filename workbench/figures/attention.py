@@ -19,6 +19,7 @@ from workbench.figures.labelled import (
     shares_axis,
 )
 from workbench.figures.theme import COLOURS, apply_theme
+from workbench.results.statistics import Z_95
 
 
 def plot_role_shares(
@@ -181,7 +182,7 @@ def plot_head_sets(
     """
     cells = at_step(result, step)
     names = cells["head_set"].values.tolist()
-    loss, error = cells[f"pooled_{variable}"], 1.96 * cells[f"pooled_{variable}_se"]
+    loss, error = cells[f"pooled_{variable}"], Z_95 * cells[f"pooled_{variable}_se"]
     top = [name for name in names if not name.startswith("random")]
     random = loss.sel(head_set=[name for name in names if name not in top]).values
     heads = [str(cells["set_heads"].sel(head_set=name).values) for name in top]

@@ -1,4 +1,4 @@
-"""The scaling figure of Part 3.3: learned bits against parameters, one line for each number of entities."""
+"""The scaling figure of Part 3.3: learned bits against parameters, one line for each amount there is to learn."""
 
 import importlib.resources
 import json
@@ -11,6 +11,7 @@ import xarray as xr
 from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.theme import COLOURS, apply_theme
+from workbench.results.statistics import Z_95
 
 PAPER_COLOUR = "#8b95a3"
 LINES = (1.0, 2.0)  # bits a parameter
@@ -24,22 +25,22 @@ def paper_points() -> dict[int, list[tuple[float, float]]]:
 
 
 def fit_plateau(results: Sequence[xr.Dataset], near: float = 0.8) -> tuple[float, float]:
-    """Bits a parameter of the models that are full, and its standard error over them; NaN below one and two.
+    """Bits a parameter of models with more to learn than they hold: mean (NaN of none), standard error (NaN below two).
 
-    results: of `capacity`, one checkpoint each. near: only models that have learned less than this share of what
-    there is: a model that holds everything says nothing of how much more it could hold.
+    results: of `capacity`, one checkpoint each. near: models that have learned this share of what there is or more
+    are left out: a model that holds everything says nothing of how much more it could hold.
     """
-    full = [float(data["ratio"]) for data in results if float(data["learned"]) < near]
-    if not full:
+    kept = [float(data["ratio"]) for data in results if float(data["learned"]) < near]
+    if not kept:
         return float("nan"), float("nan")
-    error = float(np.std(full, ddof=1) / np.sqrt(len(full))) if len(full) > 1 else float("nan")
-    return float(np.mean(full)), error
+    error = float(np.std(kept, ddof=1) / np.sqrt(len(kept))) if len(kept) > 1 else float("nan")
+    return float(np.mean(kept)), error
 
 
 def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.Figure:
     """Learned bits over parameters on log axes, with the 1- and 2-bit lines and what there is to learn (dashed).
 
-    results: one checkpoint each; models of one number of entities make a line. paper: its digitised points too.
+    results: one checkpoint each; models with as many bits to learn make a line. paper: its digitised points too.
     Raises WorkbenchError where no model has learned any bit, which has no place on a log axis.
     """
     kept = [data for data in results if float(data["bits"]) > 0]
@@ -59,7 +60,7 @@ def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.F
             go.Scatter(
                 x=[float(data["parameters"]) for data in members],
                 y=[float(data["bits"]) for data in members],
-                error_y={"type": "data", "array": [1.96 * float(data["bits_se"]) for data in members]},
+                error_y={"type": "data", "array": [Z_95 * float(data["bits_se"]) for data in members]},
                 mode="lines+markers",
                 name=of,
                 line={"color": colour},

@@ -1,7 +1,7 @@
 """Results as text: the heatmap for the terminal, in colours where there are any."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,6 @@ from workbench.figures.learning_curve import select_curve, targets_of_form
 from workbench.figures.reading import read_heatmap, read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.figures.theme import SCALE_DARK, colour_at, ink_on
-from workbench.results.storing import to_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,11 +62,6 @@ def table_text(dataset: xr.Dataset) -> str:
     plain = Console(file=buffer, width=PLAIN_WIDTH, color_system=None, legacy_windows=False)
     _print(make_table(dataset), plain)
     return buffer.getvalue()
-
-
-def table_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
-    """One row a cell as plain values (None where empty), for JSON."""
-    return to_rows(dataset)
 
 
 def make_table(dataset: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> "Table":

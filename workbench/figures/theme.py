@@ -37,7 +37,6 @@ COLOURS = (
 PALER = 0.75  # of what is told beside
 DASHES = ("solid", "dash", "dot", "dashdot")
 HATCHES = ("", "/", "x", ".")
-MOST_TOLD_APART = len(COLOURS) * len(DASHES)
 EMPTY_CELL = {
     "color": "rgba(128,134,145,.10)",
     "line": {"width": 0},

@@ -4,7 +4,6 @@ The control beside the majority is the same probe on the untrained network, step
 result of its own.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -236,11 +235,6 @@ def require_run(study: Study) -> Run:
             "give queries of your own with --table."
         )
     return study
-
-
-def property_of(dataset: "xr.Dataset") -> str:
-    """The property that a result is about."""
-    return str(json.loads(dataset.attrs["notes"]).get("property", dataset.attrs["variant"]))
 
 
 def read_layers(text: str, checkpoint: Checkpoint) -> list[int | None]:

@@ -76,7 +76,7 @@ def render(view: View, key: str) -> Page:
         )
         return Page([*head, cards.card("A minus B", html.P(words, className="sub"))], resolved=resolved)
     ours, theirs = (_aligned(data, shared) for data in (a.data, b.data))
-    summary, told = _summary(view, a, b, ours, theirs)
+    summary, told = _summary(view, ours, theirs)
     boxes, panels = [], [told]
     for side, data in ((a, ours), (b, theirs)):
         box, panel = _one(view, side, data, key)
@@ -171,9 +171,7 @@ def _difference(
     return box, {"id": id, "kind": "heat", "parts": [part], "closed": True}
 
 
-def _summary(
-    view: View, a: Side, b: Side, ours: xr.Dataset, theirs: xr.Dataset
-) -> tuple[Component, dict[str, Any]]:
+def _summary(view: View, ours: xr.Dataset, theirs: xr.Dataset) -> tuple[Component, dict[str, Any]]:
     """The summary at every step at which either side changes."""
     both = [[int(step) for step in data["checkpoint"].values.tolist()] for data in (ours, theirs)]
     steps = sorted({*both[0], *both[1]})

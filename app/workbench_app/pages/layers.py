@@ -60,7 +60,7 @@ def render(view: View, key: str) -> Page:
             continue
         own = [str(name) for name in cells["target"].values.tolist()]
         if target not in own:
-            boxes.append(targets_missing(view, entry, target, own))
+            boxes.append(targets_missing(entry, target, own))
             continue
         shown, made = _run(view, entry, cells, order, target, position, metric, chosen, number, key)
         boxes.append(cards.grid(shown))

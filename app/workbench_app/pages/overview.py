@@ -46,7 +46,7 @@ def render(view: View, key: str) -> Page:
         box, made = _card(view, entry, cells, f"run-{number}")
         boxes.append(box)
         panels += made
-    strip, strip_panel = _strip(view, ties)
+    strip, strip_panel = _strip(ties)
     children = [
         cards.heading("Overview", HOW_TO_READ),
         controls.bar(controls.runs_control(view), controls.fold_control(view)),
@@ -78,7 +78,7 @@ def _card(
     if cells is not None:
         steps = [int(step) for step in cells["checkpoint"].values.tolist()]
         told, panel = words_box(view, f"{id}-found", steps, findings(cells))
-        picture, thumb = _thumb(view, entry, cells, f"{id}-thumb")
+        picture, thumb = _thumb(entry, cells, f"{id}-thumb")
         panels += [panel, thumb]
     numbers = []
     for number, one in enumerate(found):
@@ -94,12 +94,12 @@ def _card(
         body,
         _next(view, entry, found),
         sub=" · ".join(part for part in (entry.about, controls.describe_probe(p_set(entry))) if part),
-        actions=[_shown_at(view, id, panels)] if panels else [],
+        actions=[_shown_at(view, panels)] if panels else [],
     )
     return box, panels
 
 
-def _shown_at(view: View, id: str, panels: list[dict[str, Any]]) -> Component:
+def _shown_at(view: View, panels: list[dict[str, Any]]) -> Component:
     """The step of the card's first panel, which the slider keeps up to date by its id."""
     first = panels[0]
     return cards.shown_at(first["id"], view.shown(first["steps"]))
@@ -131,7 +131,7 @@ def _number(view: View, entry: RunEntry, one: Headline, id: str) -> tuple[Compon
     return html.Div(button, id=id), [panel]
 
 
-def _thumb(view: View, entry: RunEntry, cells: xr.Dataset, id: str) -> tuple[Component, dict[str, Any]]:
+def _thumb(entry: RunEntry, cells: xr.Dataset, id: str) -> tuple[Component, dict[str, Any]]:
     """A small heatmap, one row an attribute: drawn by assets/summary.js, opened as the whole one."""
     targets = whole_values(cells)[:MOST_THUMB_ROWS]
     rows = cells["accuracy"].sel(target=targets).transpose("checkpoint", "target", "position")
@@ -153,7 +153,7 @@ def _thumb(view: View, entry: RunEntry, cells: xr.Dataset, id: str) -> tuple[Com
 
 
 def _strip(
-    view: View, ties: dict[str, tuple[list[int], list[float | None]]]
+    ties: dict[str, tuple[list[int], list[float | None]]],
 ) -> tuple[Component, dict[str, Any] | None]:
     if not ties:
         return None, None
