@@ -6,7 +6,7 @@ Importing this package imports neither torch nor transformers.
 from workbench_models.architectures import count_parameters, is_bidirectional, make_model
 from workbench_models.errors import ModelError
 from workbench_models.families import FAMILIES, context_length, find_family, rotary_switch, text_config
-from workbench_models.logits import find_logits
+from workbench_models.logits import find_logits, is_misplaced
 from workbench_models.making import ONE_NETWORK_AT_A_TIME
 from workbench_models.places import Place, is_parallel, list_sites, locate, site_axes
 from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
@@ -28,6 +28,7 @@ __all__ = [
     "find_family",
     "find_logits",
     "is_bidirectional",
+    "is_misplaced",
     "is_parallel",
     "layer_site",
     "list_sites",

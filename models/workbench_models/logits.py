@@ -47,6 +47,11 @@ def find_logits(model: "PreTrainedModel") -> "Callable[[torch.Tensor], torch.Ten
     return (lambda states: _own_logits(model, states)) if _OWN[model] else untyped.get_output_embeddings()
 
 
+def is_misplaced(error: Exception) -> bool:
+    """Whether tensors lay on two devices: a fault of the caller's, not of the architecture."""
+    return "same device" in str(error)
+
+
 def _tried(model: "PreTrainedModel") -> bool:
     """Whether a model's own logits are others than its output matrix's; one whose are neither is refused."""
     import torch
@@ -72,6 +77,8 @@ def _tried(model: "PreTrainedModel") -> bool:
     except ModelError:
         raise
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if is_misplaced(error):
+            raise
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"What the architecture {kind!r} says next cannot be read from its last state ({said}); probes and "

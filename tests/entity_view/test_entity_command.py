@@ -38,7 +38,7 @@ def viewed(small_run: Run) -> Run:
     result = invoke(str(small_run.path), "--entities", "4", "--checkpoints", "all")
     assert result.exit_code == 0, result.output
     assert "small · entity view · step 0" in result.output
-    assert "asked: the checkpoint itself" in " ".join(result.output.split())
+    assert "right: questions answered, by the checkpoint itself" in " ".join(result.output.split())
     return small_run
 
 

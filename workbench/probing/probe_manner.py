@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from workbench_models import text_config
+from workbench_models import is_misplaced, text_config
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
@@ -57,6 +57,8 @@ def find_probe_manner(model: "PreTrainedModel", readings: Readings, execution: "
             "bfloat16" if execution.bf16 else None,
         )
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        if is_misplaced(error):
+            raise
         raise WorkbenchError(
             f"The architecture {text_config(model.config).model_type!r} cannot be read by its embeddings "
             f"({first_line(error)}), as the embedding probe reads it; {INSTEAD}."
