@@ -133,3 +133,29 @@ def test_a_file_of_ones_own_and_an_unknown_name(tmp_path):
     with pytest.raises(WorkbenchError, match=r"There is no experiment 'part-3.7' .*did you mean 'part-3\.."):
         load_experiment("part-3.7")
     assert shipped_experiments() == ["confounds", "part-2", "part-3.1", "part-3.2", "part-3.3"]
+
+
+def test_an_arm_like_another_says_only_what_differs():
+    made = {
+        "set": {"seed": 1, "training.lr": 1e-3},
+        "at": {"tiny": {"model.n_layers": 2}},
+        "stages": ["lora"],
+    }
+    like = {"like": "a", "set": {"training.lr": 2e-3}, "at": {"tiny": {"model.d_model": 64}}}
+    arm = make_experiment(changed(arms__a=made, arms__c=like)).arms["c"]
+    assert arm.set == {"seed": 1, "training.lr": 2e-3}
+    assert arm.at == {"tiny": {"model.n_layers": 2, "model.d_model": 64}} and arm.stages == ("lora",)
+
+
+@pytest.mark.parametrize(
+    ("like", "sentence"),
+    [
+        ("aa", "arm 'c' is like 'aa', and there is no such arm; did you mean 'a'?"),
+        ("d", "arm 'c' is like 'd', which is like 'a'; name that one"),
+        (3, "arm 'c': like = 3"),
+    ],
+)
+def test_an_arm_like_none_is_refused(like, sentence):
+    with pytest.raises(WorkbenchError) as refused:
+        make_experiment(changed(arms__c={"like": like}, arms__d={"like": "a"}), "mine.toml")
+    assert sentence in str(refused.value)

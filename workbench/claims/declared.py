@@ -23,8 +23,12 @@ from workbench.user_forms import explain_fault
 
 class DeclaredArm(Table):
     """One model. recipe: what it starts from at a scale, where that is not the scale's own; set: what is changed in it,
-    at: what further at a scale; stages: what is done with it, by name."""
+    at: what further at a scale; stages: what is done with it, by name.
 
+    like: the arm whose recipe, changes and stages it has, but for what it says itself.
+    """
+
+    like: str = ""
     recipe: dict[str, str] = Field({})
     set: dict[str, Any] = Field({})
     at: dict[str, dict[str, Any]] = Field({})
@@ -98,6 +102,16 @@ class Experiment(Table):
     claims: tuple[Claim, ...] = Field(min_length=1)
     left_out: tuple[LeftOut, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_arms(cls, content: Any) -> Any:
+        """Arms that are like another, filled with what that says."""
+        arms = content.get("arms")
+        if not isinstance(arms, dict):
+            return content
+        filled = {name: _fill(name, arm, arms) for name, arm in arms.items()}
+        return {**content, "arms": filled}
+
     @model_validator(mode="after")
     def _link_stages(self) -> "Experiment":
         for name, stage in self.stages.items():
@@ -142,6 +156,29 @@ class Experiment(Table):
             )
             raise WorkbenchError(f"{term}: nothing says what measures it in {term.arm!r}: {have}.")
         return makers[0]
+
+
+def _fill(name: str, arm: Any, arms: dict[str, Any]) -> Any:
+    if not isinstance(arm, dict) or not isinstance(arm.get("like"), str):
+        return arm
+    other = arms.get(arm["like"])
+    if not isinstance(other, dict):
+        hint = nearest(arm["like"], list(arms)) or "."
+        raise ValueError(f"arm {name!r} is like {arm['like']!r}, and there is no such arm{hint}")
+    if "like" in other:
+        raise ValueError(
+            f"arm {name!r} is like {arm['like']!r}, which is like {other['like']!r}; name that one"
+        )
+    return _merge(other, arm)
+
+
+def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both tables, the tables in them merged, too; what `other` says counts."""
+    both = {**one, **other}
+    for key in one.keys() & other.keys():
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            both[key] = _merge(one[key], other[key])
+    return both
 
 
 def shipped_experiments() -> list[str]:
