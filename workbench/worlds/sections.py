@@ -1,9 +1,9 @@
 """The sections of a recipe that every world of texts shares: augmentation, templates, groups."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from workbench.worlds.augmentation import parse_augmentation
 
@@ -42,40 +42,45 @@ def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def _spell_augmentation(text: str) -> str:
+    return str(parse_augmentation(text))
+
+
+AugmentationText = Annotated[str, AfterValidator(_spell_augmentation)]  # in the paper's notation
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Group = TypeVar("Group", bound=_Named)
+
+
+def refuse_twins(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """The groups, no two of one name."""
+    names = [group.name for group in groups]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
+    return groups
+
+
 class GroupRecipe(Section):
     """Entities who share an augmentation, e.g. the celebrities of Part 3.1, section 4.4."""
 
     name: str = Field(pattern=r"^[^./\\][^/\\]*$", description="part of folder names, so without slashes")
     people: int = Field(gt=0)
-    augmentation: str
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
+    augmentation: AugmentationText
 
 
 class TextsRecipe(Section):
     """How entries are made. `augmentation` decides, in the paper, whether a fact can be extracted later."""
 
-    augmentation: str = "single"
+    augmentation: AugmentationText = "single"
     templates: int | None = Field(
         None, gt=0, description="use only the n shortest templates of each attribute"
     )
-    groups: tuple[GroupRecipe, ...] = ()
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
-
-    @field_validator("groups")
-    @classmethod
-    def _check_groups(cls, groups: tuple[GroupRecipe, ...]) -> tuple[GroupRecipe, ...]:
-        names = [group.name for group in groups]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
-        return groups
+    groups: Annotated[tuple[GroupRecipe, ...], AfterValidator(refuse_twins)] = ()
 
     def groups_of(self, number: int) -> tuple[GroupRecipe, ...]:
         """The groups; one called `everyone` with `number` entities where none is named."""

@@ -1,9 +1,10 @@
 """The recipe's section of this world: which folder of facts, and what is written about its entities."""
 
-from pydantic import Field, field_validator
+from typing import Annotated
 
-from workbench.worlds.augmentation import parse_augmentation
-from workbench.worlds.sections import GroupRecipe, Section
+from pydantic import AfterValidator, Field
+
+from workbench.worlds.sections import AugmentationText, GroupRecipe, Section, refuse_twins
 
 
 class OwnGroupRecipe(Section):
@@ -13,40 +14,22 @@ class OwnGroupRecipe(Section):
     entities: int | None = Field(
         None, gt=0, description="how many; may be left out where the table has a group column"
     )
-    augmentation: str
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
+    augmentation: AugmentationText
 
 
 class OwnRecipe(Section):
     """Facts of the user's own. What the folder decides (`entities`, `digest`) is filled in when a run is made."""
 
     folder: str = Field("facts", description="facts.toml, entities.csv and templates/, or entries.jsonl")
-    augmentation: str = "single"
+    augmentation: AugmentationText = "single"
     templates: int | None = Field(
         None, gt=0, description="use only the n shortest templates of each attribute"
     )
-    groups: tuple[OwnGroupRecipe, ...] = ()
+    groups: Annotated[tuple[OwnGroupRecipe, ...], AfterValidator(refuse_twins)] = ()
     entities: int | None = Field(None, gt=0, description="only the first n rows of the table; default: all")
     digest: str | None = Field(
         None, description="sha256 of the folder's files, so that a run is of one content"
     )
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
-
-    @field_validator("groups")
-    @classmethod
-    def _check_groups(cls, groups: tuple[OwnGroupRecipe, ...]) -> tuple[OwnGroupRecipe, ...]:
-        names = [group.name for group in groups]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"two groups are named {twice[0]!r}; give each its own name")
-        return groups
 
     @property
     def all_groups(self) -> tuple[GroupRecipe, ...]:

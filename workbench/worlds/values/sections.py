@@ -1,9 +1,8 @@
 """The recipe's section of this world, in the letters of Part 3.3: bioD(N, K, C, D, L, T)."""
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from workbench.worlds.augmentation import parse_augmentation
-from workbench.worlds.sections import GroupRecipe, Section
+from workbench.worlds.sections import AugmentationText, GroupRecipe, Section
 
 
 class ValuesRecipe(Section):
@@ -18,12 +17,9 @@ class ValuesRecipe(Section):
     pool_sizes: dict[str, int] | None = Field(
         None, description="keep only the first n names of a pool of names"
     )
-    augmentation: str = Field("multi∞+permute", description="the paper's: every exposure in a new order")
-
-    @field_validator("augmentation")
-    @classmethod
-    def _check_augmentation(cls, text: str) -> str:
-        return str(parse_augmentation(text))
+    augmentation: AugmentationText = Field(
+        "multi∞+permute", description="the paper's: every exposure in a new order"
+    )
 
     @model_validator(mode="after")
     def _check_strings(self) -> "ValuesRecipe":
