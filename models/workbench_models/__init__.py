@@ -8,6 +8,7 @@ from workbench_models.errors import ModelError
 from workbench_models.families import FAMILIES, context_length, find_family, rotary_switch, text_config
 from workbench_models.logits import find_logits, is_misplaced
 from workbench_models.making import ONE_NETWORK_AT_A_TIME
+from workbench_models.modes import evaluating
 from workbench_models.places import Place, is_parallel, list_sites, locate, site_axes
 from workbench_models.presets import ARCHITECTURES, PRESETS, Architecture, ModelShape, load_preset
 from workbench_models.sites import BLOCK_HOOKS, Site, layer_site, parse_site, parse_sites
@@ -25,6 +26,7 @@ __all__ = [
     "Site",
     "context_length",
     "count_parameters",
+    "evaluating",
     "find_family",
     "find_logits",
     "is_bidirectional",

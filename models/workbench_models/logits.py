@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from workbench_models.errors import ModelError
 from workbench_models.families import text_config
+from workbench_models.modes import evaluating
 
 if TYPE_CHECKING:
     import torch
@@ -60,10 +61,8 @@ def _tried(model: "PreTrainedModel") -> bool:
     kind = text_config(model.config).model_type
     vocabulary = int(text_config(model.config).vocab_size)
     ids = (vocabulary // 3 + torch.arange(_TOKENS, device=model.device)[None]) % vocabulary
-    was_training = model.training
-    untyped.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             wanted = untyped(input_ids=ids).logits
             if bool(wanted.isnan().any()):
                 raise ModelError(
@@ -84,8 +83,6 @@ def _tried(model: "PreTrainedModel") -> bool:
             f"What the architecture {kind!r} says next cannot be read from its last state ({said}); probes and "
             "activations can."
         ) from error
-    finally:
-        untyped.train(was_training)
     raise ModelError(
         f"What the architecture {kind!r} says next does not follow from its last state alone, so it cannot be asked "
         "for answers; probes and activations can."

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from workbench_models import ModelError, find_logits, is_bidirectional, locate, parse_site, text_config
+from workbench_models import (
+    ModelError,
+    evaluating,
+    find_logits,
+    is_bidirectional,
+    locate,
+    parse_site,
+    text_config,
+)
 
 from workbench.activations.capture import find_module
 from workbench.errors import WorkbenchError, as_sentence
@@ -160,16 +168,12 @@ def use_attention(model: "PreTrainedModel", kernel: str) -> Iterator[None]:
     import torch
 
     before = model.config._attn_implementation
-    untyped: Any = model
-    was_training = model.training
     if before != kernel:
         model.set_attn_implementation(kernel)
-    untyped.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             yield
     finally:
-        untyped.train(was_training)
         if before != kernel:
             model.set_attn_implementation(before)
 

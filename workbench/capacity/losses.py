@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import find_logits
+from workbench_models import evaluating, find_logits
 
 from workbench.studies.manner import one_text_a_batch
 from workbench.tokens.encoding import EncodedTexts
@@ -41,20 +41,20 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
     """
     losses_N = np.zeros(len(spans))
     lengths_N = spans.encoded.lengths[spans.texts]
-    was_training = model.training
-    model.eval()
-    encoded = spans.encoded
-    alone = one_text_a_batch(model, [encoded.text_ids(text) for text in np.unique(spans.texts)], causal=True)
-    order_N = np.lexsort((spans.texts, lengths_N))
-    for length in np.unique(lengths_N):
-        alike = order_N[lengths_N[order_N] == length]
-        texts = np.unique(spans.texts[alike])
-        size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
-        for first in range(0, len(texts), size):
-            some = texts[first : first + size]
-            here = alike[np.isin(spans.texts[alike], some)]
-            losses_N[here] = _batch_losses(model, spans, some, here, execution)
-    model.train(was_training)
+    with evaluating(model):
+        encoded = spans.encoded
+        alone = one_text_a_batch(
+            model, [encoded.text_ids(text) for text in np.unique(spans.texts)], causal=True
+        )
+        order_N = np.lexsort((spans.texts, lengths_N))
+        for length in np.unique(lengths_N):
+            alike = order_N[lengths_N[order_N] == length]
+            texts = np.unique(spans.texts[alike])
+            size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
+            for first in range(0, len(texts), size):
+                some = texts[first : first + size]
+                here = alike[np.isin(spans.texts[alike], some)]
+                losses_N[here] = _batch_losses(model, spans, some, here, execution)
     return losses_N
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import context_length
+from workbench_models import context_length, evaluating
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.reader import Reader, find_reading_on
@@ -59,30 +59,30 @@ def generate(
     first_N = np.full(len(prompts), NOTHING, np.int64)
     lengths_N = np.array([len(prompt) for prompt in prompts], int)
     context = context_length(model.config)
-    was_training = model.training
-    model.eval()
-    device = model.device
-    with torch.inference_mode():
-        how = find_reading_on(model, prompts, max_new)
-        stop = torch.tensor(sorted(set(stop_ids)), device=device)
-        for length in np.unique(lengths_N):
-            alike = np.flatnonzero(lengths_N == length)
-            room = max_new if context is None else min(max_new, context - int(length))
-            size = max(1, tokens_per_batch // ((int(length) + room) * beams))
-            for start in range(0, len(alike), size):
-                here = alike[start : start + size]
-                ids_BT = torch.from_numpy(np.stack([prompts[n] for n in here]).astype(np.int64)).to(device)
-                reader = Reader(model, how)
-                logits_BV = reader.read(ids_BT)
-                require_numbers(logits_BV)
-                first_N[here] = logits_BV.argmax(-1).cpu().numpy()
-                said_BM = (
-                    _say(reader, logits_BV, stop, room, temperature, generator)
-                    if beams == 1
-                    else _search_beams(reader, logits_BV, stop, room, beams)
-                )
-                tokens_NM[here, :room] = said_BM.cpu().numpy()
-    model.train(was_training)
+    with evaluating(model):
+        device = model.device
+        with torch.inference_mode():
+            how = find_reading_on(model, prompts, max_new)
+            stop = torch.tensor(sorted(set(stop_ids)), device=device)
+            for length in np.unique(lengths_N):
+                alike = np.flatnonzero(lengths_N == length)
+                room = max_new if context is None else min(max_new, context - int(length))
+                size = max(1, tokens_per_batch // ((int(length) + room) * beams))
+                for start in range(0, len(alike), size):
+                    here = alike[start : start + size]
+                    ids_BT = torch.from_numpy(np.stack([prompts[n] for n in here]).astype(np.int64)).to(
+                        device
+                    )
+                    reader = Reader(model, how)
+                    logits_BV = reader.read(ids_BT)
+                    require_numbers(logits_BV)
+                    first_N[here] = logits_BV.argmax(-1).cpu().numpy()
+                    said_BM = (
+                        _say(reader, logits_BV, stop, room, temperature, generator)
+                        if beams == 1
+                        else _search_beams(reader, logits_BV, stop, room, beams)
+                    )
+                    tokens_NM[here, :room] = said_BM.cpu().numpy()
     return Generated(tokens_NM, first_N)
 
 

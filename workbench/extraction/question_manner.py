@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import is_bidirectional
+from workbench_models import evaluating, is_bidirectional
 
 from workbench.studies.manner import require_batches, try_manner
 from workbench.tokens.encoding import EncodedQuestions
@@ -41,10 +41,8 @@ def require_side_by_side(
             states_BTD = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
         return {"states": states_BTD[torch.arange(len(rows)), torch.from_numpy(places_N[rows] - 1)]}
 
-    was_training = model.training
-    model.eval()
-    manner = try_manner(model, read, places_N, lengths_N, "bfloat16" if execution.bf16 else None)
-    model.train(was_training)
+    with evaluating(model):
+        manner = try_manner(model, read, places_N, lengths_N, "bfloat16" if execution.bf16 else None)
     require_batches(
         model, manner, "finetuning", "finetune another model, or ask this one as it is (`workbench evaluate`)"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import find_logits
+from workbench_models import evaluating, find_logits
 
 from workbench.extraction.generation import TOKENS_PER_BATCH
 from workbench.studies.manner import one_text_a_batch, require_numbers
@@ -28,17 +28,15 @@ def recite(
     """bool [N], bool [N]: first token right, whole value right."""
     first_N, whole_N = np.zeros(len(statements.texts), bool), np.zeros(len(statements.texts), bool)
     lengths_N = statements.encoded.lengths[statements.texts]
-    was_training = model.training
-    model.eval()
-    texts = [statements.encoded.text_ids(text) for text in np.unique(statements.texts)]
-    alone = one_text_a_batch(model, texts, causal=mask_id is None)
-    order = np.lexsort((statements.texts, lengths_N))
-    for length in np.unique(lengths_N):  # rows of one length need no padding
-        alike = order[lengths_N[order] == length]
-        size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
-        for here in np.split(alike, np.arange(size, len(alike), size)):
-            first_N[here], whole_N[here] = _recite_batch(model, statements, here, mask_id)
-    model.train(was_training)
+    with evaluating(model):
+        texts = [statements.encoded.text_ids(text) for text in np.unique(statements.texts)]
+        alone = one_text_a_batch(model, texts, causal=mask_id is None)
+        order = np.lexsort((statements.texts, lengths_N))
+        for length in np.unique(lengths_N):  # rows of one length need no padding
+            alike = order[lengths_N[order] == length]
+            size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
+            for here in np.split(alike, np.arange(size, len(alike), size)):
+                first_N[here], whole_N[here] = _recite_batch(model, statements, here, mask_id)
     return first_N, whole_N
 
 

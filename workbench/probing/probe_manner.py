@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from workbench_models import is_misplaced, text_config
+from workbench_models import evaluating, is_misplaced, text_config
 
 from workbench.errors import WorkbenchError, first_line
 from workbench.probing.probe_batches import ProbeBatch, Readings, make_batch, used_lengths
@@ -45,17 +45,11 @@ def find_probe_manner(model: "PreTrainedModel", readings: Readings, execution: "
                 "states": at_places(model.base_model(input_ids=ids_1T).last_hidden_state, batch.places_BP)
             }
 
-    was_training = model.training
-    model.eval()
     try:
         _require_one_width(model)
-        manner = try_manner(
-            model,
-            read,
-            cut_N,
-            readings.texts.lengths[placed],
-            "bfloat16" if execution.bf16 else None,
-        )
+        precision = "bfloat16" if execution.bf16 else None
+        with evaluating(model):
+            manner = try_manner(model, read, cut_N, readings.texts.lengths[placed], precision)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         if is_misplaced(error):
             raise
@@ -63,8 +57,6 @@ def find_probe_manner(model: "PreTrainedModel", readings: Readings, execution: "
             f"The architecture {text_config(model.config).model_type!r} cannot be read by its embeddings "
             f"({first_line(error)}), as the embedding probe reads it; {INSTEAD}."
         ) from error
-    finally:
-        model.train(was_training)
     if manner.alone:
         _require_embeddings_alike(model, readings, placed, execution)
         require_batches(model, manner, "the embedding probe", INSTEAD)

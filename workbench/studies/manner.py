@@ -115,9 +115,8 @@ def one_text_a_batch(model: "PreTrainedModel", texts: Sequence[Ints], *, causal:
         with torch.no_grad():
             return {"states": final_states(model, torch.from_numpy(ids_BT).to(model.device))}
 
-    if (
-        causal and rotary_switch(model.config) is None
-    ):  # angles that change with the length are the text's own
+    # Angles that change with the length are the text's own.
+    if causal and rotary_switch(model.config) is None:
         for n in spread(lengths_N, np.arange(len(texts))):
             before = max(1, int(lengths_N[n]) // 2)
             cut, whole = read(np.array([n]), before)["states"], read(np.array([n]))["states"][:, :before]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from workbench_models import count_parameters
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe, TrainingRecipe
@@ -151,6 +152,7 @@ def training_flops_per_token(n_parameters: int, n_layers: int, d_model: int, len
 def model_flops(model: "PreTrainedModel", recipe: Recipe) -> tuple[float, float]:
     """FLOPs of a token, and of a step whose rows are all as long as a row can be."""
     config, length = model.config, min(recipe.model.shape.max_length, recipe.tokens.row_length)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    flops = training_flops_per_token(n_parameters, config.num_hidden_layers, config.hidden_size, length)
+    flops = training_flops_per_token(
+        count_parameters(model), config.num_hidden_layers, config.hidden_size, length
+    )
     return flops, flops * length * recipe.training.rows_per_step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from workbench_models import find_logits
+from workbench_models import evaluating, find_logits
 
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
@@ -94,26 +94,24 @@ def first_token_accuracy(
     (`mask_id` given) reads the text with that value's tokens masked, one row for each value.
     """
     correct = np.zeros(len(statements.texts), bool)
-    was_training = model.training
-    model.eval()
-    for members_N in _batches(statements, share_rows=mask_id is None):
-        ids_BT, lengths_B, row_N = _read_texts(statements, members_N, share_rows=mask_id is None)
-        starts_N = torch.from_numpy(statements.starts[members_N].astype(np.int64))
-        wanted_N = ids_BT[row_N, starts_N]
-        attention_mask = None
-        if mask_id is not None:
-            places_T = torch.arange(ids_BT.shape[1])
-            ends_N = torch.from_numpy(statements.ends[members_N].astype(np.int64))
-            ids_BT[(places_T >= starts_N[:, None]) & (places_T < ends_N[:, None])] = mask_id
-            attention_mask = (places_T < lengths_B[:, None]).to(execution.device)
-        read_N = starts_N - 1 if mask_id is None else starts_N
-        with execution.autocast():
-            hidden_BTD = model.base_model(
-                input_ids=ids_BT.to(execution.device), attention_mask=attention_mask
-            ).last_hidden_state
-            logits_NV = find_logits(model)(hidden_BTD[row_N, read_N])
-        correct[members_N] = (logits_NV.argmax(-1).cpu() == wanted_N).numpy()
-    model.train(was_training)
+    with evaluating(model):
+        for members_N in _batches(statements, share_rows=mask_id is None):
+            ids_BT, lengths_B, row_N = _read_texts(statements, members_N, share_rows=mask_id is None)
+            starts_N = torch.from_numpy(statements.starts[members_N].astype(np.int64))
+            wanted_N = ids_BT[row_N, starts_N]
+            attention_mask = None
+            if mask_id is not None:
+                places_T = torch.arange(ids_BT.shape[1])
+                ends_N = torch.from_numpy(statements.ends[members_N].astype(np.int64))
+                ids_BT[(places_T >= starts_N[:, None]) & (places_T < ends_N[:, None])] = mask_id
+                attention_mask = (places_T < lengths_B[:, None]).to(execution.device)
+            read_N = starts_N - 1 if mask_id is None else starts_N
+            with execution.autocast():
+                hidden_BTD = model.base_model(
+                    input_ids=ids_BT.to(execution.device), attention_mask=attention_mask
+                ).last_hidden_state
+                logits_NV = find_logits(model)(hidden_BTD[row_N, read_N])
+            correct[members_N] = (logits_NV.argmax(-1).cpu() == wanted_N).numpy()
     return _by_split(correct, statements)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from workbench_models import find_logits
+from workbench_models import evaluating, find_logits
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe
@@ -123,25 +123,23 @@ class ProblemData:
         self, model: "PreTrainedModel", execution: "Execution", texts: list[ProblemText]
     ) -> np.ndarray:
         """bool [N]: every number of the solution is the likeliest word at its place."""
-        was_training = model.training
-        model.eval()
-        right = np.zeros(len(texts), bool)
-        order = np.argsort([len(text.ids) for text in texts], kind="stable")
-        for start in range(0, len(order), ROWS_AT_ONCE):
-            here = order[start : start + ROWS_AT_ONCE]
-            width = max(len(texts[n].ids) for n in here)
-            ids_BT = np.full((len(here), width), self.stream.pad_id, np.int64)
-            for b, n in enumerate(here):
-                ids_BT[b, : len(texts[n].ids)] = texts[n].ids
-            solution_BT = np.arange(width) >= np.array([texts[n].prompt_length for n in here])[:, None]
-            number_BT = np.isin(ids_BT, self.number_ids) & solution_BT
-            b_N, t_N = np.nonzero(number_BT)
-            with execution.autocast():
-                hidden_BTD = model.base_model(
-                    input_ids=torch.from_numpy(ids_BT).to(execution.device)
-                ).last_hidden_state
-                logits_NV = find_logits(model)(hidden_BTD[b_N, t_N - 1])
-            wrong_N = logits_NV.argmax(-1).cpu().numpy() != ids_BT[b_N, t_N]
-            right[here] = np.bincount(b_N, wrong_N, minlength=len(here)) == 0
-        model.train(was_training)
+        with evaluating(model):
+            right = np.zeros(len(texts), bool)
+            order = np.argsort([len(text.ids) for text in texts], kind="stable")
+            for start in range(0, len(order), ROWS_AT_ONCE):
+                here = order[start : start + ROWS_AT_ONCE]
+                width = max(len(texts[n].ids) for n in here)
+                ids_BT = np.full((len(here), width), self.stream.pad_id, np.int64)
+                for b, n in enumerate(here):
+                    ids_BT[b, : len(texts[n].ids)] = texts[n].ids
+                solution_BT = np.arange(width) >= np.array([texts[n].prompt_length for n in here])[:, None]
+                number_BT = np.isin(ids_BT, self.number_ids) & solution_BT
+                b_N, t_N = np.nonzero(number_BT)
+                with execution.autocast():
+                    hidden_BTD = model.base_model(
+                        input_ids=torch.from_numpy(ids_BT).to(execution.device)
+                    ).last_hidden_state
+                    logits_NV = find_logits(model)(hidden_BTD[b_N, t_N - 1])
+                wrong_N = logits_NV.argmax(-1).cpu().numpy() != ids_BT[b_N, t_N]
+                right[here] = np.bincount(b_N, wrong_N, minlength=len(here)) == 0
         return right
