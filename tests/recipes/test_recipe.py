@@ -219,6 +219,15 @@ def test_a_bad_override_gets_one_sentence(override: str, message: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
+def test_rows_that_are_repeated_need_texts_that_are() -> None:
+    packed_once = ["tokens.packing=packed-once", "biographies.augmentation=multi∞"]
+    with pytest.raises(
+        WorkbenchError, match="but multi∞ has new texts at every exposure: choose 'resampled', or"
+    ):
+        load_recipe("tiny", packed_once)
+    assert load_recipe("tiny", [packed_once[0]]).tokens.fills_rows
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

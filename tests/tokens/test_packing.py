@@ -2,12 +2,13 @@
 
 from collections import Counter
 from itertools import pairwise, permutations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.recipes.recipe import Packing
 from workbench.tokens.encoding import EncodedTexts
 from workbench.tokens.packing import (
     IGNORED,
@@ -125,6 +126,29 @@ def test_resampled_rows_are_drawn_anew_every_epoch() -> None:
     assert max(together.values()) <= 4  # of 10 epochs; by chance a given pair meets in 1 of 30
 
 
+def test_packed_once_keeps_its_rows_and_shuffles_them() -> None:
+    stream = make_stream(ROW_LENGTH, packing="packed-once")
+    first, *others = [epoch_rows(stream, epoch) for epoch in range(4)]
+    assert first == epoch_rows(make_stream(ROW_LENGTH), 0)
+    for rows in others:
+        assert rows != first
+        assert sorted(rows) == sorted(first)
+    assert len({str(rows) for rows in others}) == 3
+
+
+def test_side_by_side_an_entitys_texts_follow_one_another_in_new_orders() -> None:
+    stream = make_stream(ROW_LENGTH, packing="side-by-side")
+    orders = []
+    for epoch in range(4):
+        texts = [text for row in epoch_rows(stream, epoch) for text in row]
+        assert sorted(texts) == list(range(len(ENTITIES)))
+        people = [ENTITIES[text] for text in texts]
+        changes = sum(a != b for a, b in pairwise(people))
+        assert changes == len(set(ENTITIES)) - 1
+        orders.append(tuple(people))
+    assert len(set(orders)) == 4
+
+
 def test_a_text_longer_than_the_row_is_refused() -> None:
     with pytest.raises(
         WorkbenchError, match=r"Text \d+ has 13 tokens but a row holds 12; raise tokens\.row_length"
@@ -146,16 +170,23 @@ def test_targets_are_the_next_ids_and_padding_has_none(row_length: int | None) -
         assert (targets[length:] == IGNORED).all()
 
 
-@pytest.mark.parametrize("row_length", [None, ROW_LENGTH])
-def test_rows_depend_on_seed_and_row_alone(row_length: int | None) -> None:
+@pytest.mark.parametrize(
+    ("row_length", "packing"),
+    [(None, "entry-per-row"), *((ROW_LENGTH, packing) for packing in get_args(Packing)[1:])],
+)
+def test_rows_depend_on_seed_and_row_alone(row_length: int | None, packing: Packing) -> None:
     """Any stretch, asked for in any order, by a fresh stream or a used one, gives the same rows."""
-    whole = trim(make_stream(row_length).rows(0, 150))
-    used = make_stream(row_length)
+
+    def make(**changes: Any) -> RowStream:
+        return make_stream(row_length, packing=packing, **changes)
+
+    whole = trim(make().rows(0, 150))
+    used = make()
     for start, number in [(140, 10), (0, 7), (77, 30), (77, 30), (3, 1), (149, 1)]:
         assert trim(used.rows(start, number)) == whole[start : start + number]
-        assert trim(make_stream(row_length).rows(start, number)) == whole[start : start + number]
-    assert trim(make_stream(row_length, seed=1).rows(0, 150)) != whole
-    assert trim(make_stream(row_length, purpose="questions").rows(0, 150)) != whole
+        assert trim(make().rows(start, number)) == whole[start : start + number]
+    assert trim(make(seed=1).rows(0, 150)) != whole
+    assert trim(make(purpose="questions").rows(0, 150)) != whole
 
 
 def test_batches_resume_where_they_stopped() -> None:

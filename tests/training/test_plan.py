@@ -36,6 +36,7 @@ STEPS_BY_HAND: list[tuple[int, float, int, list[int], dict[str, Any], int]] = [
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.5}, 45),  # questions come on top
     (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.8}, 113),  # 1800 / 16 = 112.5
     (60, 6, 16, [40, 60], {"tokens.packing": "resampled", "tokens.row_length": 100}, 12),  # two entries a row
+    (60, 6, 16, [40, 60], {"tokens.packing": "side-by-side", "tokens.row_length": 100}, 12),
     (
         100_000,
         540,

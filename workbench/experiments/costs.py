@@ -116,7 +116,7 @@ def _foresee(
     shape = recipe.model.shape
     blocks = 12 * shape.n_layers * shape.d_model**2
     parameters = blocks + _vocabulary(recipe) * shape.d_model
-    length = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else max(tokens_an_entry, 64.0)
+    length = recipe.tokens.row_length if recipe.tokens.fills_rows else max(tokens_an_entry, 64.0)
     # 6 a parameter and token (output layer and embedding are one), and 6 · layers · length · width of causal attention
     flops = tokens * (6 * parameters + 6 * shape.n_layers * length * shape.d_model)
     minutes: dict[str, float] = {}
@@ -154,7 +154,7 @@ def _minutes(
     """Of each kind of work; solving, V-probes and bits are not foreseen."""
     from workbench.experiments.estimate import PEOPLE_TIMED, foresee
 
-    packed = recipe.tokens.packing == "resampled"
+    packed = recipe.tokens.fills_rows
     a_step = recipe.training.rows_per_step * (recipe.tokens.row_length if packed else tokens_an_entry)
     a_token = speed.training / a_step  # seconds
     foreseen = foresee(recipe, speed)

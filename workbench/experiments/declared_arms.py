@@ -106,6 +106,7 @@ def _describe(recipe: Recipe) -> str:
     else:
         words = "+".join(group.augmentation for group in recipe.groups)
     words += {"gpt2-rotary": ""}.get(recipe.model.architecture, f"+{recipe.model.architecture}")
+    words += f"+{recipe.tokens.packing}" if recipe.tokens.packing in ("packed-once", "side-by-side") else ""
     words += "" if recipe.junk is None else f"+{recipe.junk.kind}-junk"
     words += "+mixed" if recipe.training.objective == "mixed" else ""
     return re.sub(r"[^A-Za-z0-9._+-]", "inf", words)

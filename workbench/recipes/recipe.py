@@ -22,6 +22,8 @@ from workbench.worlds.own.sections import OwnRecipe
 from workbench.worlds.sections import GroupRecipe, Section
 from workbench.worlds.values.sections import ValuesRecipe
 
+Packing = Literal["entry-per-row", "resampled", "packed-once", "side-by-side"]
+
 
 class TokensRecipe(Section):
     """How text becomes rows of token ids. Packing is a recorded choice because it changes what is learned."""
@@ -30,8 +32,16 @@ class TokensRecipe(Section):
     source: str = Field("gpt2", description="tokenizer `gpt2`: a local folder or a hub name")
     vocabulary_size: int = Field(4096, gt=256, description="tokenizer `bpe`: how many tokens to learn")
     restrict: bool = Field(True, description="drop the ids the corpus never uses")
-    packing: Literal["entry-per-row", "resampled"] = "entry-per-row"
-    row_length: int = Field(512, gt=8, description="tokens a row, packing `resampled`")
+    packing: Packing = Field(
+        "entry-per-row",
+        description="`resampled` is the paper's; `packed-once` and `side-by-side` are known faults, to be measured",
+    )
+    row_length: int = Field(512, gt=8, description="tokens a row, where rows hold several entries")
+
+    @property
+    def fills_rows(self) -> bool:
+        """Whether a row holds as many entries as fit."""
+        return self.packing != "entry-per-row"
 
 
 class TrainingRecipe(Section):
@@ -141,6 +151,16 @@ class Recipe(Section):
             raise ValueError(
                 "the arithmetic world predicts the next word of its problems: leave out training.objective and "
                 "tokens.tokenizer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_packing(self) -> "Recipe":
+        endless = [group.augmentation for group in self.groups if not self.augmentations[group.name].entries]
+        if self.tokens.packing == "packed-once" and endless:
+            raise ValueError(
+                f"packing 'packed-once' repeats the first epoch's rows, but {endless[0]} has new texts at every "
+                "exposure: choose 'resampled', or multi5 in its place"
             )
         return self
 

@@ -1,9 +1,12 @@
 """Rows of a training step as a pure function of (seed, step): there is no loader state to save or lose.
 
 Packing is a recorded choice. `entry-per-row`: every row is one entry. `resampled` (the paper's): whole entries
-in random order, joined by end-of-text into rows of a fixed length, drawn anew every epoch. Two entries of one
-entity are never neighbours: packing an entity's paraphrases side by side lets the model copy instead of recall,
-and packing once and for all ties entries to fixed neighbours (both have broken replications).
+in random order, joined by end-of-text into rows of a fixed length, drawn anew every epoch, and two entries of one
+entity are never neighbours.
+
+Two more are known faults that have broken replications, and are here to be measured: `packed-once` keeps the first
+epoch's rows and only shuffles them, so that entries are tied to fixed neighbours; `side-by-side` puts an entity's
+entries next to one another, so that the model can copy the second from the first instead of recalling it.
 
 Shapes: B rows, T tokens.
 """
@@ -11,15 +14,15 @@ Shapes: B rows, T tokens.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.recipes.recipe import Packing
 from workbench.seeds import make_rng
 from workbench.tokens.encoding import EncodedQuestions, EncodedTexts
 
-Packing = Literal["entry-per-row", "resampled"]
 IGNORED = -100
 WINDOW_STEPS = 8
 
@@ -54,7 +57,8 @@ class RowStream:
     equally often. With `fresh` an epoch's texts are what it gives for the epoch's number (`multi∞`: a new entry at
     every exposure); `texts` are the first epoch's. With `row_length`, rows hold as many whole texts as fit; otherwise
     one text each, and texts of like length are put into the same step of `rows_per_step` rows, so that little is
-    padding. A text longer than a row, or without rows' length than `longest`, is refused.
+    padding. A text longer than a row, or without rows' length than `longest`, is refused. What meets in a row of
+    several texts follows from `packing`.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class RowStream:
         seed: int,
         purpose: str,
         row_length: int | None = None,
+        packing: Packing = "resampled",
         rows_per_step: int = 1,
         longest: int | None = None,
         fresh: Callable[[int], EncodedTexts] | None = None,
@@ -73,6 +78,7 @@ class RowStream:
         self._longest = row_length if row_length is not None else longest
         self._texts_of_epoch = lru_cache(maxsize=2)(self._make_texts)
         self._fresh = fresh
+        self.packing = packing
         self.texts, self.end_id, self.pad_id = texts, end_id, pad_id
         self.seed, self.purpose, self.row_length, self.rows_per_step = (
             seed,
@@ -122,7 +128,10 @@ class RowStream:
             lead = -epoch * len(order) % self.rows_per_step  # rows that complete the last epoch's step
             order[lead:] = group_by_length(order[lead:], texts.lengths, self.rows_per_step, rng)
             return order, np.arange(len(order) + 1)
-        order = part_neighbours(order, texts.entities)
+        if self.packing == "packed-once" and epoch > 0:
+            return shuffle_rows(*self._epoch_rows(0), rng)
+        arrange = put_side_by_side if self.packing == "side-by-side" else part_neighbours
+        order = arrange(order, texts.entities)
         ends = np.cumsum(texts.lengths[order])
         bounds = [0]
         while bounds[-1] < len(order):
@@ -169,6 +178,21 @@ def group_by_length(
         places = [*rng.permutation(len(steps) - last_short), *([len(steps) - 1] if last_short else [])]
         grouped += [steps[place] for place in places]
     return np.concatenate(grouped) if grouped else order
+
+
+def shuffle_rows(
+    order: np.ndarray, bounds: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same rows in another order: texts row by row, and where each row begins."""
+    rows = np.split(order, bounds[1:-1])
+    drawn = [rows[row] for row in rng.permutation(len(rows))]
+    return np.concatenate(drawn), np.r_[0, np.cumsum([len(row) for row in drawn])]
+
+
+def put_side_by_side(order: np.ndarray, entities: np.ndarray) -> np.ndarray:
+    """Reorder so that an entity's texts follow one another, entities in the order of their first text."""
+    _, first, entity = np.unique(entities[order], return_index=True, return_inverse=True)
+    return order[np.argsort(first[entity], kind="stable")]
 
 
 def row_width(length: int) -> int:

@@ -112,13 +112,14 @@ def encode_run(run: Run) -> TrainingData:
     questions = encode_questions(tokenizer, corpus.questions, corpus.schema)
     check_values_tokenize_alike(tokenizer, entries, [entity.values for entity in corpus.entities])
     _require_fits(recipe, entries, questions)
-    fill = recipe.tokens.row_length if recipe.tokens.packing == "resampled" else None
+    fill = recipe.tokens.row_length if recipe.tokens.fills_rows else None
     ids = {"end_id": tokenizer.eos_token_id, "pad_id": tokenizer.pad_token_id, "seed": recipe.seed}
     stream: RowStream | MixedStream
     stream = biographies = RowStream(
         entries,
         purpose="biographies",
         row_length=fill,
+        packing=recipe.tokens.packing,
         rows_per_step=recipe.training.rows_per_step,
         longest=recipe.model.shape.max_length,
         fresh=_fresh_entries(encoder, corpus.entries),
@@ -204,7 +205,7 @@ def select_questions(questions: EncodedQuestions, keep: np.ndarray) -> EncodedQu
 
 def _require_fits(recipe: Recipe, entries: EncodedEntries, questions: EncodedQuestions) -> None:
     longest = max(row_width(int(entries.lengths.max())), int(questions.lengths.max()))
-    if recipe.tokens.packing == "resampled":
+    if recipe.tokens.fills_rows:
         longest = max(longest, recipe.tokens.row_length)
     limit = recipe.model.shape.max_length
     if longest > limit:

@@ -145,7 +145,7 @@ class _Training:
         recipe = self.run.recipe.training
         summed = SummedLoss(self.model, self.run.tokenizer.pad_token_id, self.mask_words is not None)
         if self.execution.compile:  # filled rows are all of one shape
-            summed.compile(dynamic=self.run.recipe.tokens.packing != "resampled")
+            summed.compile(dynamic=not self.run.recipe.tokens.fills_rows)
         loss_module = self.workers.wrap(summed)
         meter = self._make_meter() if self.workers.writes else None
         evaluation_steps = plan_evaluations(recipe.evaluations, self.steps)

@@ -16,7 +16,7 @@ def count_steps(recipe: Recipe, entries: EncodedEntries, n_entities: int) -> int
     """
     training = recipe.training
     rows = training.exposures * n_entities
-    if recipe.tokens.packing == "resampled":
+    if recipe.tokens.fills_rows:
         rows *= float(entries.lengths.mean()) / recipe.tokens.row_length
     if training.objective == "mixed":
         rows /= 1 - training.qa_ratio
