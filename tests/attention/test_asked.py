@@ -52,7 +52,9 @@ def test_a_question_about_another_entity_is_that_entities_question() -> None:
 
 def test_all_questions_of_an_entity_and_pairs_of_them() -> None:
     corpus, tokenizer = small_corpus()
-    fake: object = type("R", (), {"corpus": corpus, "path": "runs/fake", "seed": 0, "full_stops": True})
+    fake: object = type(
+        "R", (), {"corpus": corpus, "path": "runs/fake", "seed": 0, "full_stops": True, "answer_space": True}
+    )
     entries = choose_questions(fake, 3)  # type: ignore[arg-type]
     assert len({entry.entity for entry in entries}) == 3
     assert len(entries) == 18

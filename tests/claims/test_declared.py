@@ -1,12 +1,16 @@
 """Experiment files: what is read, and what is refused with file, claim and fault."""
 
 import copy
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from workbench.claims.declared import load_experiment, make_experiment, shipped_experiments
 from workbench.claims.expressions import parse_inequality
+from workbench.claims.sources import finetune_name, sources_of
 from workbench.errors import WorkbenchError
+from workbench.experiments.declared_stages import make_stages
 
 MINE = {
     "name": "mine",
@@ -44,6 +48,19 @@ def test_a_stage_may_come_after_a_finetune():
     experiment = make_experiment(content)
     assert experiment.stages["later"].first == experiment.stages["lora"]
     assert experiment.stages["lora"].first is None
+
+
+def test_a_finetune_without_the_space_before_answers_is_told_so_and_says_so():
+    stage = {"kind": "finetune", "options": {"no_answer_space": True}}
+    content = changed(stages__bare=stage, arms__a__stages=["lora", "p", "bare"])
+    content["claims"][0]["holds"] = ['answers("a", stage="lora") - answers("a", stage="bare") >= 5']
+    bare = make_experiment(content).stages["bare"]
+    arm = SimpleNamespace(path=Path("run"), job=lambda _stage, *words: words)
+    tuning, asking = (one.job(arm) for one in make_stages("bare", bare, "tiny"))
+    name = tuning[tuning.index("--name") + 1]
+    assert "--no-answer-space" in tuning and "no-space" in name and asking[-1] == name
+    assert [one.variant for one in sources_of("bare", bare, "tiny")] == [name]
+    assert "no-space" not in finetune_name("lora", {"steps": 5})
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.studies.towns import (
     write_towns,
 )
 from workbench.errors import WorkbenchError
+from workbench.extraction.finetunes import list_finetunes
 from workbench.partials import PARTIAL_PREFIX
 from workbench.probing.p_probe import make_p_probe_data
 from workbench.processes import mark_of, this_machine
@@ -69,6 +70,14 @@ def test_the_folder_is_opened_like_a_run(study: Path) -> None:
     assert [entry.text[a:b] for a, b in (entry.names[0], entry.values["country"])] == ["Baba", "Arland"]
     question = opened.corpus.questions[0]
     assert (question.prompt, question.answer) == ("The road to Baba leads through", "Arland")
+
+
+def test_its_questions_are_asked_as_its_file_says(study: Path) -> None:
+    with pytest.raises(
+        WorkbenchError, match=r"and asks as its study.toml says; leave --no-answer-space out\."
+    ):
+        workbench("finetune", str(study), "--no-answer-space", "--steps", "1", "-q")
+    assert not list_finetunes(open_study(study))
 
 
 def test_a_second_making_changes_nothing_and_another_study_is_refused(towns: Path, study: Path) -> None:

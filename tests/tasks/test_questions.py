@@ -44,11 +44,23 @@ def test_answers_read_back_and_prompts_end_before_the_space(small_corpus: Callab
     ]
     for question in corpus.questions:
         entity = corpus.entities[question.entity]
-        start, end = question.answer_span
+        start, end = question.answer_span()
         assert question.text[start:end] == question.answer == entity.values[question.attribute]
         assert question.text[:start] == question.prompt + " "
         assert question.prompt.endswith("? Answer:")
         assert question.split == entity.split
+
+
+def test_without_the_space_the_answer_stands_right_behind_the_cue() -> None:
+    questions = make_questions([ANYA], SCHEMA)
+    assert [question.told(True, False) for question in questions[:2]] == [
+        "What is the birth date of Anya Briar Forger? Answer:October 2, 1996.",
+        "What is the birth city of Anya Briar Forger? Answer:Princeton, NJ.",
+    ]
+    for question in questions:
+        start, end = question.answer_span(False)
+        assert question.told(False, False)[:start] == question.prompt
+        assert question.told(False, False)[start:end] == question.answer
 
 
 def test_attributes_an_entity_lacks_are_not_asked_for() -> None:
@@ -61,7 +73,7 @@ def test_attributes_an_entity_lacks_are_not_asked_for() -> None:
 def test_an_answer_with_a_full_stop_ends_the_sentence_once() -> None:
     entity = Entity(0, "everyone", "Bo Ray", "he", {"company": "Acme Inc."}, "test")
     (question,) = make_questions([entity], SCHEMA)
-    start, end = question.answer_span
+    start, end = question.answer_span()
     assert question.text[start:] == question.text[start:end] == "Acme Inc."
 
 

@@ -127,6 +127,25 @@ def test_every_answer_reads_back_with_the_ids_it_has_in_biographies(
     check_values_tokenize_alike(tokenizer, encoded, [entity.values for entity in corpus.entities])
 
 
+def test_without_the_space_prompts_are_the_same_and_answers_other_tokens_but_for_words(
+    tokenizer: PreTrainedTokenizerFast, recipe: TokensRecipe, corpus: Corpus
+) -> None:
+    spaced, bare = (
+        encode_questions(tokenizer, corpus.questions, SCHEMA, space=space) for space in (True, False)
+    )
+    if recipe.tokenizer == "word":
+        np.testing.assert_array_equal(bare.ids, spaced.ids)
+    for n, question in enumerate(corpus.questions):
+        ids, start = bare.text_ids(n), bare.answer_start[n]
+        answer, behind = ids[start : bare.answer_end[n]], spaced.text_ids(n)[start:]
+        np.testing.assert_array_equal(ids[:start], spaced.text_ids(n)[:start])
+        assert read_back(tokenizer, answer) == question.answer.replace(" ", "")
+        if recipe.tokenizer != "word":
+            assert answer[0] != behind[0]  # before a rare letter the space is a token by itself
+        if recipe.tokenizer == "gpt2":  # which puts no space before a text
+            assert answer.tolist() == tokenizer(question.answer, add_special_tokens=False).input_ids
+
+
 def test_bare_names_stand_between_two_ends(tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> None:
     names = [entity.name for entity in corpus.entities[:50]]
     encoded = encode_names(tokenizer, names)

@@ -118,6 +118,8 @@ def run_attention(
     settings = request.settings
     if tuned is not None:
         settings |= tuned.describe(request.which)
+    elif request.questions and not run.answer_space:
+        settings["answer_space"] = False
     examples: AttentionExamples | None = None
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
@@ -162,13 +164,22 @@ def load_examples(run: Study, request: AttentionRequest) -> AttentionExamples:
     """The entries a request is about: one of each test entity, as the P-probe tests on."""
     run.require_group(request.group)
     if request.questions:
-        asked = choose_questions(run, request.entries, group=request.group)
+        space = _asks_behind_space(run, request)
+        asked = choose_questions(run, request.entries, group=request.group, answer_space=space)
         return make_examples(run.tokenizer, asked, run.schema, start=run.start)
     entries = choose_entries(run, request.entries, group=request.group)
     before = choose_entries(run, split="train") if request.packed else []
     return make_examples(
         run.tokenizer, entries, run.schema, before=before, packed=request.packed, start=run.start
     )
+
+
+def _asks_behind_space(run: Study, request: AttentionRequest) -> bool:
+    """Whether a space stands before the answers of the model that is analysed."""
+    from workbench.extraction.answer_space import answers_have_space
+    from workbench.extraction.finetunes import open_finetune
+
+    return answers_have_space(run, None if request.adapter is None else open_finetune(run, request.adapter))
 
 
 def analyse(
@@ -214,10 +225,12 @@ def analyse(
         case "steering":
             from workbench.attention.steering import measure_steering
 
-            choose = choose_questions if request.questions else choose_entries
-            train = make_examples(
-                run.tokenizer, choose(run, TRAIN_ENTRIES, split="train"), run.schema, start=run.start
-            )
+            if request.questions:
+                space = _asks_behind_space(run, request)
+                learned = choose_questions(run, TRAIN_ENTRIES, split="train", answer_space=space)
+            else:
+                learned = choose_entries(run, TRAIN_ENTRIES, split="train")
+            train = make_examples(run.tokenizer, learned, run.schema, start=run.start)
             return measure_steering(model, examples, train, seed=request.seed)
         case "lens":
             from workbench.attention.logit_lens import measure_lens

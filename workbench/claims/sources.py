@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.claims.stages import Plain, Stage
+from workbench.extraction.answer_space import NO_SPACE
 from workbench.extraction.evaluation import EvaluationRequest
 from workbench.extraction.task_evaluation import TaskRequest
 from workbench.files import digest_json
@@ -27,6 +28,8 @@ class Source:
 
 def finetune_name(name: str, options: Mapping[str, Plain]) -> str:
     """What a stage's finetune is called in its run: another name for other options, so none is taken for another's."""
+    if options.get("no_answer_space") and NO_SPACE not in name:
+        name = f"{name}-{NO_SPACE}"
     return f"{name}-{digest_json(dict(options))[:6]}" if options else name
 
 

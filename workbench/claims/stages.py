@@ -16,7 +16,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "q": ("rank", "steps", "group"),
     "finetune": (
         "method", "rank", "embedding_rank", "lr", "weight_decay", "steps", "group", "tasks", "hints",
-        "train_entities", "pairs", "loss", "seed",
+        "train_entities", "pairs", "loss", "seed", "no_answer_space",
     ),
     "ask": ("tasks", "hints", "beams"),
     "solve": ("operations", "number", "beams", "temperature", "regret", "mistakes"),

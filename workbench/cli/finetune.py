@@ -76,6 +76,14 @@ def finetune(
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between measurements; default: a tenth of all.")
     ] = None,
+    answer_space: Annotated[
+        bool,
+        typer.Option(
+            "--answer-space/--no-answer-space",
+            help="Whether a space stands before an answer, as before the values of the texts; without it an answer is "
+            "other tokens to most tokenizers. Whoever asks this finetune asks it so.",
+        ),
+    ] = True,
     group: Annotated[str | None, typer.Option(help="Only the questions of this group.")] = None,
     questions: Annotated[
         Path | None, typer.Option(help="Your own questions (JSONL) in place of the run's.")
@@ -95,7 +103,7 @@ def finetune(
     pairs: Annotated[
         int | None, typer.Option(min=1, help="Pairs of each half for tasks about two; default: its size.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Default: method, tasks, group and seed.")] = None,
+    name: Annotated[str | None, typer.Option(help="Default: method, space, tasks, group and seed.")] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Also write the adapted weights as ordinary checkpoints.")
     ] = False,
@@ -161,6 +169,7 @@ def finetune(
         "steps": steps,
         "questions_per_step": questions_per_step,
         "loss": loss.value,
+        "answer_space": answer_space,
         "evaluate_every": evaluate_every,
         "group": group,
         "seed": seed,

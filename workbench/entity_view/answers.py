@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.extraction.answer_space import answers_have_space
 from workbench.extraction.asking import ask, askable_of, make_answer_book, text_of
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.studies.checkpoints import Checkpoint
@@ -63,7 +64,7 @@ def ask_entities(
         if tuned is None
         else load_finetuned(run, tuned, which=which, device=device)
     )
-    asked = askable_of(run, run.corpus.questions)
+    asked = askable_of(run, run.corpus.questions, answers_have_space(run, tuned))
     book = make_answer_book(asked, run.tokenizer.eos_token_id)
     chosen = np.flatnonzero(np.isin(asked.encoded.entities, entities))
     answers = ask(model, asked, chosen, book)

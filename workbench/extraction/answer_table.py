@@ -98,6 +98,7 @@ def describe_study(run: Study, group: str | None = None) -> tuple[str, str, str,
     others = [name_augmentation(run, one) for one in run.groups if group and one != group]
     beside = f" beside {', '.join(others)}" if others else ""
     label = f"{architecture} {augmentation}{beside}" + (f", questions {ratio:.0%}" if ratio else "")
+    label += "" if run.answer_space else ", no space before answers"
     return run.experiment, label, architecture, augmentation, ratio, run.seed
 
 

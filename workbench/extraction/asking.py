@@ -97,9 +97,15 @@ def make_askable(
     return AskableQuestions(encoded, train[encoded.entities], group[encoded.entities], groups, full_stop)
 
 
-def askable_of(study: "Study", questions: Sequence[Question]) -> AskableQuestions:
-    """Questions about a study's entities as its models read them: its tokenizer, its start, a full stop or none."""
-    encoded = encode_questions(study.tokenizer, questions, study.schema, study.start, study.full_stops)
+def askable_of(
+    study: "Study", questions: Sequence[Question], answer_space: bool | None = None
+) -> AskableQuestions:
+    """Questions about a study's entities as its models read them: its tokenizer, its start, a full stop or none.
+
+    answer_space: whether a space stands before an answer; default: as the study's own models were taught.
+    """
+    space = study.answer_space if answer_space is None else answer_space
+    encoded = encode_questions(study.tokenizer, questions, study.schema, study.start, study.full_stops, space)
     return make_askable(encoded, study.corpus.entities, study.full_stops)
 
 

@@ -16,6 +16,7 @@ from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_cases import make_answer_cases
+from workbench.extraction.answer_space import answers_have_space
 from workbench.extraction.asking import (
     ANSWER_KINDS,
     Answers,
@@ -160,7 +161,7 @@ def evaluate(
     }
     if questions is None and not request.again:
         found = {
-            group: find_result(path, checkpoint.weights_digest, _describe(parts[group], tuned))
+            group: find_result(path, checkpoint.weights_digest, _describe(run, parts[group], tuned))
             for group, path in paths.items()
         }
         complete = {group: dataset for group, dataset in found.items() if dataset is not None}
@@ -178,10 +179,11 @@ def evaluate(
             model = load_model(checkpoint, device=chosen_device)
         else:
             model = load_finetuned(run, tuned, which=request.which, device=chosen_device)
-        measured = _measure(run, model, request, questions or run.corpus.questions)
+        space = answers_have_space(run, tuned)
+        measured = _measure(run, model, request, questions or run.corpus.questions, space)
         datasets = {}
         for group, part in parts.items():
-            settings, variant = _describe(part, tuned), part.variant
+            settings, variant = _describe(run, part, tuned), part.variant
             attrs = make_attrs(
                 kind="qa", family=family, run=run, checkpoint=checkpoint, settings=settings, variant=variant
             )
@@ -252,13 +254,17 @@ def make_qa_dataset(
 
 
 def _measure(
-    run: Study, model: "PreTrainedModel", request: EvaluationRequest, questions: Sequence[Question]
+    run: Study,
+    model: "PreTrainedModel",
+    request: EvaluationRequest,
+    questions: Sequence[Question],
+    space: bool,
 ) -> _Measured:
     tokenizer, entities = run.tokenizer, run.corpus.entities
     mask_id = tokenizer.mask_token_id if is_bidirectional(model.config) else None
-    asked = askable_of(run, questions)
+    asked = askable_of(run, questions, space)
     # The book holds the run's answers beside the user's, so what is said to either's questions is recognised alike.
-    own = askable_of(run, run.corpus.questions)
+    own = askable_of(run, run.corpus.questions, space)
     book = make_answer_book(own, tokenizer.eos_token_id, further=asked)
     in_halves = [
         asked.choose(train=split == "train", group=request.group, entities=request.entities, seed=run.seed)
@@ -280,9 +286,9 @@ def _commonest_share(answers: Sequence[tuple[int, ...]]) -> float:
     return max(counts.values()) / len(answers)
 
 
-def _describe(request: EvaluationRequest, tuned: Finetune | None) -> dict[str, Any]:
+def _describe(run: Study, request: EvaluationRequest, tuned: Finetune | None) -> dict[str, Any]:
     """What determines the numbers besides the base's weights."""
     asked = {key: value for key, value in asdict(request).items() if key in ("beams", "group", "entities")}
     if tuned is None:
-        return asked
+        return asked if run.answer_space else {**asked, "answer_space": False}
     return {**asked, **tuned.describe(request.which)}

@@ -51,6 +51,11 @@ class Finetune:
         return dict(self.info["settings"])
 
     @property
+    def answer_space(self) -> bool:
+        """Whether a space stands before its answers, as it was taught."""
+        return bool(self.settings.get("answer_space", True))
+
+    @property
     def base_step(self) -> int:
         """The step of the checkpoint it started from."""
         return int(self.info["base_step"])
@@ -237,7 +242,7 @@ def save_finetune(
                 save_file(dict(tensors), file, metadata={"base_weights_digest": checkpoint.weights_digest})
                 digests[file.name] = sha256_file(file)
         else:
-            _make_study(run, partial)
+            _make_study(run, partial, bool(info["settings"].get("answer_space", True)))
             for step, weights in states.items():
                 model.load_state_dict(dict(weights))
                 _save_model(run, checkpoint, partial, model, step, name, tokenizer or run.tokenizer)
@@ -260,7 +265,7 @@ def merge_finetune(run: Study, finetune: Finetune) -> list[Checkpoint]:
                 _save_model(run, base, finetune.path, model, step, finetune.name, tokenizer)
                 present.add(step)
         if not is_study(finetune.path):
-            _make_study(run, finetune.path)
+            _make_study(run, finetune.path, finetune.answer_space)
     return finetune.checkpoints
 
 
@@ -281,9 +286,9 @@ def _save_model(
     save_checkpoint(folder / "checkpoints", model, tokenizer, step, info)
 
 
-def _make_study(run: Study, folder: Path) -> None:
+def _make_study(run: Study, folder: Path, answer_space: bool) -> None:
     """The files that make a folder a study; the texts are the base's own, by a link that moves with both."""
     for name in (run.corpus_folder.name, "tokenizer"):
         if not (folder / name).exists():
             (folder / name).symlink_to(Path("..", "..", name), target_is_directory=True)
-    run.write_descendant(folder)
+    run.write_descendant(folder, answer_space)

@@ -19,22 +19,17 @@ from torch import nn
 from workbench_models import is_bidirectional
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_space import askable_in_finetuning, require_named
 from workbench.extraction.asking import (
     AnswerBook,
     AskableQuestions,
     ask,
-    askable_of,
     make_answer_book,
     require_context,
     summarise,
 )
 from workbench.extraction.batches import QuestionBatches
-from workbench.extraction.finetunes import (
-    Finetune,
-    finetunes_folder,
-    require_name,
-    save_finetune,
-)
+from workbench.extraction.finetunes import Finetune, finetunes_folder, require_name, save_finetune
 from workbench.extraction.lora import Adapter, attached, grow_vocabulary
 from workbench.extraction.question_manner import require_side_by_side
 from workbench.extraction.settings import FinetuneSettings, cosine, describe_settings
@@ -95,7 +90,8 @@ def finetune(
     after each step. Raises Interrupted after SIGINT or SIGTERM, when its state has been saved; the same call
     continues. Raises Busy while another process makes this very finetune.
     """
-    path = finetunes_folder(run) / require_name(settings.name if name is None else name)
+    called = require_named(require_name(settings.name if name is None else name), settings.answer_space)
+    path = finetunes_folder(run) / called
     making = describe_settings(checkpoint, settings, questions)
     found = None if again else find_finished(run, path, making, replace)
     if found and not unfinished_folder(path).exists():
@@ -128,7 +124,7 @@ def _make(
         tasks = make_askable_tasks(run, settings.tasks, run.tokenizer)
         asked = tasks.askable
     else:
-        asked = askable_of(run, questions or run.corpus.questions)
+        asked = askable_in_finetuning(run, questions or run.corpus.questions, settings.answer_space)
     run.require_group(settings.group)
     if not len(asked.choose(train=True, group=settings.group)):
         of_group = "" if settings.group is None else f" of the group {settings.group!r}"

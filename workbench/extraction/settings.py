@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_space import NO_SPACE
 from workbench.extraction.batches import Loss
 from workbench.files import digest_json
 from workbench.studies.checkpoints import Checkpoint
@@ -38,6 +39,8 @@ class FinetuneSettings:
     falling on a cosine to a tenth, without warm-up. loss: on the `answer` with its full stop, or on `all` tokens,
     which also teaches the questions' wording. evaluate_every: steps between measurements on `entities_measured`
     entities of each half; the best of them is kept beside the last. tasks: what is asked in place of the attributes.
+    answer_space: whether a space stands before an answer, as before the values of the texts; without it the answers
+    are other tokens to most tokenizers, and whoever asks this finetune asks it so.
     """
 
     method: Method = "lora"
@@ -53,6 +56,7 @@ class FinetuneSettings:
     evaluate_every: int = 1000
     entities_measured: int = 100
     tasks: TaskPlan | None = None
+    answer_space: bool = True
 
     def __post_init__(self) -> None:
         for key, known in (("method", get_args(Method)), ("loss", get_args(Loss))):
@@ -61,6 +65,10 @@ class FinetuneSettings:
                 raise WorkbenchError(f"The finetuning's {key} {given!r} does not exist; expected {expected}.")
         if not 0 < self.lr < math.inf:
             raise WorkbenchError(f"The finetuning's lr is {self.lr:g}; expected a number above 0.")
+        if self.tasks is not None and not self.answer_space:
+            raise WorkbenchError(
+                "Tasks are answered behind a space; leave out the tasks or --no-answer-space."
+            )
         for key, least in SMALLEST.items():
             if not least <= (number := getattr(self, key)) < math.inf:
                 name = key.replace("_", " ")
@@ -68,9 +76,10 @@ class FinetuneSettings:
 
     @property
     def name(self) -> str:
-        """What it is called where the user gives no name: method, group and seed."""
+        """What it is called where the user gives no name: method, space, group and seed."""
         parts = [
             self.method,
+            *([] if self.answer_space else [NO_SPACE]),
             *(_name_plan(self.tasks) if self.tasks else []),
             *([self.group] if self.group else []),
             *([f"seed{self.seed}"] if self.seed else []),
@@ -78,8 +87,9 @@ class FinetuneSettings:
         return "-".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file; `tasks` only where there are any."""
-        values = {key: value for key, value in asdict(self).items() if key != "tasks"}
+        """Plain values, for a file; `tasks` only where there are any, `answer_space` only where there is none."""
+        values = {key: value for key, value in asdict(self).items() if key not in ("tasks", "answer_space")}
+        values |= {} if self.answer_space else {"answer_space": False}
         return values if self.tasks is None else {**values, "tasks": self.tasks.as_dict()}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.extraction.answer_space import require_space_for_tasks
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.task_asking import (
     AskableTasks,
@@ -71,6 +72,7 @@ def evaluate_tasks(run: Study, request: TaskRequest, *, device: str | None = Non
     the recipe has none.
     """
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
+    require_space_for_tasks(run, tuned)
     plan = request.plan or _plan_of(run, tuned)
     if tuned is None:
         checkpoint = run.checkpoint(request.checkpoint or "last")

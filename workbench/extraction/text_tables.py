@@ -1,5 +1,6 @@
 """Evaluations as tables for the terminal."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,8 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
         f"{int(half['n'].max()):,} {name}" for name, half in (("test", test), ("train", train))
     )
     table.caption = f"% of {entities} entities: whole answers, their first tokens, whole values recited"
+    settings = json.loads(attrs.get("settings", "{}"))
+    table.caption += _told_space(settings.get("finetuning", settings))
     table.caption_justify = "left"
     return table
 
@@ -196,8 +199,14 @@ def print_finetune(finetune: Finetune) -> None:
     table.caption = (
         f"% of answers, mean over attributes, {sample} entities of each half; best by test entities"
     )
+    table.caption += _told_space(finetune.settings)
     table.caption_justify = "left"
     results_console().print(table)
+
+
+def _told_space(settings: Mapping[str, Any]) -> str:
+    """What a table of answers says of the space before them: nothing where there is one."""
+    return "" if settings.get("answer_space", True) else "; no space stands before an answer"
 
 
 def _made_by(dataset: xr.Dataset) -> str:

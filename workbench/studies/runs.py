@@ -160,9 +160,10 @@ class Run(Study):
     def groups(self) -> dict[str, str]:
         return {group.name: group.augmentation for group in self.recipe.groups}
 
-    def write_descendant(self, folder: Path) -> None:
+    def write_descendant(self, folder: Path, answer_space: bool) -> None:
         (folder / RECIPE_FILE).write_bytes((self.path / RECIPE_FILE).read_bytes())
-        write_json(folder / RUN_FILE, {**self.status, "state": "finished", "finetuned_from": self.name})
+        about = {"state": "finished", "finetuned_from": self.name, "answer_space": answer_space}
+        write_json(folder / RUN_FILE, {**self.status, **about})
 
     def to_toml(self) -> str:
         return recipe_to_toml(self.recipe)

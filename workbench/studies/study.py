@@ -155,6 +155,11 @@ class Study(ABC):
         """The tasks that its models have learned the words of, or were trained on, already."""
         return None
 
+    @property
+    def answer_space(self) -> bool:
+        """Whether a space stands before an answer, as its models were taught; not where a finetune left it out."""
+        return bool(self.status.get("answer_space", True))
+
     @abstractmethod
     def to_toml(self) -> str:
         """The file that determines it, every default written out."""
@@ -164,8 +169,11 @@ class Study(ABC):
         """What was measured while its series was trained, oldest first; empty where it was trained elsewhere."""
 
     @abstractmethod
-    def write_descendant(self, folder: Path) -> None:
-        """Make a folder with corpus, tokenizer and `checkpoints/` of its own a study of these facts and texts."""
+    def write_descendant(self, folder: Path, answer_space: bool) -> None:
+        """Make a folder with corpus, tokenizer and `checkpoints/` of its own a study of these facts and texts.
+
+        answer_space: whether its models were taught answers behind a space.
+        """
 
     def checkpoint(self, which: int | str = "last") -> Checkpoint:
         """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""

@@ -132,9 +132,10 @@ class TableStudy(Study):
     def status(self) -> dict[str, Any]:
         return {**read_object(self.path / STUDY_FILE), "state": "finished"}
 
-    def write_descendant(self, folder: Path) -> None:
+    def write_descendant(self, folder: Path, answer_space: bool) -> None:
         (folder / STUDY_TOML).write_bytes((self.path / STUDY_TOML).read_bytes())
-        write_json(folder / STUDY_FILE, {**self.info, "series": None, "finetuned_from": self.name})
+        about = {"series": None, "finetuned_from": self.name, "answer_space": answer_space}
+        write_json(folder / STUDY_FILE, {**self.info, **about})
 
     def to_toml(self) -> str:
         return study_to_toml(self.file)

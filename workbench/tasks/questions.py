@@ -17,9 +17,10 @@ ANSWER_CUE = " Answer:"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with its answer; `prompt` ends right before the answer, which begins with a space.
+    """A question with its answer; `prompt` ends right before the space that an answer stands behind.
 
-    text: prompt, space, answer, full stop ("Acme Inc." brings its own); answer_span: the answer in `text`.
+    text: prompt, space, answer, full stop ("Acme Inc." brings its own). A finetune may be taught answers without that
+    space (`space` of `told` and `answer_span`), so that what the space costs can be measured.
     """
 
     entity: int
@@ -32,14 +33,14 @@ class Question:
     def text(self) -> str:
         return self.told(True)
 
-    def told(self, full_stop: bool) -> str:
+    def told(self, full_stop: bool, space: bool = True) -> str:
         """Prompt and answer, with the full stop or without, as a model that nobody taught to stop reads it."""
-        bare = f"{self.prompt} {self.answer}"
+        bare = f"{self.prompt}{' ' * space}{self.answer}"
         return bare.removesuffix(".") + "." if full_stop else bare
 
-    @property
-    def answer_span(self) -> tuple[int, int]:
-        start = len(self.prompt) + 1
+    def answer_span(self, space: bool = True) -> tuple[int, int]:
+        """Where the answer stands in what is told, in characters."""
+        start = len(self.prompt) + space
         return start, start + len(self.answer)
 
 

@@ -140,14 +140,18 @@ def encode_questions(
     schema: Schema,
     start: Start = "eos",
     full_stop: bool = True,
+    space: bool = True,
 ) -> EncodedQuestions:
-    """Encode questions with their answers, and a full stop or none behind them, and find the answers' tokens."""
+    """Encode questions with their answers, and a full stop or none behind them, and find the answers' tokens.
+
+    space: whether one stands before an answer.
+    """
     encoder, head = TextEncoder(tokenizer), start_ids(tokenizer, start)
     ids, sizes, firsts, ends, owners, attributes = [], [], [], [], [], []
     for chunk in _chunks(questions):
-        texts = [question.told(full_stop) for question in chunk]
+        texts = [question.told(full_stop, space) for question in chunk]
         table = encoder.encode(texts)
-        cells = [(n, 0, *question.answer_span) for n, question in enumerate(chunk)]
+        cells = [(n, 0, *question.answer_span(space)) for n, question in enumerate(chunk)]
         _, _, first, last = _find(table, cells, texts)
         led, offsets = begin_with(head, table)
         ids.append(led)
