@@ -45,21 +45,23 @@ def askable_in_finetuning(
 
     Raises WorkbenchError where they cannot be told apart by the space, or are a study's own, told as its file says.
     """
-    asked = askable_of(study, questions, answer_space)
-    if answer_space:
-        return asked
+    if not answer_space:
+        _require_difference(study)
+    return askable_of(study, questions, answer_space)
+
+
+def _require_difference(study: "Study") -> None:
     if isinstance(study, TableStudy):
         raise WorkbenchError(
             f"{study.path} is a study of models that were trained elsewhere, and asks as its study.toml says; leave "
             "--no-answer-space out."
         )
-    behind = askable_of(study, questions, True)
-    if all(behind.answer(n) == asked.answer(n) for n in range(len(asked))):
+    behind, without = (askable_of(study, study.corpus.questions, space) for space in (True, False))
+    if all(behind.answer(n) == without.answer(n) for n in range(len(behind))):
         raise WorkbenchError(
             f"The tokenizer of {study.path} reads an answer as the same tokens with or without a space before it, so "
             "nothing would be measured; leave --no-answer-space out, or train a recipe with tokens.tokenizer = 'bpe'."
         )
-    return asked
 
 
 def require_space_for_tasks(study: "Study", tuned: "Finetune | None") -> None:
