@@ -147,7 +147,7 @@ def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
     experiments = [load_experiment(name) for name in ("part-3.1", "confounds")]
     both = plan_arms(experiments, "tiny", [0, 1], tmp_path)
     shared = {shared.arm.name: shared for shared in both.arms}
-    assert len(shared) == 2 * (24 + 7 - 2)  # `single` and `multi5+permute` are asked for by both
+    assert len(shared) == 2 * (24 + 10 - 2)  # `single` and `multi5+permute` are asked for by both
     single = both.arm_of("confounds", "single", 1)
     assert single is both.arm_of("part-3.1", "single", 1) and single is not None
     assert sorted(shared[single.name].stages) == ["full", "lora", "p", "q"]
@@ -166,7 +166,7 @@ def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
     told = workbench("reproduce", "--all", "--no-run", "--out", "all", "--json")
     assert told.status == 0, told.err
     verdicts = json.loads(told.out)["verdicts"]
-    assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 67
+    assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 70
 
 
 @pytest.mark.parametrize(

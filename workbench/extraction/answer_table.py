@@ -61,9 +61,10 @@ def collect_answers(
             continue
         qa = load_results(run.path, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
         step = int(qa["checkpoint"])
-        digest, *about = describe_study(run, group)
+        digest, label, *about = describe_study(run, group)
+        label += "" if run.answer_space else ", no space before answers"
         tuned = f" {run.name}" if "finetuned_from" in run.status else ""  # a finetune's folder is a run too
-        about = [name, f"{digest}{tuned}", *about]
+        about = [name, f"{digest}{tuned}", label, *about]
         asked = [
             attribute
             for attribute in qa["attribute"].values.tolist()
@@ -98,7 +99,6 @@ def describe_study(run: Study, group: str | None = None) -> tuple[str, str, str,
     others = [name_augmentation(run, one) for one in run.groups if group and one != group]
     beside = f" beside {', '.join(others)}" if others else ""
     label = f"{architecture} {augmentation}{beside}" + (f", questions {ratio:.0%}" if ratio else "")
-    label += "" if run.answer_space else ", no space before answers"
     return run.experiment, label, architecture, augmentation, ratio, run.seed
 
 
