@@ -139,7 +139,7 @@ def encode_run(run: Run) -> TrainingData:
     return TrainingData(recipe, entries, questions, corpus.entities, stream, recipe.seed)
 
 
-def _make_junk_rows(run: Run, fill: int | None, ids: dict[str, int]) -> RowStream:
+def _make_junk_rows(run: Run, fill: int | None, ids: dict[str, Any]) -> RowStream:
     """Rows about others: every round new ones, or the same few in new texts."""
     recipe, corpus = run.recipe, run.corpus
     first = make_junk(recipe, 0, corpus.entities)
