@@ -24,6 +24,7 @@ toy = {
     "model.d_model": 64,
     "training.rows_per_step": 32,
     "training.exposures": 60,
+    "training.evaluations": 5,
     "probing.steps": 60,
 }
 recipe = load_recipe("tiny", toy)

@@ -17,10 +17,17 @@ from workbench.figures.tables import print_result
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else mkdtemp())
 few = dict.fromkeys(["birth_city", "university", "major", "company"], 4)
-toy = {"people.number": 200, "people.pool_sizes": few, "biographies.templates": 4, "model.n_layers": 2}
-run = train(
-    load_recipe("tiny", {**toy, "training.rows_per_step": 32, "training.exposures": 40}), folder / "toy"
-)
+toy = {
+    "people.number": 120,
+    "people.pool_sizes": few,
+    "biographies.templates": 4,
+    "model.n_layers": 2,
+    "model.d_model": 64,
+    "training.rows_per_step": 32,
+    "training.exposures": 60,
+    "training.evaluations": 5,
+}
+run = train(load_recipe("tiny", toy), folder / "toy")
 
 # How many directions of the hidden state does a fact need? Probe its 8 largest principal components only.
 my_probe = make_pipeline(PCA(n_components=8), LogisticRegression(max_iter=200))

@@ -1,7 +1,7 @@
 """Can a recited fact be extracted? Two toy models that differ only in how their biographies were written are taught to
 answer questions about half of the entities, and asked about the other half.
 
-    python examples/05_ask_a_model.py [FOLDER]        under a minute on one core
+    python examples/05_ask_a_model.py [FOLDER]        a minute on one core
 """
 
 import sys
@@ -26,6 +26,7 @@ toy = {
     "training.rows_per_step": 32,
     "training.exposures": 160,
     "training.checkpoints": "last",
+    "training.evaluations": 5,
 }
 
 runs = []
