@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Command
 from workbench.claims.declared import load_experiment
 from workbench.claims.verdicts import WORDS
-from workbench.experiments.declared_arms import plan_arms
+from workbench.experiments.declared_arms import plan_arms, read_arms
 from workbench.results.storing import load_results
 
 pytestmark = pytest.mark.usefixtures("warm_jobs")
@@ -167,6 +167,19 @@ def test_shipped_experiments_share_arms_and_nothing_is_measured_without_running(
     assert told.status == 0, told.err
     verdicts = json.loads(told.out)["verdicts"]
     assert {one["verdict"] for one in verdicts} == {WORDS[-1]} and len(verdicts) == 70
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("single", ["single"]),
+        ("single,single, other packing", ["single", "single, other packing"]),
+        ("multi5+permute, bpe,single", ["multi5+permute, bpe", "single"]),
+        ("single, bpe", ["single", "bpe"]),
+    ],
+)
+def test_an_arm_may_have_a_comma_in_its_name(text: str, names: list[str]):
+    assert read_arms(text, [load_experiment("confounds")]) == names
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     from workbench.claims.kept import write_verdicts
     from workbench.claims.tables import make_page, make_verdict_table
     from workbench.experiments.arms import make_folder
-    from workbench.experiments.declared_arms import plan_arms
+    from workbench.experiments.declared_arms import plan_arms, read_arms
     from workbench.experiments.reproducing import judge_all, keep_all, run_plan
     from workbench.files import write_atomically
     from workbench.report import write_report
@@ -158,7 +158,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     experiments = [load_experiment(name) for name in names]
     messages, scale, seeds = messages_console(), asked.scale, asked.seeds
     folder = asked.out / Path(scale).stem
-    only = [] if asked.arms is None else [name.strip() for name in asked.arms.split(",")]
+    only = [] if asked.arms is None else read_arms(asked.arms, experiments)
     plan = plan_arms(experiments, scale, seeds, folder, only=only, overrides=asked.overrides)
     if asked.dry_run:
         _print_costs(plan.arms, scale, asked.threads, asked.placement, asked.as_json)

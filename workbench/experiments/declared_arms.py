@@ -39,6 +39,21 @@ class Plan:
         return next((shared.arm for shared in self.arms if wanted in shared.asked_by), None)
 
 
+def read_arms(text: str, experiments: Sequence[Experiment]) -> list[str]:
+    """The arms in `A,B`, of which each may have commas in its name: the longest name that is declared counts.
+
+    What is no arm is left as it stands.
+    """
+    known = {arm for experiment in experiments for arm in experiment.arms}
+    parts = [part.strip() for part in text.split(",")]
+    names = []
+    while parts:
+        n = next((n for n in range(len(parts), 0, -1) if ", ".join(parts[:n]) in known), 1)
+        names.append(", ".join(parts[:n]))
+        parts = parts[n:]
+    return names
+
+
 def plan_arms(
     experiments: Sequence[Experiment],
     scale: str,
