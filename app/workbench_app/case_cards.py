@@ -14,6 +14,7 @@ from workbench_app.case_results import RunCases, told_pieces
 from workbench_app.controls import describe_steps, set_label
 from workbench_app.index import RunEntry
 from workbench_app.view import Component, View
+from workbench_app.written import written
 
 ROWS = 25
 CORNER = {"both-right": (0, 0), "probe-only": (0, 1), "answer-only": (1, 0), "both-wrong": (1, 1)}
@@ -127,7 +128,8 @@ def _by_attribute(cases: RunCases, corners: dict[str, str], number: Component) -
         )
         for name in cases.found.table.attributes
     ]
-    return cards.scrolled(html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="square"))
+    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="square")
+    return cards.scrolled(written(table))
 
 
 def entities_card(
@@ -163,7 +165,7 @@ def entities_card(
     empty = html.P("No entity has such a case. Choose other cases, or clear the search.", className="sub")
     return cards.card(
         f"Entities of {entry.id}",
-        cards.scrolled(body) if len(here) else html.Div([html.P(told, className="sub"), empty]),
+        cards.scrolled(written(body)) if len(here) else html.Div([html.P(told, className="sub"), empty]),
         _pager(page, pages),
         sub=describe_cases(cases),
         actions=[cards.downloads("", links)],

@@ -13,6 +13,7 @@ from tests.app.made_cases import add_cases
 from tests.app.made_runs import make_run
 from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
+from tests.app.test_written import MOST_COMPONENTS, count_components
 from workbench.results.case_files import case_path
 from workbench.results.cases import CaseChoice, find_cases, load_cases
 from workbench.results.storing import result_path
@@ -49,7 +50,8 @@ def test_the_page_shows_what_is_stored(case_runs):
     for corner in CORNERS:
         assert f"Button(children='{found.table.count(corner):,} (" in text
     missing = found.table.entities[0]
-    assert "no value" in text and f"children='{missing}'" in text
+    assert "no value" in text and f">{missing}</span>" in text
+    assert count_components(page.children) < MOST_COMPONENTS
     assert page.steps == [64, 1018]
     two = str(draw_page(make_view(case_runs, "/cases?runs=two", 64), "k").children)
     assert "Nothing has been asked at step 64" in two and "answer wrong" not in two.split("table")[-1]

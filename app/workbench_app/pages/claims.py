@@ -15,6 +15,7 @@ from workbench_app import cards, controls
 from workbench_app.selection import MOST_RUNS, choose
 from workbench_app.verdict_files import VerdictFile, find_verdicts, read, run_id
 from workbench_app.view import Component, Page, View
+from workbench_app.written import written
 
 READS = ("verdicts",)
 HOW_TO_READ = (
@@ -76,7 +77,7 @@ def _experiment(
     body: list[Component] = []
     if order:
         told = [claim(one, _links(view, folder, file, experiment, one)) for one in order]
-        body.append(html.Div([_component(part) for part in told]))
+        body.append(written(*map(_component, told)))
         body.append(_component(legend()))
     if missing:
         listed = html.Ul(
