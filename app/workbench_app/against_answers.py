@@ -119,6 +119,9 @@ def read_pairs(
     variant = set_name.partition("+")[2]
     rows, faults = [], []
     for entry in entries:
+        if probe not in entry.result_sets:
+            faults.append(f"{entry.id} has not been read by a {probe_name(probe)}.")
+            continue
         files = [entry.result_sets.get(name, {}) for name in (set_name, probe)]
         key = (entry.path, set_name, probe, *(tuple(sorted(stamps.items())) for stamps in files))
         try:

@@ -9,9 +9,15 @@ from dash import dcc, html
 from workbench.errors import WorkbenchError
 from workbench.results.statistics import Z_95
 from workbench_app import cards
-from workbench_app.analyses import MEAN, Analysis, attention_command, choose_analysis, labels_of
+from workbench_app.analyses import (
+    MEAN,
+    Analysis,
+    analysis_label,
+    attention_command,
+    choose_analysis,
+    labels_of,
+)
 from workbench_app.cards import extra
-from workbench_app.controls import set_label
 from workbench_app.figures.curves import plot_value_over_training
 from workbench_app.figures.labelled import is_share, value_words
 from workbench_app.index import RunEntry
@@ -41,7 +47,7 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
     about = " · ".join(f"{name} {label}".replace("_", " ") for name, label in places.items())
     head = [
         html.H3(about, style={"fontSize": "1.05rem", "margin": "10px 0 2px"}),
-        html.P(f"{entry.id} · {set_label(shown.set)} · step {step:,}", className="sub"),
+        html.P(f"{entry.id} · {analysis_label(shown.set)} · step {step:,}", className="sub"),
     ]
     value = float(course.sel(checkpoint=step))
     if np.isnan(value):

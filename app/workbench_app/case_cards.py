@@ -41,12 +41,14 @@ def describe_cases(cases: RunCases) -> str:
         layer = f", layer {of.layer}" if of.layer else ""
         seed = f", seed {found.seed}" if found.seed else ""
         parts.append(f"{probe_label(of.probe)} at {place}{layer}{seed}, {FORM_WORDS.get(of.form, of.form)}")
-    parts += [f"answers: {answers_label(of.answers, [found.step])}"] if of.answers else []
-    return " · ".join([*parts, f"step {found.step:,}"])
+    parts += (
+        [f"answers: {answers_label(of.answers, [found.step])}"] if of.answers else [f"step {found.step:,}"]
+    )
+    return " · ".join(parts)
 
 
 def probe_label(name: str) -> str:
-    """`p-embedding+rank4` → `P-probe (embedding, rank4)`."""
+    """`p-embedding+rank4` → `P-probe (embedding, rank 4)`."""
     return f"{name.partition('-')[0].upper()}-probe ({set_label(name)})"
 
 

@@ -1,5 +1,6 @@
 """The controls of a page. Each writes one key of the address (assets/selection.js) and holds no state of its own."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from workbench_app.glossary import with_terms
 from workbench_app.metrics import METRICS
 from workbench_app.view import Component, View
 
+# in the name of a result set: `steps150`, `layers-0-final`
+SETTING = re.compile(r"(steps|rank|seeds?|entries|window|heads|packed)(\d[\d-]*)|(layers|roles)-(.+)")
 MOST_SEGMENTS = 12
 LONGEST_SEGMENT = 12
 LONGEST_CHOICE = 20  # letters that a list shows without being made wider
@@ -148,12 +151,21 @@ def describe_probe(name: str, layer: str = "") -> str:
         family, f"{family} probe on activations"
     )
     depth = f"layer {layer}{' (after the last norm)' if layer == 'final' else ''}" if layer else ""
-    return ", ".join(part for part in (kind, *variant, depth) if part)
+    return ", ".join(part for part in (kind, *map(spell_setting, variant), depth) if part)
 
 
 def set_label(name: str) -> str:
-    """`p-embedding+rank4` → `embedding, rank4`."""
-    return name.partition("-")[2].replace("+", ", ")
+    """`p-embedding+rank4` → `embedding, rank 4`; `qa-lora+lora`, a finetune called by its method → `lora`."""
+    return ", ".join(dict.fromkeys(map(spell_setting, name.partition("-")[2].split("+"))))
+
+
+def spell_setting(part: str) -> str:
+    """A part of a result set's name in words: `steps150` → `150 steps`; one that is no setting as it is."""
+    found = SETTING.fullmatch(part)
+    if found is None:
+        return part
+    word, value = found[1] or found[3], (found[2] or found[4]).replace("-", ", ")
+    return f"{value} steps" if word == "steps" else f"{word} {value}"
 
 
 def describe_steps(steps: Sequence[int]) -> str:

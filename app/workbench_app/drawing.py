@@ -54,7 +54,8 @@ class Drawer:
     def view(self, address: str | None, step: int | None, theme: str | None) -> View:
         """What the `selection`, `step` and `theme` stores mean for the runs there are now."""
         entries = self.index.entries()
-        selection, chosen = resolve_runs(read_address(address, step, self.prefix), entries)
+        asked = read_address(address, step, self.prefix)
+        selection, chosen = resolve_runs(asked, entries, READS[asked.page])
         folder = str(self.index.folder)
         fold, shown = APART, chosen
         if selection.page in PAGES_THAT_FOLD and selection.fold:
@@ -90,7 +91,8 @@ class Drawer:
     def version(self, address: str | None) -> str:
         """What `version_of` says now of what an address shows."""
         entries = self.index.entries()
-        selection, chosen = resolve_runs(read_address(address, None, self.prefix), entries)
+        asked = read_address(address, None, self.prefix)
+        selection, chosen = resolve_runs(asked, entries, READS[asked.page])
         return version_of(selection, chosen, self.library, len(entries), self.index.folder)
 
 

@@ -16,7 +16,7 @@ from workbench_app.view import Component, View
 CHOICES = (("clear", "First clear of chance"), ("half", "Half-way"))
 ACROSS = (("position", "Positions"), ("layer", "Layers"))
 WIDE = 14  # columns, from which the card takes the page's width
-LABELS, CELL = 210, 42  # pixels that rows' names and a cell with its step take
+LABELS, CELL = 140, 42  # pixels that rows' names (without chance) and a cell with its step take
 
 
 def emergence_card(

@@ -6,7 +6,7 @@ An address may say anything; whatever does not exist is replaced by the nearest 
 replaced is told on the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -86,8 +86,13 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
     return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), at=at, **plain, **numbers)
 
 
-def resolve_runs(selection: Selection, entries: Mapping[str, RunEntry]) -> tuple[Selection, list[RunEntry]]:
-    """The runs that are meant: those named, or the first ones that have something to show."""
+def resolve_runs(
+    selection: Selection, entries: Mapping[str, RunEntry], reads: Collection[str] = ()
+) -> tuple[Selection, list[RunEntry]]:
+    """The runs that are meant: those named, or the first ones that have something to show.
+
+    reads: the kinds of results that the page shows. Where the first runs have none of them, the first that have.
+    """
     named = [entries[run_id] for run_id in selection.runs if run_id in entries]
     unknown = [run_id for run_id in selection.runs if run_id not in entries]
     told = selection.told
@@ -96,12 +101,19 @@ def resolve_runs(selection: Selection, entries: Mapping[str, RunEntry]) -> tuple
     if not named:
         probed = [entry for entry in entries.values() if entry.result_sets]
         named = (probed or list(entries.values()))[:DEFAULT_RUNS]
+        if not any(_fills(entry, reads) for entry in named):
+            named = [entry for entry in probed if _fills(entry, reads)][:DEFAULT_RUNS] or named
     runs = tuple(entry.id for entry in named)
     of_these = all(part in runs for part in selection.baseline.split(","))  # one run, or several shown as one
     baseline = selection.baseline if of_these else ""
     if selection.baseline not in ("", "none", baseline):
         told += (f"The baseline {selection.baseline[:60]!r} is none of the runs shown.",)
     return replace(selection, runs=runs, baseline=baseline, told=told), named
+
+
+def _fills(entry: RunEntry, kinds: Collection[str]) -> bool:
+    """Whether a run has results of one of these kinds."""
+    return any(entry.sets_of(kind) for kind in kinds)
 
 
 def choose(wanted: str, choices: list[str], default: str = "") -> str:

@@ -9,6 +9,7 @@ from workbench_app.drawing import draw_page
 from workbench_app.findings import keep_units
 from workbench_app.pages.compare import sum_up
 
+from tests.app.made_runs import add_results, make_run
 from tests.app.test_analyses import texts
 from tests.app.test_heatmaps import download
 from tests.app.test_other_results import make_view
@@ -45,6 +46,26 @@ def test_what_is_clear_of_zero_is_counted(runs_folder):
     assert sum_up(ours, ours).startswith(
         "0 of 66 cells differ clear of zero; the mean difference is +0 points."
     )
+
+
+def test_the_other_arm_of_a_seed_stands_beside_a_run_before_another_seed(tmp_path):
+    for name, augmentation, seed in (
+        ("a-1", "single", 1),
+        ("a-2", "single", 2),
+        ("b-1", "multi5+permute", 1),
+    ):
+        run = make_run(tmp_path, name, augmentation, steps=(0,), seed=seed)
+        add_results(run, "p", steps=(0,), family="embedding" if name == "a-2" else "linear")
+        if name != "a-2":
+            add_results(run, "p", steps=(0,))
+
+    def sides(asked: str) -> list[str]:
+        chosen = draw_page(make_view(tmp_path, f"/compare?{asked}"), "k").resolved
+        return [chosen[f"at-{side}-{what}"] for what in ("run", "set") for side in "ab"]
+
+    assert sides("") == ["a-1", "b-1", "p-embedding", "p-embedding"]
+    assert sides("at-a-run=b-1&at-a-set=p-linear") == ["b-1", "a-1", "p-linear", "p-linear"]
+    assert sides("at-a-run=a-2")[:2] == ["a-2", "a-1"]
 
 
 def test_one_run_at_two_checkpoints_and_two_probes(runs_folder):

@@ -127,7 +127,7 @@ def test_curves_of_several_runs_have_bands(visit, folded, folder: Path) -> None:
 def test_bars_of_several_runs_reach_as_far_as_their_interval(visit, folded, folder: Path) -> None:
     page = visit(folded).open(f"q-probe?runs={','.join(SEEDS)}&fold=seed")
     bar = page.evaluate("(() => { const t = document.querySelector('#bars .js-plotly-plot')._fullData[0];"
-                        "return [Array.from(t.y), Array.from(t.error_y.array)]; })()")  # fmt: skip
+                        "return [Array.from(t.x), Array.from(t.error_x.array)]; })()")  # fmt: skip
     values = accuracies(folder, kind="q")[:, :, 0]
     np.testing.assert_allclose(bar[0], values.mean(0), atol=1e-6)
     np.testing.assert_allclose(bar[1][0], _students(values[:, 0])[1] - values[:, 0].mean(), atol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 from workbench_app.demo_set import make_demo
-from workbench_app.drawing import DRAW_BODY, draw_page, read_address
+from workbench_app.drawing import DRAW_BODY, READS, draw_page, read_address
 from workbench_app.figures.labelled import colour_range, plot_labelled
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
@@ -34,7 +34,8 @@ from workbench.studies.table_study import TableStudy
 
 def make_view(folder, address, step=None):
     entries = RunIndex(folder).entries()
-    selection, chosen = resolve_runs(read_address(address, step, "/"), entries)
+    asked = read_address(address, step, "/")
+    selection, chosen = resolve_runs(asked, entries, READS[asked.page])
     return View(selection, entries, chosen, ResultLibrary())
 
 

@@ -45,6 +45,9 @@ def test_a_page_opens_without_a_fault(visit, name):
     assert page.locator(".js-plotly-plot").count() == GRAPHS.get(name, 0)
     assert page.locator("#nav [aria-current=page]").text_content() == PAGES[name]
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate(
+        "document.querySelector('#nav').scrollWidth <= document.querySelector('#nav').clientWidth"
+    )
     assert find_faults(page) == []
 
 

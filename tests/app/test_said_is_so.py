@@ -1,21 +1,29 @@
 """A page says only what is so: which probe, which step, which unit, what a run is compared with, converged or not."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 from workbench_app import detail
+from workbench_app.controls import set_label
 from workbench_app.drawing import draw_page
 from workbench_app.figures.labelled import value_words
 from workbench_app.findings import findings
+from workbench_app.pages.p_probe import how_to_read
 from workbench_app.replaced import tell_replaced
 
+from tests.app.made_analyses import add_sets
 from tests.app.made_runs import CHANCE, add_results, make_result, make_run
 from tests.app.test_analyses import texts
 from tests.app.test_other_results import make_view
 from workbench.figures.theme import series_style
 from workbench.figures.training import plot_probe_over_training
+from workbench.recipes.recipe import load_recipe
 from workbench.results.statistics import difference_interval
 from workbench.results.storing import load_result, result_path, save_result
+from workbench.studies.runs import open_run
 
 STEPS = (0, 16, 64)
 
@@ -48,6 +56,50 @@ def test_a_run_that_the_paper_lacks_is_laid_beside_nothing(folder, runs):
     assert "pairs minus the paper" not in words
     wanted = draw_page(make_view(folder, f"/paper?runs={runs}&arm=single"), "k")
     assert "pairs minus the paper’s single" in texts(wanted.children)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("p-embedding", "embedding"),
+        ("p-embedding+rank4+steps150", "embedding, rank 4, 150 steps"),
+        ("q-logistic+layers-0-final", "logistic, layers 0, final"),
+        ("p-ridge+group-the-few+seeds0-1-2", "ridge, group-the-few, seeds 0, 1, 2"),
+        ("qa-lora+lora", "lora"),
+        ("qa-lora+mine", "lora, mine"),
+    ],
+)
+def test_result_sets_are_named_in_words(name, label):
+    assert set_label(name) == label
+
+
+def test_named_places_are_not_called_positions_of_values():
+    places, numbers = (xr.Dataset(coords=coords) for coords in ({"place": ("position", ["end:city"])}, {}))
+    assert "end:city" in how_to_read([places]) and "positions 0" not in how_to_read([places])
+    assert "end:city" not in how_to_read([numbers]) and "positions 0" in how_to_read([])
+    assert all(words in how_to_read([places, numbers]) for words in ("end:city", "positions 0"))
+
+
+def test_answers_while_training_are_drawn_of_runs_that_have_read_questions(folder):
+    view = make_view(folder, "/training?runs=flat")
+    mixed = load_recipe("tiny", {"name": "flat", "training.objective": "mixed"})
+    asked = replace(view, runs=[replace(view.runs[0], recipe=mixed)])
+    without, within = (
+        [trace.name for trace in graph_of(draw_page(one, "k"), "curves-0").data] for one in (view, asked)
+    )
+    assert without == ["loss", "biographies, train entities", "biographies, test entities"]
+    assert within == [*without, "answers, train entities", "answers, test entities"]
+
+
+def test_a_page_opens_on_runs_that_have_what_it_shows(tmp_path, folder):
+    folder = shutil.copytree(folder, tmp_path / "runs")
+    assert [entry.id for entry in make_view(folder, "/layers").runs] == ["deep", "flat", "once", "pairs"]
+    add_sets(open_run(folder / "pairs"), 64)
+    for name in ("a", "b", "c"):
+        add_results(make_run(folder, name, steps=(0,)), "p", steps=(0,))
+    assert [entry.id for entry in make_view(folder, "/p-probe").runs] == ["a", "b", "c", "deep"]
+    assert [entry.id for entry in make_view(folder, "/sets").runs] == ["pairs"]
+    assert [entry.id for entry in make_view(folder, "/tasks").runs] == ["a", "b", "c", "deep"]
 
 
 def test_a_lost_probability_is_told_in_points():

@@ -94,16 +94,16 @@ def test_q_bars_show_accuracy_interval_and_chance():
     )
     figure = plot_q_bars({"a": ours, "b": paper_q_probe("multi5+permute")})
     a, chance, b, _ = figure.data
-    np.testing.assert_array_equal(a.y, ours["accuracy"].values)
-    np.testing.assert_allclose(np.asarray(a.error_y.array) + np.asarray(a.y), 1.0)
-    assert b.error_y.array is None
-    np.testing.assert_array_equal(chance.y, ours["chance"].values)
+    np.testing.assert_array_equal(a.x, ours["accuracy"].values)
+    np.testing.assert_allclose(np.asarray(a.error_x.array) + np.asarray(a.x), 1.0)
+    assert b.error_x.array is None
+    np.testing.assert_array_equal(chance.x, ours["chance"].values)
 
 
 def test_a_q_probe_with_one_position_is_drawn_like_one_without():
     plain = paper_q_probe("single")
     (bars, _) = plot_q_bars(plain.expand_dims(position=[0], checkpoint=[512])).data
-    np.testing.assert_array_equal(bars.y, plain["accuracy"].values)
+    np.testing.assert_array_equal(bars.x, plain["accuracy"].values)
 
 
 def test_the_papers_numbers_are_the_printed_ones():

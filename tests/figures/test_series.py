@@ -195,9 +195,9 @@ def test_several_seeds_show_their_mean_and_how_far_they_lie_apart():
         attrs={"kind": "q", "family": "embedding", "run": "made up"},
     )
     bars = next(trace for trace in plot_q_bars(result).data if trace.type == "bar")
-    np.testing.assert_allclose(bars.y, 0.5)
-    np.testing.assert_allclose(bars.error_y.array, 0.2)
-    np.testing.assert_allclose(bars.error_y.arrayminus, 0.2)
+    np.testing.assert_allclose(bars.x, 0.5)
+    np.testing.assert_allclose(bars.error_x.array, 0.2)
+    np.testing.assert_allclose(bars.error_x.arrayminus, 0.2)
     assert bars.name == "made up (mean over 3 seeds)"
     assert "mean over 3 seeds: 30.0–70.0" in bars.hovertext[0]
     assert "differ by 20.0 points in a cell on average, 40.0 at most" in table_text(result)

@@ -64,6 +64,17 @@ def test_names_are_broken_and_whole() -> None:
     ]  # fmt: skip
 
 
+def test_directions_lie_beside_names_of_runs_that_are_broken_and_whole() -> None:
+    table = rows()
+    table.loc[table["task"].str.startswith("class"), "task"] = "retrieval:birth_date.month"
+    table["run"] = "multi5+permute+fullname-seed1"
+    forward, backward = plot_directions(table).data
+    assert (list(forward.y), list(forward.x)) == (["multi5+permute+fullname-seed1"], [pytest.approx(0.25)])
+    assert list(backward.x) == [pytest.approx(0.55)]
+    (shown,) = plot_directions(table).layout.yaxis.ticktext
+    assert shown == "multi5+permute+fullname-<br>seed1"
+
+
 def test_finetunes_of_an_earlier_checkpoint_are_never_mixed_with_those_of_the_last() -> None:
     early, late = rows(16), rows(64)
     early["direct"] -= 0.1

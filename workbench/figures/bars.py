@@ -1,4 +1,4 @@
-"""Q-probe bars: what the bare name gives away, one bar a target, chance marked on it."""
+"""Q-probe bars: what the bare name gives away, a lying bar for each target and run, chance marked on it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +19,8 @@ from workbench.figures.cells import (
 from workbench.figures.theme import apply_theme, series_style
 
 CHANCE_COLOUR = "#f2c14e"
+BAR_PIXELS = 11
+LEAST_ROW = 24  # pixels of a target
 
 
 def plot_q_bars(
@@ -43,12 +45,13 @@ def plot_q_bars(
         labels = [target_label(target) for target in targets]
         figure.add_trace(
             go.Bar(
-                x=labels,
-                y=accuracy,
+                y=labels,
+                x=accuracy,
+                orientation="h",
                 name=name + seeds_label(cells),
                 offsetgroup=name,
                 marker={"color": colour, "pattern": {"shape": hatch}},
-                error_y=interval,
+                error_x=interval,
                 hovertext=describe_targets(cells, name),
                 hovertemplate="%{hovertext}<extra></extra>",
                 customdata=targets,
@@ -56,30 +59,32 @@ def plot_q_bars(
         )
         figure.add_trace(
             go.Scatter(
-                x=labels,
-                y=list(chance.values()),
+                y=labels,
+                x=list(chance.values()),
+                orientation="h",
                 mode="markers",
                 name="chance",
                 offsetgroup=name,
                 showlegend=i == 0,
                 legendrank=2000,  # after the runs
                 marker={
-                    "symbol": "line-ew-open",
-                    "size": max(8, 40 // len(named)),
+                    "symbol": "line-ns-open",
+                    "size": BAR_PIXELS,
                     "color": CHANCE_COLOUR,
                     "line": {"width": 3},
                 },
-                hovertemplate="%{x}<br>chance %{y:.1%}<extra>" + name + "</extra>",
+                hovertemplate="%{y}<br>chance %{x:.1%}<extra>" + name + "</extra>",
             )
         )
-    figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title={"text": "accuracy from the name alone"})
-    figure.update_xaxes(tickangle=-35)
+    figure.update_xaxes(range=[0, 1.03], tickformat=".0%", title={"text": "accuracy from the name alone"})
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    rows = max((cells.sizes["target"] for cells in named.values()), default=1)
     figure.update_layout(
-        height=400,
+        height=rows * max(LEAST_ROW, BAR_PIXELS * len(named) + 8) + 110,
         scattermode="group",
         bargap=0.3,
         bargroupgap=0.08,
         scattergap=0.3,
-        legend={"y": 1.08, "yanchor": "bottom", "x": 0},
+        legend={"y": 1, "yanchor": "bottom", "x": 0},
     )
     return apply_theme(figure)

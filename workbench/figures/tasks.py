@@ -17,7 +17,9 @@ from workbench.figures.extraction import CHANCE_COLOUR
 from workbench.figures.theme import COLOURS, apply_theme, series_style
 
 INVERSE = "inverse"
-WIDE = 24
+WIDE = 24  # letters in a line of a name
+TASK_BREAKS = r"(?<=[:,])"
+RUN_BREAKS = r"(?<=[-+~_./])"
 LEGEND_LETTERS = 36  # in a line of a legend: what a phone has room for
 LEGEND_ABOVE = {
     "orientation": "v", "yref": "container", "y": 1, "yanchor": "top", "x": 0, "itemsizing": "constant",
@@ -122,10 +124,13 @@ def plot_directions(tasks: pd.DataFrame) -> go.Figure:
     for label, rows in (("forward: name → value", forward), ("backward: values → name", backward)):
         shares = rows.groupby("run")["direct"].mean().reindex(runs)
         figure.add_bar(
-            x=runs, y=shares, name=label, hovertemplate=f"%{{x}}<br>{label} %{{y:.1%}}<extra></extra>"
+            y=runs,
+            x=shares,
+            name=label,
+            orientation="h",
+            hovertemplate=f"%{{y}}<br>{label} %{{x:.1%}}<extra></extra>",
         )
-    figure.update_layout(barmode="group")
-    return _finish(figure, _answered(tasks))
+    return _lay_bars(figure, tasks, runs, RUN_BREAKS)
 
 
 def choose_task_figures(tasks: pd.DataFrame, step: int | None = None) -> dict[str, go.Figure]:
@@ -218,25 +223,42 @@ def _reach(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go.Figure:
-    """Groups of lying bars, a group a task with its name beside it, chance as ticks; the legend above, a line each."""
-    group = max(34, 11 * len(figure.data) + 8)  # pixels
+    """Groups of lying bars, a group a task, with chance as ticks."""
     figure.add_scatter(
         y=names,
         x=tasks.groupby("task")["chance"].mean().reindex(names),
         mode="markers",
         name="chance",
-        marker={"symbol": "line-ns-open", "size": 0.42 * group, "color": CHANCE_COLOUR, "line": {"width": 2}},
+        marker={
+            "symbol": "line-ns-open",
+            "size": 0.42 * _group_pixels(figure),
+            "color": CHANCE_COLOUR,
+            "line": {"width": 2},
+        },
         hovertemplate="chance %{x:.1%}<extra></extra>",
     )
+    return _lay_bars(figure, tasks, names, TASK_BREAKS)
+
+
+def _group_pixels(figure: go.Figure) -> int:
+    """How high a group is that has a bar of each of the figure's series."""
+    return max(34, 11 * sum(trace.type == "bar" for trace in figure.data) + 8)
+
+
+def _lay_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str], between: str) -> go.Figure:
+    """Lying bars in groups, each with its name beside it, broken where `between` matches; the legend above."""
     above = _legend_above(figure)
     figure = apply_theme(figure)
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title=_answered(tasks))
     figure.update_yaxes(
-        autorange="reversed", tickvals=names, ticktext=[_wrap(name) for name in names], automargin=True
+        autorange="reversed",
+        tickvals=names,
+        ticktext=[_wrap(name, between=between) for name in names],
+        automargin=True,
     )
     figure.update_layout(
         barmode="group",
-        height=above + group * len(names) + 76,
+        height=above + _group_pixels(figure) * len(names) + 76,
         margin={"t": above, "b": 64},
         showlegend=True,
         legend={**LEGEND_ABOVE, "maxheight": above},
@@ -254,8 +276,8 @@ def _legend_above(figure: go.Figure) -> int:
     return 20 * lines + 20
 
 
-def _wrap(name: str, letters: int = WIDE, between: str = r"(?<=[:,])") -> str:
-    """A task's name in lines of some letters, broken behind a colon or comma."""
+def _wrap(name: str, letters: int = WIDE, between: str = TASK_BREAKS) -> str:
+    """A name in lines of some letters, broken where `between` matches."""
     lines = [""]
     for part in re.split(between, name):
         if lines[-1] and len(lines[-1]) + len(part) > letters:

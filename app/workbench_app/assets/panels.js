@@ -45,10 +45,10 @@
       panel.parts.forEach((part, i) => {
         const at = wb.place_of(part.steps, step);
         const pick = (name) => (part.values[name] || [])[at] || part.targets.map(() => null);
-        const y = pick("shown").map((v) => (v === null ? null : v / wb.UNIT));
-        const up = pick("ci_high").map((v, k) => (v === null ? 0 : v / wb.UNIT - y[k]));
-        const down = pick("ci_low").map((v, k) => (v === null ? 0 : y[k] - v / wb.UNIT));
-        window.Plotly.restyle(graph, { y: [y], "error_y.array": [up], "error_y.arrayminus": [down] }, [2 * i]);
+        const x = pick("shown").map((v) => (v === null ? null : v / wb.UNIT));
+        const up = pick("ci_high").map((v, k) => (v === null ? 0 : v / wb.UNIT - x[k]));
+        const down = pick("ci_low").map((v, k) => (v === null ? 0 : x[k] - v / wb.UNIT));
+        window.Plotly.restyle(graph, { x: [x], "error_x.array": [up], "error_x.arrayminus": [down] }, [2 * i]);
       });
     },
     /* A heatmap of numbers that are no accuracies (workbench_app/figures/labelled.py). */

@@ -6,7 +6,14 @@ import xarray as xr
 from dash import html
 
 from workbench_app import cards, controls
-from workbench_app.analyses import MEAN, Analysis, attention_command, choices_of, choose_analysis
+from workbench_app.analyses import (
+    MEAN,
+    Analysis,
+    analysis_label,
+    attention_command,
+    choices_of,
+    choose_analysis,
+)
 from workbench_app.figures.labelled import (
     NOTHING,
     colour_range,
@@ -59,7 +66,7 @@ def render(view: View, key: str) -> Page:
             controls.select(
                 "set",
                 "Analysis",
-                [(name, controls.set_label(name)) for name in shown.sets],
+                [(name, analysis_label(name)) for name in shown.sets],
                 shown.set,
                 least=1,
             ),

@@ -1,5 +1,6 @@
 """Compare: any two of run × probe × checkpoint, cell by cell: A, B, and A minus B with what is clear of zero."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +53,8 @@ class Side:
 
 def render(view: View, key: str) -> Page:
     """A, B, and the difference, with a sentence that sums it up."""
-    a = _side(view, "A", 0)
-    b = _side(view, "B", 1)
+    a = _side(view, "A", view.runs[0])
+    b = _side(view, "B", partner(view.runs, a.entry), a)
     resolved = {
         f"at-{side.letter.lower()}-{what}": value for side in (a, b) for what, value in _choices(side)
     }
@@ -91,23 +92,38 @@ def render(view: View, key: str) -> Page:
     return Page(children, panels, union_of_steps(panels), resolved)
 
 
-def _side(view: View, letter: str, place: int) -> Side:
-    """What the address asks for on a side, or the nearest there is: A the first run, B the second."""
+def _side(view: View, letter: str, usual: RunEntry, beside: Side | None = None) -> Side:
+    """What the address asks for on a side, or the nearest there is: a usual run, read as the side beside it is."""
     at, low = view.selection.at, letter.lower()
-    runs = [entry.id for entry in view.runs]
-    run = choose(at.get(f"{low}-run", ""), runs, runs[min(place, len(runs) - 1)])
+    run = choose(at.get(f"{low}-run", ""), [entry.id for entry in view.runs], usual.id)
     entry = next(one for one in view.runs if one.id == run)
     sets = entry.sets_of("p")
-    chosen = choose(at.get(f"{low}-set", ""), sets)
+    chosen = choose(at.get(f"{low}-set", ""), sets, beside.set if beside else "")
     data = view.cells(entry, chosen)[0] if chosen else None
     steps = [int(step) for step in data["checkpoint"].values.tolist()] if data is not None else []
     default = SLIDER
-    if place and len(runs) == 1 and len(steps) > 1:  # one run: its first checkpoint, the control
+    if beside and len(view.runs) == 1 and len(steps) > 1:  # one run: its first checkpoint, the control
         default = str(steps[0])
     step = choose(at.get(f"{low}-step", ""), [SLIDER, *map(str, steps)], default)
     if data is not None and step != SLIDER:
         data = data.sel(checkpoint=[int(step)])
     return Side(letter, entry, sets, chosen, steps, step, data)
+
+
+def partner(runs: Sequence[RunEntry], first: RunEntry) -> RunEntry:
+    """What says most beside a run: one of its seed that was trained otherwise, else another seed, else itself."""
+    others = [entry for entry in runs if entry is not first]
+    probed = [entry for entry in others if entry.sets_of("p")]
+    arms = [entry for entry in probed if _is_other_arm(entry, first)]
+    return [*arms, *probed, *others, first][0]
+
+
+def _is_other_arm(entry: RunEntry, first: RunEntry) -> bool:
+    """Whether two recipes have one seed, and differ in more than their name."""
+    if entry.recipe is None or first.recipe is None or entry.recipe.seed != first.recipe.seed:
+        return False
+    ours, theirs = ({**one.to_json(), "name": ""} for one in (entry.recipe, first.recipe))
+    return ours != theirs
 
 
 def _choices(side: Side) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """P-probe: position × target heatmaps of the selected runs, side by side, or as differences to one of them."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +27,14 @@ READS = ("p",)
 HOW_TO_READ = (
     "A probe reads the hidden state just before the first, second, … value of a text is said (positions 0, 1, …) and "
     "guesses every attribute that has not yet been said. Cells: percent of entities the probe never saw."
+)
+AT_PLACES = (
+    "A probe reads the hidden state at places of a text that the study names, such as the last token of a city’s name "
+    "(end:city) or the token before its country is said (before:country), and guesses every attribute. Cells: percent "
+    "of entities the probe never saw."
+)
+OTHER_PLACES = (
+    "Of a study the columns are the places that it names: end:city is the last token of a city’s name."
 )
 
 
@@ -67,7 +76,7 @@ def render(view: View, key: str) -> Page:
         panels += made
     names = [(entry.id, entry.title) for entry in view.runs if entry.id in have]
     children = [
-        cards.heading("P-probe", HOW_TO_READ),
+        cards.heading("P-probe", how_to_read(list(have.values()))),
         controls.bar(
             controls.runs_control(view),
             controls.fold_control(view),
@@ -93,6 +102,14 @@ def render(view: View, key: str) -> Page:
         **order.resolved,
     }
     return Page(children, panels, union_of_steps(panels), resolved)
+
+
+def how_to_read(datasets: Sequence[xr.Dataset]) -> str:
+    """What the columns are: positions of entries, places that a study names, or both."""
+    named = ["place" in data.coords for data in datasets]
+    if any(named):
+        return AT_PLACES if all(named) else f"{HOW_TO_READ} {OTHER_PLACES}"
+    return HOW_TO_READ
 
 
 def _panel(

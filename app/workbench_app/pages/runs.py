@@ -30,10 +30,11 @@ GROUPS = (
     ("tags", "Tags"),
 )
 NUMBER = {"type": "rightAligned", "filter": "agNumberColumnFilter"}
+LETTER_PIXELS, NARROWEST, WIDEST = 8, 150, 280  # of the column of names
 THOUSANDS = {"valueFormatter": {"function": "params.value == null ? '' : d3.format(',')(params.value)"}}
 # What one asks first stands on the left: at 1280 pixels what was found is seen without scrolling.
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "id", "headerName": "Run", "width": 150, "pinned": "left", "tooltipField": "id"},
+    {"field": "id", "headerName": "Run", "pinned": "left", "tooltipField": "id"},
     {"field": "state", "headerName": "State", "minWidth": 118, "flex": 1, "tooltipField": "fault", "wrapText": True,
      "autoHeight": True,
      "cellClassRules": {"state-training": "params.data.live", "state-broken": "params.data.fault != ''"}},
@@ -193,6 +194,7 @@ def _state(entry: RunEntry) -> tuple[str, bool]:
 
 def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
     columns = [dict(column) for column in COLUMNS]
+    columns[0]["width"] = _width_of([row["id"] for row in rows])
     if group != "none":
         columns.sort(key=lambda column: column["field"] != group)
         columns[0] |= {"sort": "asc", "pinned": "left"}
@@ -221,6 +223,11 @@ def _grid(view: View, rows: list[dict[str, Any]], group: str) -> Any:
         style={"height": None if len(rows) <= 12 else "480px"},
         className="ag-theme-quartz",
     )
+
+
+def _width_of(names: list[str]) -> int:
+    """Pixels that hold the longest name, within bounds: runs whose names differ in their last letter are told apart."""
+    return min(max(NARROWEST, LETTER_PIXELS * max(map(len, names), default=0) + 36), WIDEST)
 
 
 def _groups(rows: list[dict[str, Any]], group: str) -> Any:

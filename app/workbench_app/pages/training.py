@@ -22,9 +22,9 @@ from workbench_app.view import Component, Page, View, union_of_steps
 
 READS = ("p", "metrics")
 HOW_TO_READ = (
-    "How well each model says the first token of a value, in texts it has read and in answers to questions, for "
-    "the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted lines), and from "
-    "which of them on each fact is read."
+    "How well each model says the first token of a value, in texts it has read and, where it has read questions, in "
+    "answers, for the two halves of entities the probes use; below, what a probe reads at the checkpoints (dotted "
+    "lines), and from which of them on each fact is read."
 )
 
 
@@ -107,7 +107,10 @@ def _checkpoints(view: View, set_name: str) -> int:
 
 
 def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, dict[str, Any] | None]:
-    rows = mean_rows([one.metrics() for one in members_of([entry])])
+    members = members_of([entry])
+    rows = mean_rows([one.metrics() for one in members])
+    if not any(map(_has_read_questions, members)):
+        rows = [{name: value for name, value in row.items() if name != "answers"} for row in rows]
     if not rows:
         text = "Nothing has been measured while training yet."
         return missing(view, entry, text, *([train_command(entry)] if entry.steps else [])), None
@@ -124,6 +127,11 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
         actions=[cards.downloads(id)],
     )
     return box, {"id": id, "kind": "line", "steps": entry.steps, "at": None}
+
+
+def _has_read_questions(entry: RunEntry) -> bool:
+    """Whether a run was trained on questions too: else its answers lie at 0 and say nothing."""
+    return entry.recipe is None or entry.recipe.training.objective != "biographies"
 
 
 def _probe(
