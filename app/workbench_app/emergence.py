@@ -40,14 +40,14 @@ def emergence_card(
         return cards.card(title, cards.empty(str(error))), None
     figure = draw_emergence(grid, what)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
-    heat = cards.heat(id, view.themed(figure), key, f"{WHAT[what]}, target by {across}, {entry.title}")
+    heat = cards.heat(id, view.themed(figure), key, f"{WHAT[what]}, target by {grid.kind}, {entry.title}")
     graph, twin = heat.children
     least = LABELS + CELL * len(grid.columns)  # pixels; below, it scrolls sideways
     box = cards.card(
         title,
         html.P(" ".join(emergence_words(grid)), className="sub"),
         html.Div([cards.scrolled(html.Div(graph, style={"minWidth": f"{least}px"})), twin]),
-        sub=f"target × {across}, step; {len(grid.steps)} checkpoints probed, up to {grid.steps[-1]:,} · {sub}",
+        sub=f"target × {grid.kind}, step; {len(grid.steps)} checkpoints probed, up to {grid.steps[-1]:,} · {sub}",
         actions=[cards.downloads(id)],
         wide=len(grid.columns) > WIDE,
     )
@@ -62,7 +62,7 @@ def emergence_words(grid: EmergenceGrid) -> list[str]:
     states = [str(state) for state in column["state"].values.tolist()]
     read = [row for row, state in enumerate(states) if state in ("steady", "unsteady")]
     known = [row for row, state in enumerate(states) if state != "empty"]
-    where = f"{grid.across} {grid.columns[at]}"
+    where = grid.columns[at] if grid.kind == "place" else f"{grid.kind} {grid.columns[at]}"
     if not known:
         return [f"Nothing is read at {where}."]
     if not read:

@@ -9,6 +9,7 @@ import xarray as xr
 from workbench_app import detail
 from workbench_app.controls import set_label
 from workbench_app.drawing import draw_page
+from workbench_app.emergence import emergence_words
 from workbench_app.figures.labelled import value_words
 from workbench_app.findings import findings
 from workbench_app.pages.p_probe import how_to_read
@@ -18,6 +19,7 @@ from tests.app.made_analyses import add_sets
 from tests.app.made_runs import CHANCE, add_results, make_result, make_run
 from tests.app.test_analyses import texts
 from tests.app.test_other_results import make_view
+from workbench.figures.emergence import make_emergence_grid
 from workbench.figures.theme import series_style
 from workbench.figures.training import plot_probe_over_training
 from workbench.recipes.recipe import load_recipe
@@ -89,6 +91,16 @@ def test_answers_while_training_are_drawn_of_runs_that_have_read_questions(folde
     )
     assert without == ["loss", "biographies, train entities", "biographies, test entities"]
     assert within == [*without, "answers, train entities", "answers, test entities"]
+
+
+def test_emergence_at_named_places_speaks_of_places(folder):
+    cells = xr.concat(
+        [load_result(result_path(folder / "flat", "p", "embedding", s)) for s in STEPS], "checkpoint"
+    )
+    named = cells.isel(position=[0, 1]).assign_coords(place=("position", ["end:city", "before:country"]))
+    for given, kind, where in ((cells, "position", "At position 0,"), (named, "place", "At end:city,")):
+        grid = make_emergence_grid(given)
+        assert grid.kind == kind and emergence_words(grid)[0].startswith(where)
 
 
 def test_a_page_opens_on_runs_that_have_what_it_shows(tmp_path, folder):

@@ -26,6 +26,7 @@ class EmergenceGrid:
 
     places [R, C]: index into `steps`, NaN where there is none; texts stand in the cells (brackets: not steady; `≤`: it
     was so at the first checkpoint probed, a trained one), words under the mouse. found: what `find_emergence` gives.
+    kind: what a column is called: `position`, `layer`, or `place` where a study names its positions.
     """
 
     found: xr.Dataset
@@ -37,6 +38,7 @@ class EmergenceGrid:
     notes: list[str]
     columns: list[str]
     across: str
+    kind: str
 
 
 def make_emergence_grid(
@@ -52,11 +54,8 @@ def make_emergence_grid(
     columns = (
         place_names(cells) if across == "position" else [str(one) for one in found[across].values.tolist()]
     )
-    heads = (
-        columns
-        if "place" in cells.coords and across == "position"
-        else [f"{across} {one}" for one in columns]
-    )
+    kind = "place" if across == "position" and "place" in cells.coords else across
+    heads = columns if kind == "place" else [f"{across} {one}" for one in columns]
     rows = [[_cell(found, r, c) for c in range(len(columns))] for r in range(len(targets))]
     places = np.array([[_place(cell[what], steps) for cell in row] for row in rows], float)
     return EmergenceGrid(
@@ -75,6 +74,7 @@ def make_emergence_grid(
         [_chance(row) for row in rows],
         columns,
         across,
+        kind,
     )
 
 
@@ -126,7 +126,7 @@ def draw_emergence(grid: EmergenceGrid, what: str) -> go.Figure:
         tickvals=list(range(columns)),
         ticktext=grid.columns,
         range=[-0.5, columns - 0.5],
-        title={"text": grid.across},
+        title={"text": grid.kind},
         showgrid=False,
         fixedrange=True,
     )

@@ -242,7 +242,8 @@ def _finish_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str]) -> go
 
 def _group_pixels(figure: go.Figure) -> int:
     """How high a group is that has a bar of each of the figure's series."""
-    return max(34, 11 * sum(trace.type == "bar" for trace in figure.data) + 8)
+    bars: int = sum(trace.type == "bar" for trace in figure.data)
+    return max(34, 11 * bars + 8)
 
 
 def _lay_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str], between: str) -> go.Figure:

@@ -156,9 +156,7 @@ def _probe(
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
     box = cards.card(
         title,
-        cards.graph(
-            id, view.themed(figure), key, f"P-probe of {entry.title} over training at position {position}"
-        ),
+        cards.graph(id, view.themed(figure), key, f"{title}, over training"),
         wrong,
         sub=f"Accuracy with its 95 % interval, one line an attribute · {_probe_words(view, set_name)}",
         actions=[cards.downloads(id)],
