@@ -13,6 +13,7 @@ from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.results.statistics import correlation_interval
 from workbench.studies.opening import open_study
 from workbench_app import cards
+from workbench_app.controls import set_label
 from workbench_app.findings import MORE_STEPS
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
@@ -27,7 +28,7 @@ PAPERS = "The paper’s is 0.96 over its 80."
 def probe_name(name: str) -> str:
     """`q-embedding` → `Q-probe`; any but the paper's says which: `Q-probe (logistic)`."""
     kind, _, family = name.partition("-")
-    return KIND_NAMES[kind] + ("" if family == "embedding" else f" ({family.replace('+', ', ')})")
+    return KIND_NAMES[kind] + ("" if family == "embedding" else f" ({set_label(name)})")
 
 
 def probes_of(entries: Sequence[RunEntry]) -> list[str]:

@@ -13,6 +13,7 @@ from workbench_app.view import Component
 
 ALREADY_SAID = "no value: the attribute has already been said in every entry"
 AT_STEP = "body-at-step"  # the id of what the server draws anew at each step (`draw_body` of the page)
+AT_STEP_KEY = "at-step"  # the key of its graphs, which assets/panels.js waits for
 GRAPH_CONFIG: Any = {**CONFIG, "doubleClick": "reset", "showTips": False}
 
 
@@ -46,12 +47,20 @@ def card(
     return html.Section([head, *children], className="card wide" if wide else "card", **given)
 
 
-def grid(children: Iterable[Component], *, narrow: bool = False, lined: bool = False) -> Component:
+def grid(
+    children: Iterable[Component], *, narrow: bool = False, lined: bool = False, pairs: bool = False
+) -> Component:
     """Cards side by side, as many as fit.
 
+    pairs: two in a row however wide the page, since each two are about one run.
     lined: heads, words and pictures of cards beside each other start at one height; each has at most these children.
     """
-    names = ["grid", *(["narrow"] if narrow else []), *(["lined"] if lined else [])]
+    names = [
+        "grid",
+        *(["narrow"] if narrow else []),
+        *(["lined"] if lined else []),
+        *(["pairs"] if pairs else []),
+    ]
     return html.Div(list(children), className=" ".join(names))
 
 

@@ -49,6 +49,12 @@ def test_a_page_opens_without_a_fault(visit, name):
         "document.querySelector('#nav').scrollWidth <= document.querySelector('#nav').clientWidth"
     )
     assert find_faults(page) == []
+    if name == "training":  # on a wide screen: a run's two pictures side by side, one left edge for all
+        page.set_viewport_size({"width": 1920, "height": 900})
+        columns = "getComputedStyle(document.querySelector('.grid.pairs')).gridTemplateColumns"
+        assert len(page.evaluate(columns).split(" ")) == 2
+        edges = "['.brand', '.play', '#main h1'].map(one => document.querySelector(one).getBoundingClientRect().left)"
+        assert len(set(page.evaluate(edges))) == 1
 
 
 @pytest.mark.parametrize("name", ["overview", "runs", "p-probe"])

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from workbench_app import detail
+from workbench_app.against_answers import read_pairs
 from workbench_app.controls import set_label
 from workbench_app.drawing import draw_page
 from workbench_app.emergence import emergence_words
 from workbench_app.figures.labelled import value_words
+from workbench_app.figures.names import shorten
 from workbench_app.findings import findings
 from workbench_app.pages.p_probe import how_to_read
 from workbench_app.replaced import tell_replaced
@@ -73,6 +75,17 @@ def test_a_run_that_the_paper_lacks_is_laid_beside_nothing(folder, runs):
 )
 def test_result_sets_are_named_in_words(name, label):
     assert set_label(name) == label
+
+
+def test_names_that_differ_at_their_end_are_cut_in_their_middle():
+    assert shorten("multi5+permute") == "multi5+permute"
+    assert shorten("multi5+permute-seed1") == "multi5+pe…te-seed1"
+
+
+def test_a_run_without_the_probe_is_named_and_no_path(folder):
+    view = make_view(folder, "/answers?runs=flat")
+    pairs, faults = read_pairs(view, view.runs, "qa-lora+lora", "q-embedding+steps800")
+    assert pairs.empty and faults == ["flat has not been read by a Q-probe (embedding, 800 steps)."]
 
 
 def test_named_places_are_not_called_positions_of_values():

@@ -3,7 +3,7 @@
 import pytest
 import xarray as xr
 
-from workbench.capacity.tables import format_ratio
+from workbench.capacity.tables import describe_plateau, format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, paper_points, plot_capacity
 
@@ -53,3 +53,10 @@ def test_a_small_ratio_keeps_its_digits() -> None:
         float("nan"): "nan",
     }
     assert {ratio: format_ratio(ratio) for ratio in told} == told
+
+
+def test_the_plateau_of_models_that_hold_nearly_everything_is_not_known() -> None:
+    nan = float("nan")
+    assert describe_plateau(nan, nan).startswith("Every model holds more than 80 % of what there is")
+    assert describe_plateau(1.5, nan).endswith(f" {format_ratio(1.5)} bits a parameter.")
+    assert describe_plateau(1.5, 0.1).endswith(f"(standard error {format_ratio(0.1)}).")

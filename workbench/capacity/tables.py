@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from workbench.results.statistics import Z_95
@@ -68,3 +69,11 @@ def format_ratio(ratio: float) -> str:
 
 def _bits(value: float) -> str:
     return "–" if value != value else f"{value:,.0f}"
+
+
+def describe_plateau(ratio: float, error: float) -> str:
+    """Bits a parameter of the models that have more to learn; NaN, where there is none (`fit_plateau`)."""
+    if isnan(ratio):
+        return "Every model holds more than 80 % of what there is: how much more it could hold is not known."
+    reach = "" if isnan(error) else f" (standard error {format_ratio(error)})"
+    return f"Models that are not near to holding everything: {format_ratio(ratio)} bits a parameter{reach}."

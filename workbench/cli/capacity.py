@@ -50,7 +50,7 @@ def capacity(
 
     from workbench.capacity.measure import CapacityRequest, capacity_of_study
     from workbench.capacity.quantising import parse_quantisations
-    from workbench.capacity.tables import capacity_table, describe_capacity, format_ratio
+    from workbench.capacity.tables import capacity_table, describe_capacity, describe_plateau
     from workbench.figures.capacity import fit_plateau, plot_capacity
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
@@ -84,10 +84,6 @@ def capacity(
         console.print(capacity_table([*datasets, *(data for row in each for data in row)]))
         console.print(describe_capacity(datasets[-1]))
     if len(newest) > 1:
-        ratio, error = fit_plateau(newest)
-        console.print(
-            f"Models that are not near to holding everything: {format_ratio(ratio)} bits a parameter"
-            + (f" (standard error {format_ratio(error)})." if error == error else ".")
-        )
+        console.print(describe_plateau(*fit_plateau(newest)))
     if figure is not None:
         write_figures(figure, "Bits of knowledge", {"Scaling": plot_capacity(newest, paper=paper)})

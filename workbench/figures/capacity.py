@@ -94,11 +94,12 @@ def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.F
                 x=ends,
                 y=ratio * ends,
                 mode="lines",
-                line={"color": PAPER_COLOUR, "width": 1},
+                line={"color": PAPER_COLOUR, "width": 1, "dash": "solid" if ratio == 1 else "dot"},
                 name=f"{ratio:g} bit{'' if ratio == 1 else 's'} a parameter",
                 hoverinfo="skip",
             )
         )
     figure.update_xaxes(type="log", title="parameters (unused vocabulary rows left out)")
-    figure.update_yaxes(type="log", title="learned bits")
+    figure.update_yaxes(type="log", title="learned bits", dtick="D2")  # 1, 2, 5, 10: each has room
+    figure.update_layout(height=420)
     return apply_theme(figure)

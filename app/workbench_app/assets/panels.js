@@ -203,6 +203,7 @@
     requestAnimationFrame(() => performance.mark("sketched"));
   }
 
+  const AT_STEP = "at-step"; // the key of what the server draws anew at each step (workbench_app/pages/tasks.py)
   const is_fresh = (graph, key) => Boolean(graph && graph._fullLayout && graph.layout.meta && graph.layout.meta.key === key);
 
   /* Plotly draws asynchronously: wait until each graph of this rendering is there, then bring it to the step. */
@@ -227,7 +228,8 @@
     for (const box of document.querySelectorAll("#main .graph")) { // pictures that do not follow the slider
       const graph = box.querySelector(".js-plotly-plot");
       if (page.still.has(box.id) || wb.panel_by_id(box.id)) continue;
-      if (!is_fresh(graph, key)) { waiting += 1; continue; }
+      // the server may have drawn the body again for the slider's step before this rendering was looked at
+      if (!is_fresh(graph, key) && !(box.closest("#body-at-step") && is_fresh(graph, AT_STEP))) { waiting += 1; continue; }
       page.still.add(box.id);
       fit(graph, null);
     }

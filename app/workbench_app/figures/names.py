@@ -62,5 +62,12 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
 
 
 def shorten(name: str, most: int = 18) -> str:
-    """A name of at most `most` letters, the rest as an ellipsis."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """A name of at most `most` letters, cut in its middle: runs of several seeds differ at their end.
+
+    >>> shorten("multi5+permute-seed1")
+    'multi5+pe…te-seed1'
+    """
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[-end:]}"

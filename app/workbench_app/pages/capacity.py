@@ -89,7 +89,7 @@ def _box(
     parameters = int(float(data["parameters"].isel(checkpoint=-1)))
     box = cards.card(
         entry.id,
-        html.Div([terms, losses], className="grid even"),
+        html.Div([terms, losses], className="grid"),
         sub=f"{entry.about} · {parameters:,} parameters (without rows of the vocabulary that no text uses)",
         actions=[cards.shown_at(f"terms-{number}", steps[at]), cards.downloads("", view.links(entry, name))],
     )

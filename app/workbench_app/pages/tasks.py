@@ -43,7 +43,7 @@ def render(view: View, key: str) -> Page:
 def draw_body(view: View) -> list[Component]:
     """What follows the slider."""
     split = _split(view)
-    return _body(view, "tasks-at-step", {entry.id: _read(view, entry, split) for entry in view.runs})
+    return _body(view, cards.AT_STEP_KEY, {entry.id: _read(view, entry, split) for entry in view.runs})
 
 
 def _split(view: View) -> str:
@@ -94,11 +94,14 @@ def _read(view: View, entry: RunEntry, split: str) -> tuple[list[dict], list[str
 
 
 def _table(rows: list[dict[Any, Any]]) -> Component:
-    heads = ["taught by", "at step", "entities", "n", "chance", *TEST_COLUMNS.values()]
-    body = []
+    shown = []
     for row in sorted(rows, key=lambda row: (row["task"], row["hints"], row["train_entities"])):
         direct = "direct_after_hints" if row["hints"] else "direct"
-        values = {**row, "direct": np.nan, "direct_after_hints": np.nan, direct: row["direct"]}
+        shown.append({**row, "direct": np.nan, "direct_after_hints": np.nan, direct: row["direct"]})
+    columns = [name for name in TEST_COLUMNS if any(not np.isnan(float(row[name])) for row in shown)]
+    heads = ["taught by", "at step", "entities", "n", "chance", *[TEST_COLUMNS[name] for name in columns]]
+    body = []
+    for row in shown:
         taught = "" if row["finetune"] == "none" else row["finetune"]
         about = [
             taught,
@@ -108,8 +111,8 @@ def _table(rows: list[dict[Any, Any]]) -> Component:
             _percent(row["chance"]),
         ]
         cells = [html.Td(text) for text in about]
-        for column in TEST_COLUMNS:
-            share = float(values[column])
+        for column in columns:
+            share = float(row[column])
             style = {} if np.isnan(share) else {"--share": f"{round(45 * share)}%"}
             cells.append(html.Td(_percent(share), className="shaded", style=style))
         body.append(html.Tr([html.Th(row["task"], scope="row"), *cells]))

@@ -69,7 +69,7 @@ def render(view: View, key: str) -> Page:
             controls.segmented("at-emerged", "Emergence", CHOICES, what) if emerged else None,
             controls.segmented("at-across", "Emergence by", ACROSS, across) if emerged and depths else None,
         ),
-        cards.grid(boxes),
+        cards.grid(boxes, pairs=True),
         html.H2("When each fact becomes readable", id="emergence", className="apart") if emerged else None,
         emergence_legend() if emerged else None,
         cards.grid(emerged, lined=True) if emerged else None,
