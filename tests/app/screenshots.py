@@ -9,11 +9,11 @@ from tests.app.browsers import ARGUMENTS, find_browser
 from tests.app.conftest import serving
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
-RUNS = "runs=single,multi5%2Bpermute"
+RUNS = "runs=single-seed1,multi5%2Bpermute-seed1"
 PICTURES = {  # file → address, height in pixels
     "app-overview": ("overview?runs=multi5%2Bpermute-seed1,single-seed1", 1000),
     "app-training": (f"training?{RUNS}", 960),
-    "app-entity": ("entity?runs=multi5%2Bpermute&target=company/whole", 1000),
+    "app-entity": ("entity?runs=multi5%2Bpermute-seed1&target=company/whole", 1000),
 }
 IN_SIGHT = {
     "app-training": "#emergence",
