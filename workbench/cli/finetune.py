@@ -1,6 +1,7 @@
 """`workbench finetune`: teach a model to answer questions about the train entities."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,9 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.experiments.chains import Job
     from workbench.extraction.finetunes import Finetune
+    from workbench.extraction.settings import FinetuneSettings
     from workbench.studies.study import Study
     from workbench.tasks.plan import TaskPlan
     from workbench.tasks.questions import Question
@@ -138,7 +141,6 @@ def finetune(
     """
     import json
 
-    from workbench.experiments.chains import Job
     from workbench.experiments.finetune_grid import make_grid, parse_grid
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
@@ -180,19 +182,7 @@ def finetune(
     wanted = parse_grid(grid or [])
     combinations = make_grid(opened.width, given, wanted, name)
     if placement.is_elsewhere:
-        chains = []
-        for called, settings in combinations:
-            changed = {key: getattr(settings, key) for key in wanted}
-            given = {
-                "name": called,
-                "grid": None,
-                "quiet": True,
-                "as_json": None,
-                "device": None,
-                "threads": None,
-            }
-            words = words_again(context, {**changed, **given})
-            chains.append([Job(f"{opened.name}, {called}", words, opened.path, "finetuning")])
+        chains = _jobs(context, opened, combinations, list(wanted))
         if placement.run(chains, device, threads).detached:
             return
         again = False  # the jobs have
@@ -200,11 +190,6 @@ def finetune(
     with step_bar("finetune", quiet) as show:
         for number, (called, settings) in enumerate(combinations, 1):
             what = called if len(combinations) == 1 else f"{called} ({number} of {len(combinations)})"
-
-            def observer(step: int, total: int, loss_now: float, what: str = what) -> None:
-                if show:
-                    show(what, step, total, loss_now)
-
             try:
                 one = finetune_checkpoint(
                     opened,
@@ -215,7 +200,7 @@ def finetune(
                     device=device,
                     again=again,
                     replace=replace,
-                    observer=observer,
+                    observer=partial(show, what) if show else None,
                 )
             except Interrupted as stopped:
                 messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
@@ -230,6 +215,24 @@ def finetune(
     _print_made(opened, made, wanted)
 
 
+def _jobs(
+    context: typer.Context,
+    study: "Study",
+    combinations: "Sequence[tuple[str, FinetuneSettings]]",
+    varied: list[str],
+) -> "list[list[Job]]":
+    """This command once for each combination, to be run elsewhere side by side. varied: the settings they differ in."""
+    from workbench.experiments.chains import Job
+
+    left_out = dict.fromkeys(("grid", "as_json", "device", "threads"))
+    chains = []
+    for name, settings in combinations:
+        changed = {key: getattr(settings, key) for key in varied}
+        words = words_again(context, {**changed, **left_out, "name": name, "quiet": True})
+        chains.append([Job(f"{study.name}, {name}", words, study.path, "finetuning")])
+    return chains
+
+
 def _count_taught(study: "Study", plan: "TaskPlan | None", own: "list[Question] | None") -> int:
     """How many questions are about train entities."""
     corpus = study.corpus
@@ -242,7 +245,6 @@ def _count_taught(study: "Study", plan: "TaskPlan | None", own: "list[Question] 
 
 
 def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:
-
     from workbench.experiments.finetune_grid import make_grid_table
     from workbench.extraction.answer_table import name_augmentation
     from workbench.extraction.text_tables import print_finetune

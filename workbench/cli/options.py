@@ -1,6 +1,6 @@
 """Options that several commands share, and the console they talk through (stderr; results go to stdout)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +44,14 @@ TasksOption = Annotated[
 TaskFileOption = Annotated[
     Path | None, typer.Option(help="Tasks of your own: a TOML file with a [[task]] table for each.")
 ]
+
+
+def refuse_idle(context: typer.Context, names: Collection[str], what: str) -> None:
+    """Refuse an option that was given and would do nothing for `what`. names: parameters of the command."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise WorkbenchError(f"{parameter.opts[0]} does nothing for {what}; leave it out.")
 
 
 def use_threads(threads: int | None) -> None:

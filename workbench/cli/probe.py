@@ -18,6 +18,7 @@ from workbench.cli.options import (
     ThreadsOption,
     read_plan,
     read_seeds,
+    refuse_idle,
     use_threads,
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from workbench.experiments.chains import Job
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.study import Study
+
+
+FOR_QUERIES = ("properties", "operations", "table")
+IDLE_FOR_QUERIES = (
+    "family", "group", "learning_curve", "entries_per_entity", "memory", "tasks", "task_file", "cases",
+)  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -141,26 +148,25 @@ def probe(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
-    if kind is Kind.v:
-        probe_queries(
-            runs, checkpoints, properties, operations, table, layers, rank, steps, read_seeds(seeds), again, device,
-            quiet, as_json, figure,
-        )  # fmt: skip
-        return
-    request = ProbeRequest(
-        kind.value,
-        family or ("logistic" if learning_curve else "embedding"),
-        group=group,
-        rank=rank,
-        steps=steps,
-        layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
-        seeds=read_seeds(seeds),
-        learning_curve=learning_curve,
-        again=again,
-        entries_per_entity=entries_per_entity,
-        memory=None if memory is None else read_bytes(memory),
-        tasks=read_plan(tasks, task_file),
-        cases=cases,
+    refuse_idle(context, IDLE_FOR_QUERIES if kind is Kind.v else FOR_QUERIES, f"--kind {kind.value}")
+    request = (
+        None
+        if kind is Kind.v
+        else ProbeRequest(
+            kind.value,
+            family or ("logistic" if learning_curve else "embedding"),
+            group=group,
+            rank=rank,
+            steps=steps,
+            layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
+            seeds=read_seeds(seeds),
+            learning_curve=learning_curve,
+            again=again,
+            entries_per_entity=entries_per_entity,
+            memory=None if memory is None else read_bytes(memory),
+            tasks=read_plan(tasks, task_file),
+            cases=cases,
+        )
     )
     opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
@@ -168,11 +174,20 @@ def probe(
         chains = [
             [_make_job(context, run, part)]
             for run, of_run in zip(opened, chosen, strict=True)
-            for part in chunks(find_missing(run, of_run, request), placement.per_job)
+            for part in chunks(
+                of_run if request is None else find_missing(run, of_run, request), placement.per_job
+            )
         ]
         if placement.run(chains, device, threads).detached:
             return
-        request = replace(request, again=False)  # the jobs have
+        again = False  # the jobs have
+    if request is None:
+        probe_queries(
+            opened, chosen, properties, operations, table, layers, rank, steps, read_seeds(seeds), again, device,
+            quiet, as_json, figure,
+        )  # fmt: skip
+        return
+    request = replace(request, again=again)
     made: list[list[xr.Dataset]] = []
     with step_bar(f"{kind.value}-probe", quiet) as bar:
         for run, of_run in zip(opened, chosen, strict=True):

@@ -1,15 +1,21 @@
 """What `workbench probe --kind v` does: a named query behind a prefix of a text."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from workbench.cli.progress import keep_progress, step_bar
 
+if TYPE_CHECKING:
+    from workbench.studies.checkpoints import Checkpoint
+    from workbench.studies.study import Study
+
 
 def probe_queries(
-    runs: list[Path],
-    checkpoints: str,
+    runs: "Sequence[Study]",
+    chosen: "Sequence[Sequence[Checkpoint]]",
     properties: str,
     operations: int | None,
     table: Path | None,
@@ -23,7 +29,10 @@ def probe_queries(
     as_json: bool,
     figure: Path | None,
 ) -> None:
-    """Probe each run, layer and seed, and print one line for each property and checkpoint."""
+    """Probe each run, layer and seed, and print one line for each property and checkpoint.
+
+    chosen: each run's checkpoints.
+    """
     import json
 
     from workbench.figures.reasoning import plot_properties
@@ -31,8 +40,6 @@ def probe_queries(
     from workbench.reasoning.v_probe import RANK, VRequest, read_layers, run_v_probes
     from workbench.report import write_figures
     from workbench.results.storing import to_rows
-    from workbench.studies.opening import open_study
-    from workbench.studies.steps import select_checkpoints
     from workbench.worlds.arithmetic.properties import PROPERTIES, require_property
 
     wanted = (
@@ -42,12 +49,10 @@ def probe_queries(
     )
     rows, shown = [], {}
     with step_bar("v-probe", quiet) as bar:
-        for folder in runs:
-            run = open_study(folder)
-            chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
+        for run, of_run in zip(runs, chosen, strict=True):
             made = []
             with keep_progress(run, bar) as show:
-                for layer in read_layers(layers, chosen[-1]):
+                for layer in read_layers(layers, of_run[-1]):
                     for seed in seeds:
                         request = VRequest(
                             wanted,
@@ -59,7 +64,7 @@ def probe_queries(
                             seed,
                             again=again,
                         )
-                        made += run_v_probes(run, chosen, request, device=device, show=show)
+                        made += run_v_probes(run, of_run, request, device=device, show=show)
             shown[run.name] = made
             headline = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced")
             for dataset in made:
