@@ -14,6 +14,7 @@ from workbench.cli.options import (
     QuietOption,
     RunArgument,
     ThreadsOption,
+    refuse_idle,
     use_threads,
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
@@ -99,6 +100,10 @@ def attention(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
+    if adapter is None:
+        refuse_idle(context, ["which"], "without --adapter")
+    else:
+        refuse_idle(context, ["control"], "with --adapter")
     opened = open_study(run)
     request = AttentionRequest(
         what.value,

@@ -10,12 +10,14 @@ from workbench.cli.options import (
     DeviceOption,
     JsonOption,
     ThreadsOption,
+    refuse_idle,
     use_threads,
 )
 from workbench.consoles import results_console
 
 
 def capacity(
+    context: typer.Context,
     runs: Annotated[
         list[Path],
         typer.Argument(metavar="STUDY...", help="Folders of runs or studies, e.g. `runs/sizes/*`."),
@@ -58,6 +60,8 @@ def capacity(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
+    if figure is None:
+        refuse_idle(context, ["paper"], "without --figure")
     quantisations = [] if quantize is None else parse_quantisations(quantize)
     measured, rounded = [], []
     for opened in open_studies(runs):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import JsonOption
+from workbench.cli.options import JsonOption, refuse_idle
 from workbench.consoles import results_console
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Probe(StrEnum):
 
 
 def compare(
+    context: typer.Context,
     runs: Annotated[list[Path], typer.Argument(help="Runs that `workbench evaluate` has asked.")],
     adapter: Annotated[
         str, typer.Option(help="The finetune's name in each run; `none`: the checkpoints themselves.")
@@ -63,6 +64,8 @@ def compare(
     from workbench.studies.opening import open_studies
     from workbench.studies.study import name_apart
 
+    if tasks:
+        refuse_idle(context, ["adapter", "group", "probe", "fold"], "with --tasks")
     opened = open_studies(runs)
     if tasks:
         _compare_tasks(opened, out, as_json)

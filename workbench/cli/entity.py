@@ -11,6 +11,7 @@ from workbench.cli.options import (
     QuietOption,
     RunArgument,
     ThreadsOption,
+    refuse_idle,
     use_threads,
 )
 from workbench.cli.progress import step_bar
@@ -18,6 +19,7 @@ from workbench.consoles import results_console
 
 
 def entity(
+    context: typer.Context,
     run: RunArgument,
     entities: Annotated[
         int, typer.Option(min=1, help="So many entities drawn by the seed, half of them test entities.")
@@ -66,6 +68,10 @@ def entity(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
+    if adapter is None:
+        refuse_idle(context, ["which"], "without --adapter")
+    if entity:
+        refuse_idle(context, ["entities"], "with --entity")
     opened = open_study(run)
     if checkpoints is None:
         checkpoints = "last" if adapter is None else str(open_finetune(opened, adapter).base_step)

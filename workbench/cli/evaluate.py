@@ -14,6 +14,7 @@ from workbench.cli.options import (
     TaskFileOption,
     ThreadsOption,
     read_plan,
+    refuse_idle,
     use_threads,
 )
 from workbench.cli.placing import Placement, placed, words_again
@@ -76,7 +77,7 @@ def evaluate(
     twice. With --tasks (kind `tasks`) answers with and without hints stand beside what the hints predict.
     """
     import json
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from workbench.experiments.chains import Job
     from workbench.extraction.evaluation import EvaluationRequest
@@ -91,26 +92,37 @@ def evaluate(
 
     use_threads(threads)
     opened = open_study(run)
-    if tasks is not None or task_file is not None:
-        plan = None
-        if tasks != "taught":
-            plan = read_plan(tasks, task_file, hints=hints, pairs=pairs)
-        elif hints or pairs is not None or task_file is not None:
+    asks_tasks = tasks is not None or task_file is not None
+    refuse_idle(
+        context,
+        ("group", "questions", "examples", "cases") if asks_tasks else ("hints", "pairs"),
+        "with --tasks" if asks_tasks else "without --tasks",
+    )
+    taught = tasks == "taught"
+    if taught and (hints or pairs is not None or task_file is not None):
+        raise WorkbenchError(
+            "`--tasks taught` asks as it was taught; leave out --hints, --pairs and --task-file."
+        )
+    plan = None if taught else read_plan(tasks, task_file, hints=hints, pairs=pairs)
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
+    if placement.is_elsewhere:
+        if own is not None or examples:
             raise WorkbenchError(
-                "`--tasks taught` asks as it was taught; leave out --hints, --pairs and --task-file."
+                "--questions and --examples are answered where you are and not kept; leave out --engine and --at-once."
             )
-        if group is not None or questions is not None or examples:
-            raise WorkbenchError(
-                "--tasks does not go with --group, --questions or --examples; leave them out."
-            )
-        asked = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
-        dataset = evaluate_tasks(opened, asked, device=device)
+        given = {"as_json": None, "device": None, "threads": None}
+        job = Job(opened.name, words_again(context, given), opened.path, "asking")
+        if placement.run([[job]], device, threads).detached:
+            return
+        again = False  # the job has
+    if asks_tasks:
+        wanted = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
+        dataset = evaluate_tasks(opened, wanted, device=device)
         if as_json:
             typer.echo(json.dumps(to_rows(dataset), ensure_ascii=False))
         else:
             print_tasks(dataset)
         return
-    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     request = EvaluationRequest(
         adapter,
         which.value,
@@ -121,16 +133,6 @@ def evaluate(
         again=again or examples > 0,
         cases=cases,
     )
-    if placement.is_elsewhere:
-        if own is not None or examples:
-            raise WorkbenchError(
-                "--questions and --examples are answered where you are and not kept; leave out --engine and --at-once."
-            )
-        given = {"as_json": None, "device": None, "threads": None}
-        job = Job(opened.name, words_again(context, given), opened.path, "asking")
-        if placement.run([[job]], device, threads).detached:
-            return
-        request = replace(request, again=False)  # the job has
     evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:
         content: dict[str, object] = {

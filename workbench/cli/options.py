@@ -46,12 +46,13 @@ TaskFileOption = Annotated[
 ]
 
 
-def refuse_idle(context: typer.Context, names: Collection[str], what: str) -> None:
-    """Refuse an option that was given and would do nothing for `what`. names: parameters of the command."""
+def refuse_idle(context: typer.Context, names: Collection[str], where: str) -> None:
+    """Refuse an option that was given and would do nothing. names: the command's parameters that have no meaning
+    `where`, such as `without --tasks`."""
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
-            raise WorkbenchError(f"{parameter.opts[0]} does nothing for {what}; leave it out.")
+            raise WorkbenchError(f"{parameter.opts[0]} does nothing {where}; leave it out.")
 
 
 def use_threads(threads: int | None) -> None:

@@ -148,7 +148,7 @@ def probe(
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
-    refuse_idle(context, IDLE_FOR_QUERIES if kind is Kind.v else FOR_QUERIES, f"--kind {kind.value}")
+    refuse_idle(context, IDLE_FOR_QUERIES if kind is Kind.v else FOR_QUERIES, f"for --kind {kind.value}")
     request = (
         None
         if kind is Kind.v
