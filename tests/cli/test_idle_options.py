@@ -23,6 +23,11 @@ from workbench.studies.runs import Run
         ("entity RUN --which best", "--which does nothing without --adapter"),
         ("entity RUN --entity 3 --entities 5", "--entities does nothing with --entity"),
         ("compare RUN --tasks --probe q", "--probe does nothing with --tasks"),
+        ("rewrite tiny --model m --concurrency 3", "--concurrency does nothing without --server"),
+        (
+            "rewrite tiny --model m --server http://localhost:1 --batch 3",
+            "--batch does nothing with --server",
+        ),
         ("capacity RUN --paper", "--paper does nothing without --figure"),
     ],
 )

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import DeviceOption, JsonOption, QuietOption, SetOption, ThreadsOption, use_threads
+from workbench.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SetOption,
+    ThreadsOption,
+    refuse_idle,
+    use_threads,
+)
 from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
 
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def rewrite(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -120,6 +129,10 @@ def rewrite(
     if source is None or model is None:
         missing = "what holds the facts (a recipe or a study)" if source is None else "--model"
         raise WorkbenchError(f"`workbench rewrite` needs {missing}; see `workbench rewrite --help`.")
+    if server is None:
+        refuse_idle(context, ["concurrency", "timeout", "retries"], "without --server")
+    else:
+        refuse_idle(context, ["batch", "device", "threads"], "with --server")
     if budget_money is not None and not price_prompt and not price_answer:
         raise WorkbenchError(
             "--budget-money needs prices; give --price-prompt and --price-answer, for a million tokens."
