@@ -1,6 +1,7 @@
 """What is no probe: attention analyses as labelled heatmaps; the demo; the command."""
 
 import json
+import re
 import shutil
 import zlib
 
@@ -222,3 +223,8 @@ def test_the_command_refuses_what_cannot_be_served(tmp_path):
 
 def test_the_demo_is_read_only():
     assert make_app(DEMO_FOLDER, writable=False).server.test_client().get("/runs").status_code == 200
+
+
+def test_capacity_counts_people_beside_the_bits():
+    page = str(draw_page(make_view(DEMO_FOLDER, "/capacity?runs=multi5+permute-seed1"), "k").children)
+    assert re.search(r"Counted in entities, of 1,500: extracted 1,\d\d\d \(lora, from the half", page)

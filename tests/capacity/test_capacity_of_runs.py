@@ -7,6 +7,10 @@ import torch
 from workbench.capacity.contexts import find_facts, make_contexts, scored_attributes
 from workbench.capacity.losses import Spans, span_losses
 from workbench.capacity.measure import CapacityRequest, capacity_of_study, make_material, measure_capacity
+from workbench.capacity.people import People, count_people, describe_people
+from workbench.extraction.evaluation import EvaluationRequest, evaluate
+from workbench.extraction.finetuning import finetune
+from workbench.extraction.settings import choose_settings
 from workbench.recipes.recipe import make_recipe
 from workbench.results.storing import load_results
 from workbench.studies.corpus import make_corpus
@@ -187,3 +191,30 @@ def test_bad_shapes_and_tokenizers_are_one_sentence(tmp_path) -> None:
         WorkbenchError, match=r"makes \d+ tokens of 2 symbols; bits of random values need one token a"
     ):
         make_material(run, CapacityRequest())
+
+
+def test_facts_are_counted_in_people_beside_the_bits(run) -> None:
+    """Five of six attributes count, whatever else was asked: by more beams, or of a few entities."""
+    (bits,) = capacity_of_study(run, run.checkpoints[-1:], CapacityRequest(40))
+    assert count_people(run.path, bits) == People(40, None, None)
+    assert describe_people(count_people(run.path, bits)) == ""
+    finetune(run, run.checkpoint(), choose_settings(48, steps=3, questions_per_step=6))
+    asked = {
+        name: evaluate(run, request).dataset
+        for name, request in {
+            "none": EvaluationRequest(None),
+            "lora": EvaluationRequest("lora"),
+            "some": EvaluationRequest("lora", entities=4),
+            "beams": EvaluationRequest(None, beams=2),
+        }.items()
+    }
+    counted = list(scored_attributes(SCHEMA))
+    people = count_people(run.path, bits)
+    recited = asked["none"]["recall_whole"].sel(attribute=counted).mean()
+    answered = asked["lora"]["accuracy"].sel(attribute=counted, split="test").mean()
+    assert people == People(40, 40 * float(recited), 40 * float(answered), "lora")
+    assert people.memorised > 10
+    assert describe_people(People(1500, 1492.4, 1365.5, "lora+mine")) == (
+        "Counted in entities, of 1,500: memorised 1,492, extracted 1,366 (lora+mine, from the half it was not asked "
+        "about)."
+    )

@@ -46,11 +46,13 @@ def capacity(
 
     The estimator is that of Part 3.3: losses summed over the tokens of each fact, scored where nothing before it tells
     it, against the pools that it was drawn from (of facts of your own: the values that occur). Results are kept under
-    the study's results folder (kind `capacity`).
+    the study's results folder (kind `capacity`). Beside the bits stands how many entities' facts are memorised and
+    extracted, where `workbench evaluate` has asked the checkpoint and a finetune of it.
     """
     import json
 
     from workbench.capacity.measure import CapacityRequest, capacity_of_study
+    from workbench.capacity.people import count_people, describe_people
     from workbench.capacity.quantising import parse_quantisations
     from workbench.capacity.tables import capacity_table, describe_capacity, describe_plateau
     from workbench.figures.capacity import fit_plateau, plot_capacity
@@ -64,7 +66,8 @@ def capacity(
         refuse_idle(context, ["paper"], "without --figure")
     quantisations = [] if quantize is None else parse_quantisations(quantize)
     measured, rounded = [], []
-    for opened in open_studies(runs):
+    studies = open_studies(runs)
+    for opened in studies:
         chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
         measured.append(
             capacity_of_study(opened, chosen, CapacityRequest(entities, again=again), device=device)
@@ -73,13 +76,18 @@ def capacity(
             asked = CapacityRequest(entities, name, again)
             rounded.append(capacity_of_study(opened, chosen, asked, device=device))
     newest = [datasets[-1] for datasets in measured]
+    people = [
+        [count_people(opened.path, data) for data in datasets]
+        for opened, datasets in zip(studies, measured, strict=True)
+    ]
     if as_json:
-        rows = [
-            row | {"run": d.attrs["run"], "weights": d.attrs["variant"] or "float32"}
-            for datasets in measured + rounded
-            for d in datasets
-            for row in to_rows(d)
-        ]
+        counts = [one for of_run in people for one in of_run]
+        rows = []
+        for number, data in enumerate(data for datasets in measured + rounded for data in datasets):
+            told = {"run": data.attrs["run"], "weights": data.attrs["variant"] or "float32"}
+            if number < len(counts):  # rounded weights have not been asked anything
+                told |= {"memorised": counts[number].memorised, "extracted": counts[number].extracted}
+            rows += [row | told for row in to_rows(data)]
         typer.echo(json.dumps(rows))
         return
     console = results_console()
@@ -87,6 +95,8 @@ def capacity(
         each = rounded[number * len(quantisations) : (number + 1) * len(quantisations)]
         console.print(capacity_table([*datasets, *(data for row in each for data in row)]))
         console.print(describe_capacity(datasets[-1]))
+        if counted := describe_people(people[number][-1]):
+            console.print(counted)
     if len(newest) > 1:
         console.print(describe_plateau(*fit_plateau(newest)))
     if figure is not None:

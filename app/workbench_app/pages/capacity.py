@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from dash import html
 
+from workbench.capacity.people import count_people, describe_people
 from workbench.capacity.tables import format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
@@ -90,10 +91,20 @@ def _box(
     box = cards.card(
         entry.id,
         html.Div([terms, losses], className="grid"),
+        _people(entry, by_step[-1]),
         sub=f"{entry.about} · {parameters:,} parameters (without rows of the vocabulary that no text uses)",
         actions=[cards.shown_at(f"terms-{number}", steps[at]), cards.downloads("", view.links(entry, name))],
     )
     return box, [panel, told]
+
+
+def _people(entry: RunEntry, newest: xr.Dataset) -> Component | None:
+    """How many entities' facts are recited and told, of the newest checkpoint, where that has been asked."""
+    try:
+        counted = describe_people(count_people(entry.path, newest))
+    except WorkbenchError as error:
+        return cards.faults([str(error)])
+    return html.P(f"{counted} Step {int(newest['checkpoint']):,}.", className="sub") if counted else None
 
 
 def _term(one: xr.Dataset, variable: str) -> list[Cell]:
