@@ -1,59 +1,77 @@
 """How long, how fast, and when to save: tables worked out by hand."""
 
 import math
-from typing import Any
+import signal
+from pathlib import Path
+from typing import Any, get_args
 
-import numpy as np
 import pytest
 
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe
-from workbench.recipes.recipe import TrainingRecipe, load_recipe
-from workbench.studies.runs import Run
-from workbench.tokens.encoding import EncodedEntries
+from workbench.errors import WorkbenchError
+from workbench.recipes.recipe import Packing, TrainingRecipe, load_recipe
+from workbench.studies.runs import Run, create_run, open_run
+from workbench.training.data import encode_run
+from workbench.training.interruption import Interrupted
+from workbench.training.loop import train
+from workbench.training.metrics import Progress
 from workbench.training.optimizers import learning_rate
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
-from workbench.worlds.biographies.schema import SCHEMA
 
-
-def entries_of(lengths: list[int]) -> EncodedEntries:
-    """Entries of these many tokens; what they say does not matter to the plan."""
-    n = len(lengths)
-    absent = np.full((n, 6), -1, np.int32)
-    offsets = np.r_[0, np.cumsum(lengths)]
-    ids = np.zeros(offsets[-1], np.int32)
-    return EncodedEntries(
-        ids, offsets, np.arange(n, dtype=np.int32), SCHEMA, absent, absent, absent[:, 0], absent[:, 0]
-    )
-
-
-# entities, exposures, rows a step, entries' lengths, further keys → steps
-STEPS_BY_HAND: list[tuple[int, float, int, list[int], dict[str, Any], int]] = [
-    (60, 6, 16, [10], {}, 23),  # 360 rows / 16 = 22.5
-    (60, 6, 15, [10], {}, 24),  # exactly
-    (60, 0.1, 16, [10], {}, 1),  # 6 rows are one step, never none
-    (60, 6, 16, [10] * 5, {}, 23),  # five entries an entity: each is seen a fifth as often
-    (60, 6, 16, [10], {"training.accumulation": 4}, 23),  # smaller batches, the same steps
-    (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.5}, 45),  # questions come on top
-    (60, 6, 16, [10], {"training.objective": "mixed", "training.qa_ratio": 0.8}, 113),  # 1800 / 16 = 112.5
-    (60, 6, 16, [40, 60], {"tokens.packing": "resampled", "tokens.row_length": 100}, 12),  # two entries a row
-    (60, 6, 16, [40, 60], {"tokens.packing": "side-by-side", "tokens.row_length": 100}, 12),
-    (
-        100_000,
-        540,
-        96,
-        [75],
-        {"tokens.packing": "resampled", "tokens.row_length": 512},
-        82_398,
-    ),  # the paper: 80,000
+# entities, exposures, rows a step, rows an entry, further keys → steps
+STEPS_BY_HAND: list[tuple[int, float, int, float, dict[str, Any], int]] = [
+    (60, 6, 16, 1, {}, 23),  # 360 rows / 16 = 22.5
+    (60, 6, 15, 1, {}, 24),  # exactly
+    (60, 0.1, 16, 1, {}, 1),  # 6 rows are one step, never none
+    (60, 6, 16, 1, {"training.accumulation": 4}, 23),  # smaller batches, the same steps
+    (60, 6, 16, 1, {"training.objective": "mixed", "training.qa_ratio": 0.5}, 45),  # questions come on top
+    (60, 6, 16, 1, {"training.objective": "mixed", "training.qa_ratio": 0.8}, 113),  # 1800 / 16 = 112.5
+    (60, 6, 16, 1 / 2, {}, 12),  # two entries a row
+    (100_000, 540, 96, 1 / 7, {}, 80_358),  # the paper's, seven entries a row: 80,000
 ]
 
 
-@pytest.mark.parametrize(("entities", "exposures", "rows", "lengths", "keys", "steps"), STEPS_BY_HAND)
+@pytest.mark.parametrize(("entities", "exposures", "rows", "rows_an_entry", "keys", "steps"), STEPS_BY_HAND)
 def test_steps_follow_from_exposures(
-    entities: int, exposures: float, rows: int, lengths: list[int], keys: dict[str, Any], steps: int
+    entities: int, exposures: float, rows: int, rows_an_entry: float, keys: dict[str, Any], steps: int
 ) -> None:
     recipe = load_recipe("tiny", {"training.exposures": exposures, "training.rows_per_step": rows, **keys})
-    assert count_steps(recipe, entries_of(lengths), entities) == steps
+    assert count_steps(recipe, rows_an_entry, entities) == steps
+
+
+@pytest.mark.parametrize("packing", get_args(Packing))
+@pytest.mark.parametrize("row_length", [100, 128])
+def test_the_steps_show_as_many_entries_as_the_recipe_says(
+    packing: Packing, row_length: int, tmp_path: Path
+) -> None:
+    """Counted in the rows themselves; a row of 100 tokens holds one entry of some 55 and leaves the rest empty."""
+    recipe = micro_recipe(
+        tokens__packing=packing, tokens__row_length=row_length, biographies__augmentation="multi5",
+        training__exposures=40,
+    )  # fmt: skip
+    run = create_run(recipe, tmp_path / "run")
+    rows = encode_run(run).stream.rows(0, encode_run(run).count_steps() * 16)
+    starts = (rows.ids_BT == run.tokenizer.eos_token_id).sum()
+    assert starts / 60 == pytest.approx(40, rel=0.02)
+
+
+def test_a_run_begun_with_other_steps_is_not_resumed(tmp_path: Path) -> None:
+    """The rate would follow another schedule, and the exposures of what is saved already would be wrong."""
+    recipe = micro_recipe()
+
+    def stop(progress: Progress) -> None:
+        if progress.step >= 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "run", device="cpu", observer=stop)
+    open_run(tmp_path / "run").set_status(steps=20)
+    with pytest.raises(
+        WorkbenchError,
+        match=r"run was begun as a training of 20 steps, but its recipe asks for 23 now: an earlier version counted "
+        r"other entries in a row\. Train it anew into another folder\.",
+    ):
+        train(recipe, tmp_path / "run", device="cpu", resume=True)
 
 
 def test_a_trained_run_took_these_steps(trained_run: Run) -> None:

@@ -105,6 +105,11 @@ class RowStream:
         """Rows start, start + 1, …, padded to the longest of them."""
         return self._assemble([self._texts_of_row(row) for row in range(start, start + number)])
 
+    @property
+    def rows_a_text(self) -> float:
+        """How many rows a text takes, by the rows of the first epoch; 1 where a row is a text."""
+        return (len(self._epoch_rows(0)[1]) - 1) / len(self._texts_of_epoch(0))
+
     def epoch_of(self, row: int) -> int:
         """The epoch that row belongs to."""
         while self._first_row[-1] <= row:

@@ -72,7 +72,8 @@ class TrainingData:
 
     def count_steps(self) -> int:
         """Optimizer steps that show every entity as often as the recipe says."""
-        return count_steps(self.recipe, self.entries, len(self.entities))
+        entries = self.stream.biographies if isinstance(self.stream, MixedStream) else self.stream
+        return count_steps(self.recipe, entries.rows_a_text, len(self.entities))
 
     def measure(
         self, model: "PreTrainedModel", execution: "Execution", mask_id: int | None, final: bool

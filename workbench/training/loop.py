@@ -135,7 +135,7 @@ class _Training:
         """Train from where the run stands to its last step."""
         if self.workers.writes:
             require_space(self.run, self.model, self.checkpoint_steps)
-        first_step = restore_state(self.run, self.state, writes=self.workers.writes)
+        first_step = restore_state(self.run, self.state, self.steps, writes=self.workers.writes)
         self._write_state("training")
         with signals_as_flag() as stop, threads_that_pay(model_flops(self.model, self.run.recipe)[1]):
             self._loop(first_step, stop)

@@ -5,19 +5,18 @@ import math
 import numpy as np
 
 from workbench.recipes.recipe import Recipe
-from workbench.tokens.encoding import EncodedEntries
 
 
-def count_steps(recipe: Recipe, entries: EncodedEntries, n_entities: int) -> int:
+def count_steps(recipe: Recipe, rows_an_entry: float, n_entities: int) -> int:
     """Optimizer steps that show every entity `exposures` entries on average.
 
+    rows_an_entry: 1 where a row is an entry, else what `RowStream.rows_a_text` counts: rows hold whole entries, so
+    their ends stay empty, and tokens alone would promise up to half as many exposures again as are seen.
     The budget is the same for every augmentation: with five entries an entity, each entry is seen a fifth as
     often. Question rows of a mixed run, and junk, come on top.
     """
     training = recipe.training
-    rows = training.exposures * n_entities
-    if recipe.tokens.fills_rows:
-        rows *= float(entries.lengths.mean()) / recipe.tokens.row_length
+    rows = training.exposures * n_entities * rows_an_entry
     if training.objective == "mixed":
         rows /= 1 - training.qa_ratio
     if recipe.junk is not None:

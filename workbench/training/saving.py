@@ -83,10 +83,11 @@ def save_state(
             shutil.rmtree(doomed)
 
 
-def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
+def restore_state(run: Run, state: TrainingState, steps: int, *, writes: bool) -> int:
     """Load the newest checkpoint that can be continued from; returns its step, 0 to start afresh.
 
-    Metrics written after that step are dropped: they will be written again.
+    Metrics written after that step are dropped: they will be written again. Raises WorkbenchError where the run was
+    begun with another number of steps: rate and exposures of what is saved follow from it.
     """
     if writes:
         for folder in (run.path, run.checkpoints_folder):
@@ -96,6 +97,11 @@ def restore_state(run: Run, state: TrainingState, *, writes: bool) -> int:
         if writes:
             run.metrics_file.unlink(missing_ok=True)
         return 0
+    if (begun := run.status.get("steps", steps)) != steps:
+        raise WorkbenchError(
+            f"{run.path} was begun as a training of {begun} steps, but its recipe asks for {steps} now: an earlier "
+            "version counted other entries in a row. Train it anew into another folder."
+        )
     from transformers import AutoModelForCausalLM
 
     with ONE_NETWORK_AT_A_TIME, quiet_transformers():

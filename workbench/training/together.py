@@ -121,7 +121,8 @@ class Together:
     def run_to_end(self) -> None:
         """Train from where the runs stand to their last step."""
         starts = {
-            restore_state(run, state, writes=True) for run, state in zip(self.runs, self.states, strict=True)
+            restore_state(run, state, self.steps, writes=True)
+            for run, state in zip(self.runs, self.states, strict=True)
         }
         if len(starts) > 1:
             raise WorkbenchError(
