@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.tokens.opening import without_padding
+from workbench.tokens.unwritten import find_unwritten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -180,10 +181,11 @@ class WordCodes(Words):
         for first in range(0, len(fresh), CHUNK):
             chunk = fresh[first : first + CHUNK]
             with without_padding(self._tokenizer) as backend:
+                texts = [text_of(word) for word in chunk]
+                if find_unwritten(backend, texts) is not None:
+                    raise IrregularError("a character that the vocabulary lacks")
                 try:
-                    encodings = backend.encode_batch(
-                        [text_of(word) for word in chunk], add_special_tokens=False
-                    )
+                    encodings = backend.encode_batch(texts, add_special_tokens=False)
                 except Exception as error:  # the library raises nothing more particular
                     raise IrregularError("a word that the vocabulary lacks") from error
             for word, encoding in zip(chunk, encodings, strict=True):

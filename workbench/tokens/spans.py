@@ -5,13 +5,14 @@ Shapes: N texts, T tokens.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.tokens.opening import without_padding
 from workbench.tokens.reading import Ints
+from workbench.tokens.unwritten import find_unwritten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -127,6 +128,7 @@ def iterate_encodings(
                 encodings = backend.encode_batch(chunk, add_special_tokens=special)
             except Exception as error:
                 raise WorkbenchError(_explain_unknown(tokenizer, chunk, done, where)) from error
+            _refuse_unwritten(backend, chunk, done, where)
         for number, (text, encoding) in enumerate(zip(chunk, encodings, strict=True), done + 1):
             if not encoding.ids:
                 raise WorkbenchError(
@@ -137,6 +139,18 @@ def iterate_encodings(
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
             yield encoding.ids, *_own_characters(encoding.tokens, offsets, text)
         done += len(chunk)
+
+
+def _refuse_unwritten(backend: Any, texts: Sequence[str], done: int, where: str) -> None:
+    """Refuse a text of which the vocabulary would leave out a character; `done` texts came before."""
+    if (found := find_unwritten(backend, texts)) is None:
+        return
+    number, word = found
+    place = f"{where}, row {done + number + 1}: " if where else "The text "
+    raise WorkbenchError(
+        f"{place}{texts[number][:60]!r} holds the word {word!r}, which this vocabulary cannot write and would leave "
+        "characters of out; use characters of the corpus, or train with tokens.restrict = false."
+    )
 
 
 def _explain_unknown(
