@@ -20,6 +20,7 @@ from workbench.tasks.questions import Question
 from workbench.tokens.assembly import Assembler, make_assembler
 from workbench.tokens.encoded import EncodedEntries, EncodedQuestions, EncodedTexts
 from workbench.tokens.lexicon import CHUNK, IrregularError, TokenTable, Words, find_all_tokens, ragged_indices
+from workbench.tokens.parted import require_parted
 from workbench.tokens.piece_tokens import PieceTokens, assemble
 from workbench.tokens.spans import Start, find_tokens, iterate_encodings, start_ids
 from workbench.tokens.text_encoding import CHECKED, TextEncoder, begin_with
@@ -144,13 +145,15 @@ def encode_questions(
 ) -> EncodedQuestions:
     """Encode questions with their answers, and a full stop or none behind them, and find the answers' tokens.
 
-    space: whether one stands before an answer.
+    space: whether one stands before an answer; where none does, a prompt that an answer would run into is refused.
     """
     encoder, head = TextEncoder(tokenizer), start_ids(tokenizer, start)
     ids, sizes, firsts, ends, owners, attributes = [], [], [], [], [], []
     for chunk in _chunks(questions):
         texts = [question.told(full_stop, space) for question in chunk]
         table = encoder.encode(texts)
+        if not space:
+            require_parted(encoder, chunk, table, full_stop)
         cells = [(n, 0, *question.answer_span(space)) for n, question in enumerate(chunk)]
         _, _, first, last = _find(table, cells, texts)
         led, offsets = begin_with(head, table)
