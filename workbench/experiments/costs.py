@@ -110,7 +110,7 @@ def _foresee(
     if recipe.arithmetic is not None:
         tokens = float(recipe.arithmetic.tokens)
     else:
-        tokens = recipe.training.exposures * entities * tokens_an_entry
+        tokens = recipe.training.exposures * entities * _room(recipe, tokens_an_entry)
     if recipe.training.objective == "mixed":
         tokens /= 1 - recipe.training.qa_ratio
     shape = recipe.model.shape
@@ -190,6 +190,13 @@ def _speed_of(recipe: Recipe, measurers: "Measurers", speeds: "dict[str, Speed]"
             content["biographies"]["groups"] = []
         speeds[key] = measurers.measure(make_recipe(content))
     return speeds[key]
+
+
+def _room(recipe: Recipe, tokens_an_entry: float) -> float:
+    """Tokens of a row for each entry in it: a row of several holds whole ones, and its end stays empty."""
+    if not recipe.tokens.fills_rows or not tokens_an_entry:
+        return tokens_an_entry
+    return recipe.tokens.row_length / max(1, recipe.tokens.row_length // tokens_an_entry)
 
 
 def _tokens_an_entry(recipe: Recipe, texts: dict[str, float]) -> float:
