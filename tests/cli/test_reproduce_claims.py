@@ -186,7 +186,7 @@ def test_an_arm_may_have_a_comma_in_its_name(text: str, names: list[str]):
     ("words", "sentence"),
     [
         (["part-3.9"], "There is no experiment 'part-3.9'"),
-        (["part-3.1", "--arms", "singel"], "There is no arm 'singel' (there are single, "),
+        (["part-3.1", "--arms", "singel"], "There is no arm 'singel' (there are 'single', "),
         (
             ["part-3.1", "--augmentations", "single"],
             "--augmentations and --finetune-steps belong to a recipe",

@@ -73,7 +73,7 @@ def plan_arms(
         )
     known = dict.fromkeys(arm for experiment in experiments for arm in experiment.arms)
     if strange := [name for name in only if name not in known]:
-        raise WorkbenchError(f"There is no arm {strange[0]!r} (there are {', '.join(known)}).")
+        raise WorkbenchError(f"There is no arm {strange[0]!r} (there are {', '.join(map(repr, known))}).")
     shared: dict[str, SharedArm] = {}
     left_out: dict[tuple[str, str], str] = {}
     for experiment in experiments:
