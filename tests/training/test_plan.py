@@ -1,20 +1,19 @@
 """How long, how fast, and when to save: tables worked out by hand."""
 
 import math
-import signal
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from tests.training.micro_runs import PLANNED, STEPS, micro_recipe
+from tests.training.test_resume import stop_after
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Packing, TrainingRecipe, load_recipe
 from workbench.studies.runs import Run, create_run, open_run
 from workbench.training.data import encode_run
 from workbench.training.interruption import Interrupted
 from workbench.training.loop import train
-from workbench.training.metrics import Progress
 from workbench.training.optimizers import learning_rate
 from workbench.training.plan import count_steps, plan_checkpoints, plan_evaluations
 
@@ -55,16 +54,12 @@ def test_the_steps_show_as_many_entries_as_the_recipe_says(
     assert starts / 60 == pytest.approx(40, rel=0.02)
 
 
-def test_a_run_begun_with_other_steps_is_not_resumed(tmp_path: Path) -> None:
+def test_a_run_begun_with_other_steps_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rate would follow another schedule, and the exposures of what is saved already would be wrong."""
     recipe = micro_recipe()
-
-    def stop(progress: Progress) -> None:
-        if progress.step >= 5:
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        train(recipe, tmp_path / "run", device="cpu", observer=stop)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 5)
+        train(recipe, tmp_path / "run", device="cpu")
     open_run(tmp_path / "run").set_status(steps=20)
     with pytest.raises(
         WorkbenchError,

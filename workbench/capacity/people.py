@@ -29,9 +29,12 @@ class People:
 def count_people(run: Path, capacity: "xr.Dataset") -> People:
     """Read from the stored answers about the checkpoint whose bits these are.
 
-    run: the study's folder; capacity: its result at one checkpoint. Attributes that another determines do not count.
+    run: the study's folder; capacity: its result at one checkpoint. Attributes that another determines do not count;
+    of how many entities the best known fact is known, so many there are.
     """
-    step, entities = int(capacity["checkpoint"]), int(capacity["known"].sel(fact="name"))
+    if "known" not in capacity:  # counted before this was kept
+        return People(0, None, None)
+    step, entities = int(capacity["checkpoint"]), int(capacity["known"].max())
     counted = [
         attribute["key"]
         for attribute in json.loads(capacity.attrs["facts"])["attributes"]
