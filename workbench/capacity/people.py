@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.results.storing import list_results, load_results
+from workbench.results.storing import list_results, load_result, result_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +42,7 @@ def count_people(run: Path, capacity: "xr.Dataset") -> People:
     ]
 
     def share(family: str, variable: str, split: str | None) -> float:
-        asked = load_results(run, "qa", family).sel(checkpoint=step)
+        asked = load_result(result_path(run, "qa", family, step))
         here = asked[variable].sel(attribute=[key for key in counted if key in asked["attribute"]])
         return float((here if split is None else here.sel(split=split)).mean())
 

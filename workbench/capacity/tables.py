@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
+ALL_ARE_FULL = "Every model holds more than 80 % of what there is: how much more it could hold is not known."
+
 
 def capacity_table(datasets: "Sequence[xr.Dataset]") -> "Table":
     """One row a checkpoint: bits by term, the most there is, parameters, bits a parameter."""
@@ -74,6 +76,6 @@ def _bits(value: float) -> str:
 def describe_plateau(ratio: float, error: float) -> str:
     """Bits a parameter of the models that have more to learn; NaN, where there is none (`fit_plateau`)."""
     if isnan(ratio):
-        return "Every model holds more than 80 % of what there is: how much more it could hold is not known."
+        return ALL_ARE_FULL
     reach = "" if isnan(error) else f" (standard error {format_ratio(error)})"
     return f"Models that are not near to holding everything: {format_ratio(ratio)} bits a parameter{reach}."

@@ -7,7 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.capacity.people import count_people, describe_people
-from workbench.capacity.tables import format_ratio
+from workbench.capacity.tables import ALL_ARE_FULL, format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
 from workbench.results.statistics import Z_95
@@ -55,7 +55,7 @@ def _scaling(view: View, newest: list[xr.Dataset], key: str) -> Component:
     except WorkbenchError as error:
         return cards.card("Bits over parameters", cards.empty(str(error)))
     ratio, spread = fit_plateau(newest)
-    told = "Every model holds more than 80 % of what there is: how much more it could hold is not known."
+    told = ALL_ARE_FULL
     if not np.isnan(ratio):
         reach = "" if np.isnan(spread) else f" ± {format_ratio(Z_95 * spread)}"
         told = f"Models that hold less than 80 % of what there is hold {format_ratio(ratio)}{reach} bits a parameter."
