@@ -6,25 +6,22 @@ import pytest
 
 from workbench import minutes
 from workbench.attention.parts import spread_layers
-from workbench.minutes import Minutes
+from workbench.minutes import Minutes, watching
 
 
 @pytest.mark.parametrize(
-    ("seconds", "share", "told"),
+    ("seconds", "told"),
     [
-        (3.0, 0.01, ["Reading takes about 5 minutes; fewer --entries take less."]),
-        (0.7, 0.01, ["Reading takes about 1 minute; fewer --entries take less."]),
-        (0.5, 0.01, []),
+        (3.0, ["Reading takes about 5 minutes; fewer --entries take less."]),  # 100 parts of 3 s
+        (0.7, ["Reading takes about 1 minute; fewer --entries take less."]),
+        (0.5, []),
     ],
 )
 def test_it_is_said_once_and_only_of_what_takes_minutes(
-    seconds: float,
-    share: float,
-    told: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    seconds: float, told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = iter([100.0, 100.0 + seconds])
+    """The first part takes 10 s more, which says nothing of the others."""
+    clock = iter([100.0, *(110.0 + seconds * part for part in range(1, 100))])
     monkeypatch.setattr(minutes.time, "perf_counter", lambda: next(clock))
     work = Minutes("Reading", "fewer --entries take less")
     with caplog.at_level(logging.WARNING, "workbench"):
@@ -32,9 +29,20 @@ def test_it_is_said_once_and_only_of_what_takes_minutes(
         work.start()
         work.start()
         work.done(0.0)
-        work.done(share)
-        work.done(0.9)
+        for part in range(1, 9):
+            work.done(part / 100)
     assert [record.getMessage() for record in caplog.records] == told
+
+
+def test_whoever_watches_is_told_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 5.0])
+    monkeypatch.setattr(minutes.time, "perf_counter", lambda: next(clock))
+    told: list[tuple[str, float, float]] = []
+    work = Minutes("Reading", "fewer --entries take less")
+    with watching(lambda *what: told.append(what)):
+        assert list(work.over(["a", "bbb"], len, 4)) == ["a", "bbb"]
+    work.done(1.0)  # nobody looks any more
+    assert told == [("Reading", 0.25, 3.0), ("Reading", 1.0, 0.0)]
 
 
 @pytest.mark.parametrize(

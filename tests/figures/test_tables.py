@@ -8,6 +8,7 @@ import xarray as xr
 from rich.console import Console
 
 from workbench.figures import paper_q_probe
+from workbench.figures.layers import plot_layer_heatmap
 from workbench.figures.tables import print_result, table_text
 from workbench.results.storing import to_rows
 
@@ -90,3 +91,31 @@ def test_several_checkpoints_and_layers_print_the_newest_by_layer_first(p_result
     assert row_of(text, "final ") == ["80"] * 6
     assert row_of(text, "major · first") == ["10", *["80"] * 6, "1,000"]
     assert "step 512 · layer final" in text
+
+
+def test_chance_is_a_range_where_places_are_tested_on_other_entities(p_result):
+    """At the first word of a name 7 entities were tested (chance 43 %), at its end 118 (5 %); both rows said 18."""
+    result = p_result("flat")
+    by_place = xr.DataArray([0.43, 0.05, 0.05, 0.06, 0.05, 0.05], dims="position")
+    result["chance"] = by_place * xr.ones_like(result["chance"])
+    assert row_of(table_text(result), "birth date · first")[0] == "5–43"
+    close = result.assign(chance=result["chance"].clip(0, 0.06))
+    assert row_of(table_text(close), "birth date · first")[0] == "5"
+    buffer = io.StringIO()
+    layers = xr.concat([result, result], "layer", data_vars="all", combine_attrs="override")
+    print_result(
+        layers.assign_coords(layer=["0", "final"]), Console(file=buffer, width=100, color_system=None)
+    )
+    assert row_of(buffer.getvalue(), "chance ") == ["43", "5", "5", "6", "5", "5"]
+
+
+def test_a_learning_curve_and_a_layer_map_name_the_places_of_a_study(p_result):
+    result = p_result("flat").assign_coords(place=("position", ["end:city", "before:x", "c", "d", "e", "f"]))
+    curve = xr.concat([result, result], "train_entities", data_vars="all", combine_attrs="override")
+    assert "train entities, end:city, test entities" in table_text(
+        curve.assign_coords(train_entities=[50, 100])
+    )
+    layers = xr.concat([result, result], "layer", data_vars="all", combine_attrs="override")
+    figure = plot_layer_heatmap(layers.assign_coords(layer=["0", "final"]), "major/first")
+    assert list(figure.layout.xaxis.ticktext) == ["end:city", "before:x", "c", "d", "e", "f"]
+    assert figure.data[0].hovertext[0][0].startswith("<b>layer 0, end:city</b>")

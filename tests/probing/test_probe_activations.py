@@ -1,5 +1,7 @@
 """Probes on activations in one call: every checkpoint and layer, kept under a name that is one object's."""
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from tests.probing.probed_runs import CHECKPOINTS, train_micro
 from workbench import probe_activations
 from workbench.errors import WorkbenchError
-from workbench.results.storing import list_results, load_results
+from workbench.results.storing import list_results, load_result, load_results
 from workbench.studies.runs import Run
 
 
@@ -64,6 +66,53 @@ def test_a_layer_there_is_not_is_refused(run: Run, layer: str) -> None:
         f"There is no layer {layer!r}; the layers are 0 (the embedding) to 1, behind the last block, and final, behind "
         "the last norm."
     )
+
+
+def write_probe(folder: Path, alpha: float) -> None:
+    (folder / "mended_probe.py").write_text(
+        "from sklearn.linear_model import RidgeClassifier\n\n\n"
+        f"def make():\n    return RidgeClassifier(alpha={alpha})\n"
+    )
+
+
+def test_a_probe_whose_file_has_changed_is_fitted_anew(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A named probe's result was found again whatever had become of the probe."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name, kept = "mended_probe:make", []
+    for alpha in (1e-3, 1e-3, 1e5):
+        write_probe(tmp_path, alpha)
+        sys.modules.pop("mended_probe", None)
+        importlib.invalidate_caches()
+        probe_activations(run, name, layers=["final"], device="cpu")
+        (file,) = (run.path / "results" / "p-mended_probe.make+layers-final").glob("step-*")
+        kept.append((file.stat().st_mtime_ns, float(load_result(file)["train_accuracy"].mean())))
+    assert kept[0] == kept[1] and kept[2][0] > kept[1][0] and kept[2][1] < kept[1][1]
+    assert caplog.messages == ["mended_probe:make has changed since it was kept; it is fitted anew."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("def make(:", "its module raised SyntaxError: invalid syntax (broken_probe.py, line 1)"),
+        ("undefined", "its module raised NameError: name 'undefined' is not defined"),
+        ("def make(): return 1", "The probe 'broken_probe:make' is a int; expected an object with fit(X, y)"),
+        ("x = 1", "The module 'broken_probe' has no 'make'."),
+    ],
+)
+def test_a_probe_that_cannot_be_made_is_refused_before_anything_is_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+) -> None:
+    """It was said after all texts had been read at all layers: 20 CPU-seconds of a model of 30 blocks."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("workbench.probing.cached_probe.find_features", None)
+    (tmp_path / "broken_probe.py").write_text(text)
+    sys.modules.pop("broken_probe", None)
+    importlib.invalidate_caches()
+    with pytest.raises(WorkbenchError) as refused:
+        probe_activations(run, "broken_probe:make", device="cpu")
+    assert sentence in str(refused.value)
 
 
 def test_names_and_seeds(run: Run) -> None:

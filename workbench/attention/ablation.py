@@ -37,14 +37,13 @@ def measure_ablation(
     measures = ("right", "probability", "clean_right", "clean", "loss", "loss2")
     sums = CellSums(measures, len(labels) * len(MODES), examples)
     device = str(model.device)
-    runs = len(labels) * len(MODES)
     minutes = Minutes(f"Leaving out {len(labels)} heads and feed-forward parts", "fewer --entries take less")
+    seen = 0
     with written_out(model):
         heads_LHW, mlps_LD = mean_outputs(parts, examples, batch_tokens)
         for batch in examples.batches(device, batch_tokens):
-            minutes.start()
             clean = read_tokens(parts, batch.at_positions(parts.states(batch.ids_BT)), batch.answers_BP)
-            minutes.done(len(batch.rows) / len(examples) / (runs + 1))
+            minutes.start()
             for number in range(len(labels)):
                 block, head = divmod(number, parts.n_heads + 1)
                 for place, mode in enumerate(MODES):
@@ -69,6 +68,8 @@ def measure_ablation(
                         loss=loss_BP,
                         loss2=loss_BP**2,
                     )
+                minutes.done((seen + len(batch.rows) * (number + 1) / len(labels)) / len(examples))
+            seen += len(batch.rows)
     return _to_dataset(sums, labels, examples)
 
 

@@ -15,6 +15,7 @@ from workbench_models import context_length
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import Parts, hooks, on_output, open_parts, written_out
+from workbench.minutes import Minutes
 from workbench.seeds import make_rng
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def measure_heads(
     totals: dict[str, Any] = {}
     with written_out(model):
         scores_SLH = score_repeats(parts, examples.ids, seed)
-        for batch in examples.batches(str(model.device), batch_tokens):
+        minutes = Minutes("Scoring heads", "fewer --entries take less")
+        batches = examples.batches(str(model.device), batch_tokens)
+        for batch in minutes.over(batches, lambda batch: len(batch.rows), len(examples)):
             wrong_BP = draw_wrong(batch, candidates, rng)
             right = attribute_batch(parts, batch, candidates, batch.answers_BP)
             wrong = attribute_batch(parts, batch, candidates, wrong_BP)

@@ -17,6 +17,7 @@ from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.knockout import find_cut
 from workbench.attention.parts import Parts, hooks
 from workbench.attention.readout import CellSums, read_tokens
+from workbench.minutes import Minutes
 from workbench.seeds import make_rng
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def measure_head_sets(
 
     ablated, cut = (CellSums(("loss", "right"), len(sets), examples) for _ in range(2))
     heads_LHW, _ = mean_outputs(parts, examples, batch_tokens)
+    minutes, seen = Minutes("Taking away sets of heads", "fewer --entries take less"), 0
     for batch in examples.batches(str(parts.model.device), batch_tokens):
+        minutes.start()
         queries = QueryPass(parts, batch)
         clean = read_tokens(parts, queries.clean_BPD, batch.answers_BP)
         name_BPK = find_cut(queries, "name", examples.legend) & queries.visible_BPK
@@ -71,6 +74,8 @@ def measure_head_sets(
                 read = read_tokens(parts, states_BPD, batch.answers_BP)
                 loss_BP: torch.Tensor = clean.probability_BP - read.probability_BP
                 sums.add(number, batch, batch.present_BP, loss=loss_BP, right=read.right_BP)
+            minutes.done((seen + len(batch.rows) * (number + 1) / len(sets)) / len(examples))
+        seen += len(batch.rows)
     variables: dict[str, Any] = {
         "set_heads": ("head_set", [" ".join(f"{b}.{h}" for b, h in heads) for heads in sets.values()])
     }

@@ -113,8 +113,8 @@ def measure_interchange(
     with written_out(model):
         for rows in _rows(pairs, batch_tokens):
             device = str(model.device)
-            minutes.start()
             pair = _PairPass(parts, pairs.own.batch(rows, device), pairs.other.batch(rows, device))
+            minutes.start()
             for number, (role, indices) in enumerate(members.items()):
                 token_BT, fits_B = pair.find(indices)
                 has_B = token_BT.any(1) if role != POSITION else fits_B
@@ -123,6 +123,8 @@ def measure_interchange(
                 keep_BP = pair.comparable_BP & fits_B[:, None]
                 if role != POSITION:
                     keep_BP = keep_BP & (token_BT[:, None, :] & pair.own.visible_BPT()).any(-1)
+                if not bool(keep_BP.any()):  # a role that none of these texts has takes no pass
+                    continue
                 for place, layer in enumerate(chosen_layers):
                     own, other = pair.run(layer, token_BT if role != POSITION else None)
                     cells = number * len(chosen_layers) + place + 1

@@ -123,12 +123,12 @@ def measure_knockout(
         f"Cutting {len(names)} roles in {len(windows)} windows of blocks",
         "fewer --roles or --entries take less",
     )
+    seen = 0
     with written_out(model):
         for batch in examples.batches(str(model.device), batch_tokens):
             queries = QueryPass(parts, batch)
-            minutes.start()
             clean = read_tokens(parts, queries.run(), batch.answers_BP)
-            minutes.done(len(batch.rows) / len(examples) / (2 * len(names) * len(windows) + 1))
+            minutes.start()
             draws_BPK = torch.rand(queries.visible_BPK.shape, generator=generator).to(batch.ids_BT.device)
             for number, name in enumerate(names):
                 cut_BPK = find_cut(queries, name, legend) & queries.visible_BPK
@@ -157,6 +157,9 @@ def measure_knockout(
                         loss_control=clean.probability_BP - random.probability_BP,
                         right_control=random.right_BP,
                     )
+                    cells = (number * len(windows) + place + 1) / (len(names) * len(windows))
+                    minutes.done((seen + len(batch.rows) * cells) / len(examples))
+            seen += len(batch.rows)
     absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
     if absent and roles is not None:
         raise WorkbenchError(

@@ -13,6 +13,7 @@ import numpy as np
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import hooks, on_layer, open_parts, written_out
 from workbench.attention.readout import CellSums, read_tokens
+from workbench.minutes import Minutes
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,9 @@ def measure_lens(
     layers = range(parts.n_blocks + 1)
     sums = CellSums(("right", "probability", "reciprocal", "first"), len(layers), examples)
     with written_out(model):
-        for batch in examples.batches(str(model.device), batch_tokens):
+        minutes = Minutes("Reading every layer", "fewer --entries take less")
+        batches = examples.batches(str(model.device), batch_tokens)
+        for batch in minutes.over(batches, lambda batch: len(batch.rows), len(examples)):
             states: list[Any] = [None] * len(layers)
 
             def keep(layer: int, into: list[Any] = states, of: Any = batch) -> Any:

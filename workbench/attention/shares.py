@@ -15,6 +15,7 @@ import numpy as np
 from workbench.attention.examples import AttentionExamples, Batch
 from workbench.attention.parts import Parts, open_parts, use_attention
 from workbench.attention.roles import GROUPS, RoleLegend
+from workbench.minutes import Minutes
 from workbench.results.statistics import Z_95
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def measure_shares(
     longest = np.argsort(-np.diff(examples.offsets), kind="stable")[:TRIED]
     way = choose_way(parts, examples.batch(longest, str(model.device)))
     with use_attention(model, way.attention):
-        for batch in examples.batches(str(model.device), size):
+        minutes = Minutes("Reading where heads look", "fewer --entries take less")
+        batches = examples.batches(str(model.device), size)
+        for batch in minutes.over(batches, lambda batch: len(batch.rows), len(examples)):
             shares = read_batch(parts, batch, legend, way)
             groups_BPRG = groups_ARG[batch.attribute_BP]
             roles_LBHPR = shares.roles_LBHPR.float()

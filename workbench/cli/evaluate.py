@@ -10,6 +10,7 @@ from workbench.cli.options import (
     CasesOption,
     DeviceOption,
     JsonOption,
+    QuietOption,
     RunArgument,
     TaskFileOption,
     ThreadsOption,
@@ -18,6 +19,7 @@ from workbench.cli.options import (
     use_threads,
 )
 from workbench.cli.placing import Placement, placed, words_again
+from workbench.cli.progress import step_bar
 from workbench.errors import WorkbenchError
 
 
@@ -66,6 +68,7 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Ask even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
     *,
     placement: Placement,
@@ -110,14 +113,17 @@ def evaluate(
             raise WorkbenchError(
                 "--questions and --examples are answered where you are and not kept; leave out --engine and --at-once."
             )
-        given = {"as_json": None, "device": None, "threads": None}
+        given = {"quiet": True, "as_json": None, "device": None, "threads": None}
         job = Job(opened.name, words_again(context, given), opened.path, "asking")
         if placement.run([[job]], device, threads).detached:
             return
         again = False  # the job has
     if asks_tasks:
         wanted = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
-        dataset = evaluate_tasks(opened, wanted, device=device)
+        with step_bar("asking", quiet) as show:
+            if show:
+                show("asking", 0, 1)
+            dataset = evaluate_tasks(opened, wanted, device=device)
         if as_json:
             typer.echo(json.dumps(to_rows(dataset), ensure_ascii=False))
         else:
@@ -133,7 +139,10 @@ def evaluate(
         again=again or examples > 0,
         cases=cases,
     )
-    evaluation = evaluate_run(opened, request, questions=own, device=device)
+    with step_bar("asking", quiet) as show:
+        if show:
+            show("asking", 0, 1)
+        evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:
         content: dict[str, object] = {
             "cells": to_rows(evaluation.dataset.drop_vars(["said", "answer_kind"])),

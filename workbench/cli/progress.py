@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.consoles import messages_console
+from workbench.minutes import watching
 
 if TYPE_CHECKING:
     from workbench.studies.study import Study
@@ -80,7 +81,12 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
             note = "" if isnan(loss) else f"loss {loss:.3f}"
             bar.update(task, description=what, completed=done, total=total, note=note)
 
-        yield show
+        def watch(what: str, share: float, left: float) -> None:
+            minutes, seconds = divmod(round(left), 60)
+            bar.update(task, note=f"{what}: {share:.0%}, {minutes}:{seconds:02d} left")
+
+        with watching(watch):
+            yield show
 
 
 def _teller() -> Show:

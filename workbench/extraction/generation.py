@@ -17,6 +17,7 @@ from workbench_models import context_length, evaluating
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.reader import Reader, find_reading_on
+from workbench.minutes import Minutes
 from workbench.studies.manner import require_numbers
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def generate(
         with torch.inference_mode():
             how = find_reading_on(model, prompts, max_new)
             stop = torch.tensor(sorted(set(stop_ids)), device=device)
+            minutes = Minutes(f"Answering {len(prompts):,} prompts", "fewer entities take less")
+            seen, total = 0, int((lengths_N + max_new).sum())
+            minutes.start()
             for length in np.unique(lengths_N):
                 alike = np.flatnonzero(lengths_N == length)
                 room = max_new if context is None else min(max_new, context - int(length))
@@ -83,6 +87,8 @@ def generate(
                         else _search_beams(reader, logits_BV, stop, room, beams)
                     )
                     tokens_NM[here, :room] = said_BM.cpu().numpy()
+                    seen += len(here) * (int(length) + max_new)
+                    minutes.done(seen / total)
     return Generated(tokens_NM, first_N)
 
 

@@ -12,6 +12,7 @@ from workbench.results.statistics import mean_interval
 from workbench.results.storing import CONFUSION_DIMS
 
 CELL_DIMS = ("position", "target")
+CHANCE_APART = 0.02  # between places, from which on their range is told in the mean's place
 WHY_EMPTY = "empty: the attribute has already been said in every entry"
 BESIDE = {
     "accuracy_not_next": "where it is not the next value",
@@ -161,6 +162,22 @@ def chance_of(cells: xr.Dataset) -> dict[str, float]:
     over = [name for name in chance.dims if name != "target"]
     values = chance.mean(over).values if over else chance.values
     return {str(target): float(value) for target, value in zip(cells["target"].values, values, strict=True)}
+
+
+def chance_words(cells: xr.Dataset, write: Callable[[float], str] = format_share) -> dict[str, str]:
+    """Chance by target in words: `.07`, or `.05–.43` where places differ by more than two points.
+
+    The first word of a name and its end are tested on other entities, so one mean would be no place's chance.
+    """
+    chance = cells["chance"].transpose("target", ...)
+    words = {}
+    for target, values in zip(cells["target"].values, chance.values, strict=True):
+        known = np.asarray(values, float).ravel()
+        known = known[~np.isnan(known)]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
+        one = f"{write(float(known.mean()) if len(known) else np.nan)}"
+        words[str(target)] = one if not high - low > CHANCE_APART else f"{write(low)}–{write(high)}"
+    return words
 
 
 def describe_cells(cells: xr.Dataset, dims: Sequence[str], place: Callable[..., str]) -> np.ndarray:

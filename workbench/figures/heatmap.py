@@ -9,11 +9,10 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
-    chance_of,
+    chance_words,
     describe_cells,
     format_percent,
     format_points,
-    format_share,
     name_results,
     place_names,
     seeds_label,
@@ -44,9 +43,7 @@ def plot_probe_heatmap(
     panels = {name: select_cells(result, step) for name, result in name_results(results).items()}
     targets = share_targets(panels)
     panels = {name: cells.sel(target=targets) for name, cells in panels.items()}
-    chances = [
-        [f"(chance {format_share(value)})" for value in chance_of(c).values()] for c in panels.values()
-    ]
+    chances = [[f"(chance {words})" for words in chance_words(c).values()] for c in panels.values()]
     one_chance = all(chance == chances[0] for chance in chances)
     named = [name + seeds_label(cells) for name, cells in panels.items()]
     figure = _make_panels(named if titles else [], len(panels), 0.06 if one_chance else 0.36)

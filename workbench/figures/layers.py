@@ -5,10 +5,10 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import (
-    chance_of,
+    chance_words,
     describe_cells,
     format_percent,
-    format_share,
+    place_names,
     select_cells,
     target_label,
 )
@@ -28,11 +28,14 @@ def plot_layer_heatmap(
     `across` is any other dimension: `position`, `checkpoint`, … Layer 0 is the output of the embedding.
     """
     cells = select_cells(results.sel(target=[target]), step, dims=("layer", across, "target"))
-    chance = chance_of(cells)[target]
+    chance = chance_words(cells)[target]
     cells = cells.isel(target=0)
     layers, columns = cells["layer"].values.tolist(), cells[across].values.tolist()
     z = np.asarray(cells[variable].transpose("layer", across).values, float)
-    hover = describe_cells(cells, ("layer", across), lambda y, x: f"layer {y}, {across} {x}").tolist()
+    named = across == "position" and "place" in cells.coords
+    names = place_names(cells) if named else [f"{x:,}" if isinstance(x, int) else str(x) for x in columns]
+    words = dict(zip(columns, names, strict=True)) if named else {x: f"{across} {x}" for x in columns}
+    hover = describe_cells(cells, ("layer", across), lambda y, x: f"layer {y}, {words[x]}").tolist()
     figure = go.Figure(
         go.Heatmap(
             z=z,
@@ -50,14 +53,14 @@ def plot_layer_heatmap(
         )
     )
     figure.update_layout(
-        title={"text": f"{target_label(target)}  (chance {format_share(chance)})"},
+        title={"text": f"{target_label(target)}  (chance {chance})"},
         coloraxis={"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}},
         height=max(260, 34 * len(layers) + 120),
     )
     figure.update_xaxes(
         tickvals=list(range(len(columns))),
-        ticktext=[f"{x:,}" if isinstance(x, int) else str(x) for x in columns],
-        title={"text": across},
+        ticktext=names,
+        title={"text": "place" if named else across},
         showgrid=False,
     )
     figure.update_yaxes(

@@ -10,6 +10,7 @@ from workbench.consoles import results_console
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
+    chance_words,
     format_percent,
     format_points,
     place_names,
@@ -90,8 +91,11 @@ def make_layer_table(dataset: xr.Dataset) -> "Table":
     for layer in dataset["layer"].values.tolist():
         values = np.atleast_1d(means.sel(layer=layer).values).astype(float)
         table.add_row(f"{layer}  ", *map(_cell, values))
-    chance = float(np.nanmean(list(chance_of(dataset.isel(layer=-1)).values())))
-    table.caption = f"accuracy in %, test entities; mean chance {100 * chance:.0f}"
+    chance = dataset["chance"].isel(layer=-1) if "layer" in dataset["chance"].dims else dataset["chance"]
+    by_place = chance.mean([dim for dim in chance.dims if dim != "position"]).values
+    by_place = np.broadcast_to(by_place, len(place_names(dataset)))
+    table.add_row("chance  ", *(f"{format_percent(value) or EMPTY} " for value in by_place), style="dim")
+    table.caption = "accuracy in %, test entities"
     return table
 
 
@@ -113,12 +117,12 @@ def _position_table(cells: xr.Dataset, variable: str) -> "Table":
     for position in place_names(cells):
         table.add_column(f"{position:>4} ", justify="right", no_wrap=True)
     table.add_column("  n", justify="right", style="dim", no_wrap=True)
-    chance = chance_of(cells)
+    chance = chance_words(cells, format_percent)
     for target in cells["target"].values.tolist():
         row = cells.sel(target=target)
         values = np.asarray(row[variable].values, float)
         label = f"{target_label(target)}"
-        table.add_row(label, f"{format_percent(chance[target]):>7} ", *map(_cell, values), "  " + _count(row))
+        table.add_row(label, f"{chance[target]:>7} ", *map(_cell, values), "  " + _count(row))
     table.caption = "accuracy in %, test entities" + _spread(cells)
     if bool(cells[variable].isnull().any()):
         named = cells["position"].dtype.kind in "iu"
@@ -199,7 +203,9 @@ def _curve_table(cells: xr.Dataset) -> "Table":
             *map(_cell, values),
             interval,
         )
-    position = f"position {cells['position'].item()}"
+    position = (
+        str(cells["place"].item()) if "place" in cells.coords else f"position {cells['position'].item()}"
+    )
     table.caption = f"accuracy in % by number of train entities, {position}, test entities" + _spread(cells)
     return table
 

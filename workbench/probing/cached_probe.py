@@ -15,6 +15,7 @@ import xarray as xr
 
 from workbench.activations import read_names
 from workbench.probing.layer_features import find_features
+from workbench.probing.linear.custom import source_digest
 from workbench.probing.linear.fit import fit_probes
 from workbench.probing.linear.inputs import Features
 from workbench.probing.linear.learning_curve import learning_curve
@@ -190,13 +191,14 @@ def _seal(
     settings: dict[str, Any],
     read_from: str,
 ) -> xr.Dataset:
-    """The result with its provenance."""
+    """The result with its provenance; of a probe of the user's own, by name, with the digest of its file."""
+    source = source_digest(probe) if isinstance(probe, str) else None
     attrs = make_attrs(
         kind=kind,
         family=family or (probe if isinstance(probe, str) else type(probe).__name__),
         run=run,
         checkpoint=checkpoint,
-        settings={"probe": str(probe), **settings},
+        settings={"probe": str(probe), **settings, **({} if source is None else {"source": source})},
         notes={
             "train_texts": int(task.train_N.sum()),
             "test_texts": int((~task.train_N).sum()),

@@ -15,6 +15,7 @@ from workbench.activations import cache_activations, iterate_activations
 from workbench.errors import WorkbenchError
 from workbench.files import format_bytes
 from workbench.memory import free_memory
+from workbench.minutes import Minutes
 from workbench.probing.linear.inputs import Features
 from workbench.probing.stored_features import StoredFeatures
 from workbench.studies.checkpoints import Checkpoint
@@ -71,7 +72,9 @@ def capture_layers(
     sites, names = _layer_sites(layers, int(config.num_hidden_layers))
     shape = (len(sites), reading.positions.shape[1], len(reading), int(config.hidden_size))
     features = np.zeros(shape, np.float32)
-    for batch in iterate_activations(checkpoint, reading, sites, device=device):
+    minutes = Minutes(f"Reading {len(reading):,} texts at {len(sites)} layers", "a smaller table takes less")
+    batches = iterate_activations(checkpoint, reading, sites, device=device)
+    for batch in minutes.over(batches, lambda batch: len(batch.rows), len(reading)):
         for layer, site in enumerate(sites):
             vectors_PBD = batch.vectors[site].transpose(0, 1).float().cpu().numpy()
             features[layer][:, batch.rows] = vectors_PBD

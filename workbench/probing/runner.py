@@ -1,6 +1,7 @@
 """Probe several checkpoints of a run and keep the results; nothing that exists is made twice."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from workbench.probing.cached_probe import CachedProbeTask
 
+log = logging.getLogger("workbench.probing")
 Show = Callable[[str, int, int, float], None]
 
 
@@ -56,6 +58,9 @@ def run_probes(
         found = (
             None if request.again else find_result(path, checkpoint.weights_digest, prober.recorded_settings)
         )
+        if found is not None and _was_another(request.family, found):
+            log.warning("%s has changed since it was kept; it is fitted anew.", request.family)
+            found = None
         if found is None:
             with making(path, "probed"):
                 found, cases = prober.probe(checkpoint, number)
@@ -74,16 +79,15 @@ def find_missing(run: Study, checkpoints: Sequence[Checkpoint], request: ProbeRe
     """The checkpoints whose result `run_probes` would have to make."""
     prober = _Prober(run, request, None, None, None, len(checkpoints))
     name, variant = request.family_name, request.variant
+
+    def find(one: Checkpoint) -> "xr.Dataset | None":
+        path = result_path(run.path, request.result_kind, name, one.step, variant)
+        return find_result(path, one.weights_digest, prober.recorded_settings)
+
     return [
         one
         for one in checkpoints
-        if request.again
-        or find_result(
-            result_path(run.path, request.result_kind, name, one.step, variant),
-            one.weights_digest,
-            prober.recorded_settings,
-        )
-        is None
+        if request.again or (found := find(one)) is None or _was_another(request.family, found)
     ]
 
 
@@ -175,12 +179,14 @@ class _Prober:
 
     def _probe_activations(self, checkpoint: Checkpoint, number: int, keep: KeepCases | None) -> "xr.Dataset":
         from workbench.probing.cached_probe import run_cached_curve, run_cached_probe
+        from workbench.probing.linear.custom import find_probe
 
         request = self.request
         what = f"{request.result_kind.replace('_', ' ')} {request.family_name}, step {checkpoint.step}"
         if self.show:
             self.show(what, number, self.n_checkpoints, float("nan"))
         probe = request.family if self.own is None else self.own
+        find_probe(probe)  # a name that there is not is refused before minutes of reading
         options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
         options |= {"memory": request.memory, "layers": request.layers, "seeds": request.seeds}
         if request.learning_curve:
@@ -210,6 +216,14 @@ class _Prober:
         if isinstance(self.data, PProbeData):
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
+
+
+def _was_another(family: str, found: "xr.Dataset") -> bool:
+    """Whether `package.module:factory` stands in another file than when this result was made."""
+    from workbench.probing.linear.custom import source_digest
+
+    kept = json.loads(found.attrs["settings"]).get("source")
+    return kept is not None and kept != source_digest(family)
 
 
 def _require_room(run: Study, request: ProbeRequest, probe: str) -> None:

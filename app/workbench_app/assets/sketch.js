@@ -6,8 +6,11 @@
 
   const chance_of = (shares) => {
     const known = shares.filter((share) => share !== null);
-    const mean = known.reduce((sum, share) => sum + share, 0) / known.length / wb.UNIT;
-    return known.length ? `(chance ${mean.toFixed(mean > 0 && mean < 0.01 ? 3 : 2).replace(/^0/, "")})` : "";
+    if (!known.length) return "";
+    const words = (share) => (share / wb.UNIT).toFixed(share > 0 && share < 0.01 * wb.UNIT ? 3 : 2).replace(/^0/, "");
+    const [low, high] = [Math.min(...known), Math.max(...known)];
+    if (high - low > 0.02 * wb.UNIT) return `(chance ${words(low)}–${words(high)})`; // as chance_words does
+    return `(chance ${words(known.reduce((sum, share) => sum + share, 0) / known.length)})`;
   };
 
   function make(tag, name, text = "") {

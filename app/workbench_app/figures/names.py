@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from workbench.figures.cells import chance_of, describe_targets, format_percent, format_share, target_label
+from workbench.figures.cells import chance_words, describe_targets, format_percent, target_label
 from workbench.figures.theme import apply_theme, small_print
 
 ROW_PIXELS = 30
@@ -35,7 +35,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
             hoverongaps=False,
         )
     )
-    chance = chance_of(next(iter(cells.values())))
+    chance = chance_words(next(iter(cells.values())))
     figure.update_xaxes(
         tickvals=list(range(len(cells))),
         ticktext=[shorten(name) for name in cells],
@@ -46,8 +46,7 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(targets))),
         ticktext=[
-            f"{target_label(target)}  {small_print(f'(chance {format_share(chance[target])})')}"
-            for target in targets
+            f"{target_label(target)}  {small_print(f'(chance {chance[target]})')}" for target in targets
         ],
         range=[len(targets) - 0.5, -0.5],
         showgrid=False,

@@ -7,7 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.figures import plot_layer_heatmap
-from workbench.figures.cells import chance_of, format_share, place_names, target_label
+from workbench.figures.cells import chance_words, place_names, target_label
 from workbench.figures.hatch import add_hatch
 from workbench.figures.heatmap import name_words
 from workbench_app import cards, controls
@@ -119,7 +119,7 @@ def _run(
     if METRICS[metric].points:
         show_points(figure)
     probe = controls.describe_probe(set_name)
-    about = f"{target_label(target)} (chance {format_share(chance_of(cells)[target])})"
+    about = f"{target_label(target)} (chance {chance_words(cells)[target]})"
     where = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
     all_targets, told = target_card(
         view,

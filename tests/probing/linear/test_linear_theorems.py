@@ -203,3 +203,18 @@ def test_the_learning_curve_rises_for_present_knowledge_only(planted: Callable[.
     assert float(mean.sel(train_entities=50, cell=0)) + 0.15 < float(mean.sel(train_entities=800, cell=0))
     assert abs(float(mean.sel(train_entities=800, cell=1)) - 0.125) < 0.05
     assert (curve.n == curve.n[0]).all()
+
+
+def test_a_learning_curve_has_every_number_whose_targets_can_be_probed() -> None:
+    """A target of 60 classes among 64 entities left one point, all of them, where 8 entities suffice."""
+    rng = np.random.default_rng(0)
+    entities, train = np.arange(128), np.arange(128) < 64
+    many = np.r_[np.arange(64) % 60, np.arange(64) % 60]
+    labels = np.stack([many, np.arange(128) % 3], 1)
+    features = rng.normal(size=(1, 128, 8)).astype(np.float32)
+    curve = learning_curve(features, labels, entities, train, probe="ridge")
+    assert curve["train_entities"].values.tolist() == [8, 16, 32, 64]
+
+    lone = (np.arange(128) == 0).astype(int)  # a small draw has one class of this
+    few = learning_curve(features, np.stack([many, lone], 1), entities, train, probe="ridge")
+    assert few["train_entities"].values[-1] == 64 and len(few["train_entities"]) < 4

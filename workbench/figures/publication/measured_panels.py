@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import chance_of, format_share, select_cells, target_label
+from workbench.figures.cells import chance_words, format_share, select_cells, target_label
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.publication.asked_panels import load_one
 from workbench.figures.publication.attention_panels import draw_knockout, draw_shares
@@ -40,7 +40,7 @@ def _seen(runs: Sequence[Study], request: FigureRequest, spec: PanelSpec) -> lis
             source, step, grid_of(cells, "accuracy", ("target", "seen")), **ends,
             n=grid_of(cells, "n", ("target", "seen")), chance=grid_of(cells, "chance", ("target", "seen")),
         )  # fmt: skip
-        notes = [f"({format_share(value)})" for value in chance_of(cells).values()]
+        notes = [f"({words})" for words in chance_words(cells).values()]
         labels = [name.replace(",", "") if name != "nothing" else "–" for name in sets]
         rows = [target_label(target) for target in targets]
         made.append(

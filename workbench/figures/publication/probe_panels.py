@@ -8,10 +8,9 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
-    chance_of,
+    chance_words,
     format_percent,
     format_points,
-    format_share,
     place_names,
     target_label,
 )
@@ -51,7 +50,7 @@ def _sub(source: Source, step: int | None) -> str:
 
 
 def _notes(cells: xr.Dataset) -> list[str]:
-    return [f"({format_share(value)})" for value in chance_of(cells).values()]
+    return [f"({words})" for words in chance_words(cells).values()]
 
 
 def _heat(sources: list[Source], request: FigureRequest, spec: PanelSpec) -> list[Panel]:

@@ -5,17 +5,20 @@ Shapes: N texts, D width, K label columns.
 
 import copy
 import importlib
+import importlib.util
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.files import sha256_file
 from workbench.probing.linear.batch import BatchedProbe
 from workbench.probing.linear.closed_form import RIDGE_STRENGTHS, SHRINKAGES, ClosedFormProbe
 from workbench.probing.linear.engine import LogisticProbe
@@ -63,6 +66,19 @@ def find_probe(probe: Any) -> BatchedProbe | CellProbe:
     if callable(probe):
         return _from_factory(probe, getattr(probe, "__name__", type(probe).__name__))
     raise _not_a_probe(str(probe), probe)
+
+
+def source_digest(name: str) -> str | None:
+    """The digest of the file that `package.module:factory` stands in; None of any other probe."""
+    module_name, separator, _ = name.partition(":")
+    if not separator:
+        return None
+    try:
+        found = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        return None
+    file = None if found is None or found.origin is None else Path(found.origin)
+    return sha256_file(file) if file is not None and file.is_file() else None
 
 
 def fit_and_predict(
@@ -151,6 +167,10 @@ def _load_factory(name: str) -> Callable[..., Any]:
     except ImportError as error:
         raise WorkbenchError(
             f"The probe {name!r} cannot be loaded: {error}; the module must be installed or in the current folder."
+        ) from error
+    except Exception as error:  # whatever stands in the user's file
+        raise WorkbenchError(
+            f"The probe {name!r} cannot be loaded: its module raised {type(error).__name__}: {error}"
         ) from error
     if attribute not in vars(module):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

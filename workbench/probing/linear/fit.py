@@ -4,7 +4,7 @@ Shapes: M feature sets (all combinations of the cell dimensions), N texts, D wid
 label columns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.minutes import Minutes
 from workbench.probing.confusion import LargestClasses, find_largest
 from workbench.probing.linear.answering import answer_in_blocks, answer_one_by_one
 from workbench.probing.linear.arrays import refuse_twice
@@ -127,15 +128,24 @@ def _score_all(
             return _score_sets(inputs, columns, probe, sets, device, largest, sheet)
 
     threads = min(torch.get_num_threads(), len(chunks), max(1, most // size)) if device.type == "cpu" else 1
+    minutes = Minutes(f"Fitting probes to {inputs.n_sets} sets of vectors", "fewer layers or seeds take less")
+    minutes.start()
+    parts: list[Scores] = []
+
+    def keep(made: Iterable[Scores]) -> None:
+        for sets, part in zip(chunks, made, strict=True):
+            parts.append(part)
+            minutes.done((sets[-1] + 1) / inputs.n_sets)
+
     if isinstance(probe, CellProbe) or threads == 1:
-        parts = [score(sets) for sets in chunks]
+        keep(map(score, chunks))
     else:
         # One thread of arithmetic per chunk beats all threads on one chunk, and gives the same bits for any number.
         with (
             _single_threaded(),
             ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
         ):
-            parts = list(pool.map(score, chunks))
+            keep(pool.map(score, chunks))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -34,8 +34,9 @@ def learning_curve(
 ) -> xr.Dataset:
     """Fit the probes of `fit_probes` to growing numbers of train entities; the test entities stay the same.
 
-    numbers: how many train entities, by default an eighth, a quarter, half and all. Each set of entities holds the
-    smaller ones. Every seed draws its own entities, so the spread over seeds is that of the entities too.
+    numbers: how many train entities, by default an eighth, a quarter, half and all, without those that leave a target
+    one class, or more classes than entities. Each set of entities holds the smaller ones. Every seed draws its own
+    entities, so the spread over seeds is that of the entities too.
 
     Returns the Dataset of `fit_probes` with the dimension `train_entities` in front, and its warnings on all entities.
     """
@@ -43,8 +44,12 @@ def learning_curve(
     test = ~train if test is None else np.asarray(test, bool)
     ids = np.unique(entities[train])
     if numbers is None:
-        most = np.asarray(labels).max() + 1  # never fewer entities than classes
-        numbers = [n for n in (round(share * len(ids)) for share in SHARES) if n >= most] or [len(ids)]
+        labels_NT = np.asarray(labels).reshape(len(entities), -1)
+        shares = [round(share * len(ids)) for share in SHARES[:-1]]
+        drawn = [_draw(ids, n, seed) for n in shares for seed in seeds]
+        able = [_can_be_probed(labels_NT, entities, train & np.isin(entities, chosen)) for chosen in drawn]
+        numbers = [n for i, n in enumerate(shares) if all(able[i * len(seeds) : (i + 1) * len(seeds)])]
+        numbers = [*numbers, len(ids)]
     numbers = sorted(set(numbers))
     if numbers[0] < 2 or numbers[-1] > len(ids):
         raise WorkbenchError(
@@ -54,7 +59,7 @@ def learning_curve(
     for number in numbers:
         by_seed = []
         for seed in seeds:
-            chosen = make_rng(seed, "learning curve").permutation(ids)[:number]
+            chosen = _draw(ids, number, seed)
             result = fit_probes(
                 features,
                 labels,
@@ -79,3 +84,17 @@ def learning_curve(
         points.append(several)
     curve = xr.concat(points, dim=xr.Variable("train_entities", numbers), combine_attrs="override")
     return curve.assign_attrs(points[-1].attrs)
+
+
+def _draw(ids: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """So many of the train entities; of one seed more of them hold the fewer."""
+    return make_rng(seed, "learning curve").permutation(ids)[:number]
+
+
+def _can_be_probed(labels_NT: np.ndarray, entities: np.ndarray, train: np.ndarray) -> bool:
+    """Whether `fit_probes` takes these train texts: for each target two classes, and no more than entities."""
+    for labels in labels_NT[train].T:
+        known = labels >= 0
+        if not 2 <= len(np.unique(labels[known])) <= len(np.unique(entities[train][known])):
+            return False
+    return True
