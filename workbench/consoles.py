@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # Characters a line where no terminal says how many it has: no table of results is wider.
 UNBOUND_WIDTH = 200
@@ -26,3 +27,13 @@ def messages_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def print_table(table: "Table", console: "Console") -> None:
+    """Print a table with its title and caption as lines of their own: a narrow table would break them."""
+    title, caption = table.title, table.caption
+    table.title = table.caption = None
+    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(table)
+    if caption:
+        console.print(caption, style="dim", highlight=False, soft_wrap=True)

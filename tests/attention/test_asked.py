@@ -1,6 +1,7 @@
 """Questions are entries of one value: the same tokens, the position before the answer, the same analyses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,26 @@ def test_a_question_about_another_entity_is_that_entities_question() -> None:
         own, other = corpus.questions[attribute], corpus.questions[6 + attribute]
         entry = question_to_entry(own, corpus.entities[0])
         assert rewrite_entry(entry, corpus.entities[1], corpus.entities[0]).text == other.text
+
+
+def test_questions_that_do_not_hold_the_name_are_left_out_with_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A study that also asks for the capital of a city's country had no analysis of any question."""
+    corpus, _ = small_corpus()
+    about = next(entity for entity in corpus.entities if entity.split == "test")
+    other = replace(corpus.questions[0], entity=about.id, prompt="The capital of India is")
+    asked = replace(corpus, questions=[*corpus.questions, other])
+    fake: object = type(
+        "R", (), {"corpus": asked, "path": "runs/fake", "seed": 0, "full_stops": True, "answer_space": True}
+    )
+    entries = choose_questions(fake)  # type: ignore[arg-type]
+    n_test = sum(entity.split == "test" for entity in corpus.entities)
+    assert len(entries) == 6 * n_test and not any("India" in entry.text for entry in entries)
+    assert caplog.messages == [
+        f"Left out: 1 of {6 * n_test + 1} questions, which do not hold the full name of whom they are about "
+        f"('The capital of India is' is about {about.name})."
+    ]
 
 
 def test_all_questions_of_an_entity_and_pairs_of_them() -> None:

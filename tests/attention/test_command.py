@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from workbench.attention import tables
 from workbench.attention.examples import choose_entries, make_examples
 from workbench.attention.runner import ANALYSES, AttentionRequest, analyse, run_attention
-from workbench.attention.tables import make_attention_tables
+from workbench.attention.tables import _few, make_attention_tables
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.results.storing import load_results
@@ -158,3 +158,9 @@ def test_the_foremost_have_the_highest_scores() -> None:
     shown, words = tables.foremost(rows, np.array([*range(30), *([np.nan] * 10), *range(100, 120)]))
     assert shown == [*rows[2:30], *rows[40:]]
     assert words == "the 48 of 60 shown (--json has all)"
+
+
+def test_of_a_large_set_of_heads_three_are_named() -> None:
+    """67 heads in a cell broke the table over six lines."""
+    assert _few(["0.1", "2.3"]) == "0.1 2.3"
+    assert _few([f"{n}.0" for n in range(67)]) == "67: 0.0 1.0 2.0 …"

@@ -1,5 +1,7 @@
 """Pairs read as they should, an entity in their own place changes nothing, lengths that differ are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,38 @@ def test_refused_pairs_are_counted_and_left_out() -> None:
     assert result["refused"].sel(role="name_last").item() == 0
     assert result["refused"].sel(role="values").item() > 0  # cities of one and of two words
     assert result["n"].sel(role="values").sum() < result["n"].sel(role="name_last").sum()
+
+
+def test_names_of_other_lengths_are_refused_even_where_their_last_words_agree() -> None:
+    """`refused` said 0 % of twelve cities of which ten had another number of tokens, and Tokyo got Rio de Janeiro's
+    last word for its name.
+    """
+    corpus, tokenizer = small_corpus()
+    examples = small_examples()
+    short = corpus.entities[-1]
+    donors = [replace(short, id=len(corpus.entities), name=short.name.split()[-1])] * len(examples.entries)
+    pairs = make_pairs(tokenizer, examples, corpus.entities, donors=donors)
+    result = measure_interchange(
+        random_model("gpt2"), pairs, layers=[0], roles=["name_first", "name_last", "name"]
+    )
+    assert result["refused"].values.tolist() == [1.0, 0.0, 1.0]
+    assert result["n"].sel(role="name").sum() == 0 < result["n"].sel(role="name_last").sum()
+
+
+def test_donors_are_alike_where_there_are_such() -> None:
+    corpus, _ = small_corpus()
+    entries = small_examples().entries
+    donors = choose_donors(entries, corpus.entities, 0, lambda own, other: len(own.name) == len(other.name))
+    pool = {corpus.entities[entry.entity].id for entry in entries}
+    for entry, donor in zip(entries, donors, strict=True):
+        own = corpus.entities[entry.entity]
+        there = [
+            e for e in corpus.entities if e.id in pool and e.id != own.id and len(e.name) == len(own.name)
+        ]
+        assert not there or len(donor.name) == len(own.name)
+    none = choose_donors(entries, corpus.entities, 0, lambda own, other: False)
+    assert [donor.id for donor in none] != [entry.entity for entry in entries]
+    assert all(donor.id != entry.entity for entry, donor in zip(entries, none, strict=True))
 
 
 def test_mistakes() -> None:

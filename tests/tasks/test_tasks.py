@@ -404,3 +404,13 @@ def test_a_file_of_tasks_that_is_none_is_refused(tmp_path: Path, content: str, m
     with pytest.raises(WorkbenchError) as refusal:
         load_definitions(path)
     assert str(refusal.value).startswith(message.format(path=path))
+
+
+def test_an_inverse_question_does_not_hold_its_answer() -> None:
+    """ "…with the country Luxembourg?" was asked of Luxembourg, and counted as known."""
+    values = {"country": "Luxembourg", "size": "small", "founded": "0963"}
+    named = Entity(0, "everyone", "Luxembourg", "it", values, "train")
+    (task,) = make_tasks(["inverse:country,size"], CITIES, [named, *TOWNS[1:3]])
+    assert task.ask(named) is None
+    asked = task.ask(TOWNS[2])
+    assert asked is not None and asked.answer == "Turku"

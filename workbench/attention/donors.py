@@ -6,7 +6,7 @@ values alone; the k-th token of a role stands for the k-th token of the same rol
 Shapes: B batch, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,9 +70,14 @@ def rewrite_entry(entry: Entry, about: Entity, original: Entity) -> Entry:
     )
 
 
-def choose_donors(entries: Sequence[Entry], entities: Sequence[Entity], seed: int) -> list[Entity]:
-    """Another entity for each entry, drawn from the entries' own entities, with as many different values as can be
-    had in a few draws.
+def choose_donors(
+    entries: Sequence[Entry],
+    entities: Sequence[Entity],
+    seed: int,
+    alike: Callable[[Entity, Entity], bool] = lambda own, other: True,
+) -> list[Entity]:
+    """Another entity for each entry, drawn from the entries' own entities: `alike`, and with as many different values
+    as can be had in a few draws.
 
     Raises WorkbenchError where there is only one entity.
     """
@@ -83,16 +88,16 @@ def choose_donors(entries: Sequence[Entry], entities: Sequence[Entity], seed: in
     donors = []
     for entry in entries:
         own = entities[entry.entity]
-        best, most = own, -1
+        best, most = own, (False, -1)
         for _ in range(TRIES):
             other = entities[ids[int(rng.integers(len(ids)))]]
             differing = sum(other.values.get(a) != own.values.get(a) for a in entry.values)
             complete = all(a in other.values for a in entry.values)
-            if other.id != own.id and complete and differing > most:
-                best, most = other, differing
-            if most == len(entry.values):
+            if other.id != own.id and complete and (found := (alike(own, other), differing)) > most:
+                best, most = other, found
+            if most == (True, len(entry.values)):
                 break
-        if most < 0:
+        if best is own:
             raise WorkbenchError(
                 f"No other entity has all the attributes of the entry of {own.name}; choose complete entries."
             )

@@ -11,6 +11,7 @@ Shapes: B batch, T tokens, P positions, D width, L layers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,8 +66,18 @@ def make_pairs(
     donors: Sequence[Entity] | None = None,
     seed: int = 0,
 ) -> Pairs:
-    """Rewrite every entry about another entity (`donors`, or drawn among the entries' entities)."""
-    chosen = choose_donors(examples.entries, entities, seed) if donors is None else donors
+    """Rewrite every entry about another entity: `donors`, or drawn among the entries' entities, where it can be one
+    whose name has as many tokens in each word.
+    """
+
+    @cache
+    def count(name: str) -> tuple[int, ...]:
+        return tuple(len(tokenizer.encode(f" {word}", add_special_tokens=False)) for word in name.split())
+
+    def alike(own: Entity, other: Entity) -> bool:
+        return count(own.name) == count(other.name)
+
+    chosen = choose_donors(examples.entries, entities, seed, alike) if donors is None else donors
     rewritten = [
         rewrite_entry(entry, donor, entities[entry.entity])
         for entry, donor in zip(examples.entries, chosen, strict=True)
@@ -116,8 +127,8 @@ def measure_interchange(
             pair = _PairPass(parts, pairs.own.batch(rows, device), pairs.other.batch(rows, device))
             minutes.start()
             for number, (role, indices) in enumerate(members.items()):
-                token_BT, fits_B = pair.find(indices)
-                has_B = token_BT.any(1) if role != POSITION else fits_B
+                token_BT, fits_B, has_B = pair.find(indices)
+                has_B = has_B if role != POSITION else fits_B
                 refused[number] += float((has_B & ~fits_B).sum())
                 asked[number] += float(has_B.sum())
                 keep_BP = pair.comparable_BP & fits_B[:, None]
@@ -171,14 +182,18 @@ class _PairPass:
         there_BP = own.present_BP
         self._is_position_BT[rows_B1.expand_as(there_BP)[there_BP], own.positions_BP[there_BP]] = True
 
-    def find(self, roles: tuple[int, ...]) -> "tuple[torch.Tensor, torch.Tensor]":
-        """bool [B, T] the tokens of these roles but for position tokens, bool [B] whether all are aligned."""
+    def find(self, roles: tuple[int, ...]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """bool [B, T] the tokens of these roles but for position tokens, bool [B] whether all are aligned, in both
+        texts, and bool [B] whether there are any.
+        """
         import torch
 
         wanted = torch.tensor(roles, dtype=torch.long, device=self.own.ids_BT.device)
         of_role_BT = torch.isin(self.own.roles_BT, wanted) & self.own.inside_BT
-        fits_B = ~(of_role_BT & (self.aligned_BT < 0)).any(1)
-        return of_role_BT & ~self._is_position_BT & (self.aligned_BT >= 0), fits_B
+        of_other_BT = torch.isin(self.other.roles_BT, wanted) & self.other.inside_BT
+        fits_B = ~(of_role_BT & (self.aligned_BT < 0)).any(1) & (of_role_BT.sum(1) == of_other_BT.sum(1))
+        there_BT = of_role_BT & ~self._is_position_BT
+        return there_BT & (self.aligned_BT >= 0), fits_B, there_BT.any(1)
 
     def run(self, layer: int, token_BT: "torch.Tensor | None") -> tuple[Readout, Readout]:
         """With the other's vectors at these tokens, or at each position itself for None: own and other's token."""

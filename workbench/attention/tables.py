@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 EMPTY = "·"
+FEW_HEADS = 8  # of a set that are named
 MOST_HEADS = 48  # rows of heads or parts that are printed; the others are in --json and the app
 
 
@@ -58,8 +59,8 @@ def _shares(dataset: xr.Dataset) -> "Table":
         table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
     table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
     last = int(dataset["position"][dataset["n"] > 0][-1])
-    where = f"positions 0…{last}" if last else "position 0"
-    table.caption = f"attention from {where} by role, %; entropy in nats, distance in tokens"
+    where = f"each value (positions 0…{last})" if last else "the value"
+    table.caption = f"attention by role from the token before {where}, %; entropy in nats, distance in tokens"
     table.caption += left_out and f"; {left_out} look most at the name"
     return table
 
@@ -204,13 +205,22 @@ def _head_sets(dataset: xr.Dataset) -> "Table":
             numbers += [float(dataset[loss].sel(at)), Z_95 * float(dataset[f"{loss}_se"].sel(at))]
         random = name.startswith("random")
         label = _words(name) if random else f"top {_words(name)}"
-        heads = str(dataset["set_heads"].sel(at).values)
-        table.add_row(label, heads, *map(_number, numbers), style="dim" if random else None)
+        table.add_row(
+            label,
+            _few(str(dataset["set_heads"].sel(at).values).split()),
+            *map(_number, numbers),
+            style="dim" if random else None,
+        )
     table.caption = (
         "loss of the right token's probability with the top heads of a score replaced by their means, or their look at "
         "the name cut, beside as many heads drawn at random; 95 % interval by entity"
     )
     return table
+
+
+def _few(heads: list[str]) -> str:
+    """`0.1 0.3 1.2`, of more than eight `67: 0.1 0.3 1.2 …`."""
+    return " ".join(heads) if len(heads) <= FEW_HEADS else f"{len(heads)}: {' '.join(heads[:3])} …"
 
 
 def _stated(dataset: xr.Dataset) -> xr.Dataset:

@@ -19,7 +19,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import step_bar
-from workbench.consoles import results_console
+from workbench.consoles import print_table, results_console
 
 
 class Analysis(StrEnum):
@@ -155,7 +155,8 @@ def attention(
 
     for dataset in datasets:
         for table in make_attention_tables(dataset):
-            results_console().print(table, "")
+            print_table(table, results_console())
+            results_console().print()
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from workbench.consoles import results_console
+from workbench.consoles import print_table, results_console
 from workbench.figures.cells import (
     attribute_label,
     chance_of,
@@ -40,13 +40,13 @@ def print_result(dataset: xr.Dataset, console: "Console | None" = None, *, expla
         dataset = dataset.isel(checkpoint=-1)
     said = dataset.attrs
     if "layer" in dataset.dims and "train_entities" not in dataset.dims:
-        _print(make_layer_table(dataset), console)
+        print_table(make_layer_table(dataset), console)
         console.print()
         dataset = dataset.isel(layer=-1)
-    _print(make_table(dataset), console)
+    print_table(make_table(dataset), console)
     if "seen" in dataset.dims and bool((gain := partner_gain(dataset)).notnull().any()):
         console.print()
-        _print(_partner_table(gain), console)
+        print_table(_partner_table(gain), console)
     for warning in read_warnings(dataset, said):
         console.print(f"Note: {warning}", style="yellow", highlight=False, soft_wrap=True)
     if explain and dataset.attrs.get("kind") == "p":
@@ -61,7 +61,7 @@ def table_text(dataset: xr.Dataset) -> str:
 
     buffer = io.StringIO()
     plain = Console(file=buffer, width=PLAIN_WIDTH, color_system=None, legacy_windows=False)
-    _print(make_table(dataset), plain)
+    print_table(make_table(dataset), plain)
     return buffer.getvalue()
 
 
@@ -97,15 +97,6 @@ def make_layer_table(dataset: xr.Dataset) -> "Table":
     table.add_row("chance  ", *(f"{format_percent(value) or EMPTY} " for value in by_place), style="dim")
     table.caption = "accuracy in %, test entities"
     return table
-
-
-def _print(table: "Table", console: "Console") -> None:
-    """Print a table with its title and caption as lines of their own: a narrow table would break them."""
-    title, caption = table.title, table.caption
-    table.title = table.caption = None
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
-    console.print(table)
-    console.print(caption, style="dim", highlight=False, soft_wrap=True)
 
 
 def _position_table(cells: xr.Dataset, variable: str) -> "Table":

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
+from workbench.facts.finding import find_words
 from workbench.facts.schema import Schema
 from workbench.tasks.sources import Source, require_ordered
 from workbench.tasks.task import Asked, Task
@@ -90,7 +91,9 @@ class Comparison(Task):
 
 
 class Inverse(Task):
-    """The name from one, several or all values; asked only of entities that are alone with these values."""
+    """The name from one, several or all values; asked only of entities that are alone with these values, none of which
+    holds the answer.
+    """
 
     def __init__(
         self, sources: Sequence[Source], schema: Schema, entities: Sequence[Entity], *, first: bool
@@ -119,6 +122,8 @@ class Inverse(Task):
         known = " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
         which = "first" if self.first else "full"
         answer = entity.name.split()[0] if self.first else entity.name
+        if any(find_words(answer, value) for value in values):
+            return None  # the capital of Luxembourg is in the question already
         return Asked(f"What is the {which} name of the {self.noun} with {known}?", answer)
 
     def _values(self, entity: Entity) -> tuple[str, ...]:
