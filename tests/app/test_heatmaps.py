@@ -36,6 +36,17 @@ HEATMAPS = {  # page → boxes of its heatmaps, the cell that the second step of
 }
 
 
+def make_holes(run) -> None:
+    """Results of which at step 16 one cell is empty and the probes of one target had not converged."""
+    add_results(run, "p", steps=STEPS)
+    path = result_path(run.path, "p", "embedding", 16)
+    stored = load_result(path)
+    for name, empty in (("accuracy", np.nan), ("n", 0)):
+        stored[name][{"target": 0, "position": 0}] = empty
+    stored["converged"][{"target": 2}] = False
+    save_result(path, stored)
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """A run with every result that has a heatmap, and one with an entity view."""
@@ -49,6 +60,7 @@ def drawn(tmp_path_factory):
         made["accuracy"] *= (64 + step) / 128  # what a value gains grows from step to step
         save_result(result_path(run.path, "seen", "embedding", step), made)
         add_shares(run, step)
+    make_holes(make_run(folder, "holes", "single", steps=STEPS))
     small = make_small_run(folder / "looked")
     run_entity_view(small, small.checkpoints, EntityRequest(entities=2))
     with serving(folder) as address:
@@ -104,6 +116,32 @@ def test_what_each_value_hangs_on_follows_the_slider(drawn, visit):
     for row, target in enumerate(gain["target"].values.tolist()):
         for column, said in enumerate(gain["said"].values.tolist()):
             assert hover[row][column] == describe_gain(target, said, float(gain[row, column]))
+
+
+def test_empty_cells_and_marks_follow_the_slider_in_one_drawing(drawn, visit):
+    page = visit(at=drawn[1]).open("p-probe?runs=holes")
+    plot = "document.querySelector('#heat-0 .js-plotly-plot')"
+    page.evaluate(
+        "() => { const restyle = Plotly.restyle; window.drawings = 0;"
+        " Plotly.restyle = (...all) => { window.drawings += 1; return restyle(...all); }; }"
+    )
+
+    def shown():
+        marked = "one => one.type === 'bar' || one.name === 'not converged'"
+        return page.evaluate(f"() => {plot}.data.filter({marked}).map(one => [...one.y])")
+
+    page.focus("#timeline input")
+    hatched_before, unsure_before = shown()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 16'")
+    hatched, unsure = shown()
+    assert len(hatched) == len(hatched_before) + 1 and 0 in hatched
+    assert unsure_before == [] and {round(y + 0.34) for y in unsure} == {2}
+    assert page.evaluate("window.drawings") == 1
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.getElementById('heat-0-step')?.textContent === 'step 64'")
+    assert shown() == [hatched_before, []]
+    assert page.evaluate("window.drawings") == 2
 
 
 def test_layers_over_training_is_drawn_once_and_opens_its_own_checkpoint(drawn, visit):

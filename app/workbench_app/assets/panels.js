@@ -21,23 +21,10 @@
     heat(panel, graph, step) {
       const cells = wb.cells_at(panel, step);
       panel.cells = cells;
-      const update = { z: [cells.z], text: [cells.text], hovertext: [cells.hover] };
-      const hatch = hatched(cells.z);
-      const bars = graph.data.findIndex((trace) => trace.type === "bar");
-      window.Plotly.restyle(graph, update, [0]);
-      if (bars > 0 && hatch !== panel.hatch) {
-        const flat = cells.z.flatMap((line, y) => line.flatMap((v, x) => (v === null ? [[x, y]] : [])));
-        window.Plotly.restyle(
-          graph,
-          {
-            y: [flat.map((c) => c[1])], base: [flat.map((c) => c[0] - 0.47)], x: [flat.map(() => 0.94)],
-            hovertext: [flat.map(([x, y]) => cells.hover[y][x])],
-          },
-          [bars]
-        );
-      }
-      panel.hatch = hatch;
-      mark_unsure(panel, graph, cells.unsure);
+      const changes = [{ trace: 0, to: { z: cells.z, text: cells.text, hovertext: cells.hover } }];
+      hatch_empty(panel, graph, cells, changes);
+      mark_unsure(panel, graph, cells.unsure, changes);
+      restyle(graph, changes);
       if (panel.best) frame_best(panel, graph, step);
       wb.show_twin(panel);
     },
@@ -72,13 +59,38 @@
   /* Kinds of panels that other scripts draw: pictures by DRAW, anything else by BOXES(panel, its element, step). */
   wb.DRAW = DRAW;
   wb.BOXES = {};
-  /* The dotted corners of cells whose probe had not converged (workbench_app/figures/unsure.py). */
-  function mark_unsure(panel, graph, unsure) {
+  /* Changes of several traces, each {trace, to}, as one: Plotly draws a picture anew for every call. */
+  function restyle(graph, changes) {
+    const names = new Set(changes.flatMap(({ to }) => Object.keys(to)));
+    const update = Object.fromEntries([...names].map((name) => [name, changes.map(({ to }) => to[name])]));
+    window.Plotly.restyle(graph, update, changes.map(({ trace }) => trace));
+  }
+  /* The hatched boxes of cells without a number (workbench_app/figures), where other cells are empty than before. */
+  function hatch_empty(panel, graph, cells, changes) {
+    const hatch = places_where(cells.z, (value) => value === null);
+    const trace = graph.data.findIndex((one) => one.type === "bar");
+    if (trace > 0 && hatch.key !== panel.hatch) {
+      const to = {
+        y: hatch.places.map(([, y]) => y), base: hatch.places.map(([x]) => x - 0.47), x: hatch.places.map(() => 0.94),
+        hovertext: hatch.places.map(([x, y]) => cells.hover[y][x]),
+      };
+      changes.push({ trace, to });
+    }
+    panel.hatch = hatch.key;
+  }
+  /* The dotted corners of cells whose probe had not converged (workbench_app/figures/unsure.py), where they change. */
+  function mark_unsure(panel, graph, unsure, changes) {
     const trace = graph.data.findIndex((one) => one.name === "not converged");
     if (trace < 0 || !unsure) return;
+    const { key, places } = places_where(unsure, Boolean);
     const up = panel.rising ? 0.34 : -0.34;
-    const flat = unsure.flatMap((line, y) => line.flatMap((flag, x) => (flag ? [[x + 0.37, y + up]] : [])));
-    window.Plotly.restyle(graph, { x: [flat.map((c) => c[0])], y: [flat.map((c) => c[1])] }, [trace]);
+    if (key !== panel.unsure) changes.push({ trace, to: { x: places.map(([x]) => x + 0.37), y: places.map(([, y]) => y + up) } });
+    panel.unsure = key;
+  }
+  /* Which cells of a table fulfil a condition: [column, row] of each, and a key that tells two such choices apart. */
+  function places_where(table, holds) {
+    const places = table.flatMap((line, y) => line.flatMap((value, x) => (holds(value) ? [[x, y]] : [])));
+    return { places, key: places.join(" ") };
   }
   /* Numbers stand in cells that are wide enough for them; the table twin has them all. */
   function number_cells(panel, graph) {
@@ -92,8 +104,6 @@
     );
     window.Plotly.relayout(graph, { shapes });
   }
-  const hatched = (z) => z.map((line) => line.map((v) => (v === null ? 1 : 0)).join("")).join("");
-
   /* `step 762`; of a difference also the other side's, where it is another. */
   function step_words(panel, steps, step) {
     const told = (all) => `step ${all[wb.place_of(all, step)].toLocaleString("en-US")}`;
@@ -147,7 +157,7 @@
     if (!wb.is_grid(panel)) return;
     wb.erase_sketch(document.getElementById(panel.id));
     panel.cells = null;
-    panel.hatch = null;
+    panel.hatch = panel.unsure = null;
     graph.removeAllListeners("plotly_click");
     graph.on("plotly_click", (event) => {
       const point = event.points[0];
