@@ -202,7 +202,7 @@ FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (replace_in("facts.toml", "{entity}?", "it?"), "expected {name} in it exactly once."),
     (
         replace_in("templates/smell.txt", " {value}.\nC", ".\nC"),
-        "smell template '{entity} smells.': expected {value} exactly once, found 0",
+        "smell.txt, line 1: template '{entity} smells.': expected {value} exactly once, found 0",
     ),
     (
         replace_in("templates/melts.txt", "{entity}", "It"),

@@ -285,7 +285,10 @@ def test_a_bad_folder_is_refused_by_file_name(folder: Path) -> None:
         (b"\n \n", "major.txt is empty"),
         (b"\xff\xfe", "major.txt is UTF-16, not UTF-8; save it as UTF-8"),
         (b"{subject} chose {value}.\n" * 2, "major.txt has '{subject} chose {value}.' more than once"),
-        (b"{subject} chose.\n", "major template '{subject} chose.': expected {value} exactly once"),
+        (
+            b"\n{subject} chose.\n",
+            "major.txt, line 2: template '{subject} chose.': expected {value} exactly once",
+        ),
     ]:
         major.write_bytes(content)
         with pytest.raises(WorkbenchError, match=problem):

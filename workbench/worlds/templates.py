@@ -138,11 +138,11 @@ def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> Layout:
     return Layout((parts[0], parts[1], parts[2]), mention, possessive, value_first, tuple(pronouns))
 
 
-def parse_template(attribute: str, source: str) -> Template:
-    """Read one template line; one that breaks the rules is refused, saying what is wrong."""
+def parse_template(attribute: str, source: str, where: str = "") -> Template:
+    """Read one template line; one that breaks the rules is refused, saying what is wrong, and where it stands."""
     written, source = source, source.replace("{entity}'s", "{subject's}").replace("{entity}", "{subject}")
     if problem := _find_problem(source):
-        raise WorkbenchError(f"{attribute} template {written!r}: {problem}")
+        raise WorkbenchError(f"{where or attribute} template {written!r}: {problem}")
     first, *rest = MARK.split(source)  # text, then slot, singular, plural, text for each mark
     pieces = [Piece("text", first)]
     for slot, singular, plural, text in zip(*[iter(rest)] * 4, strict=True):
@@ -172,14 +172,17 @@ def load_templates(folder: Path | Traversable, schema: Schema) -> dict[str, tupl
     """Read every attribute's templates from `<attribute>.txt` in a folder."""
     loaded: dict[str, tuple[Template, ...]] = {}
     for attribute in schema.keys:
-        lines = _read_lines(folder, f"{attribute}.txt")
-        if twice := [line for line in lines if lines.count(line) > 1]:
-            raise WorkbenchError(f"{attribute}.txt has {twice[0]!r} more than once; keep one")
-        loaded[attribute] = tuple(parse_template(attribute, line) for line in lines)
+        file, lines = folder / f"{attribute}.txt", _read_lines(folder, f"{attribute}.txt")
+        if twice := [line for line in lines.values() if list(lines.values()).count(line) > 1]:
+            raise WorkbenchError(f"{file} has {twice[0]!r} more than once; keep one")
+        loaded[attribute] = tuple(
+            parse_template(attribute, line, f"{file}, line {number}:") for number, line in lines.items()
+        )
     return loaded
 
 
-def _read_lines(source: Path | Traversable, name: str) -> list[str]:
+def _read_lines(source: Path | Traversable, name: str) -> dict[int, str]:
+    """Number of the line → its text, of those that are not empty."""
     try:
         text = (
             read_text(Path(source) / name) if isinstance(source, Path) else (source / name).read_text("utf-8")
@@ -188,7 +191,7 @@ def _read_lines(source: Path | Traversable, name: str) -> list[str]:
         raise WorkbenchError(f"{source / name} cannot be read ({error.strerror}).") from error
     if not text.strip():
         raise WorkbenchError(f"{source / name} is empty; write one template per line")
-    return [line for line in text.splitlines() if line.strip()]
+    return {number: line for number, line in enumerate(text.splitlines(), 1) if line.strip()}
 
 
 def shortest(templates: Iterable[Template], n: int) -> tuple[Template, ...]:
