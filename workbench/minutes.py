@@ -4,7 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from math import nan
+from typing import Protocol, TypeVar
 
 log = logging.getLogger("workbench")
 WORTH_SAYING = 60.0  # seconds
@@ -12,6 +13,12 @@ SURE_AFTER = 2.0  # seconds behind the first part, which warms up: its pace alon
 Watch = Callable[[str, float, float], None]
 Part = TypeVar("Part")
 _watchers: list[Watch] = []
+
+
+class Show(Protocol):
+    """Told what is being done, how much of it is done, and how much there is; `loss` only where there is one."""
+
+    def __call__(self, what: str, done: int, total: int, loss: float = nan) -> None: ...
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from workbench.capacity.people import People, count_people, describe_people
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import choose_settings
+from workbench.minutes import watching
 from workbench.recipes.recipe import make_recipe
 from workbench.results.storing import load_results
 from workbench.studies.corpus import make_corpus
@@ -102,7 +103,13 @@ def test_a_uniform_model_knows_nothing_of_a_uniform_vocabulary_fact(run) -> None
 
 
 def test_a_run_learns_bits_and_never_more_than_there_are(run) -> None:
-    before, after = capacity_of_study(run, run.checkpoints, CapacityRequest(entities=40))
+    told: list[tuple[int, int]] = []
+    shares: list[float] = []
+    with watching(lambda what, share, left: shares.append(share)):
+        before, after = capacity_of_study(
+            run, run.checkpoints, CapacityRequest(entities=40), show=lambda what, *far: told.append(far)
+        )
+    assert told == [(0, 2), (1, 2)] and shares.count(1.0) == 2
     assert float(before["bits"]) < 0  # an untrained model puts probability where no fact is
     assert float(after["bits"]) > 0.3 * float(after["most_bits"])
     assert float(after["bits_values"]) <= 40 * sum(np.log2([4 * 12 * 5, 6, 6, 6, 6, 3])) + 1e-6

@@ -187,11 +187,9 @@ def test_an_arm_may_have_a_comma_in_its_name(text: str, names: list[str]):
     [
         (["part-3.9"], "There is no experiment 'part-3.9'"),
         (["part-3.1", "--arms", "singel"], "There is no arm 'singel' (there are 'single', "),
-        (
-            ["part-3.1", "--augmentations", "single"],
-            "--augmentations and --finetune-steps belong to a recipe",
-        ),
-        (["tiny", "--no-run"], "--arms, --results and --no-run belong to experiments; name one, or --all."),
+        (["part-3.1", "--augmentations", "single"], "--augmentations does nothing with experiments"),
+        (["tiny", "--no-run"], "--no-run does nothing with a recipe; leave it out."),
+        (["tiny", "--scale", "small"], "--scale does nothing with a recipe; leave it out."),
         (["part-3.1", "--all"], "--all stands for every experiment; leave out 'part-3.1', or --all."),
         (
             ["part-3.1", "--set", "seed=3"],

@@ -75,7 +75,10 @@ def test_the_name_a_sentence_defines(run: Run) -> None:
 
 def test_results_are_kept_and_loaded(run: Run) -> None:
     request = SolvingRequest("2,reask", number=3, mistakes=True)
-    (made,) = run_solving(run, run.checkpoints[-1:], request)
+    told: list[tuple[str, int, int]] = []
+    step = run.checkpoints[-1].step
+    (made,) = run_solving(run, run.checkpoints[-1:], request, show=lambda *what: told.append(what))
+    assert told == [(f"solving 2, step {step}", 0, 2), (f"solving reask, step {step}", 1, 2)]
     assert made["operations"].values.tolist() == ["2", "reask"]
     assert (made["n"] == 3).all() and {"faults", "fault_told", "anew"} <= set(made.data_vars)
     kept = load_results(run.path, "solving", "greedy", "op2-reask")

@@ -6,7 +6,7 @@ their positions and columns, of config, sites, engine and precision. No model is
 Shapes: N texts, P positions, B batch, H heads, T tokens.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
 from workbench.files import require_free_space
 from workbench.locks import hold
+from workbench.minutes import Show
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.studies.runs import RUN_FILE
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SHARD_BYTES = 64 * 2**20
-Progress = Callable[[str, int, int], None]
 
 
 def cache_activations(
@@ -48,7 +48,7 @@ def cache_activations(
     device: str = "cpu",
     batch_tokens: int | None = None,
     shard_bytes: int = SHARD_BYTES,
-    on_progress: Progress | None = None,
+    show: Show | None = None,
     loader: ModelLoader | None = None,
 ) -> ActivationStore:
     """The store with a model's activations, computed where it does not exist yet.
@@ -61,7 +61,7 @@ def cache_activations(
     dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
     batch_tokens: most tokens of a batch with its padding; by default what suits the device.
     shard_bytes:  size of a shard; about four of them are in memory at a time, whatever the number of texts.
-    on_progress:  called with the model's label, texts done and texts in all.
+    show:         called with the model's label, texts done and texts in all.
     loader:       shared by the calls of a series: loads the next checkpoint into the same module.
 
     A process killed at any moment loses at most the shards it was working on: the same call completes the
@@ -87,7 +87,7 @@ def cache_activations(
                 loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
             else:
                 loaded = model
-            _fill(path, job, loaded, reading, batch_size(batch_tokens, loaded), shard_bytes, on_progress)
+            _fill(path, job, loaded, reading, batch_size(batch_tokens, loaded), shard_bytes, show)
     return open_store(path, check=False)
 
 
@@ -149,7 +149,7 @@ def _fill(
     reading: Reading,
     batch_tokens: int,
     shard_bytes: int,
-    on_progress: Progress | None,
+    show: Show | None,
 ) -> None:
     """Compute the shards a store lacks and write them."""
     was_training = model.training
@@ -170,8 +170,8 @@ def _fill(
                     for rows in plan_batches(lengths, 1 if manner.alone else batch_tokens):
                         _read_into(vectors, engine, model, reading, part.start, rows, manner.whole)
                         done += len(rows)
-                        if on_progress:
-                            on_progress(job.label, done, len(reading))
+                        if show:
+                            show(job.label, done, len(reading))
                     writer.submit(part, {site: values.cpu() for site, values in vectors.items()})
                 writer.finish()
             finally:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -12,6 +12,7 @@ from workbench_models import is_bidirectional, text_config
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.errors import WorkbenchError, nearest
+from workbench.minutes import Show
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
@@ -28,8 +29,6 @@ ANALYSES: tuple[What, ...] = get_args(What)
 KIND = "attention"
 ENTRIES = 300
 TRAIN_ENTRIES = 3000  # at most, for the probes of steering
-
-Show = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from workbench_models import evaluating, find_logits
 
+from workbench.minutes import Minutes
 from workbench.studies.manner import one_text_a_batch
 from workbench.tokens.encoding import EncodedTexts
 from workbench.training.devices import Execution
@@ -47,6 +48,8 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
             model, [encoded.text_ids(text) for text in np.unique(spans.texts)], causal=True
         )
         order_N = np.lexsort((spans.texts, lengths_N))
+        minutes, read = Minutes(f"Scoring {len(spans):,} facts", "fewer --entities take less"), 0
+        minutes.start()
         for length in np.unique(lengths_N):
             alike = order_N[lengths_N[order_N] == length]
             texts = np.unique(spans.texts[alike])
@@ -55,6 +58,8 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
                 some = texts[first : first + size]
                 here = alike[np.isin(spans.texts[alike], some)]
                 losses_N[here] = _batch_losses(model, spans, some, here, execution)
+                read += len(here)
+                minutes.done(read / len(spans))
     return losses_N
 
 

@@ -1,7 +1,7 @@
 """How many bits a checkpoint holds: losses of facts, the estimator, the parameters, and how near to all it is."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choi
 from workbench.capacity.quantising import quantise
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import count_known
+from workbench.minutes import Show
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.seeds import make_rng
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 KIND, FAMILY = "capacity", "bits"
 ENTITIES = 2000
-Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,10 @@ def capacity_of_study(
     device: str | None = None,
     show: Show | None = None,
 ) -> "list[xr.Dataset]":
-    """Measure checkpoints and keep the results; one that is there for the same weights is not made again."""
+    """Measure checkpoints and keep the results; one that is there for the same weights is not made again.
+
+    `show(what, done, total)` follows the checkpoints.
+    """
     request = request or CapacityRequest()
     settings: dict[str, Any] = {"entities": request.entities, "seed": study.seed}
     if known := count_known(study.schema, study.corpus.entities):
@@ -226,7 +229,7 @@ def capacity_of_study(
         execution = Execution(device=chosen, bf16=False, attention="sdpa", compile=False)
         for number, checkpoint in enumerate(missing):
             if show:
-                show(number, len(missing))
+                show(f"bits of {study.name}, step {checkpoint.step}", number, len(missing))
             model = load_model(checkpoint, device=chosen)
             if request.quantisation:
                 model = quantise(model, request.quantisation)

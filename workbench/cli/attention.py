@@ -140,13 +140,7 @@ def attention(
             return
         request = replace(request, again=False)  # the jobs have
     with step_bar(what.value, quiet) as show:
-        datasets = run_attention(
-            opened,
-            chosen,
-            request,
-            device=device,
-            show=None if show is None else lambda name, done, total: show(name, done, total, float("nan")),
-        )
+        datasets = run_attention(opened, chosen, request, device=device, show=show)
     if as_json:
         typer.echo(json.dumps([row for dataset in datasets for row in to_rows(dataset)]))
         return

@@ -119,7 +119,7 @@ def cache_acts(
             engine=toolkit.value,
             dtype=dtype.value,
             batch_tokens=batch_tokens,
-            on_progress=show,
+            show=show,
         )
     _print_stores(stores, as_json)
 

@@ -1,7 +1,7 @@
 """`workbench capacity`: how many bits a model holds, beside what there is to hold."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,11 +9,16 @@ from workbench.cli.options import (
     CheckpointsOption,
     DeviceOption,
     JsonOption,
+    QuietOption,
     ThreadsOption,
     refuse_idle,
     use_threads,
 )
+from workbench.cli.progress import step_bar
 from workbench.consoles import results_console
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def capacity(
@@ -40,6 +45,7 @@ def capacity(
     again: Annotated[bool, typer.Option("--again", help="Measure even where a result exists.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count the bits of knowledge in a model: learned bits of names and of values, bits a parameter, and the most.
@@ -65,16 +71,16 @@ def capacity(
     if figure is None:
         refuse_idle(context, ["paper"], "without --figure")
     quantisations = [] if quantize is None else parse_quantisations(quantize)
-    measured, rounded = [], []
+    measured: list[list[xr.Dataset]] = []
+    rounded: list[list[xr.Dataset]] = []
     studies = open_studies(runs)
-    for opened in studies:
-        chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
-        measured.append(
-            capacity_of_study(opened, chosen, CapacityRequest(entities, again=again), device=device)
-        )
-        for name in quantisations:
-            asked = CapacityRequest(entities, name, again)
-            rounded.append(capacity_of_study(opened, chosen, asked, device=device))
+    with step_bar("capacity", quiet) as show:
+        for opened in studies:
+            chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
+            for name in ("", *quantisations):
+                asked = CapacityRequest(entities, name, again)
+                found = capacity_of_study(opened, chosen, asked, device=device, show=show)
+                (rounded if name else measured).append(found)
     newest = [datasets[-1] for datasets in measured]
     people = [
         [count_people(opened.path, data) for data in datasets]

@@ -8,20 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from workbench.consoles import messages_console
-from workbench.minutes import watching
+from workbench.minutes import Show, watching
 
 if TYPE_CHECKING:
     from workbench.studies.study import Study
     from workbench.training.metrics import Progress
-
-
-class Show(Protocol):
-    """Told how far some work is, of how much; `loss` only where there is one."""
-
-    def __call__(self, what: str, done: int, total: int, loss: float = nan) -> None: ...
 
 
 @contextmanager
@@ -59,7 +53,9 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
     from workbench.training.metrics import PROGRESS_VARIABLE
 
     if os.environ.get(PROGRESS_VARIABLE):
-        yield _teller()
+        tell = _teller()
+        with watching(lambda what, share, left: tell(what, round(1000 * share), 1000)):
+            yield tell
         return
     if quiet:
         yield None

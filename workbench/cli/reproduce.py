@@ -12,6 +12,7 @@ from workbench.cli.options import (
     SetOption,
     ThreadsOption,
     read_seed_list,
+    refuse_idle,
     write_seeds,
 )
 from workbench.cli.placing import EngineName, Placement, placed
@@ -26,6 +27,7 @@ AUGMENTATIONS = "single,multi5+permute"
 
 @placed("per_job", "nodes")
 def reproduce(
+    context: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -93,17 +95,13 @@ def reproduce(
     wanted = shipped_experiments() if every else list(names or [])
     if len(wanted) < 2 and not every and (not wanted or _is_recipe(wanted[0])):
         recipe = wanted[0] if wanted else "tiny"
-        if arms is not None or results is not None or no_run:
-            raise WorkbenchError("--arms, --results and --no-run belong to experiments; name one, or --all.")
+        refuse_idle(context, ["scale", "arms", "results", "no_run"], "with a recipe")
         _reproduce_recipe(
             recipe, augmentations or AUGMENTATIONS, read_seed_list(seeds), overrides, out, finetune_steps, dry_run,
             device, threads, as_json, placement,
         )  # fmt: skip
         return
-    if augmentations is not None or finetune_steps is not None:
-        raise WorkbenchError(
-            "--augmentations and --finetune-steps belong to a recipe; an experiment declares its arms and stages."
-        )
+    refuse_idle(context, ["augmentations", "finetune_steps"], "with experiments")
     _reproduce_experiments(
         wanted,
         _Asked(

@@ -14,6 +14,7 @@ from workbench.cli.options import (
     refuse_idle,
     use_threads,
 )
+from workbench.cli.progress import step_bar
 from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
 
@@ -162,7 +163,7 @@ def rewrite(
     engine = _make_engine(model, server, manner, batch, concurrency, timeout, retries, device)
     settings = _describe(order, model, manner, subject.name, batch if server is None else None)
     budget = Budget(prices, budget_tokens, budget_money, limit)
-    with _bar(quiet) as show:
+    with step_bar("rewriting", quiet) as show:
         outcome = write_texts(folder, order, engine, budget, settings, max_tokens, show)
     rates = rate(order, outcome.state)
     rates["tokens"] = {"prompts": budget.prompt_tokens, "answers": budget.answer_tokens}
@@ -233,22 +234,6 @@ def _describe(order: "Order", model: str, manner: "Manner", name: str, batch: in
         "seed": order.seed,
         "digest": order.digest(model, drawn),
     }
-
-
-def _bar(quiet: bool) -> Any:
-    from contextlib import contextmanager
-
-    from workbench.cli.progress import step_bar
-
-    @contextmanager
-    def bar() -> Any:
-        with step_bar("rewriting", quiet) as step:
-            if step is None:
-                yield None
-            else:
-                yield lambda accepted, wanted, answers: step(f"{answers} answers", accepted, wanted)
-
-    return bar()
 
 
 def _tell_rates(rates: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from workbench.attention.parts import open_parts, spread_layers
 from workbench.entity_view.answers import ask_entities, choose_adapter
 from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
-from workbench.minutes import Minutes
+from workbench.minutes import Minutes, Show
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 KIND, FAMILY = "entity", "logistic"
 ENTITIES = 20
 FIT_ENTITIES, TEST_ENTITIES = 1500, 500
-
-Show = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.minutes import Show
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, run_p_probe
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, run_q_probe
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from workbench.probing.cached_probe import CachedProbeTask
 
 log = logging.getLogger("workbench.probing")
-Show = Callable[[str, int, int, float], None]
 
 
 def run_probes(
@@ -184,7 +184,7 @@ class _Prober:
         request = self.request
         what = f"{request.result_kind.replace('_', ' ')} {request.family_name}, step {checkpoint.step}"
         if self.show:
-            self.show(what, number, self.n_checkpoints, float("nan"))
+            self.show(what, number, self.n_checkpoints)
         probe = request.family if self.own is None else self.own
         find_probe(probe)  # a name that there is not is refused before minutes of reading
         options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
@@ -194,7 +194,7 @@ class _Prober:
         else:
             found = run_cached_probe(self.run, checkpoint, self.task, **options, keep_cases=keep)
         if self.show:
-            self.show(what, number + 1, self.n_checkpoints, float("nan"))
+            self.show(what, number + 1, self.n_checkpoints)
         return found
 
     def _probe_embedding(

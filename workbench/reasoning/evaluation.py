@@ -1,10 +1,11 @@
 """From a run's checkpoints to results of solving: greedy, by beam, drawn, or with regret; one file a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.minutes import Show
 from workbench.reasoning.mistakes import ask_at_first_fault, ask_of_unnecessary
 from workbench.reasoning.regret import make_detector, solve_with_regret
 from workbench.reasoning.solving import (
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 KIND = "solving"
 REGRETS = ("none", "probe", "perfect")
-Show = Callable[[str, int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,18 @@ def run_solving(
     sets = choose_sets(texts, request.operations)
     settings = {key: value for key, value in asdict(request).items() if key != "again"}
     found = []
-    for done, checkpoint in enumerate(checkpoints):
+    for number, checkpoint in enumerate(checkpoints):
         variant = "" if request.operations is None else "op" + "-".join(sets)
         path = result_path(run.path, KIND, request.family, checkpoint.step, variant)
         dataset = None if request.again else find_result(path, checkpoint.weights_digest, settings)
         if dataset is None:
-            if show:
-                show(f"solving, step {checkpoint.step}", done, len(checkpoints), float("nan"))
             solver = _Solver(run, checkpoint, request, choose_device(device))
-            scores = {
-                name: solver.score(make_set(texts, name, operations, request.number))
-                for name, operations in sets.items()
-            }
+            scores: dict[str, dict[str, float]] = {}
+            for name, operations in sets.items():
+                if show:
+                    done = number * len(sets) + len(scores)
+                    show(f"solving {name}, step {checkpoint.step}", done, len(checkpoints) * len(sets))
+                scores[name] = solver.score(make_set(texts, name, operations, request.number))
             dataset = make_solving_dataset(run, checkpoint, scores, request.family, settings, variant)
             save_result(path, dataset)
         found.append(dataset)

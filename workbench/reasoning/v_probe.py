@@ -14,6 +14,7 @@ from workbench_models import context_length, text_config
 
 from workbench.errors import WorkbenchError
 from workbench.files import sha256_file
+from workbench.minutes import Show
 from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.query_probe import FittedQueryProbe, Queries, fit_query_probe
 from workbench.probing.query_scores import score_queries
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 KIND, FAMILY = "v", "embedding"
 RANK = 8
-Show = Callable[[str, int, int, float], None]
 
 
 @dataclass(frozen=True)

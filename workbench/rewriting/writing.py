@@ -1,7 +1,6 @@
 """Ask, judge, keep: from an order and an engine to a journal, in a folder that one process works in."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,13 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.files import read_object, write_json
 from workbench.locks import Lock, hold
+from workbench.minutes import Show
 from workbench.rewriting.budget import Budget
 from workbench.rewriting.engines import Answer, Engine, Request
 from workbench.rewriting.journal import Journal, Line, read_journal
 from workbench.rewriting.work import Order, State
 
 SETTINGS_FILE = "rewriting.json"
-Show = Callable[[int, int, int], None]  # texts accepted, texts wanted, answers so far
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def write_texts(
     """Ask for all texts that a folder's journal lacks, until all are there, given up, or the budget is spent.
 
     settings: what made the journal, with its `digest`; a folder with other settings is refused. Whatever happens, what
-    was answered is in the journal.
+    was answered is in the journal. `show(answers so far, texts accepted, texts wanted)` follows the work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder, "rewrite", "written") as lock:
@@ -118,7 +117,7 @@ class _Keeper:
         self.budget.count(answer.prompt_tokens, answer.answer_tokens)
         self.accepted += verdict.entry is not None
         if self.show:
-            self.show(self.accepted, self.state.texts, len(self.state.lines))
+            self.show(f"{len(self.state.lines)} answers", self.accepted, self.state.texts)
 
 
 def _agree(folder: Path, settings: dict[str, Any]) -> None:
