@@ -11,6 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.results.statistics import correlation_interval
+from workbench.results.storing import usual_first
 from workbench.studies.opening import open_study
 from workbench_app import cards
 from workbench_app.controls import set_label
@@ -34,7 +35,7 @@ def probe_name(name: str) -> str:
 def probes_of(entries: Sequence[RunEntry]) -> list[str]:
     """What answers can be laid against: every Q-probe's and P-probe's results of these runs, the paper's first."""
     names = {name for entry in entries for kind in KIND_NAMES for name in entry.sets_of(kind)}
-    return sorted(names, key=lambda name: (name[0] != "q", "-embedding" not in name, name))
+    return sorted(names, key=lambda name: (name[0] != "q", *usual_first(name.partition("-")[2])))
 
 
 def scatter_card(

@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.files import sha256_file
 from workbench.partials import PARTIAL_PREFIX
 from workbench.recipes.recipe import Recipe, load_recipe
-from workbench.results.storing import SUFFIX
+from workbench.results.storing import SUFFIX, usual_first
 from workbench.studies.metrics_file import read_metrics
 from workbench.studies.runs import RUN_FILE
 from workbench.studies.series import STUDY_FILE
@@ -93,7 +93,7 @@ class RunEntry:
     def sets_of(self, kind: str) -> list[str]:
         """The result sets of a probe kind (`p`, `q`), the paper's own family first."""
         found = [name for name in self.result_sets if name.partition("-")[0] == kind]
-        return sorted(found, key=lambda name: (name != f"{kind}-embedding", name))
+        return sorted(found, key=lambda name: usual_first(name.partition("-")[2]))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, as far as they can be read."""

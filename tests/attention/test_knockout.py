@@ -157,3 +157,23 @@ def test_ablation_names_every_part() -> None:
     parts = "0.0 0.1 0.2 0.3 0.mlp 1.0 1.1 1.2 1.3 1.mlp"
     assert " ".join(result["part"].values) == parts
     assert float(abs(result["loss"]).max()) > 0
+
+
+def test_a_mean_that_is_the_first_token_s_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """In SmolLM2 the mean of block 28's feed-forward part costs all there is to lose, and nothing in its place .01."""
+    model, examples = random_model("llama"), small_examples()
+    with written_out(model):
+        mean_outputs(open_parts(model), examples)
+        assert not caplog.messages
+        far = torch.zeros(1, 1, 32).expand(1, 1000, 32).clone()
+        far[:, 0] = 1e4
+
+        def add(_module: object, _args: object, output: torch.Tensor) -> torch.Tensor:
+            return output + far[:, : output.shape[1]]
+
+        with hooks(partial(model.model.layers[1].mlp.register_forward_hook, add)):
+            mean_outputs(open_parts(model), examples)
+    assert caplog.messages == [
+        "The mean of 1 part (1.mlp) is mostly what it writes at a text's first token: put at every token it harms more "
+        "than nothing there would (mode zero)."
+    ]

@@ -5,6 +5,7 @@ The mean leaves what the part always adds and takes away what it adds about this
 Shapes: B batch, T tokens, P positions, H heads, D width, L blocks.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 Mode = Literal["mean", "zero"]
 MODES: tuple[Mode, ...] = ("mean", "zero")
+FIRST_TOKENS = (
+    2.0  # times the mean of the other tokens, from which on a mean over all is mostly the first ones'
+)
+NAMED = 5  # parts in a warning
+log = logging.getLogger("workbench.attention")
 
 
 def measure_ablation(
@@ -104,15 +110,21 @@ def replace_mlp(parts: Parts, block: int, value: "torch.Tensor") -> Edit:
 def mean_outputs(
     parts: Parts, examples: AttentionExamples, batch_tokens: int = BATCH_TOKENS
 ) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Means over all tokens of the entries: of every head's output [L, H, width], of every feed-forward [L, D]."""
+    """Means over all tokens of the entries: of every head's output [L, H, width], of every feed-forward [L, D].
+
+    In large models a few parts write values hundreds of times as large at the first token than anywhere else; a mean
+    that is mostly such a value is told of.
+    """
     import torch
 
     totals: dict[tuple[str, int], Any] = {}
+    firsts: dict[tuple[str, int], Any] = {}
 
     def sum_up(key: tuple[str, int], inside_BT: "torch.Tensor") -> Any:
         def change(flow: "torch.Tensor") -> None:
             total = (flow.double() * inside_BT[..., None]).sum((0, 1))
             totals[key] = totals.get(key, 0) + total
+            firsts[key] = firsts.get(key, 0) + flow[:, 0].double().sum(0)
 
         return change
 
@@ -124,8 +136,36 @@ def mean_outputs(
             parts.states(batch.ids_BT)
     n, blocks = len(examples.ids), range(parts.n_blocks)
     dtype = next(parts.model.parameters()).dtype
-    heads = torch.stack([parts.head_outputs(totals["heads", block]) for block in blocks]) / n
-    return heads.to(dtype), (torch.stack([totals["mlp", block] for block in blocks]) / n).to(dtype)
+
+    def means(sums: dict[tuple[str, int], Any], count: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        heads_LHW = torch.stack([parts.head_outputs(sums["heads", block]) for block in blocks]) / count
+        return heads_LHW, torch.stack([sums["mlp", block] for block in blocks]) / count
+
+    heads_LHW, mlps_LD = means(totals, n)
+    rest = {key: total - firsts[key] for key, total in totals.items()}
+    _warn_of_first_tokens(parts, (heads_LHW, mlps_LD), means(rest, max(n - len(examples), 1)))
+    return heads_LHW.to(dtype), mlps_LD.to(dtype)
+
+
+def _warn_of_first_tokens(
+    parts: Parts,
+    everywhere: "tuple[torch.Tensor, torch.Tensor]",
+    behind_first: "tuple[torch.Tensor, torch.Tensor]",
+) -> None:
+    """Name the parts whose mean over all tokens is mostly that of the first ones."""
+    far_LH, far_L = (
+        (a.norm(dim=-1) > FIRST_TOKENS * b.norm(dim=-1)).tolist()
+        for a, b in zip(everywhere, behind_first, strict=True)
+    )
+    far = [one for heads, mlp in zip(far_LH, far_L, strict=True) for one in (*heads, mlp)]
+    named = [label for label, is_far in zip(part_labels(parts), far, strict=True) if is_far]
+    if named:
+        some = ", ".join(named[:NAMED]) + (", …" if len(named) > NAMED else "")
+        log.warning(
+            "The mean of %d part%s (%s) is mostly what %s at a text's first token: put at every token it harms more "
+            "than nothing there would (mode zero).",
+            len(named), "s" * (len(named) > 1), some, "they write" if len(named) > 1 else "it writes",
+        )  # fmt: skip
 
 
 def _to_dataset(sums: CellSums, labels: list[str], examples: AttentionExamples) -> "xr.Dataset":

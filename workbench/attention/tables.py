@@ -126,10 +126,11 @@ def _interchange(dataset: xr.Dataset) -> "Table":
     ceiling = dataset["pooled_ceiling"].sel(layer=first)
     table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
     table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
+    table.add_row("entities", *map(str, dataset["entities"].max("layer").values.astype(int)), style="dim")
     table.caption = (
         "% of entries in which the model states the other entity's value once a role's residual is the other's; "
         "±: half the widest 95 % interval by entity; ceiling: it reads the other's whole entry; refused: other number "
-        "of tokens"
+        "of tokens; entities: of how many this is"
     )
     return table
 
@@ -218,6 +219,14 @@ def _head_sets(dataset: xr.Dataset) -> "Table":
     return table
 
 
+def _counted(dataset: xr.Dataset) -> str:
+    """` · 20 entities`: of how many anything was measured."""
+    for name, word in (("entities", "entities"), ("n", "texts")):
+        if name in dataset:
+            return f" · {int(dataset[name].max()):,} {word}"
+    return ""
+
+
 def _few(heads: list[str]) -> str:
     """`0.1 0.3 1.2`, of more than eight `67: 0.1 0.3 1.2 …`."""
     return " ".join(heads) if len(heads) <= FEW_HEADS else f"{len(heads)}: {' '.join(heads[:3])} …"
@@ -234,7 +243,7 @@ def _table(dataset: xr.Dataset, *columns: str) -> "Table":
     from rich.table import Table
 
     step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
-    title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}"
+    title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}{_counted(dataset)}"
     table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
     table.padding = (0, 1, 0, 0)
     table.title_style = "bold"

@@ -44,7 +44,10 @@ def count_people(run: Path, capacity: "xr.Dataset") -> People:
     def share(family: str, variable: str, split: str | None) -> float:
         asked = load_result(result_path(run, "qa", family, step))
         here = asked[variable].sel(attribute=[key for key in counted if key in asked["attribute"]])
-        return float((here if split is None else here.sel(split=split)).mean())
+        if split is not None:
+            return float(here.sel(split=split).mean())
+        n = asked["recall_n"].sel(attribute=here["attribute"])  # the halves are not of one size
+        return float(((here.fillna(0) * n).sum("split") / n.sum("split")).mean())
 
     families = [
         found.family

@@ -12,6 +12,7 @@ import xarray as xr
 from workbench.errors import WorkbenchError, nearest
 from workbench.results.case_files import LAST_LAYER, case_sets, load_case_file, paths_of
 from workbench.results.case_table import CaseTable, forms_of, make_table, places_of, require_filter
+from workbench.results.storing import usual_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def list_cases(run_path: Path) -> tuple[dict[str, list[int]], dict[str, list[int
     found = case_sets(run_path)
     probes = sorted(
         (name for name in found if not name.startswith(f"{ANSWERS}-")),
-        key=lambda name: (name[0] != "p", not name.partition("-")[2].startswith("embedding"), name),
+        key=lambda name: (name[0] != "p", *usual_first(name.partition("-")[2])),
     )
     asked = sorted(
         (name for name in found if name.startswith(f"{ANSWERS}-")),

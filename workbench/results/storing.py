@@ -42,6 +42,7 @@ REQUIRED_VARIABLES = ("accuracy", "n", "chance")
 # Shares of attention, scores of heads and bits are no accuracies.
 REQUIRED_BY_KIND = {"attention": ("n",), "capacity": ("n",)}
 REQUIRED_ATTRS = ("kind", "family", "run", "recipe_digest", "settings", "versions", "created", "schema")
+USUAL_PROBES = ("embedding", "logistic", "ridge", "lda", "nearest-mean", "mlp")
 REPORTED_SETTINGS = ("final_loss", "device", "precision")  # told by a fit, not given to it
 
 
@@ -138,6 +139,15 @@ def find_result(path: Path, digest: str, settings: Mapping[str, Any] | None) -> 
     found = load_result(path)
     same_settings = settings is None or json.loads(found.attrs["settings"]) == settings
     return found if same_settings and set(weights_digests(found).values()) == {digest} else None
+
+
+def usual_first(family: str) -> tuple[int, int, str]:
+    """A key that sorts what was probed with (`lda+layers-24`) by what is meant where none is named: the paper's probe,
+    the built-in ones from the most usual on, then others; each without a variant first.
+    """
+    name, _, variant = family.partition("+")
+    rank = USUAL_PROBES.index(name) if name in USUAL_PROBES else len(USUAL_PROBES)
+    return rank, variant.count("+") + bool(variant), family
 
 
 def find_newest(run: "Study", kind: str, family: str, variant: str = "") -> xr.Dataset | None:

@@ -10,6 +10,7 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_difference, plot_probe_heatmap
 from workbench.figures.learning_curve import targets_of_form
+from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.figures.points import show_points
 from workbench_app.figures.unsure import add_unsure
@@ -41,7 +42,8 @@ OTHER_PLACES = (
 def render(view: View, key: str) -> Page:
     """The heatmaps of every selected run at the selected checkpoint."""
     set_names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("p")}, key=lambda n: (n != "p-embedding", n)
+        {name for entry in view.runs for name in entry.sets_of("p")},
+        key=lambda n: usual_first(n.partition("-")[2]),
     )
     chosen_set = choose(view.selection.set, set_names)
     loaded = {entry.id: view.cells(entry, chosen_set) for entry in view.runs} if chosen_set else {}

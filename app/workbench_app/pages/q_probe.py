@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures import plot_q_bars
+from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.against_answers import scatter_card
 from workbench_app.figures.names import plot_columns
@@ -29,7 +30,8 @@ HOW_TO_READ = (
 def render(view: View, key: str) -> Page:
     """Targets × runs, the same as bars with intervals, and the scatter against answers."""
     set_names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("q")}, key=lambda n: (n != "q-embedding", n)
+        {name for entry in view.runs for name in entry.sets_of("q")},
+        key=lambda n: usual_first(n.partition("-")[2]),
     )
     chosen = choose(view.selection.set, set_names)
     loaded = {entry: view.cells(entry, chosen) for entry in view.runs if chosen in entry.result_sets}

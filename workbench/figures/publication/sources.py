@@ -11,7 +11,13 @@ from workbench.figures.cells import select_cells
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.publication.request import PAPERS, FigureRequest
 from workbench.probing.pooling import pool_results
-from workbench.results.storing import list_results, load_results, require_same_weights, weights_digests
+from workbench.results.storing import (
+    list_results,
+    load_results,
+    require_same_weights,
+    usual_first,
+    weights_digests,
+)
 from workbench.studies.folds import Fold, fold_runs, recipe_of
 from workbench.studies.study import Study, name_apart
 
@@ -68,7 +74,7 @@ def usual_family(runs: Sequence[Study], kinds: Collection[str]) -> str:
         for kind in kinds
     ]
     shared = [family for family in known[0] if all(family in other for other in known)] if known else []
-    return PAPERS if PAPERS in shared or not shared else shared[0]
+    return min(shared, key=usual_first, default=PAPERS)
 
 
 def _load(
