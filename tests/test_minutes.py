@@ -6,7 +6,7 @@ import pytest
 
 from workbench import minutes
 from workbench.attention.parts import spread_layers
-from workbench.minutes import Minutes, watching
+from workbench.minutes import Minutes, as_a_part, watching
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,20 @@ def test_it_is_said_once_and_only_of_what_takes_minutes(
         for part in range(1, 9):
             work.done(part / 100)
     assert [record.getMessage() for record in caplog.records] == told
+
+
+def test_a_part_of_other_work_says_nothing_and_is_watched(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([0.0, 100.0, 200.0])
+    monkeypatch.setattr(minutes.time, "perf_counter", lambda: next(clock))
+    told: list[float] = []
+    work = Minutes("Asking", "fewer entities take less")
+    with watching(lambda what, share, left: told.append(share)), as_a_part():
+        work.start()
+        work.done(0.1)
+        work.done(0.2)
+    assert told == [0.1, 0.2] and not caplog.records
 
 
 def test_whoever_watches_is_told_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ SURE_AFTER = 2.0  # seconds behind the first part, which warms up: its pace alon
 Watch = Callable[[str, float, float], None]
 Part = TypeVar("Part")
 _watchers: list[Watch] = []
+_parts: list[None] = []  # one for each block of `as_a_part` that is open
 
 
 class Show(Protocol):
@@ -29,6 +30,18 @@ def watching(watch: Watch) -> Iterator[None]:
         yield
     finally:
         _watchers.remove(watch)
+
+
+@contextmanager
+def as_a_part() -> Iterator[None]:
+    """Work inside the block is a part of other work, whose minutes have been told or are nobody's to choose: its own
+    are told to watchers alone.
+    """
+    _parts.append(None)
+    try:
+        yield
+    finally:
+        _parts.pop()
 
 
 class Minutes:
@@ -67,7 +80,7 @@ class Minutes:
             return
         self._told = True
         seconds = since - self._started + pace * (1 - before)
-        if seconds > WORTH_SAYING:
+        if seconds > WORTH_SAYING and not _parts:
             minutes = max(1, round(seconds / 60))
             log.warning("%s takes about %d minute%s; %s.", self.what, minutes, "s" * (minutes > 1), self.less)
 

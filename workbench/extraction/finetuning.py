@@ -52,7 +52,7 @@ from workbench.extraction.unfinished import (
     unfinished_folder,
 )
 from workbench.locks import hold
-from workbench.minutes import Minutes
+from workbench.minutes import Minutes, as_a_part
 from workbench.partials import remove_partials
 from workbench.seeds import seed_torch
 from workbench.studies.checkpoints import Checkpoint
@@ -279,7 +279,8 @@ class _Finetuning:
                 seed=self.run.seed,
             )
             if len(chosen):
-                row[split] = self._ask(chosen)
+                with as_a_part():
+                    row[split] = self._ask(chosen)
         reached.measurements.append(row)
         half = row.get("test") or row["train"]
         score = (half["exact"]["mean"], half["first"]["mean"])

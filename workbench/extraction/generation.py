@@ -46,10 +46,12 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     tokens_per_batch: int = TOKENS_PER_BATCH,
+    less: str = "fewer entities take less",
 ) -> Generated:
     """Continue every prompt (its ids) until one of `stop_ids`, `max_new` tokens, or the end of the context.
 
     temperature: above 0, tokens are drawn from the softmax of logits / temperature, the same ones for the same seed.
+    less: what makes it shorter, to be said where it takes minutes.
     """
     if temperature and beams > 1:
         raise WorkbenchError(
@@ -65,7 +67,7 @@ def generate(
         with torch.inference_mode():
             how = find_reading_on(model, prompts, max_new)
             stop = torch.tensor(sorted(set(stop_ids)), device=device)
-            minutes = Minutes(f"Answering {len(prompts):,} prompts", "fewer entities take less")
+            minutes = Minutes(f"Answering {len(prompts):,} prompts", less)
             seen, total = 0, int((lengths_N + max_new).sum())
             minutes.start()
             for length in np.unique(lengths_N):

@@ -119,6 +119,7 @@ def solve_with_regret(
                 max_new=max(room[n] for n in left),
                 temperature=1.0 if attempt else 0.0,
                 seed=seed + 1000 * round_ + attempt,
+                less="a smaller --number takes less",
             )
             refused = []
             for n, tokens in zip(left, found.tokens_NM, strict=True):

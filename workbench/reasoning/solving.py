@@ -92,6 +92,7 @@ def solve(
         beams=beams,
         temperature=temperature,
         seed=seed,
+        less="a smaller --number takes less",
     )
     solved = []
     for text, tokens in zip(asked, found.tokens_NM, strict=True):
