@@ -24,12 +24,13 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.partials import remove_partials_of
-from workbench.processes import mark_of, may_live, start_of, this_machine
+from workbench.processes import is_job, mark_of, may_live, start_of, this_machine
 
 LOCKS_FOLDER = ".locks"
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 90.0
 ASK_SECONDS = 0.2
+ENDING_SECONDS = 60.0  # a job waits so long for one that saves and ends, since who started it was killed
 
 log = logging.getLogger("workbench.locks")
 
@@ -81,14 +82,16 @@ def hold(folder: Path, name: str, doing: str, *, wait: bool = False) -> Iterator
     """Be the only process that does something in `folder`, by the lock `folder`/.locks/`name`.
 
     doing: what it does, as the sentence for the second says it: `FOLDER is being trained by process …`.
-    Raises Busy where another process holds it; with `wait` waits until that one has ended.
+    Raises Busy where another process holds it; with `wait` waits until that one has ended, and a job of ours for
+    a while, since the holder may be one that was left behind and is saving what it has.
     """
     file = folder / LOCKS_FOLDER / name.replace("/", "-")
-    pause = ASK_SECONDS
+    pause, since = ASK_SECONDS, time.monotonic()
     try:
         while (owner := _claim(file)) is None:
             holder = _read_owner(file)
-            if holder is not None and not wait:
+            waits = wait or (is_job() and time.monotonic() - since < ENDING_SECONDS)
+            if holder is not None and not waits:
                 raise Busy(f"{folder} is being {doing} by {holder}; wait until it ends, or end it.")
             time.sleep(pause)
             pause = min(2 * pause, 10 * ASK_SECONDS)

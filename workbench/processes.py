@@ -1,11 +1,19 @@
-"""What tells one process from another, also after it has ended: its machine, its id, and when it began."""
+"""What tells one process from another, also after it has ended: its machine, its id, and when it began.
+
+A job ends with the process that started it.
+"""
 
 import contextlib
 import hashlib
 import os
+import signal
 import socket
+import threading
 from functools import cache
 from pathlib import Path
+
+STARTER_VARIABLE = "WORKBENCH_STARTER"  # pid and start of the process whose job this one is
+LOOK_SECONDS = 1.0
 
 
 def this_machine() -> str:
@@ -72,6 +80,32 @@ def is_gone(mark: str) -> bool:
         return False
     seen = start_of(int(pid))
     return _digest(seen) != started if seen else not may_live(int(pid), seen)
+
+
+def as_job_of_ours() -> dict[str, str]:
+    """The environment of a job of this process: it ends when this process is gone, however that went."""
+    pid = os.getpid()
+    return {**os.environ, STARTER_VARIABLE: f"{pid} {start_of(pid)}"}
+
+
+def is_job() -> bool:
+    """Whether this process was started as another one's job."""
+    return STARTER_VARIABLE in os.environ
+
+
+def end_with_starter() -> None:
+    """In a job: SIGTERM to ourselves, on which we save what we have, as soon as who started us is gone."""
+    if not is_job():
+        return
+    pid, _, started = os.environ[STARTER_VARIABLE].partition(" ")
+
+    def look() -> None:
+        pause = threading.Event()
+        while may_live(int(pid), started):
+            pause.wait(LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look, name="starter-watch", daemon=True).start()
 
 
 @cache

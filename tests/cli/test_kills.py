@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import PROBING
 from tests.rewriting.faulty_server import serve
 from tests.rewriting.test_rewrite_command import write_recipe
 from tests.studies.test_table_study import towns  # noqa: F401
@@ -227,3 +228,65 @@ def test_rewriting(number: int, commands: Commands, tmp_path: Path) -> None:
 
     with serve(server):
         assert killed(commands, number, words, lambda _: None, content, 6) >= number // 4
+
+
+TWO_ARMS = """
+name = "mine"
+title = "Mine"
+[scales]
+micro = "micro.toml"
+[stages]
+p = { kind = "p" }
+few = { kind = "finetune", options = { steps = 4 } }
+p-later = { kind = "p", after = "few", options = { steps = 3 } }
+[arms."one"]
+stages = ["p", "few", "p-later"]
+set = { "biographies.augmentation" = "single" }
+[arms."two"]
+stages = ["p"]
+set = { "biographies.augmentation" = "multi2" }
+[[claims]]
+name = "below-all"
+says = "Not everything is answered."
+source = "here"
+holds = ['answers("one", stage="few") <= 99', 'p("one", stage="p-later") <= 99']
+[[claims]]
+name = "differ"
+says = "Two arms differ."
+source = "here"
+holds = ['p("two") - p("one", stage="p") >= 1']
+"""
+
+
+@pytest.mark.slow
+def test_reproducing(tmp_path: Path) -> None:
+    """Killed alone, and with the jobs it has started: what it had started ends by itself, and the table is the same."""
+    (tmp_path / "micro.toml").write_text(recipe_to_toml(micro_recipe(**PROBING)), encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(TWO_ARMS, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'models'}:{ROOT / 'app'}"}
+
+    def start(out: str) -> "subprocess.Popen[str]":
+        words = ["reproduce", "mine.toml", "--scale", "micro", "--out", out, "--threads", "1", "--json"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "workbench", *words], env=environment, cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    began = time.monotonic()
+    said, errors = start("whole").communicate()
+    usual, wanted = time.monotonic() - began, json.loads(said)["verdicts"]
+    assert wanted, errors
+    rng, landed = random.Random(0), 0
+    for _ in range(6):
+        process = start("killed")
+        try:
+            process.communicate(timeout=rng.uniform(0.1, 0.8) * usual)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            landed += 1
+        else:
+            assert process.returncode == 0
+    said, errors = start("killed").communicate()
+    assert json.loads(said)["verdicts"] == wanted, errors
+    assert landed >= 2

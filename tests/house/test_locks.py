@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import multiprocessing.pool
 import os
 import re
 import signal
@@ -218,3 +219,49 @@ def test_a_signal_that_ends_the_process_takes_the_lock_away(tmp_path):
     holder.communicate()
     assert holder.returncode != 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_ends_with_the_process_that_started_it(tmp_path):
+    """What `reproduce` had started went on when it was killed, and refused its folder to the same command."""
+    job = (
+        "import sys, time; from workbench.processes import end_with_starter; end_with_starter();"
+        "print('at work', flush=True); time.sleep(600)"
+    )
+    starter = (
+        "import subprocess, sys, time; from workbench.processes import as_job_of_ours;"
+        f"one = subprocess.Popen([sys.executable, '-c', {job!r}], env=as_job_of_ours(), start_new_session=True);"
+        "print(one.pid, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", starter], env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = {process.stdout.readline().strip() for _ in range(2)}
+    (pid,) = (int(word) for word in said if word.isdecimal())
+    started = processes.start_of(pid)
+    assert "at work" in said and started
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while processes.may_live(pid, started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.stdout.close()
+
+
+def test_a_job_waits_for_the_one_that_was_left_behind(tmp_path, monkeypatch):
+    holder = start_holder(tmp_path)
+    monkeypatch.setenv(processes.STARTER_VARIABLE, "1 of another")
+    monkeypatch.setattr(locks, "ENDING_SECONDS", 0.5)
+    try:
+        with pytest.raises(Busy, match=f"process {holder.pid} on"), hold(tmp_path, "train", "trained"):
+            pass
+        monkeypatch.setattr(locks, "ENDING_SECONDS", 60)
+        with multiprocessing.pool.ThreadPool(1) as pool:
+            later = pool.apply_async(lambda: (time.sleep(0.5), holder.kill(), holder.wait()))
+            with hold(tmp_path, "train", "trained"):
+                assert later.get() and holder.returncode == -signal.SIGKILL
+    finally:
+        holder.kill()
+        holder.communicate()

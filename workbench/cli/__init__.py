@@ -114,9 +114,11 @@ def main() -> NoReturn:
     from workbench_models.errors import ModelError
 
     from workbench.errors import WorkbenchError
+    from workbench.processes import end_with_starter
 
     try:
         with _sigterm_as_interrupt():
+            end_with_starter()
             app(standalone_mode=True)
     except (WorkbenchError, ModelError) as error:
         if os.environ.get("WORKBENCH_DEBUG"):

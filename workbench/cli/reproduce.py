@@ -163,11 +163,11 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         if not asked.placement.dry_run:
             return
     make_folder(folder)
+    failures: tuple[str, ...] = ()
     if not asked.no_run and plan.arms:
         engine = asked.placement.make_engine(len(plan.arms), asked.device, asked.threads)
         passed = run_plan(plan, scale, messages, engine)
-        for failure in passed.failures:
-            messages.print(failure, style="red", markup=False)
+        failures = passed.failures
         if passed.detached or asked.placement.dry_run:
             return
     verdicts = judge_all(experiments, plan, scale, seeds)
@@ -189,13 +189,17 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
     report = write_report(trained, folder / "report.html", verdicts=kept) if trained else None
     if asked.as_json:
         typer.echo(json.dumps({**kept.model_dump(mode="json"), "kept": str(file)}, ensure_ascii=False))
-        return
-    console = results_console()
-    console.print(make_verdict_table(verdicts))
-    for experiment in experiments:
-        if any(one.word == "not measured" and one.experiment == experiment.name for one in verdicts):
-            typer.echo(f"not measured of {experiment.name}: {commands[experiment.name]}")
-    typer.echo(f"Written to {asked.results or folder / 'results.md'}" + (f" and {report}" if report else ""))
+    else:
+        results_console().print(make_verdict_table(verdicts))
+        for experiment in experiments:
+            if any(one.word == "not measured" and one.experiment == experiment.name for one in verdicts):
+                typer.echo(f"not measured of {experiment.name}: {commands[experiment.name]}")
+        written = f"{asked.results or folder / 'results.md'}" + (f" and {report}" if report else "")
+        typer.echo(f"Written to {written}")
+    for sentence in failures:
+        messages.print(sentence, style="red", markup=False)
+    if failures:
+        raise typer.Exit(1)
 
 
 def _print_costs(

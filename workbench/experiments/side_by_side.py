@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.experiments.chains import Chain, Job, Outcome, describe_failure
 from workbench.experiments.whole import Whole, describe_seconds
+from workbench.processes import as_job_of_ours
 from workbench.training.metrics import PROGRESS_FILE, describe_progress
 
 if TYPE_CHECKING:
@@ -132,13 +133,21 @@ def count_cores() -> int:
 
 
 def _start(job: Job, slot: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start a process that writes to the job's log, in a group of its own: Ctrl-C reaches it once, through us."""
+    """Start a process that writes to the job's log, in a group of its own: Ctrl-C reaches it once, through us.
+
+    Where we are killed it ends by itself, so that the same command can go on from there.
+    """
     line = [*PROGRAM, *job.words, *slot]
     with job.log.open("ab") as file:
         file.write(f"\n=== {job.stage}: {shlex.join(line)}\n".encode())
         file.flush()
         return subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            env=as_job_of_ours(),
         )
 
 
