@@ -49,12 +49,14 @@ def test_a_part_of_other_work_says_nothing_and_is_watched(
 
 
 def test_whoever_watches_is_told_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 1.0, 5.0])
+    clock = iter([0.0, 1.0, 5.0, 5.0, 6.0, 7.0])
     monkeypatch.setattr(minutes.time, "perf_counter", lambda: next(clock))
     told: list[tuple[str, float, float]] = []
     work = Minutes("Reading", "fewer --entries take less")
     with watching(lambda *what: told.append(what)):
         assert list(work.over(["a", "bbb"], len, 4)) == ["a", "bbb"]
+        counted = Minutes("Training", "fewer --steps take less", counted=True)
+        assert list(counted.over(["a", "b"], len, 2)) == ["a", "b"]
     work.done(1.0)  # nobody looks any more
     assert told == [("Reading", 0.25, 3.0), ("Reading", 1.0, 0.0)]
 

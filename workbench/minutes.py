@@ -47,11 +47,13 @@ def as_a_part() -> Iterator[None]:
 class Minutes:
     """Says once how many minutes some work takes, when a first part of it is done; nothing of less than one.
 
-    what: the work, such as `Ablating 300 parts`. less: what makes it shorter, such as `fewer --entries`.
+    what: the work, such as `Ablating 300 parts`. less: what makes it shorter, such as `fewer --entries`. counted: its
+    steps are counted elsewhere, so those who watch need not be told.
     """
 
-    def __init__(self, what: str, less: str) -> None:
+    def __init__(self, what: str, less: str, *, counted: bool = False) -> None:
         self.what, self.less = what, less
+        self._watchers = [] if counted else _watchers
         self._started: float | None = None
         self._first: tuple[float, float] | None = None  # when the first part was done, and how much it was
         self._told = False
@@ -65,7 +67,7 @@ class Minutes:
         """So much of the work, from 0 to 1, is done since the start. It is said once, by the pace behind the first
         part; whoever watches is told every time.
         """
-        if self._started is None or share <= 0 or (self._told and not _watchers):
+        if self._started is None or share <= 0 or (self._told and not self._watchers):
             return
         now = time.perf_counter()
         self._first = self._first or (now, share)
@@ -74,7 +76,7 @@ class Minutes:
         pace = (
             (now - since) / (share - before) if known else (now - self._started) / share
         )  # seconds for all of it
-        for watch in _watchers:
+        for watch in self._watchers:
             watch(self.what, share, pace * (1 - share))
         if self._told or not known or now - since < SURE_AFTER:
             return

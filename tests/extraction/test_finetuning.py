@@ -164,6 +164,8 @@ def test_defaults_follow_the_papers_or_the_models_size() -> None:
     assert choose_settings(16).embedding_rank == 16  # no wider than the network
     few = choose_settings(576, n_questions=49)  # of a study: each question 20 times, 30 steps at least
     assert (few.lr, few.steps, few.evaluate_every) == (1e-3, 30, 10)
+    ten = choose_settings(576, n_questions=49, steps=10)  # asked at 4, 8 and 10; it was at 3, 6, 9 and 10
+    assert ten.evaluate_every == 4
     assert choose_settings(576, n_questions=3000).steps == 1250
     assert choose_settings(576, n_questions=10**7).steps == 50_000
     assert choose_settings(128, n_questions=10**7) == choose_settings(128)

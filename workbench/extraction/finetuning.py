@@ -226,7 +226,9 @@ class _Finetuning:
             return to_tensors(rows, self.execution.device), int((rows.targets_BT >= 0).sum())
 
         steps = range(reached.step, settings.steps)
-        minutes = Minutes(f"Finetuning for {settings.steps:,} steps", "fewer --steps take less")
+        times = -(-settings.steps // settings.evaluate_every)
+        what = f"Finetuning for {settings.steps:,} steps (and asking {times} times besides)"
+        minutes = Minutes(what, "fewer --steps take less", counted=True)
         for step, (batch, n_targets) in zip(steps, make_ahead(make, steps), strict=True):
             seed_torch(settings.seed, "finetuning dropout", step)
             with self.execution.autocast():

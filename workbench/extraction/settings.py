@@ -132,7 +132,7 @@ def choose_settings(width: int, *, n_questions: int | None = None, **given: Any)
         defaults[key] = min(defaults.get(key, getattr(FinetuneSettings, key)), width)
     merged = defaults | chosen
     steps = int(merged.get("steps", PAPER_STEPS))
-    merged.setdefault("evaluate_every", max(1, steps // measurements))
+    merged.setdefault("evaluate_every", -(-steps // measurements))
     settings = FinetuneSettings(**merged)
     for key in ("rank", "embedding_rank"):
         if (rank := getattr(settings, key)) > width:

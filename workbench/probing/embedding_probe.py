@@ -213,6 +213,7 @@ def fit_embedding_probes(
     minutes = Minutes(
         f"Training {len(n_classes)} probe{'s' * (len(n_classes) > 1)} through the network for {settings.steps} steps",
         "fewer --steps take less, and so do probes on activations (--family logistic)",
+        counted=True,
     )
     with frozen(model, training=settings.dropout):
         for step, batch in enumerate(batches):
