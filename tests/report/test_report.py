@@ -6,6 +6,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.training.micro_runs import micro_recipe
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import load_recipe
 from workbench.report import write_report
+from workbench.report.pictures import training
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import load_results, result_path, save_result
 from workbench.studies.runs import create_run, open_run
@@ -164,6 +166,27 @@ def test_a_probe_that_is_not_the_papers_is_drawn_under_its_name(runs, tmp_path):
     assert "step 512 · embedding probe, steps30" in text
     assert "step 512 · ridge probe on activations, layer final" in text
     assert "single minus the paper" in text and "multi5+permute minus the paper" not in text  # another family
+
+
+def test_every_layer_of_a_probe_on_activations_is_drawn(runs, tmp_path):
+    """Of 32 layers the report of a study showed the last."""
+    path, _ = runs()
+    step = open_run(path).checkpoints[-1].step
+    result = load_results(path, "p", "embedding").sel(checkpoint=step)
+    result = result.assign_attrs(
+        family="logistic", variant="", weights_digest=str(result["weights_digest"].values)
+    ).expand_dims(layer=["0", "1", "final"])
+    save_result(result_path(path, "p", "logistic", step), result.drop_vars("weights_digest"))
+    page = Page(write_report([path], tmp_path / "report.html"))
+    assert "layer by layer, logistic probe on activations" in page.text
+    titles = [str(figure["layout"].get("title", {}).get("text", "")) for figure in page.figures()]
+    assert any(title.startswith("university · whole  (chance") for title in titles)
+
+
+def test_of_one_model_from_elsewhere_no_training_is_asked_for():
+    """`--checkpoints all` was named as what to run next, of a series of one model."""
+    alone = SimpleNamespace(p=None, trained_here=False, steps=[0])
+    assert training([alone]) == ""
 
 
 def test_missing_parts_name_the_command_that_makes_them(runs, tmp_path):

@@ -28,7 +28,7 @@ class RunParts:
     questions were answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has
     been said, and over the number of entities. None, or nothing, where not made yet. group: whose p and q these are,
     None for everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
-    tasks. capacity: bits, and with rounded weights.
+    tasks. capacity: bits, and with rounded weights. layers: the P-probe on activations, where it read several layers.
     """
 
     run: Study
@@ -44,6 +44,7 @@ class RunParts:
     groups: "tuple[RunParts, ...]" = ()
     tasks: tuple[xr.Dataset, ...] = ()
     capacity: tuple[xr.Dataset, ...] = ()
+    layers: xr.Dataset | None = None
 
     @property
     def name(self) -> str:
@@ -132,6 +133,7 @@ def read_parts(folder: Path) -> RunParts:
             )
             for kind in ("tasks", "capacity")
         ),
+        layers=_load_layers(run, results, problems),
     )
 
 
@@ -170,6 +172,13 @@ def _load_probe(run: Study, kind: str, results: list[ResultSet], problems: list[
 
     result = _load(run, kind, min(found, key=rank), results, problems) if found else None
     return result.isel(layer=-1) if result is not None and "layer" in result.dims else result
+
+
+def _load_layers(run: Study, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:
+    """The P-probe on activations of everybody, where it read several layers."""
+    there = any(one.kind == "p" and one.family == ON_ACTIVATIONS for one in results)
+    result = _load(run, "p", ON_ACTIVATIONS, results, problems) if there else None
+    return result if result is not None and result.sizes.get("layer", 1) > 1 else None
 
 
 def _load_first(run: Study, kind: str, results: list[ResultSet], problems: list[str]) -> xr.Dataset | None:

@@ -10,6 +10,7 @@ from workbench.figures import (
     plot_difference,
     plot_emergence,
     plot_heatmap_series,
+    plot_layer_heatmap,
     plot_learning_curve,
     plot_probe_heatmap,
     plot_probe_over_training,
@@ -100,6 +101,9 @@ def _paper_card(part: RunParts) -> str:
 def training(parts: Parts) -> str:
     """Loss, recitation, and how the probe's picture came about."""
     probed = [part for part in parts if part.p is not None and part.p.sizes["checkpoint"] > 1]
+    several = [part for part in parts if part.trained_here or len(part.steps) > 1]
+    if not several:  # one model of elsewhere: nothing is known of how it came about
+        return ""
     over = [
         card(
             part.name,
@@ -134,7 +138,9 @@ def training(parts: Parts) -> str:
         "train and test entities are the two halves the probes use. Models trained on these texts alone have never "
         "seen a question, so their answers stay near zero. Of models from elsewhere only the probes are known.</p>",
         grid(*(_curves_card(part) for part in parts if part.trained_here)),
-        grid(*over) if over else _missing_each(parts, "When does each fact arrive?", "--checkpoints", "all"),
+        grid(*over)
+        if over
+        else _missing_each(several, "When does each fact arrive?", "--checkpoints", "all"),
         grid(*emerged) if emerged else "",
         *(
             details(
@@ -148,7 +154,7 @@ def training(parts: Parts) -> str:
 
 
 def more_probes(parts: Parts) -> str:
-    """What else has been probed: by the set of attributes said, and over the number of entities; empty if neither."""
+    """What else has been probed: by what has been said, layer by layer, over the number of entities; else empty."""
     boxes = []
     for part in parts:
         if part.seen is not None:
@@ -157,6 +163,12 @@ def more_probes(parts: Parts) -> str:
             if bool(partner_gain(part.seen).notnull().any()):
                 figures = {"partners": plot_seen_partners(part.seen)}
                 boxes.append(details(f"{part.name}: what each value hangs on", figure_box(figures)))
+        if part.layers is not None:
+            maps = [
+                figure_box({"layers": plot_layer_heatmap(part.layers, target)})
+                for target in targets_of_form(part.layers, "whole")
+            ]
+            boxes.append(details(f"{part.name}: layer by layer, logistic probe on activations", *maps))
         if part.curve is not None:
             figures = {"curve": plot_learning_curve(part.curve)}
             family = part.curve.attrs["family"]
