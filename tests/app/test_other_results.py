@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from workbench_app.demo_set import make_demo
 from workbench_app.drawing import DRAW_BODY, READS, draw_page, read_address
 from workbench_app.figures.labelled import colour_range, plot_labelled
+from workbench_app.frames import UNIT
 from workbench_app.index import RunIndex
 from workbench_app.library import ResultLibrary
 from workbench_app.result_files import read_result
@@ -21,12 +22,12 @@ from workbench_app.view import View
 
 from tests.app.made_analyses import add_answers, add_sets, add_shares, add_tasks
 from tests.app.made_cases import add_cases
-from tests.app.made_runs import make_run
+from tests.app.made_runs import add_results, make_run
 from workbench.cli import app as command_line
 from workbench.errors import WorkbenchError
 from workbench.figures.publication import make_figure
 from workbench.results.cases import find_cases
-from workbench.results.storing import load_result, load_results, result_path
+from workbench.results.storing import load_result, load_results, result_path, save_result
 from workbench.studies.folds import fold_runs, recipe_of
 from workbench.studies.opening import open_study
 from workbench.studies.runs import open_run
@@ -228,3 +229,25 @@ def test_the_demo_is_read_only():
 def test_capacity_counts_people_beside_the_bits():
     page = str(draw_page(make_view(DEMO_FOLDER, "/capacity?runs=multi5+permute-seed1"), "k").children)
     assert re.search(r"Counted in entities, of 1,500: extracted 1,\d\d\d \(lora, from the half", page)
+
+
+def test_the_page_of_names_draws_a_probe_on_activations_alone(tmp_path):
+    """Its places are words of the name, which are no numbers: the page of every study failed."""
+    run = make_run(tmp_path, "one", steps=(64,))
+    add_results(run, "q", steps=(64,))
+    result = load_results(run.path, "q", "embedding").sel(checkpoint=64)
+    shutil.rmtree(run.path / "results")
+    result = result.assign_attrs(
+        family="logistic", weights_digest=str(result["weights_digest"].values)
+    ).drop_vars("weights_digest")
+    result = result.squeeze(drop=True) if "position" in result.dims else result
+    result = result.expand_dims(position=["first", "end"]).expand_dims(layer=["0", "final"])
+    save_result(result_path(run.path, "q", "logistic", 64), result)
+    page = draw_page(make_view(tmp_path, "/q-probe"), "k")
+    heat = next(panel for panel in page.panels if panel["id"] == "names")
+    assert heat["set"] == "q-logistic" and heat["parts"][0]["positions"] == [0]
+    np.testing.assert_allclose(
+        np.array(heat["parts"][0]["values"]["shown"][0]) / UNIT,
+        result["accuracy"].isel(layer=-1, position=-1).values,
+        atol=1e-4,
+    )

@@ -132,7 +132,12 @@ def _share_targets(data: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
         return {}
     rows = [cells["target"].values.tolist() for cells in data.values()]
     shared = [target for target in rows[0] if all(target in other for other in rows)]
-    return {run: cells.sel(target=shared).isel(position=[-1]) for run, cells in data.items()}
+    return {
+        run: cells.sel(target=shared)
+        .isel(position=[-1])
+        .assign_coords(position=[0])  # frames number positions
+        for run, cells in data.items()
+    }
 
 
 def _doubts(view: View, data: dict[str, xr.Dataset]) -> tuple[list[Component], list[dict[str, Any]]]:
