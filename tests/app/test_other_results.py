@@ -251,3 +251,12 @@ def test_the_page_of_names_draws_a_probe_on_activations_alone(tmp_path):
         result["accuracy"].isel(layer=-1, position=-1).values,
         atol=1e-4,
     )
+
+
+def test_the_page_of_layers_shows_the_usual_probe_first(tmp_path):
+    """Of a study it showed `lda, layers 24`, a single layer, though all had been read by logistic regression."""
+    run = make_run(tmp_path, "one", steps=(64,))
+    for family, layers in (("lda", 2), ("logistic", 5)):
+        add_results(run, "p", family=family, layers=layers, steps=(64,))
+    page = draw_page(make_view(tmp_path, "/layers"), "k")
+    assert page.resolved["set"] == "p-logistic"

@@ -112,6 +112,15 @@ def read_parts(folder: Path) -> RunParts:
         if any(probed is not None for probed in own.values()):
             groups.append(RunParts(run, [], own["p"], own["q"], {}, results, group=group))
     seen, curve = (_load_first(run, kind, results, problems) for kind in ("seen", "p_curve"))
+    tasks, capacity = (
+        tuple(
+            loaded
+            for found in results
+            if found.kind == kind
+            and (loaded := _load(run, kind, found.family, results, problems)) is not None
+        )
+        for kind in ("tasks", "capacity")
+    )
     return RunParts(
         run,
         run.metrics(),
@@ -122,17 +131,9 @@ def read_parts(folder: Path) -> RunParts:
         problems,
         seen,
         curve,
-        None,
-        tuple(groups),
-        *(
-            tuple(
-                loaded
-                for found in results
-                if found.kind == kind
-                and (loaded := _load(run, kind, found.family, results, problems)) is not None
-            )
-            for kind in ("tasks", "capacity")
-        ),
+        groups=tuple(groups),
+        tasks=tasks,
+        capacity=capacity,
         layers=_load_layers(run, results, problems),
     )
 

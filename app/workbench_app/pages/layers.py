@@ -10,6 +10,7 @@ from workbench.figures import plot_layer_heatmap
 from workbench.figures.cells import chance_words, place_names, target_label
 from workbench.figures.hatch import add_hatch
 from workbench.figures.heatmap import name_words
+from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.figures.points import show_points
 from workbench_app.figures.unsure import add_unsure
@@ -36,7 +37,8 @@ def render(view: View, key: str) -> Page:
     over training: layer × checkpoint.
     """
     names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("p") if _deep(view, entry, name) is not None}
+        {name for entry in view.runs for name in entry.sets_of("p") if _deep(view, entry, name) is not None},
+        key=lambda name: usual_first(name.partition("-")[2]),
     )
     chosen = choose(view.selection.set, names)
     data: dict[str, xr.Dataset] = {}
