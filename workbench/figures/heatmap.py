@@ -227,6 +227,9 @@ def name_columns(figure: go.Figure, cells: xr.Dataset, column: int, row: int = 1
 def _finish(figure: go.Figure, n_rows: int, *, titled: bool = False) -> go.Figure:
     figure.update_xaxes(showgrid=False, side="bottom", title={"text": "position"}, fixedrange=True)
     figure.update_yaxes(showgrid=False, fixedrange=True, ticklabelstandoff=6)
+    # No label leaves the picture: that each is looked at for it is a tenth of a slider's move.
+    figure.update_xaxes(ticklabeloverflow="allow")
+    figure.update_yaxes(ticklabeloverflow="allow")
     top = 40 if titled else 8
     figure.update_layout(barmode="overlay", height=n_rows * ROW_PIXELS + 60 + top, margin={"t": top})
     return apply_theme(figure)
