@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.attention.small_models import planted
+from workbench.attention.ablation import measure_ablation
 from workbench.attention.entity import make_entity_view
 from workbench.attention.head_scores import measure_heads
 from workbench.attention.interchange import make_pairs, measure_interchange
@@ -47,6 +48,22 @@ def test_knockout_interchange_and_lens() -> None:
     assert [row[4] for row in lens.data[0].z] == [0, 0, 1]
     with pytest.raises(WorkbenchError, match="There is no window '9'; there are all, 0, 1"):
         figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["start"]), window="9")
+
+
+def test_ablation_lays_heads_and_feed_forward_parts_by_block() -> None:
+    case = planted()
+    result = measure_ablation(case.model, case.examples)
+    figure = figures.plot_ablation(result, mode="zero")
+    assert list(figure.layout.yaxis.ticktext) == ["0", "1"]
+    columns = list(figure.layout.xaxis.ticktext)
+    assert columns == ["0", "1", "mlp"]
+    for block in range(2):
+        for column in columns:
+            lost = float(result["pooled_loss"].sel(part=f"{block}.{column}", mode="zero"))
+            assert figure.data[0].z[block][columns.index(column)] == pytest.approx(lost)
+    assert figure.data[0].z[1][1] > 0.3  # the head that moves the name
+    with pytest.raises(WorkbenchError, match="There is no mode 'none'; there are mean, zero"):
+        figures.plot_ablation(result, mode="none")
 
 
 def test_steering_and_head_sets() -> None:

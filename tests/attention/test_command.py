@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.attention.runner import ANALYSES, AttentionRequest, analyse, run_
 from workbench.attention.tables import _few, make_attention_tables
 from workbench.cli import app
 from workbench.errors import WorkbenchError
+from workbench.report import attention, write_report
 from workbench.results.storing import load_results
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
@@ -32,6 +34,15 @@ def test_every_analysis_prints_a_table_and_is_kept(run: Run, what: str) -> None:
     kept = load_results(run.path, "attention", what)
     assert kept["checkpoint"].values.tolist() == [0, 5]
     assert json.loads(kept.attrs["settings"])["entries"] == 4
+
+
+def test_the_report_shows_every_analysis(run: Run, tmp_path: Path) -> None:
+    for what in ANALYSES:
+        run_attention(run, run.checkpoints, AttentionRequest(what, entries=4))
+    page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    inside = page[page.index("Inside the network") :]
+    for what in ANALYSES:
+        assert f"small: {attention.ANALYSES[what][0]}, step 5</summary>" in inside
 
 
 def test_rows_as_json_and_nothing_made_twice(run: Run) -> None:

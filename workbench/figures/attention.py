@@ -15,6 +15,7 @@ from workbench.figures.labelled import (
     at_step,
     in_words,
     label_heatmap,
+    lost_axis,
     make_heatmap,
     shares_axis,
 )
@@ -106,12 +107,41 @@ def plot_knockout(
     signed = variable.startswith("loss")
     words = [[(format_points if signed else format_percent)(v) for v in row] for row in z]
     figure = go.Figure(make_heatmap(z, hover, words))
-    axis = (
-        shares_axis()
-        if not signed
-        else {"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
-    )
+    axis = lost_axis() if signed else shares_axis()
     return label_heatmap(figure, attributes, roles, axis, downwards=True)
+
+
+def plot_ablation(
+    result: xr.Dataset, *, mode: str = "mean", variable: str = "loss", step: int | None = None
+) -> go.Figure:
+    """Blocks (the deepest on top) × heads and the feed-forward part: points of probability (`loss`) lost, or `accuracy`
+    left, without it. mode: `mean` or `zero`, what stands in its place.
+    """
+    cells = at_step(result, step)
+    if mode not in cells["mode"].values:
+        raise WorkbenchError(f"There is no mode {mode!r}; there are {', '.join(cells['mode'].values)}.")
+    values = cells[f"pooled_{variable}"].sel(mode=mode)
+    places = [name.split(".") for name in cells["part"].values.tolist()]
+    blocks = list(dict.fromkeys(block for block, _ in places))
+    columns = list(dict.fromkeys(part for _, part in places))
+    z = np.full((len(blocks), len(columns)), np.nan)
+    for (block, part), value in zip(places, values.values, strict=True):
+        z[blocks.index(block), columns.index(part)] = value
+    signed = variable == "loss"
+    said = "points of probability lost" if signed else "accuracy in %"
+    hover = [
+        [
+            f"{block}.{part} replaced by its {mode}<br>{said} {100 * z[i, j]:.1f}"
+            for j, part in enumerate(columns)
+        ]
+        for i, block in enumerate(blocks)
+    ]
+    words = [[(format_points if signed else format_percent)(value) for value in row] for row in z]
+    figure = go.Figure(make_heatmap(z, hover, words))
+    axis = lost_axis() if signed else shares_axis()
+    label_heatmap(figure, columns, blocks, axis, y_title="block")
+    figure.update_xaxes(title={"text": "head, or the feed-forward part (mlp)"})
+    return figure
 
 
 def plot_interchange(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:

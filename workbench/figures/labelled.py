@@ -45,6 +45,11 @@ def shares_axis() -> dict[str, Any]:
     return {"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}}
 
 
+def lost_axis() -> dict[str, Any]:
+    """The fixed −1 to 1 scale of what is lost or won."""
+    return {"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}}
+
+
 def label_heatmap(
     figure: go.Figure,
     columns: Sequence[Any],

@@ -23,7 +23,7 @@ from workbench.figures.theme import (
     make_template,
 )
 from workbench.files import write_atomically
-from workbench.report import answers, capacity, pictures, reasoning, tasks, words
+from workbench.report import answers, attention, capacity, pictures, reasoning, tasks, words
 from workbench.report import verdicts as decided
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
@@ -72,6 +72,7 @@ def _about_entities(parts: "Sequence[RunParts]") -> str:
             pictures.from_the_name(probed),
             pictures.more_probes(parts),
             answers.answers(parts),
+            attention.attention(parts),
             tasks.tasks(parts),
             capacity.capacity(parts),
             words.next_steps(parts),

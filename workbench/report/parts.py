@@ -28,7 +28,8 @@ class RunParts:
     questions were answered with, by finetune (`none`: the checkpoints themselves); seen, curve: P-probes by what has
     been said, and over the number of entities. None, or nothing, where not made yet. group: whose p and q these are,
     None for everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
-    tasks. capacity: bits, and with rounded weights. layers: the P-probe on activations, where it read several layers.
+    tasks. capacity: bits, and with rounded weights. attention: analyses, each in every variant. layers: the P-probe on
+    activations, where it read several layers.
     """
 
     run: Study
@@ -44,6 +45,7 @@ class RunParts:
     groups: "tuple[RunParts, ...]" = ()
     tasks: tuple[xr.Dataset, ...] = ()
     capacity: tuple[xr.Dataset, ...] = ()
+    attention: tuple[xr.Dataset, ...] = ()
     layers: xr.Dataset | None = None
 
     @property
@@ -112,14 +114,14 @@ def read_parts(folder: Path) -> RunParts:
         if any(probed is not None for probed in own.values()):
             groups.append(RunParts(run, [], own["p"], own["q"], {}, results, group=group))
     seen, curve = (_load_first(run, kind, results, problems) for kind in ("seen", "p_curve"))
-    tasks, capacity = (
+    tasks, capacity, attention = (
         tuple(
             loaded
             for found in results
             if found.kind == kind
             and (loaded := _load(run, kind, found.family, results, problems)) is not None
         )
-        for kind in ("tasks", "capacity")
+        for kind in ("tasks", "capacity", "attention")
     )
     return RunParts(
         run,
@@ -134,6 +136,7 @@ def read_parts(folder: Path) -> RunParts:
         groups=tuple(groups),
         tasks=tasks,
         capacity=capacity,
+        attention=attention,
         layers=_load_layers(run, results, problems),
     )
 

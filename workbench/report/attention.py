@@ -1,0 +1,78 @@
+"""The report's look inside: where heads look, and what becomes of an answer when that is cut, exchanged or pushed."""
+
+from collections.abc import Callable, Sequence
+
+import plotly.graph_objects as go
+import xarray as xr
+
+from workbench.figures import attention as figures
+from workbench.report.markup import details, figure_box, section
+from workbench.report.parts import RunParts
+
+# analysis → what it asks, the sentence over its picture, the picture
+ANALYSES: dict[str, tuple[str, str, Callable[[xr.Dataset], go.Figure]]] = {
+    "shares": (
+        "where heads look",
+        "How much of a head’s attention goes to a role, from the position before a value.",
+        figures.plot_role_shares,
+    ),
+    "knockout": (
+        "a look is cut",
+        "Points of the right value’s probability that are lost when no block may look at a role.",
+        figures.plot_knockout,
+    ),
+    "ablation": (
+        "a part is left out",
+        "Points of the right value’s probability that are lost without a head or feed-forward part, replaced by its "
+        "mean at every token.",
+        figures.plot_ablation,
+    ),
+    "interchange": (
+        "hidden states are exchanged",
+        "How often another entity’s value is stated after that entity’s hidden state has been put in place.",
+        figures.plot_interchange,
+    ),
+    "steering": (
+        "hidden states are pushed",
+        "How often another value is stated after a push of the hidden state before the value, along a probe.",
+        figures.plot_steering,
+    ),
+    "lens": (
+        "what each layer would say",
+        "How often the output layer, applied to a layer’s hidden state, says the value’s first token.",
+        figures.plot_lens,
+    ),
+    "heads": (
+        "heads of a kind are left out",
+        "What the foremost heads of each kind are worth together, beside as many random ones.",
+        figures.plot_head_sets,
+    ),
+}
+
+
+def attention(parts: Sequence[RunParts]) -> str:
+    """A folded picture of each attention analysis at the newest checkpoint; nothing where none was made."""
+    boxes = [
+        details(f"{part.name}: {_title(data)}", f"<p>{_says(data)}</p>", figure_box({"attention": drawn}))
+        for part in parts
+        for data in part.attention
+        if (drawn := _draw(data)) is not None
+    ]
+    return section("Inside the network", *boxes) if boxes else ""
+
+
+def _title(data: xr.Dataset) -> str:
+    variant = str(data.attrs.get("variant", "")).replace("+", ", ")
+    step = f", step {int(data['checkpoint'].values.ravel()[-1]):,}" if "checkpoint" in data.coords else ""
+    return ANALYSES[data.attrs["family"]][0] + (f" ({variant})" if variant else "") + step
+
+
+def _says(data: xr.Dataset) -> str:
+    return ANALYSES[data.attrs["family"]][1]
+
+
+def _draw(data: xr.Dataset) -> go.Figure | None:
+    """None where heads were scored and no sets of them left out: that is a table, no picture."""
+    if data.attrs["family"] == "heads" and "head_set" not in data.dims:
+        return None
+    return ANALYSES[data.attrs["family"]][2](data)
