@@ -38,14 +38,15 @@ def test_shares_have_a_panel_a_role_and_a_line_over_training() -> None:
 def test_knockout_interchange_and_lens() -> None:
     case = planted()
     cut = figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["name_last", "start"]))
-    assert cut.data[0].z[0][4] > 0.5
-    assert abs(cut.data[0].z[1][4]) < 0.01
+    assert cut.data[0].z[0][0] > 0.5
+    assert abs(cut.data[0].z[1][0]) < 0.01
     assert list(cut.layout.yaxis.ticktext) == ["name last", "start"]
+    assert list(cut.layout.xaxis.ticktext) == ["company"]  # the texts state no other attribute
     pairs = make_pairs(case.tokenizer, case.examples, case.entities)
     swapped = figures.plot_interchange(measure_interchange(case.model, pairs, roles=["name_last"]))
     assert [row[0] for row in swapped.data[0].z] == [1, 1, 0]
     lens = figures.plot_lens(measure_lens(case.model, case.examples))
-    assert [row[4] for row in lens.data[0].z] == [0, 0, 1]
+    assert [row[0] for row in lens.data[0].z] == [0, 0, 1]
     with pytest.raises(WorkbenchError, match="There is no window '9'; there are all, 0, 1"):
         figures.plot_knockout(measure_knockout(case.model, case.examples, roles=["start"]), window="9")
 
@@ -70,10 +71,10 @@ def test_steering_and_head_sets() -> None:
     case = planted()
     steered = measure_steering(case.model, case.examples, case.train, strengths=[2.0])
     figure = figures.plot_steering(steered)
-    assert [row[4] for row in figure.data[0].z] == [0, 0, 1]
-    assert "a random push as long: 0.0 %" in figure.data[0].hovertext[0][4]
+    assert [row[0] for row in figure.data[0].z] == [0, 0, 1]
+    assert "a random push as long: 0.0 %" in figure.data[0].hovertext[0][0]
     names = figures.plot_steering(steered, place="name_last", direction="means")
-    assert [row[4] for row in names.data[0].z] == [1, 1]  # the last layer's is empty and left out
+    assert [row[0] for row in names.data[0].z] == [1, 1]  # the last layer's is empty and left out
     with pytest.raises(WorkbenchError, match=r"There is no strength 3; there are 2\.0"):
         figures.plot_steering(steered, strength=3)
     heads = measure_heads(case.model, case.examples)

@@ -42,7 +42,7 @@ def test_the_report_shows_every_analysis(run: Run, tmp_path: Path) -> None:
     page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
     inside = page[page.index("Inside the network") :]
     for what in ANALYSES:
-        assert f"small: {attention.ANALYSES[what][0]}, step 5</summary>" in inside
+        assert f"small: {attention.ANALYSES[what][0]}, step 5 · " in inside
 
 
 def test_rows_as_json_and_nothing_made_twice(run: Run) -> None:

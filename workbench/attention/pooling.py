@@ -15,3 +15,10 @@ def pool_cells(dataset: xr.Dataset, name: str, over: str | tuple[str, ...] = CEL
 def mean_over_positions(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """A variable of role shares averaged over positions, weighted by entries."""
     return dataset[name].weighted(dataset["n"].fillna(0)).mean("position")
+
+
+def stated(dataset: xr.Dataset) -> xr.Dataset:
+    """Without the attributes that no text states, of which nothing was measured."""
+    n = dataset["n"]
+    there = (n > 0).any([dim for dim in n.dims if dim != "attribute"])
+    return dataset.sel(attribute=dataset["attribute"][there])

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.attention.head_scores import SCORES
-from workbench.attention.pooling import mean_over_positions, pool_cells
+from workbench.attention.pooling import mean_over_positions, pool_cells, stated
 from workbench.attention.roles import GROUPS
 from workbench.results.statistics import Z_95
 
@@ -66,7 +66,7 @@ def _shares(dataset: xr.Dataset) -> "Table":
 
 
 def _knockout(dataset: xr.Dataset) -> "Table":
-    dataset = _stated(dataset)
+    dataset = stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     window = dataset["window"].values[0]
     table = _table(dataset, "cut", *map(_words, attributes), "loss", "±", "control", "worst block")
@@ -93,7 +93,7 @@ def _knockout(dataset: xr.Dataset) -> "Table":
 
 
 def _ablation(dataset: xr.Dataset) -> "Table":
-    dataset = _stated(dataset)
+    dataset = stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "without", "mode", *map(_words, attributes), "loss", "±")
     accuracy = pool_cells(dataset, "accuracy", "position")
@@ -163,7 +163,7 @@ def _steering(dataset: xr.Dataset) -> "Table":
 
 
 def _lens(dataset: xr.Dataset) -> "Table":
-    dataset = _stated(dataset)
+    dataset = stated(dataset)
     attributes = dataset["attribute"].values.tolist()
     table = _table(dataset, "layer", *map(_words, attributes), "all", "settles here")
     right = pool_cells(dataset, "accuracy", "position")
@@ -219,7 +219,7 @@ def _head_sets(dataset: xr.Dataset) -> "Table":
     return table
 
 
-def _counted(dataset: xr.Dataset) -> str:
+def counted(dataset: xr.Dataset) -> str:
     """` · 20 entities`: of how many anything was measured."""
     for name, word in (("entities", "entities"), ("n", "texts")):
         if name in dataset:
@@ -232,18 +232,11 @@ def _few(heads: list[str]) -> str:
     return " ".join(heads) if len(heads) <= FEW_HEADS else f"{len(heads)}: {' '.join(heads[:3])} …"
 
 
-def _stated(dataset: xr.Dataset) -> xr.Dataset:
-    """Without the attributes that no text states, of which nothing was measured."""
-    n = dataset["n"]
-    there = (n > 0).any([dim for dim in n.dims if dim != "attribute"])
-    return dataset.sel(attribute=dataset["attribute"][there])
-
-
 def _table(dataset: xr.Dataset, *columns: str) -> "Table":
     from rich.table import Table
 
     step = f" · step {int(dataset['checkpoint']):,}" if "checkpoint" in dataset.coords else ""
-    title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}{_counted(dataset)}"
+    title = f"{dataset.attrs.get('run', '')} · attention, {dataset.attrs['family']}{step}{counted(dataset)}"
     table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
     table.padding = (0, 1, 0, 0)
     table.title_style = "bold"

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from workbench.attention.pooling import mean_over_positions, pool_cells
+from workbench.attention.pooling import mean_over_positions, pool_cells, stated
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import format_percent, format_points
 from workbench.figures.labelled import (
@@ -85,7 +85,7 @@ def plot_knockout(
     result: xr.Dataset, *, window: str = "all", variable: str = "loss", step: int | None = None
 ) -> go.Figure:
     """Roles × attributes: points of probability (`loss`) lost, or `accuracy` left, once the look at a role is cut."""
-    cells = at_step(result, step)
+    cells = stated(at_step(result, step))
     if window not in cells["window"].values:
         raise WorkbenchError(f"There is no window {window!r}; there are {', '.join(cells['window'].values)}.")
     values = pool_cells(cells, variable, "position").sel(window=window)
@@ -177,7 +177,7 @@ def plot_steering(
 
     strength: length of the push in lengths of the residual; default: the longest.
     """
-    cells = at_step(result, step)
+    cells = stated(at_step(result, step))
     longest = float(cells["strength"].values[-1])
     wanted = {"place": place, "direction": direction, "strength": longest if strength is None else strength}
     for name, value in wanted.items():
@@ -240,7 +240,7 @@ def plot_head_sets(
 
 def plot_lens(result: xr.Dataset, *, variable: str = "accuracy", step: int | None = None) -> go.Figure:
     """Layers (the deepest on top) × attributes: top-1 share (or `probability`) of the value's first token."""
-    values = pool_cells(at_step(result, step), variable, "position").transpose("layer", "attribute")
+    values = pool_cells(stated(at_step(result, step)), variable, "position").transpose("layer", "attribute")
     attributes, layers = values["attribute"].values.tolist(), values["layer"].values.tolist()
     z = values.values
     hover = [

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 import plotly.graph_objects as go
 import xarray as xr
 
+from workbench.attention.tables import counted
 from workbench.figures import attention as figures
+from workbench.figures.labelled import at_step, in_words
 from workbench.report.markup import details, figure_box, section
 from workbench.report.parts import RunParts
 
@@ -62,9 +64,11 @@ def attention(parts: Sequence[RunParts]) -> str:
 
 
 def _title(data: xr.Dataset) -> str:
-    variant = str(data.attrs.get("variant", "")).replace("+", ", ")
-    step = f", step {int(data['checkpoint'].values.ravel()[-1]):,}" if "checkpoint" in data.coords else ""
-    return ANALYSES[data.attrs["family"]][0] + (f" ({variant})" if variant else "") + step
+    newest = at_step(data, None)
+    variant = in_words(data.attrs.get("variant", "")).replace("+", ", ")
+    name = ANALYSES[data.attrs["family"]][0] + (f" ({variant})" if variant else "")
+    step = f", step {int(newest['checkpoint']):,}" if "checkpoint" in newest.coords else ""
+    return f"{name}{step}{counted(newest)}"
 
 
 def _says(data: xr.Dataset) -> str:
