@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.capacity.contexts import find_facts, make_contexts, scored_attributes
+from workbench.capacity.contexts import NAME, find_facts, make_contexts, scored_attributes
 from workbench.capacity.losses import Spans, span_losses
 from workbench.capacity.measure import CapacityRequest, capacity_of_study, make_material, measure_capacity
 from workbench.capacity.people import People, count_people, describe_people
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import choose_settings
+from workbench.facts.schema import Attribute, Schema
 from workbench.minutes import watching
 from workbench.recipes.recipe import make_recipe
 from workbench.results.storing import load_results
@@ -18,6 +19,7 @@ from workbench.studies.corpus import make_corpus
 from workbench.training.devices import Execution
 from workbench.training.loop import train
 from workbench.worlds.biographies.schema import SCHEMA
+from workbench.worlds.entries import Entry
 
 CPU = Execution("cpu", False, "sdpa", False)
 SMALL = {
@@ -63,6 +65,23 @@ def test_nothing_before_a_scored_fact_tells_it() -> None:
             if fact == "pronoun":
                 assert start == min(span[0] for span in entry.pronouns)
     assert 0 < seen < len(corpus.entries)  # about half: the other half told the city first
+
+
+def test_what_follows_by_way_of_another_attribute_tells_a_fact_too() -> None:
+    """The town fixes the river and the river the sea: where the sea has been said, a town is half told."""
+    schema = Schema(
+        (Attribute("town"), Attribute("river", determined_by="town"), Attribute("sea", determined_by="river"))
+    )
+    for text, facts in (
+        ("Ann is at home in Kiel. She lives by the Baltic.", {NAME, "town"}),
+        ("Ann lives by the Baltic. She is at home in Kiel.", {NAME}),
+    ):
+        spans = {
+            key: (text.index(word), text.index(word) + len(word))
+            for key, word in (("town", "Kiel"), ("sea", "Baltic"))
+        }
+        entry = Entry(0, 0, text, ((0, 3),), (), spans, {})
+        assert set(find_facts(entry, schema, has_pronouns=False)) == facts
 
 
 def test_losses_are_those_of_a_plain_loop(run) -> None:

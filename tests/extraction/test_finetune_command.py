@@ -42,6 +42,30 @@ def test_the_commands(own_run: Run, tmp_path: Path) -> None:
     assert {row["split"] for row in answer["cells"]} == {"train", "test"}
 
 
+def test_by_default_a_step_holds_as_many_of_each_kind_however_many_kinds_there_are(
+    own_run: Run, tmp_path: Path
+) -> None:
+    """96 questions are no multiple of five or seven kinds; a number that is given stays what it is."""
+    asked = own_run.corpus.questions
+    five = sorted({question.attribute for question in asked})[:5]
+    file = tmp_path / "five.jsonl"
+    rows = [{"entity": q.entity, "attribute": q.attribute, "prompt": q.prompt} for q in asked]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows if row["attribute"] in five))
+    few = ["finetune", str(own_run.path), "--steps", "1", "--rank", "2", "--embedding-rank", "2", "--json"]
+    few += ["--device", "cpu", "-q"]
+
+    def held(*options: str) -> list[int]:
+        made = json.loads(invoke(*few, *options))
+        return [one["settings"]["questions_per_step"] for one in (made if isinstance(made, list) else [made])]
+
+    assert held() == [96]  # six attributes
+    assert held("--name", "five", "--questions", str(file)) == [95]
+    assert held("--name", "given", "--questions", str(file), "--questions-per-step", "10") == [10]
+    assert held("--tasks", "dual", "--name", "grid", "--grid", "questions_per_step=6,12") == [6, 12]
+    with pytest.raises(WorkbenchError, match=r"^96 questions a step .* of the 5 attributes; use 95\.$"):
+        held("--name", "wrong", "--questions", str(file), "--questions-per-step", "96")
+
+
 def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
     entity = own_run.corpus.entities[0]
     prompt = own_run.corpus.questions[1].prompt

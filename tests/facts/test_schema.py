@@ -128,3 +128,15 @@ def test_what_is_said_to_determine_another_does() -> None:
         "here: river is said to determine sea, but with river 'Oder' it is 'North' of 'C' and 'Baltic' of 'D'; "
         "mend the values, or leave determined_by out."
     )
+
+
+def test_what_follows_from_an_attribute_follows_by_way_of_others_too() -> None:
+    chain = (
+        Attribute("sea", determined_by="river"),
+        Attribute("river", determined_by="town"),
+        Attribute("town"),
+    )
+    schema = Schema((*chain, Attribute("craft"), Attribute("mayor", determined_by="town")))
+    assert schema.fixed_by("town") == ("river", "mayor", "sea")
+    assert schema.fixed_by("river") == ("sea",)
+    assert schema.fixed_by("craft") == ()

@@ -63,7 +63,7 @@ def find_facts(entry: Entry, schema: Schema, has_pronouns: bool) -> dict[str, Sp
         span = entry.values.get(key)
         if span is None or not entry.names or entry.names[0][0] > span[0]:
             continue  # a value that is said before the name is no fact about anybody yet
-        told_by = [a.key for a in schema if a.determined_by == key]
+        told_by = schema.fixed_by(key)
         if all(entry.values[other][0] > span[0] for other in told_by if other in entry.values):
             found[key] = span
     return found

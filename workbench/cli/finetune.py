@@ -73,7 +73,7 @@ def finetune(
         ),
     ] = None,
     questions_per_step: Annotated[
-        int | None, typer.Option(min=1, help="As many of each attribute; default by size: 96 or 48.")
+        int | None, typer.Option(min=1, help="As many of each attribute; default by size: about 96 or 48.")
     ] = None,
     loss: Annotated[LossOn, typer.Option(help="On the `answer`, or on `all` tokens.")] = LossOn.answer,
     evaluate_every: Annotated[
@@ -153,14 +153,14 @@ def finetune(
     use_threads(threads)
     opened = open_study(run)
     plan = read_plan(tasks, task_file, hints=hints, train_entities=train_entities, pairs=pairs)
-    if plan is not None:
-        if questions is not None or group is not None:
-            raise WorkbenchError(
-                "--tasks asks its own questions of everybody; leave out --questions and --group."
-            )
-        kinds = plan.count_kinds(opened.corpus.schema, opened.corpus.entities)
-        if questions_per_step is None:
-            questions_per_step = fit_questions_per_step(opened.width, kinds)
+    if plan is not None and (questions is not None or group is not None):
+        raise WorkbenchError(
+            "--tasks asks its own questions of everybody; leave out --questions and --group."
+        )
+    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
+    wanted = parse_grid(grid or [])
+    if questions_per_step is None and "questions_per_step" not in wanted:
+        questions_per_step = fit_questions_per_step(opened.width, _count_kinds(opened, plan, own, group))
     given = {
         "tasks": plan,
         "method": method.value,
@@ -176,10 +176,8 @@ def finetune(
         "group": group,
         "seed": seed,
     }
-    own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     if isinstance(opened, TableStudy):
         given["n_questions"] = _count_taught(opened, plan, own)
-    wanted = parse_grid(grid or [])
     combinations = make_grid(opened.width, given, wanted, name)
     if placement.is_elsewhere:
         chains = _jobs(context, opened, combinations, list(wanted))
@@ -231,6 +229,22 @@ def _jobs(
         words = words_again(context, {**changed, **left_out, "name": name, "quiet": True})
         chains.append([Job(f"{study.name}, {name}", words, study.path, "finetuning")])
     return chains
+
+
+def _count_kinds(
+    study: "Study", plan: "TaskPlan | None", own: "list[Question] | None", group: str | None
+) -> int:
+    """How many kinds of questions are taught: tasks in their modes, or attributes that train entities are asked."""
+    corpus = study.corpus
+    if plan is not None:
+        return plan.count_kinds(corpus.schema, corpus.entities)
+    return len(
+        {
+            question.attribute
+            for question in own or corpus.questions
+            if question.split == "train" and group in (None, corpus.entities[question.entity].group)
+        }
+    )
 
 
 def _count_taught(study: "Study", plan: "TaskPlan | None", own: "list[Question] | None") -> int:

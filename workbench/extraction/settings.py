@@ -104,7 +104,7 @@ def _name_plan(plan: TaskPlan) -> list[str]:
 def fit_questions_per_step(width: int, kinds: int) -> int:
     """The default number of questions a step, as near as equally many of each of so many kinds come to it."""
     usual = 96 if width <= NARROW else FinetuneSettings().questions_per_step
-    return max(1, round(usual / kinds)) * kinds
+    return max(1, round(usual / kinds)) * kinds if kinds else usual
 
 
 def choose_settings(width: int, *, n_questions: int | None = None, **given: Any) -> FinetuneSettings:

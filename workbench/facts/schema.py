@@ -92,7 +92,7 @@ class Schema:
                     f"The attribute {key!r} determines itself ({' by '.join([*above, by])})."
                 )
             above.append(by)
-            by = self.attributes[self.index(by)].determined_by
+            by = self[by].determined_by
         for name, pattern in attribute.parts.items():
             if name in WHOLE_FORMS:
                 raise WorkbenchError(f"The attribute {key!r} names a part {name!r}, which is a form already.")
@@ -188,6 +188,13 @@ class Schema:
                 f"There is no attribute {key!r}{nearest(key, self.keys)}; the attributes are {', '.join(self.keys)}."
             )
         return self._index[key]
+
+    def fixed_by(self, key: str) -> tuple[str, ...]:
+        """The attributes that follow from this one, by themselves or by way of others (town, country, continent)."""
+        found = [key]
+        for by in found:
+            found += [attribute.key for attribute in self if attribute.determined_by == by]
+        return tuple(found[1:])
 
     def require_known(self, keys: Sequence[str] | Mapping[str, Any], where: str) -> None:
         """Refuse keys that are no attributes, with where they stand."""
