@@ -7,7 +7,7 @@ import numpy as np
 from dash import dcc, html
 
 from workbench.figures.cells import attribute_label
-from workbench.results.case_words import corners_of
+from workbench.results.case_words import corners_of, kind_words
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.case_results import RunCases, told_pieces
@@ -207,7 +207,7 @@ def _case(cases: RunCases, a: int, n: int, kept: bool) -> Component:
     if answer is not None:
         same = table.answer[a, n] == table.value[a, n]  # of a first token alone the rest may be wrong
         said = "" if answer and same else str(table.answer[a, n]) or "nothing"
-        parts.append(_line("answer", answer, said, str(table.verdict[a, n])))
+        parts.append(_line("answer", answer, said, kind_words(str(table.verdict[a, n]))))
     return html.Td(parts, className="" if kept else "left-out")
 
 

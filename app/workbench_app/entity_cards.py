@@ -17,6 +17,7 @@ from dash import html
 from workbench.entity_view.packing import GRID
 from workbench.figures.attention import plot_pattern
 from workbench.figures.cells import attribute_label, target_label
+from workbench.results.case_words import kind_words
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.entity_results import EntityView, token_words
@@ -176,7 +177,10 @@ def answers_card(view: View, entry: RunEntry, found: EntityView, id: str) -> tup
     asked = [a for a, question in enumerate(data["question"].values.tolist()) if question]
     rows = [
         [
-            [str(found.by_step[step]["answer"].values[a]), str(found.by_step[step]["answer_kind"].values[a])]
+            [
+                str(found.by_step[step]["answer"].values[a]),
+                kind_words(str(found.by_step[step]["answer_kind"].values[a])),
+            ]
             for a in asked
         ]
         for step in steps

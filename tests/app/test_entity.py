@@ -15,6 +15,7 @@ from tests.app.conftest import serving
 from tests.app.test_pages import find_faults
 from tests.entity_view.small_runs import STEPS, make_small_run
 from workbench.entity_view.runner import EntityRequest, run_entity_view
+from workbench.results.case_words import kind_words
 from workbench.results.storing import load_result, result_path
 
 ENTITIES = 4
@@ -160,7 +161,7 @@ def test_answers_and_twin_tell_what_is_stored(visit, entity_runs, entity_address
     )
     assert [row[2] for row in rows] == data["value"].values.tolist()
     assert [row[3] for row in rows] == data["answer"].values.tolist()
-    assert [row[4] for row in rows] == data["answer_kind"].values.tolist()
+    assert [row[4] for row in rows] == [kind_words(kind) for kind in data["answer_kind"].values.tolist()]
     assert "Answered by the checkpoint itself" in page.text_content("#answers-0")
     page.click("#entity-0-twin >> xpath=.. >> summary")
     page.wait_for_selector("#entity-0-twin tbody tr")

@@ -13,6 +13,7 @@ from workbench.consoles import results_console
 from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.wrong_answers import WrongAnswer, choose_examples
+from workbench.results.case_words import kind_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,7 +83,7 @@ def make_example_table(wrong: Sequence[WrongAnswer], total: int) -> "Table":
         table.add_column(heading)
     for item in wrong:
         about = (item.name, item.split, _words(item.attribute))
-        table.add_row(*map(escape, (*about, item.answer, item.said, item.kind)))
+        table.add_row(*map(escape, (*about, item.answer, item.said, kind_words(item.kind))))
     return table
 
 
@@ -90,7 +91,7 @@ def make_kind_table(dataset: xr.Dataset) -> "Table":
     """What test entities' questions were answered with, in % of all answers."""
     table = _table("test entities: what was said")
     kinds = dataset["answer_kind"].values.tolist()
-    for heading in ("attribute", *kinds):
+    for heading in ("attribute", *map(kind_words, kinds)):
         table.add_column(heading, justify="left" if heading == "attribute" else "right")
     said = dataset["said"].sel(split="test")
     for attribute in _asked(dataset):

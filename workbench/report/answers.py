@@ -12,6 +12,7 @@ from workbench.figures.paper import paper_answers
 from workbench.report.markup import card, details, figure_box, line_of, missing, section, table
 from workbench.report.parts import RunParts
 from workbench.report.pictures import beside_paper
+from workbench.results.case_words import kind_words
 
 Parts = Sequence[RunParts]
 
@@ -95,5 +96,5 @@ def _said(dataset: xr.Dataset) -> dict[str, object]:
             total = int(said.sum())
             if total:
                 shares.append(f"{split} {float(said.sel(answer_kind=kind).sum()) / total:.1%}")
-        rows[kind] = ", ".join(shares)
+        rows[kind_words(kind)] = ", ".join(shares)
     return rows

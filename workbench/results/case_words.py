@@ -85,7 +85,7 @@ def make_case_table(frame: pd.DataFrame, of: int) -> "Table":
         told = [
             str(row["entity"]), row["name"], row["attribute"].replace("_", " "), row["value"],
             _marked(row["probe_right"], row["guess"]), sure, _marked(row["answer_right"], row["answer"]),
-            row["verdict"],
+            kind_words(row["verdict"]),
         ]  # fmt: skip
         table.add_row(*map(escape, told))
     return table
@@ -116,3 +116,12 @@ def write_cases(frame: pd.DataFrame, path: Path) -> None:
 
 def _marked(right: object, words: str) -> str:
     return f"{'✓' if right else '✗'} {words}" if right is not None else ""
+
+
+def kind_words(kind: str) -> str:
+    """How a kind of answer is told: results keep `malformed` for whatever is no value that the book knows.
+
+    >>> kind_words("malformed"), kind_words("right")
+    ('no known value', 'right')
+    """
+    return "no known value" if kind == "malformed" else kind

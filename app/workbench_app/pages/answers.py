@@ -7,6 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.figures.cells import attribute_label
+from workbench.results.case_words import kind_words
 from workbench_app import cards, controls
 from workbench_app.against_answers import (
     USUAL,
@@ -89,7 +90,7 @@ def _box(
         [(attribute_label(a), [_accuracies(data, step, a) for step in steps]) for a in asked],
         "Percent of entities, whole answers with their 95 % interval",
     )
-    kinds = [str(kind) for kind in data["answer_kind"].values.tolist()]
+    kinds = [kind_words(str(kind)) for kind in data["answer_kind"].values.tolist()]
     said, told = numbers_table(
         f"said-{number}",
         steps,
