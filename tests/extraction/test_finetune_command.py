@@ -66,6 +66,22 @@ def test_by_default_a_step_holds_as_many_of_each_kind_however_many_kinds_there_a
         held("--name", "wrong", "--questions", str(file), "--questions-per-step", "96")
 
 
+def test_an_attribute_asked_of_fewer_entities_says_of_how_many(own_run: Run, tmp_path: Path) -> None:
+    one, other = [entity.id for entity in own_run.corpus.entities if entity.split == "test"][:2]
+    asked = {(one, "birth_city"), (other, "birth_city"), (one, "major")}
+    file = tmp_path / "own.jsonl"
+    rows = [
+        {"entity": q.entity, "attribute": q.attribute, "prompt": q.prompt} for q in own_run.corpus.questions
+    ]
+    chosen = [row for row in rows if (row["entity"], row["attribute"]) in asked]
+    file.write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    told = invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
+    assert "% of 2 test and 0 train entities (of fewer test: major 1):" in " ".join(told.split())
+    file.write_text("".join(json.dumps(row) + "\n" for row in chosen if row["attribute"] == "birth_city"))
+    told = invoke("evaluate", str(own_run.path), "--questions", str(file), "--device", "cpu")
+    assert "of fewer" not in told
+
+
 def test_own_questions_about_strangers_and_wrong_halves_are_refused(own_run: Run, tmp_path: Path) -> None:
     entity = own_run.corpus.entities[0]
     prompt = own_run.corpus.questions[1].prompt

@@ -182,6 +182,22 @@ def test_ten_thousand_pairs_hold_no_test_entity_in_training() -> None:
     assert seen > 10_000
 
 
+def test_pairs_are_drawn_of_entities_that_have_the_value() -> None:
+    """As many as have it: pairs with somebody whose birth date nobody knows were drawn and then dropped."""
+    known = [
+        replace(person, values={key: v for key, v in person.values.items() if key != "birth_date" or i % 3})
+        for i, person in enumerate(PEOPLE)
+    ]
+    (task,) = make_tasks(["difference:month"], BIOGRAPHIES, known)
+    questions = draw_questions([task], known, seed=0)
+    for split in ("train", "test"):
+        having = {one.id for one in known if one.split == split and "birth_date" in one.values}
+        drawn = [question for question in questions if question.split == split]
+        assert len(drawn) == len(having) and {i for q in drawn for i in q.entities} <= having
+    whole = make_tasks(["difference:month"], BIOGRAPHIES, PEOPLE)
+    assert len(draw_questions(whole, PEOPLE, seed=0)) == len(PEOPLE)
+
+
 def test_fewer_train_entities_are_among_the_more_and_test_entities_stay() -> None:
     tasks = make_tasks(["retrieval:year"], BIOGRAPHIES, PEOPLE)
     asked = [draw_questions(tasks, PEOPLE, seed=0, train_entities=n) for n in (10, 30)]

@@ -15,7 +15,7 @@ OF_SOME = ("group-", "beams", "entities")  # variants of results that are not ab
 
 @dataclass(frozen=True)
 class People:
-    """memorised: the sum over entities of the share of their values that are recited whole in their own texts.
+    """memorised: the share of values recited whole in their own texts, mean over attributes, times entities.
     extracted: the same of whole answers after a finetune about half of them, of the other half, as if it were all.
     None where that has not been asked. finetune: which, `lora` or `full+mine`; the best that was asked.
     """

@@ -57,11 +57,20 @@ def make_answer_table(dataset: xr.Dataset) -> "Table":
     entities = " and ".join(
         f"{int(half['n'].max()):,} {name}" for name, half in (("test", test), ("train", train))
     )
-    table.caption = f"% of {entities} entities: whole answers, their first tokens, whole values recited"
+    entities = f"% of {entities} entities{_fewer(dataset)}"
+    table.caption = f"{entities}: whole answers, their first tokens, whole values recited"
     settings = json.loads(attrs.get("settings", "{}"))
     table.caption += _told_space(settings.get("finetuning", settings))
     table.caption_justify = "left"
     return table
+
+
+def _fewer(dataset: xr.Dataset) -> str:
+    """Of how many test entities an attribute has been asked, where that is not of all of them."""
+    of_test = dataset["n"].sel(split="test")
+    n = {attribute: int(of_test.sel(attribute=attribute)) for attribute in _asked(dataset)}
+    few = [f"{_words(attribute)} {number:,}" for attribute, number in n.items() if number < max(n.values())]
+    return f" (of fewer test: {', '.join(few)})" if few else ""
 
 
 def make_group_table(groups: Mapping[str, xr.Dataset]) -> "Table":

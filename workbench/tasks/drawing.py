@@ -20,10 +20,10 @@ def draw_questions(
 ) -> list[TaskQuestion]:
     """Every task's questions about both halves, in mode `direct`, task by task.
 
-    A task about one entity asks each of a half; one about two asks `pairs` ordered pairs of each half (default: as many
-    as the half has entities, or all there are), drawn by the seed, no pair twice. All entities of a question are in its
-    half. train_entities: how many entities of the train half take part; fewer are among the more. Raises WorkbenchError
-    for more entities or pairs than there are.
+    A task about one entity asks each of a half; one about two asks `pairs` ordered pairs of those of each half that
+    have the value (default: as many as there are of them, or all pairs), drawn by the seed, no pair twice. All entities
+    of a question are in its half. train_entities: how many entities of the train half take part; fewer are among the
+    more. Raises WorkbenchError for more entities or pairs than there are.
     """
     halves = {split: _draw_half(entities, split, seed, train_entities) for split in SPLITS}
     questions: list[TaskQuestion] = []
@@ -64,7 +64,8 @@ def _draw_groups(
     """The entities that are asked about together."""
     if task.n_entities == 1:
         return [(entity,) for entity in half]
-    n = len(half)
+    having = [entity for entity in half if task.concerns(entity)]
+    n = len(having)
     there_are = n * (n - 1)
     if pairs is not None and pairs > there_are:
         raise WorkbenchError(
@@ -75,4 +76,4 @@ def _draw_groups(
         return []
     codes = make_rng(seed, "pairs", task.name, split).choice(there_are, number, replace=False)
     first_second = [divmod(int(code), n - 1) for code in codes]
-    return [(half[i], half[j + (j >= i)]) for i, j in first_second]
+    return [(having[i], having[j + (j >= i)]) for i, j in first_second]

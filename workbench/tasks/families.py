@@ -77,6 +77,9 @@ class Comparison(Task):
         apart = sorted({str(a - b) for a in numbers for b in numbers}) if self.difference else [YES, NO]
         return [*self.source.numbers, *apart]
 
+    def concerns(self, entity: Entity) -> bool:
+        return self.source.text(entity) is not None
+
     def ask(self, *entities: Entity) -> Asked | None:
         first, second = entities
         texts = self.source.text(first), self.source.text(second)

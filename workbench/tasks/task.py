@@ -42,6 +42,10 @@ class Task(ABC):
         """What may have to be said, though no question that was drawn has it: a vocabulary covers it all the same."""
         return ()
 
+    def concerns(self, entity: Entity) -> bool:
+        """Whether an entity can be one of several that are asked about together; others are not drawn."""
+        return True
+
     @abstractmethod
     def ask(self, *entities: Entity) -> Asked | None:
         """The question about these entities, or None where one lacks a value that it needs."""
