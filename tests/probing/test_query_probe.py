@@ -204,13 +204,20 @@ def test_one_class_is_refused() -> None:
 
 def test_scores_by_hand() -> None:
     said, label = np.array([0, 0, 1, 1, 0, 0]), np.array([0, 0, 0, 1, 1, 0])
-    scores = score_queries(said, label, ("no", "yes"), {"step": (np.array([0, 0, 1, 1, 1, 0]), [0, 1, 2])})
+    steps = {"step": (np.array([0, 0, 1, 1, 1, 0]), [0, 1, 2])}
+    scores = score_queries(said, label, ("no", "yes"), steps, np.array([7, 7, 7, 9, 9, 9]))
     assert (scores["accuracy"], scores["n"], scores["chance"]) == (
         pytest.approx(4 / 6),
         6,
         pytest.approx(4 / 6),
     )
     assert scores["balanced"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    # Six queries of two texts are no six independent answers: Wilson's interval of 4/3 right of 2.
+    assert scores["n_texts"] == 2
+    assert (scores["ci_low"], scores["ci_high"]) == (
+        pytest.approx(0.1594, abs=1e-4),
+        pytest.approx(0.9547, abs=1e-4),
+    )
     np.testing.assert_allclose(scores["by_label"][1], [0.75, 0.5])
     np.testing.assert_allclose(scores["by_step"][1], [1, 1 / 3, np.nan])
     np.testing.assert_array_equal(scores["n_by_step"][1], [3, 3, 0])

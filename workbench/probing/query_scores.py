@@ -29,17 +29,21 @@ def score_queries(
     label_Q: np.ndarray,
     classes: Sequence[str],
     groups: Mapping[str, tuple[np.ndarray, Sequence[int]]],
+    text_Q: np.ndarray,
 ) -> dict[str, Any]:
-    """Variables of a result. groups: dimension → (each query's value, the values that get a cell).
+    """Variables of a result. groups: dimension → (each query's value, the values that get a cell). text_Q: whose each
+    query is; those of one text are not independent, so the interval counts texts.
 
-    accuracy, n, chance (commonest label), balanced, ci_low, ci_high; by_label [label]; by_<dimension> [dimension],
-    each with its n. A cell without queries is NaN with n 0.
+    accuracy, n, n_texts, chance (commonest label), balanced, ci_low, ci_high; by_label [label]; by_<dimension>
+    [dimension], each with its n. A cell without queries is NaN with n 0.
     """
     right_Q = said_Q == label_Q
-    low, high = wilson_interval(right_Q.sum(), len(right_Q))
+    n_texts = len(np.unique(text_Q))
+    low, high = wilson_interval(right_Q.mean() * n_texts, n_texts)
     scores: dict[str, Any] = {
         "accuracy": float(right_Q.mean()),
         "n": len(right_Q),
+        "n_texts": n_texts,
         "chance": majority_share(label_Q),
         "balanced": balanced_accuracy(right_Q, label_Q),
         "ci_low": float(low),

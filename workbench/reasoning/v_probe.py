@@ -187,7 +187,8 @@ class _Prober:
         self.fitted += 1
         test = np.flatnonzero(~queries.train_Q)
         said = fitted.predict(queries, test)
-        scores = score_queries(said, queries.label_Q[test], queries.classes, group_queries(about, test))
+        groups = group_queries(about, test)
+        scores = score_queries(said, queries.label_Q[test], queries.classes, groups, queries.text_Q[test])
         scores["spread"] = fitted.spread
         tenth = max(1, len(fitted.losses) // 10)
         return xr.Dataset(
