@@ -108,6 +108,11 @@ def test_groups_by_rows_and_by_a_column(folder: Path) -> None:
     corpus = make_corpus(recipe)
     assert [entity.group for entity in corpus.entities] == column[1:]
     assert [group.people for group in resolve_recipe(recipe, corpus).groups] == [1, 3]
+    with pytest.raises(WorkbenchError) as refused:  # a number that the column makes idle
+        make_corpus(recipe_of(folder, groups=[groups[0] | {"entities": 2}, groups[1]]))
+    assert str(refused.value) == (
+        "own.groups ask for 2 entities of 'known', but the table's column 'kind' puts 1 there; leave the number out."
+    )
 
 
 def test_a_jsonl_table_is_the_same_table(folder: Path) -> None:
@@ -235,6 +240,10 @@ FAULTS: list[tuple[Callable[[Path], None], str]] = [
     (
         replace_in("entities.csv", "Oxalon,red,of pine", "Oxalon,red,of soap"),
         "the attribute 'smell' has as many values as entities (3), so nothing learned of some",
+    ),
+    (
+        replace_in("entities.csv", "Tetra Kel,blue,,30 degrees", "Tetra Kel,,,"),
+        "row 4: nothing is known about 'Tetra Kel', so no text can be; fill in a value or take the row out.",
     ),
     (
         replace_in("entities.csv", "of roses", "of roses,x"),

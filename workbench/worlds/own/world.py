@@ -30,6 +30,11 @@ def make_own(recipe: OwnRecipe, seed: int) -> TextWorld:
     if (n := recipe.templates) is not None:
         templates = {key: shortest(lines, n) for key, lines in templates.items()}
     entities = load_table(folder, facts, seed, recipe.entities)
+    if nothing := [entity for entity in entities if not entity.values]:
+        raise WorkbenchError(
+            f"{find_table(folder)}, row {nothing[0].id + 1}: nothing is known about {nothing[0].name!r}, so no text "
+            "can be; fill in a value or take the row out."
+        )
     if recipe.groups:
         entities = group_entities(entities, recipe, facts.group_column)
     else:
@@ -90,6 +95,13 @@ def group_entities(entities: Sequence[Entity], recipe: OwnRecipe, column: str | 
             raise WorkbenchError(
                 f"No row of the table is in the group {min(empty)!r}, which own.groups names; take it out."
             )
+        counts = Counter(entity.group for entity in entities)
+        for group in recipe.groups:
+            if group.entities not in (None, counts[group.name]):
+                raise WorkbenchError(
+                    f"own.groups ask for {group.entities} entities of {group.name!r}, but the table's column "
+                    f"{column!r} puts {counts[group.name]} there; leave the number out."
+                )
         return list(entities)
     sizes = [group.entities for group in recipe.groups]
     wanted = ", ".join(f"{name} = {size}" for name, size in zip(names, sizes, strict=True))
