@@ -131,6 +131,11 @@ def test_tasks_with_two_entities_count_half():
     assert read('tasks("a", "inverse:a", mode="hint").predicted', dataset).value == pytest.approx(88)
     assert read('tasks("a", "inverse:a")', dataset).n == 100
     assert read('tasks("a", "comparison:b")', dataset).n == 50
+    own = dataset.assign_coords(task=["season", "older"])  # from a file: their names do not tell
+    kinds = [{"name": "season", "family": "classification"}, {"name": "older", "family": "comparison"}]
+    own.attrs["settings"] = json.dumps({"plan": {"definitions": kinds}})
+    assert read('tasks("a", "season")', own).n == 100
+    assert read('tasks("a", "older")', own).n == 50
 
 
 def test_solved_within_and_beyond():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MEAN = "mean"
+PAIRS = ("comparison", "difference")  # families of tasks about two entities
 
 
 def _probed(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
@@ -80,11 +81,13 @@ def _did_tasks(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     variable = {"predicted": "predicted", "hints": "hint_accuracy", "chance": "chance"}.get(
         term.selector, "accuracy"
     )
+    plan = json.loads(dataset.attrs.get("settings", "{}")).get("plan", {})
+    own_pairs = {one["name"] for one in plan.get("definitions", ()) if one["family"] in PAIRS}
     parts: list[Quantity] = []
     for task in names:
         cell = dataset.sel(split=split, task=task, mode=mode)
         value, n = float(cell[variable]), int(cell["n"])
-        if task.startswith(("comparison", "difference")):
+        if task.startswith(PAIRS) or task in own_pairs:
             n //= 2
         parts.append(Exact(100 * value) if variable == "chance" else make_share(value, n, term, task))
     return _mean(parts)
