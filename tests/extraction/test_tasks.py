@@ -20,6 +20,7 @@ from workbench.extraction.generation import NOTHING, Generated
 from workbench.extraction.lora import Adapter, attached, grow_vocabulary, merge
 from workbench.extraction.task_asking import AskableTasks, ask_tasks, make_askable_tasks
 from workbench.extraction.task_evaluation import make_task_dataset
+from workbench.results.statistics import wilson_interval
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run, create_run, open_run
 from workbench.tasks.plan import TaskPlan
@@ -77,6 +78,12 @@ def test_a_model_that_looks_facts_up_answers_every_task(
     modes = np.array([question.mode for question in asked.questions])
     assert (answers.hint_N == (modes == "hint")).all()
     dataset = make_task_dataset(asked, everything, answers, {})
+    for task in SPECS:
+        cell = dataset.sel(task=task, split="test", mode="direct")
+        each = 1 if task.startswith("classification") else 2
+        assert int(cell["n_entities"]) == int(cell["n"]) // each > 0
+        low, high = wilson_interval(float(cell["accuracy"]) * cell["n_entities"], cell["n_entities"])
+        assert (float(cell["ci_low"]), float(cell["ci_high"])) == pytest.approx((float(low), float(high)))
     assert (dataset["accuracy"] == 1).all()
     assert (dataset["hint_accuracy"].sel(mode="hint") == 1).all()
     assert (dataset["predicted"].sel(mode="hint") == 1).all()

@@ -87,7 +87,9 @@ def _did_tasks(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     for task in names:
         cell = dataset.sel(split=split, task=task, mode=mode)
         value, n = float(cell[variable]), int(cell["n"])
-        if task.startswith(PAIRS) or task in own_pairs:
+        if "n_entities" in cell:
+            n = int(cell["n_entities"])
+        elif task.startswith(PAIRS) or task in own_pairs:  # results of before pairs were told apart
             n //= 2
         parts.append(Exact(100 * value) if variable == "chance" else make_share(value, n, term, task))
     return _mean(parts)

@@ -128,12 +128,13 @@ def make_task_dataset(
 ) -> xr.Dataset:
     """The labelled array of one evaluation, dims (split, task, mode).
 
-    Variables: accuracy, n, ci_low, ci_high of answers; chance, what the commonest answer of the half's questions
+    Variables: accuracy, n, ci_low, ci_high of answers; n_entities, what the interval counts: each entity stands in two
+    pairs, so pairs are about half as many entities; chance, what the commonest answer of the half's questions
     scores; first_accuracy of the first token said; of mode `hint` hint_accuracy (all steps right) and predicted.
     """
     tasks = tuple(dict.fromkeys(task for task, _ in asked.tasks.kinds))
     shape = (len(SPLITS), len(tasks), len(MODES))
-    n_SQM, right_SQM, first_SQM, hint_SQM = (np.zeros(shape, int) for _ in range(4))
+    n_SQM, entities_SQM, right_SQM, first_SQM, hint_SQM = (np.zeros(shape, int) for _ in range(5))
     chance_SQM = np.full(shape, np.nan)
     kind_N = asked.askable.encoded.attribute[chosen]
     train_N = asked.askable.train_N[chosen]
@@ -144,17 +145,19 @@ def make_task_dataset(
                 continue
             cell = s, tasks.index(task), MODES.index(mode)
             n_SQM[cell] = len(here)
+            entities_SQM[cell] = len(here) // len(asked.questions[chosen[here[0]]].entities)
             right_SQM[cell], first_SQM[cell] = answers.right_N[here].sum(), answers.first_N[here].sum()
             hint_SQM[cell] = answers.hint_N[here].sum()
             chance_SQM[cell] = commonest_share([asked.questions[n].asked.answer for n in chosen[here]])
-    low_SQM, high_SQM = wilson_interval(right_SQM, n_SQM)
     with np.errstate(invalid="ignore"):
         accuracy_SQM, first_accuracy_SQM = right_SQM / n_SQM, first_SQM / n_SQM
         hint_accuracy_SQM = hint_SQM / n_SQM
+    low_SQM, high_SQM = wilson_interval(np.nan_to_num(accuracy_SQM) * entities_SQM, entities_SQM)
     hint_accuracy_SQM[..., MODES.index("direct")] = np.nan
     variables: dict[str, Any] = {
         "accuracy": (DIMS, accuracy_SQM),
         "n": (DIMS, n_SQM),
+        "n_entities": (DIMS, entities_SQM),
         "ci_low": (DIMS, low_SQM),
         "ci_high": (DIMS, high_SQM),
         "chance": (DIMS, chance_SQM),
