@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import PROBING
+from tests.cli.test_reproduce_claims import MINE
 from tests.rewriting.faulty_server import serve
 from tests.rewriting.test_rewrite_command import write_recipe
 from tests.studies.test_table_study import towns  # noqa: F401
@@ -32,6 +32,7 @@ from workbench.studies.runs import open_run
 from workbench.training.loop import train
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'models'}:{ROOT / 'app'}"}
 DIED = -signal.SIGKILL
 
 
@@ -39,9 +40,8 @@ class Commands:
     """The process of killed.py."""
 
     def __init__(self, folder: Path) -> None:
-        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'models'}:{ROOT / 'app'}"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.killed"], env=environment, cwd=folder, text=True,
+            [sys.executable, "-m", "tests.cli.killed"], env=ENVIRONMENT, cwd=folder, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self.log = folder / "log"
@@ -230,45 +230,15 @@ def test_rewriting(number: int, commands: Commands, tmp_path: Path) -> None:
         assert killed(commands, number, words, lambda _: None, content, 6) >= number // 4
 
 
-TWO_ARMS = """
-name = "mine"
-title = "Mine"
-[scales]
-micro = "micro.toml"
-[stages]
-p = { kind = "p" }
-few = { kind = "finetune", options = { steps = 4 } }
-p-later = { kind = "p", after = "few", options = { steps = 3 } }
-[arms."one"]
-stages = ["p", "few", "p-later"]
-set = { "biographies.augmentation" = "single" }
-[arms."two"]
-stages = ["p"]
-set = { "biographies.augmentation" = "multi2" }
-[[claims]]
-name = "below-all"
-says = "Not everything is answered."
-source = "here"
-holds = ['answers("one", stage="few") <= 99', 'p("one", stage="p-later") <= 99']
-[[claims]]
-name = "differ"
-says = "Two arms differ."
-source = "here"
-holds = ['p("two") - p("one", stage="p") >= 1']
-"""
-
-
 @pytest.mark.slow
-def test_reproducing(tmp_path: Path) -> None:
+def test_reproducing(tmp_path: Path, micro_toml: Path) -> None:
     """Killed alone, and with the jobs it has started: what it had started ends by itself, and the table is the same."""
-    (tmp_path / "micro.toml").write_text(recipe_to_toml(micro_recipe(**PROBING)), encoding="utf-8")
-    (tmp_path / "mine.toml").write_text(TWO_ARMS, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'models'}:{ROOT / 'app'}"}
+    (micro_toml.parent / "mine.toml").write_text(MINE, encoding="utf-8")
 
     def start(out: str) -> "subprocess.Popen[str]":
         words = ["reproduce", "mine.toml", "--scale", "micro", "--out", out, "--threads", "1", "--json"]
         return subprocess.Popen(
-            [sys.executable, "-m", "workbench", *words], env=environment, cwd=tmp_path, text=True,
+            [sys.executable, "-m", "workbench", *words], env=ENVIRONMENT, cwd=tmp_path, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
