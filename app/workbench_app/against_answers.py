@@ -11,12 +11,11 @@ from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, pair_accuracies
 from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.results.statistics import correlation_interval
-from workbench.results.storing import usual_first
 from workbench.studies.opening import open_study
 from workbench_app import cards
 from workbench_app.controls import set_label
 from workbench_app.findings import MORE_STEPS
-from workbench_app.index import RunEntry
+from workbench_app.index import RunEntry, probe_sets
 from workbench_app.missing import missing
 from workbench_app.view import Component, View
 
@@ -34,8 +33,7 @@ def probe_name(name: str) -> str:
 
 def probes_of(entries: Sequence[RunEntry]) -> list[str]:
     """What answers can be laid against: every Q-probe's and P-probe's results of these runs, the paper's first."""
-    names = {name for entry in entries for kind in KIND_NAMES for name in entry.sets_of(kind)}
-    return sorted(names, key=lambda name: (name[0] != "q", *usual_first(name.partition("-")[2])))
+    return [name for kind in ("q", "p") for name in probe_sets(entries, kind)]
 
 
 def scatter_card(

@@ -30,6 +30,16 @@ QUIET_SECONDS = 120  # a `training` run whose progress has not moved for so long
 Stamp = tuple[int, int]
 
 
+def usual_set_first(name: str) -> tuple[int, int, str]:
+    """A key that sorts result sets of one kind (`p-lda+layers-24`) as `usual_first` sorts what they are of."""
+    return usual_first(name.partition("-")[2])
+
+
+def probe_sets(entries: "Iterable[RunEntry]", kind: str) -> list[str]:
+    """The result sets of a probe kind that any of these runs has, the usual ones first."""
+    return sorted({name for entry in entries for name in entry.sets_of(kind)}, key=usual_set_first)
+
+
 @dataclass(frozen=True, eq=False)
 class RunEntry:
     """What the index knows of a run. `fault` is the sentence to show where its recipe or run.json is broken.
@@ -93,7 +103,7 @@ class RunEntry:
     def sets_of(self, kind: str) -> list[str]:
         """The result sets of a probe kind (`p`, `q`), the paper's own family first."""
         found = [name for name in self.result_sets if name.partition("-")[0] == kind]
-        return sorted(found, key=lambda name: usual_first(name.partition("-")[2]))
+        return sorted(found, key=usual_set_first)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, as far as they can be read."""

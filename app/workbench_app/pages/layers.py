@@ -10,13 +10,12 @@ from workbench.figures import plot_layer_heatmap
 from workbench.figures.cells import chance_words, place_names, target_label
 from workbench.figures.hatch import add_hatch
 from workbench.figures.heatmap import name_words
-from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.figures.points import show_points
 from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, targets_missing, unsure
 from workbench_app.frames import make_frames
-from workbench_app.index import RunEntry
+from workbench_app.index import RunEntry, probe_sets
 from workbench_app.layer_targets import WIDE, target_card
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.missing import missing, probe_command
@@ -36,10 +35,11 @@ def render(view: View, key: str) -> Page:
     """For each run: target × layer at the selected position, layer × position of the selected target, at a checkpoint;
     over training: layer × checkpoint.
     """
-    names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("p") if _deep(view, entry, name) is not None},
-        key=lambda name: usual_first(name.partition("-")[2]),
-    )
+    names = [
+        name
+        for name in probe_sets(view.runs, "p")
+        if any(_deep(view, entry, name) is not None for entry in view.runs if name in entry.result_sets)
+    ]
     chosen = choose(view.selection.set, names)
     data: dict[str, xr.Dataset] = {}
     for entry in view.runs:

@@ -10,13 +10,12 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures import plot_difference, plot_probe_heatmap
 from workbench.figures.learning_curve import targets_of_form
-from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.figures.points import show_points
 from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, told_boxes, unsure
 from workbench_app.frames import make_frames
-from workbench_app.index import RunEntry
+from workbench_app.index import RunEntry, probe_sets
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.selection import choose
 from workbench_app.slices import at_step, not_converged, shown_step
@@ -41,10 +40,7 @@ OTHER_PLACES = (
 
 def render(view: View, key: str) -> Page:
     """The heatmaps of every selected run at the selected checkpoint."""
-    set_names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("p")},
-        key=lambda n: usual_first(n.partition("-")[2]),
-    )
+    set_names = probe_sets(view.runs, "p")
     chosen_set = choose(view.selection.set, set_names)
     loaded = {entry.id: view.cells(entry, chosen_set) for entry in view.runs} if chosen_set else {}
     have = {run: data for run, (data, _) in loaded.items() if data is not None}

@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures import plot_q_bars
-from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.against_answers import scatter_card
 from workbench_app.figures.names import plot_columns
@@ -15,6 +14,7 @@ from workbench_app.figures.unsure import add_unsure
 from workbench_app.findings import not_probed, unsure, words_box
 from workbench_app.folding import members_of
 from workbench_app.frames import make_frames
+from workbench_app.index import probe_sets
 from workbench_app.metrics import METRICS, metrics_of
 from workbench_app.selection import choose
 from workbench_app.slices import at_step, not_converged
@@ -29,10 +29,7 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """Targets × runs, the same as bars with intervals, and the scatter against answers."""
-    set_names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("q")},
-        key=lambda n: usual_first(n.partition("-")[2]),
-    )
+    set_names = probe_sets(view.runs, "q")
     chosen = choose(view.selection.set, set_names)
     loaded = {entry: view.cells(entry, chosen) for entry in view.runs if chosen in entry.result_sets}
     data = {entry.id: cells for entry, (cells, _) in loaded.items() if cells is not None}

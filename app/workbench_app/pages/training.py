@@ -10,12 +10,11 @@ from workbench.figures.cells import place_names
 from workbench.figures.heatmap import name_words
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.training import MOST_COLOURED
-from workbench.results.storing import usual_first
 from workbench_app import cards, controls
 from workbench_app.emergence import ACROSS, CHOICES, emergence_card, emergence_legend
 from workbench_app.findings import not_probed
 from workbench_app.folding import mean_rows, members_of
-from workbench_app.index import RunEntry
+from workbench_app.index import RunEntry, probe_sets
 from workbench_app.missing import missing, probe_command, train_command
 from workbench_app.selection import choose
 from workbench_app.slices import slice_probe
@@ -31,10 +30,7 @@ HOW_TO_READ = (
 
 def render(view: View, key: str) -> Page:
     """Training curves of every selected run, and the P-probe over the checkpoints at a position."""
-    set_names = sorted(
-        {name for entry in view.runs for name in entry.sets_of("p")},
-        key=lambda n: usual_first(n.partition("-")[2]),
-    )
+    set_names = probe_sets(view.runs, "p")
     longest = max(set_names, key=lambda name: _checkpoints(view, name), default="")
     chosen = choose(view.selection.set, set_names, longest)
     positions, places = _positions(view, chosen)
