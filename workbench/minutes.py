@@ -56,6 +56,7 @@ class Minutes:
         self._watchers = [] if counted else _watchers
         self._started: float | None = None
         self._first: tuple[float, float] | None = None  # when the first part was done, and how much it was
+        self._seen = 0.0  # what `more` has added up
         self._told = False
 
     def start(self) -> None:
@@ -86,11 +87,14 @@ class Minutes:
             minutes = max(1, round(seconds / 60))
             log.warning("%s takes about %d minute%s; %s.", self.what, minutes, "s" * (minutes > 1), self.less)
 
+    def more(self, size: float, of: float) -> None:
+        """So much more is done, `of` so much in all."""
+        self._seen += size
+        self.done(self._seen / of)
+
     def over(self, parts: Iterable[Part], size: Callable[[Part], float], total: float) -> Iterator[Part]:
         """The parts one after another, each counted as done once the next is asked for."""
-        seen = 0.0
         for part in parts:
             self.start()
             yield part
-            seen += size(part)
-            self.done(seen / total)
+            self.more(size(part), total)

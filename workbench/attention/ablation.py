@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["mean", "zero"]
 MODES: tuple[Mode, ...] = ("mean", "zero")
-FIRST_TOKENS = (
-    2.0  # times the mean of the other tokens, from which on a mean over all is mostly the first ones'
-)
+FIRST_TOKENS = 2.0  # times the other tokens' mean, from which on a mean over all is mostly the first ones'
 NAMED = 5  # parts in a warning
 log = logging.getLogger("workbench.attention")
 
@@ -44,7 +42,6 @@ def measure_ablation(
     sums = CellSums(measures, len(labels) * len(MODES), examples)
     device = str(model.device)
     minutes = Minutes(f"Leaving out {len(labels)} heads and feed-forward parts", "fewer --entries take less")
-    seen = 0
     with written_out(model):
         heads_LHW, mlps_LD = mean_outputs(parts, examples, batch_tokens)
         for batch in examples.batches(device, batch_tokens):
@@ -74,8 +71,7 @@ def measure_ablation(
                         loss=loss_BP,
                         loss2=loss_BP**2,
                     )
-                minutes.done((seen + len(batch.rows) * (number + 1) / len(labels)) / len(examples))
-            seen += len(batch.rows)
+                minutes.more(len(batch.rows), len(examples) * len(labels))
     return _to_dataset(sums, labels, examples)
 
 

@@ -123,10 +123,7 @@ def _read_states(
     named_LND = torch.zeros(len(layers), n, width, device=device)
     at_LNPD = torch.zeros(len(layers), n, n_positions, width, device=device)
     has_name_N = np.zeros(n, bool)
-    minutes, read = (
-        Minutes(f"Reading {n:,} texts to fit probes on", "fewer entities in the table take less"),
-        0,
-    )
+    minutes = Minutes(f"Reading {n:,} texts to fit probes on", "fewer entities in the table take less")
     minutes.start()
     for batch in examples.batches(str(device), batch_tokens):
         states_LBTD = residuals(parts, batch)[0][list(layers)]
@@ -135,8 +132,7 @@ def _read_states(
         named_LND[:, rows] = states_LBTD[:, torch.arange(len(end_B), device=device), end_B].float()
         at_LNPD[:, rows] = torch.stack([batch.at_positions(states) for states in states_LBTD]).float()
         has_name_N[batch.rows] = has_B.cpu().numpy()
-        read += len(batch.rows)
-        minutes.done(read / n)
+        minutes.more(len(batch.rows), n)
     return named_LND, at_LNPD, has_name_N
 
 

@@ -58,7 +58,7 @@ def measure_head_sets(
 
     ablated, cut = (CellSums(("loss", "right"), len(sets), examples) for _ in range(2))
     heads_LHW, _ = mean_outputs(parts, examples, batch_tokens)
-    minutes, seen = Minutes("Taking away sets of heads", "fewer --entries take less"), 0
+    minutes = Minutes("Taking away sets of heads", "fewer --entries take less")
     for batch in examples.batches(str(parts.model.device), batch_tokens):
         minutes.start()
         queries = QueryPass(parts, batch)
@@ -74,8 +74,7 @@ def measure_head_sets(
                 read = read_tokens(parts, states_BPD, batch.answers_BP)
                 loss_BP: torch.Tensor = clean.probability_BP - read.probability_BP
                 sums.add(number, batch, batch.present_BP, loss=loss_BP, right=read.right_BP)
-            minutes.done((seen + len(batch.rows) * (number + 1) / len(sets)) / len(examples))
-        seen += len(batch.rows)
+            minutes.more(len(batch.rows), len(examples) * len(sets))
     variables: dict[str, Any] = {
         "set_heads": ("head_set", [" ".join(f"{b}.{h}" for b, h in heads) for heads in sets.values()])
     }

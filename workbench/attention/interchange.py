@@ -135,11 +135,11 @@ def measure_interchange(
                 if role != POSITION:
                     keep_BP = keep_BP & (token_BT[:, None, :] & pair.own.visible_BPT()).any(-1)
                 if not bool(keep_BP.any()):  # a role that none of these texts has takes no pass
+                    minutes.more(len(rows), len(pairs.own) * len(members))
                     continue
                 for place, layer in enumerate(chosen_layers):
                     own, other = pair.run(layer, token_BT if role != POSITION else None)
-                    cells = number * len(chosen_layers) + place + 1
-                    minutes.done(len(rows) / len(pairs.own) * cells / (shape[0] * shape[1]))
+                    minutes.more(len(rows), len(pairs.own) * shape[0] * shape[1])
                     sums.add(
                         place * len(members) + number,
                         pair.own,

@@ -123,7 +123,6 @@ def measure_knockout(
         f"Cutting {len(names)} roles in {len(windows)} windows of blocks",
         "fewer --roles or --entries take less",
     )
-    seen = 0
     with written_out(model):
         for batch in examples.batches(str(model.device), batch_tokens):
             queries = QueryPass(parts, batch)
@@ -157,9 +156,7 @@ def measure_knockout(
                         loss_control=clean.probability_BP - random.probability_BP,
                         right_control=random.right_BP,
                     )
-                    cells = (number * len(windows) + place + 1) / (len(names) * len(windows))
-                    minutes.done((seen + len(batch.rows) * cells) / len(examples))
-            seen += len(batch.rows)
+                    minutes.more(len(batch.rows), len(examples) * len(names) * len(windows))
     absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
     if absent and roles is not None:
         raise WorkbenchError(

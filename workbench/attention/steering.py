@@ -77,7 +77,7 @@ def measure_steering(
                 parts, batch, directions, sums, rng, hash_to_int(seed, "random pushes", number)
             )
             minutes.start()
-            steered.run(layers, minutes, len(batch.rows) / len(examples))
+            steered.run(layers, minutes, len(examples))
     return sums.to_dataset().sel(layer=list(layers))
 
 
@@ -172,15 +172,15 @@ class _Steered:
         random_BPD = torch.randn(shape, generator=generator).to(self.states_LBTD)
         self.random_BPD = torch.nn.functional.normalize(random_BPD, dim=-1)
 
-    def run(self, layers: Sequence[int], minutes: Minutes, part: float) -> None:
-        """All pushes of this batch at some layers, added to the sums; this batch is such a `part` of the work."""
+    def run(self, layers: Sequence[int], minutes: Minutes, n_entries: int) -> None:
+        """All pushes of this batch at some layers, added to the sums; there are `n_entries` in all batches."""
         clean = read_tokens(self.parts, self.queries.clean_BPD, self.other_BP)
         changed_BP = self.batch.present_BP & (self.other_BP != self.batch.answers_BP)
         self.sums.clean.add(0, self.batch, changed_BP, other=clean.right_BP, p_other=clean.probability_BP)
         for p, place in enumerate(self.sums.places):
-            for number, layer in enumerate(layers, 1):
+            for layer in layers:
                 self._push_all(p, place, layer, changed_BP)
-                minutes.done(part * (p * len(layers) + number) / (len(self.sums.places) * len(layers)))
+                minutes.more(len(self.batch.rows), n_entries * len(self.sums.places) * len(layers))
 
     def _push_all(self, p: int, place: str, layer: int, changed_BP: "torch.Tensor") -> None:
         from workbench.attention.directions import NAME

@@ -48,7 +48,7 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
             model, [encoded.text_ids(text) for text in np.unique(spans.texts)], causal=True
         )
         order_N = np.lexsort((spans.texts, lengths_N))
-        minutes, read = Minutes(f"Scoring {len(spans):,} facts", "fewer --entities take less"), 0
+        minutes = Minutes(f"Scoring {len(spans):,} facts", "fewer --entities take less")
         minutes.start()
         for length in np.unique(lengths_N):
             alike = order_N[lengths_N[order_N] == length]
@@ -58,8 +58,7 @@ def span_losses(model: "PreTrainedModel", spans: Spans, execution: Execution) ->
                 some = texts[first : first + size]
                 here = alike[np.isin(spans.texts[alike], some)]
                 losses_N[here] = _batch_losses(model, spans, some, here, execution)
-                read += len(here)
-                minutes.done(read / len(spans))
+                minutes.more(len(here), len(spans))
     return losses_N
 
 

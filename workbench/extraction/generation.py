@@ -68,7 +68,7 @@ def generate(
             how = find_reading_on(model, prompts, max_new)
             stop = torch.tensor(sorted(set(stop_ids)), device=device)
             minutes = Minutes(f"Answering {len(prompts):,} prompts", less)
-            seen, total = 0, int((lengths_N + max_new).sum())
+            total = int((lengths_N + max_new).sum())
             minutes.start()
             for length in np.unique(lengths_N):
                 alike = np.flatnonzero(lengths_N == length)
@@ -89,8 +89,7 @@ def generate(
                         else _search_beams(reader, logits_BV, stop, room, beams)
                     )
                     tokens_NM[here, :room] = said_BM.cpu().numpy()
-                    seen += len(here) * (int(length) + max_new)
-                    minutes.done(seen / total)
+                    minutes.more(len(here) * (int(length) + max_new), total)
     return Generated(tokens_NM, first_N)
 
 

@@ -28,7 +28,7 @@ def fill_masks(
         alone = one_text_a_batch(model, [encoded.text_ids(n) for n in chosen], causal=False)
         say = find_logits(model)
         lengths_N = encoded.lengths[chosen]
-        minutes, seen = Minutes(f"Filling in {len(chosen):,} answers", "fewer --entities take less"), 0
+        minutes = Minutes(f"Filling in {len(chosen):,} answers", "fewer --entities take less")
         minutes.start()
         for length in np.unique(lengths_N):  # rows of one length need no padding, which this model would see
             alike = np.flatnonzero(lengths_N == length)
@@ -46,6 +46,5 @@ def fill_masks(
                 ids_BT[masked_BT] = say(hidden_ND).argmax(-1).cpu().numpy()
                 for row, n, start in zip(ids_BT, here, start_B1[:, 0], strict=True):
                     tokens_NM[n, : length - start] = row[start:]
-                seen += len(here)
-                minutes.done(seen / len(chosen))
+                minutes.more(len(here), len(chosen))
     return tokens_NM, tokens_NM[:, 0]

@@ -33,15 +33,14 @@ def recite(
         texts = [statements.encoded.text_ids(text) for text in np.unique(statements.texts)]
         alone = one_text_a_batch(model, texts, causal=mask_id is None)
         order = np.lexsort((statements.texts, lengths_N))
-        minutes, seen = Minutes(f"Reciting {len(texts):,} texts", "fewer --entities take less"), 0
+        minutes = Minutes(f"Reciting {len(texts):,} texts", "fewer --entities take less")
         minutes.start()
         for length in np.unique(lengths_N):  # rows of one length need no padding
             alike = order[lengths_N[order] == length]
             size = 1 if alone else max(1, TOKENS_PER_BATCH // int(length))
             for here in np.split(alike, np.arange(size, len(alike), size)):
                 first_N[here], whole_N[here] = _recite_batch(model, statements, here, mask_id)
-                seen += len(here)
-                minutes.done(seen / len(order))
+                minutes.more(len(here), len(order))
     return first_N, whole_N
 
 
