@@ -70,6 +70,15 @@ def _answered(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     return _mean(parts)
 
 
+def _count_entities(dataset: "xr.Dataset", cell: "xr.Dataset", task: str) -> int:
+    """What a cell of tasks says of how many entities: half as many as pairs, which old results do not tell apart."""
+    if "n_entities" in cell:
+        return int(cell["n_entities"])
+    plan = json.loads(dataset.attrs.get("settings", "{}")).get("plan", {})
+    own_pairs = {one["name"] for one in plan.get("definitions", ()) if one["family"] in PAIRS}
+    return int(cell["n"]) // (2 if task.startswith(PAIRS) or task in own_pairs else 1)
+
+
 def _did_tasks(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     """A task about two entities asks each of them about twice: its questions count half."""
     mode, split = term.option("mode", "direct"), "train" if term.selector == "train" else "test"
@@ -81,16 +90,10 @@ def _did_tasks(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     variable = {"predicted": "predicted", "hints": "hint_accuracy", "chance": "chance"}.get(
         term.selector, "accuracy"
     )
-    plan = json.loads(dataset.attrs.get("settings", "{}")).get("plan", {})
-    own_pairs = {one["name"] for one in plan.get("definitions", ()) if one["family"] in PAIRS}
     parts: list[Quantity] = []
     for task in names:
         cell = dataset.sel(split=split, task=task, mode=mode)
-        value, n = float(cell[variable]), int(cell["n"])
-        if "n_entities" in cell:
-            n = int(cell["n_entities"])
-        elif task.startswith(PAIRS) or task in own_pairs:  # results of before pairs were told apart
-            n //= 2
+        value, n = float(cell[variable]), _count_entities(dataset, cell, task)
         parts.append(Exact(100 * value) if variable == "chance" else make_share(value, n, term, task))
     return _mean(parts)
 

@@ -174,9 +174,10 @@ def chance_words(cells: xr.Dataset, write: Callable[[float], str] = format_share
     for target, values in zip(cells["target"].values, chance.values, strict=True):
         known = np.asarray(values, float).ravel()
         known = known[~np.isnan(known)]
-        low, high = (float(known.min()), float(known.max())) if len(known) else (np.nan, np.nan)
-        one = f"{write(float(known.mean()) if len(known) else np.nan)}"
-        words[str(target)] = one if not high - low > CHANCE_APART else f"{write(low)}–{write(high)}"
+        if len(known) and known.max() - known.min() > CHANCE_APART:
+            words[str(target)] = f"{write(float(known.min()))}–{write(float(known.max()))}"
+        else:
+            words[str(target)] = write(float(known.mean()) if len(known) else np.nan)
     return words
 
 

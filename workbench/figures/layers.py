@@ -12,6 +12,7 @@ from workbench.figures.cells import (
     select_cells,
     target_label,
 )
+from workbench.figures.labelled import shares_axis
 from workbench.figures.theme import apply_theme
 
 
@@ -54,7 +55,7 @@ def plot_layer_heatmap(
     )
     figure.update_layout(
         title={"text": f"{target_label(target)}  (chance {chance})"},
-        coloraxis={"cmin": 0, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": ".0%"}},
+        coloraxis=shares_axis(),
         height=max(260, 34 * len(layers) + 120),
     )
     figure.update_xaxes(

@@ -18,6 +18,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.hatch import add_hatch, make_hatch
+from workbench.figures.labelled import lost_axis
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme, small_print
 from workbench.results.provenance import facts_of
@@ -154,7 +155,7 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
     figure.update_layout(
         height=len(targets) * 34 + 110,
         margin={"t": 10},
-        coloraxis={"cmin": -1, "cmax": 1, "autocolorscale": True, "colorbar": {"tickformat": "+.0%"}},
+        coloraxis=lost_axis(),
     )
     return apply_theme(figure)
 

@@ -54,29 +54,20 @@ ANALYSES: dict[str, tuple[str, str, Callable[[xr.Dataset], go.Figure]]] = {
 
 def attention(parts: Sequence[RunParts]) -> str:
     """A folded picture of each attention analysis at the newest checkpoint; nothing where none was made."""
-    boxes = [
-        details(f"{part.name}: {_title(data)}", f"<p>{_says(data)}</p>", figure_box({"attention": drawn}))
-        for part in parts
-        for data in part.attention
-        if (drawn := _draw(data)) is not None
-    ]
+    boxes = [_box(part, data) for part in parts for data in part.attention if _has_picture(data)]
     return section("Inside the network", *boxes) if boxes else ""
 
 
-def _title(data: xr.Dataset) -> str:
+def _box(part: RunParts, data: xr.Dataset) -> str:
+    name, says, draw = ANALYSES[data.attrs["family"]]
     newest = at_step(data, None)
     variant = in_words(data.attrs.get("variant", "")).replace("+", ", ")
-    name = ANALYSES[data.attrs["family"]][0] + (f" ({variant})" if variant else "")
+    told = f" ({variant})" if variant else ""
     step = f", step {int(newest['checkpoint']):,}" if "checkpoint" in newest.coords else ""
-    return f"{name}{step}{counted(newest)}"
+    title = f"{part.name}: {name}{told}{step}{counted(newest)}"
+    return details(title, f"<p>{says}</p>", figure_box({"attention": draw(newest)}))
 
 
-def _says(data: xr.Dataset) -> str:
-    return ANALYSES[data.attrs["family"]][1]
-
-
-def _draw(data: xr.Dataset) -> go.Figure | None:
-    """None where heads were scored and no sets of them left out: that is a table, no picture."""
-    if data.attrs["family"] == "heads" and "head_set" not in data.dims:
-        return None
-    return ANALYSES[data.attrs["family"]][2](data)
+def _has_picture(data: xr.Dataset) -> bool:
+    """Not where heads were scored and no sets of them left out: that is a table."""
+    return data.attrs["family"] != "heads" or "head_set" in data.dims

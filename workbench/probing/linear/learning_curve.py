@@ -45,11 +45,12 @@ def learning_curve(
     ids = np.unique(entities[train])
     if numbers is None:
         labels_NT = np.asarray(labels).reshape(len(entities), -1)
-        shares = [round(share * len(ids)) for share in SHARES[:-1]]
-        drawn = [_draw(ids, n, seed) for n in shares for seed in seeds]
-        able = [_can_be_probed(labels_NT, entities, train & np.isin(entities, chosen)) for chosen in drawn]
-        numbers = [n for i, n in enumerate(shares) if all(able[i * len(seeds) : (i + 1) * len(seeds)])]
-        numbers = [*numbers, len(ids)]
+
+        def suffice(number: int) -> bool:
+            draws = (np.isin(entities, _draw(ids, number, seed)) for seed in seeds)
+            return all(_can_be_probed(labels_NT, entities, train & drawn_N) for drawn_N in draws)
+
+        numbers = [*filter(suffice, (round(share * len(ids)) for share in SHARES[:-1])), len(ids)]
     numbers = sorted(set(numbers))
     if numbers[0] < 2 or numbers[-1] > len(ids):
         raise WorkbenchError(
