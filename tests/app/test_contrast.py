@@ -129,7 +129,7 @@ def test_the_first_sketch(visit, theme: str) -> None:
     """Its boxes, as they stand while Plotly's script does not come."""
     seen = visit(color_scheme=theme)
     seen.page.route("**/plotly.min.js*", lambda _: None)
-    seen.page.goto(seen.address + "p-probe?runs=single")
+    seen.page.goto(seen.address + "p-probe?runs=single", wait_until="commit")  # it never loads whole
     seen.page.wait_for_selector(".sketch b")
     found = [(as_hex(ink), as_hex(cell)) for ink, cell in seen.page.evaluate(SKETCHED)]
     assert len(found) > 30 and min(contrast(*pair) for pair in found) >= READABLE
