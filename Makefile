@@ -1,7 +1,7 @@
 # Every target makes its own virtual environment first and installs what it needs; a repeated call is instant.
 #
 #   make quickstart    train two small models, probe them, write the report      OUT=runs/quickstart SEED=0
-#   make test          the tests                                                 TESTS=tests JOBS=2
+#   make test          the tests                                                 TESTS=tests JOBS=3
 #   make test-all      the tests and the scientific runs of minutes
 #   make check         ruff, ruff format, mypy
 #   make app           look at the runs in a browser                             RUNS=runs
@@ -16,7 +16,7 @@ VENV ?= .venv
 OUT ?= runs/quickstart
 RUNS ?= runs
 SEED ?= 0
-JOBS ?= 2
+JOBS ?= 3
 TESTS ?= tests
 
 BIN := $(VENV)/bin
@@ -33,7 +33,8 @@ quickstart: install
 app: install
 	$(BIN)/workbench ui $(RUNS)
 
-# Each test process computes with one thread: two processes that each take both cores slow one another down.
+# Each test process computes with one thread: processes that each take both cores slow one another down. There is one more than
+# two cores, since each waits a third of its time, for a browser, a subprocess or SLURM.
 test: install-dev browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.training.micro_runs import files_of, micro_recipe
 from tests.training.test_resume import interrupt
 from workbench.errors import WorkbenchError
-from workbench.studies.runs import Run
+from workbench.studies.runs import Run, create_run, open_run
 from workbench.training import loop
 from workbench.training.loop import train
 
@@ -63,6 +63,19 @@ def test_a_changed_recipe_never_lands_in_an_old_folder(
         "give --out another folder, or delete this one."
     )
     assert files_of(trained_run.path) == before
+
+
+def test_a_recipe_that_was_refused_at_its_start_is_mended_in_the_same_folder(tmp_path: Path) -> None:
+    """A toy model reads fewer tokens than its texts have: nothing was trained, so nothing is in the way."""
+    folder = tmp_path / "run"
+    with pytest.raises(WorkbenchError, match=r"set model\.max_length to at least"):
+        train(micro_recipe(model__max_length=8), folder, device="cpu")
+    assert open_run(folder).status["state"] == "new"
+    mended = create_run(micro_recipe(training__lr=0.5), folder)
+    assert mended.recipe.training.lr == 0.5 and mended.status["state"] == "new"
+    (folder / "results").mkdir()
+    with pytest.raises(WorkbenchError, match=r"holds a run of another recipe \(training.lr is 0.5 there"):
+        create_run(micro_recipe(), folder)
 
 
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_a_run_needs_the_folder_no_more(folder: Path, tmp_path: Path) -> None:
     assert not list(run.path.rglob("entries.jsonl"))
     create_run(recipe, tmp_path / "run")  # the same recipe: opened
     (folder / "templates" / "smell.txt").write_text("{entity} reeks {value}.\n", encoding="utf-8")
+    run.set_status(state="interrupted")  # one that has made a step is never replaced
     with pytest.raises(WorkbenchError, match=r"holds a run of another recipe \(own.digest is "):
         create_run(recipe, tmp_path / "run")
     (folder / "facts.toml").unlink()

@@ -1,5 +1,6 @@
 """A run: the folder made from a recipe. Its layout is this module's business alone."""
 
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.files import (
+    UNWRITTEN_BY_US,
     digest_json,
     folder_atomically,
     follow_link,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 RECIPE_FILE = "recipe.toml"
 RUN_FILE = "run.json"
+MADE_FIRST = {RECIPE_FILE, RUN_FILE, "corpus", "tokenizer"}  # before any step is made
 
 
 @dataclass(frozen=True)
@@ -185,11 +188,17 @@ class Run(Study):
 def create_run(recipe: Recipe, folder: Path) -> Run:
     """Make a run's folder with its recipe, corpus and tokenizer, or open it where it exists already.
 
-    A folder that holds a run of another recipe is refused: results of two recipes never mix. An empty folder is filled
-    in place, by one process at a time.
+    A folder that holds a run of another recipe is refused: results of two recipes never mix. One in which no step was
+    made, as where training was refused at its start, makes room for the recipe that was mended. An empty folder is
+    filled in place, by one process at a time.
     """
     folder = follow_link(folder) if not folder.exists() else folder
     if (folder / RUN_FILE).is_file():
+        if _was_never_trained(folder) and open_run(folder).recipe.digest != recipe.digest:
+            with hold(folder, "train", "made"):
+                if _was_never_trained(folder):
+                    _empty(folder)
+                    _fill(recipe, folder)
         return _open_same(recipe, folder)
     if not folder.exists():
         _fill(recipe, folder)
@@ -203,6 +212,19 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
                 raise WorkbenchError(taken)
             _fill(recipe, folder)
     return _open_same(recipe, folder)
+
+
+def _was_never_trained(folder: Path) -> bool:
+    """Whether a run's folder holds what `_fill` makes and nothing else."""
+    names = {entry.name for entry in folder.iterdir()}
+    return names <= MADE_FIRST | UNWRITTEN_BY_US and read_object(folder / RUN_FILE).get("state") == "new"
+
+
+def _empty(folder: Path) -> None:
+    # run.json first: it says that the others are whole
+    for name in sorted(MADE_FIRST, key=lambda name: name != RUN_FILE):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _fill(recipe: Recipe, folder: Path) -> None:
