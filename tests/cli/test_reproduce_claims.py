@@ -202,3 +202,18 @@ def test_what_is_refused_before_anything_starts(workbench: Command, words, sente
     told = workbench("reproduce", *words)
     assert told.status == 1 and sentence in told.err
     assert not Path("runs").exists()
+
+
+def test_problems_of_arithmetic_are_timed_too(workbench: Command, tmp_path: Path) -> None:
+    words = ("reproduce", "part-2", "--scale", "tiny", "--arms", "error-free", "--out", tmp_path, "--dry-run")
+    micro = ("--set", "model.n_layers=1", "--set", "model.d_model=32", "--set", "training.rows_per_step=8")
+    found = {}
+    for tokens in (40_000, 400_000):
+        answer = workbench(*words, *micro, "--set", f"arithmetic.tokens={tokens}", "--json")
+        assert answer.status == 0, answer.err
+        (found[tokens],) = json.loads(answer.out)
+    assert set(found[40_000]["left"]) == {"training", "v"}
+    assert found[40_000]["unforeseen"] == ["solving"]
+    assert 0 < found[40_000]["left"]["training"] < found[400_000]["left"]["training"]
+    table = workbench(*words, *micro)
+    assert "minutes" in table.out and "solving not counted" in " ".join(table.out.split())

@@ -218,6 +218,7 @@ def _print_costs(
             {
                 "arm": cost.arm.name, "parameters": cost.parameters, "tokens": cost.tokens, "minutes": cost.minutes,
                 "left": cost.left, "gpu_hours": cost.gpu_hours, "disk": cost.disk, "kept": cost.kept,
+                "unforeseen": sorted(cost.unforeseen),
             }
             for cost in costs
         ]  # fmt: skip

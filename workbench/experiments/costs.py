@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 GPU_FLOPS = 120e12  # sustained: about 40 % of an A100's bf16 peak, which a model of the paper's size reaches
 MEASURABLE = 5_000_000  # parameters up to which steps are timed on a CPU
 SAMPLE = 24  # entities whose texts stand for all
+PROBLEMS = 256  # … and problems
 WORDS_A_TOKEN = {"word": 1.0, "bpe": 0.85, "gpt2": 0.85}
 QUESTION_TOKENS = 25
 Q_NAMES, Q_TOKENS = 200, 6
+V_PROPERTIES, V_NETWORKS, V_QUERY_TOKENS = 6, 2, 30  # the untrained network, too; ten queries a problem
+UNFORESEEN = {"solve": "solving", "capacity": "counting bits"}  # stages whose minutes are in no sum
 
 
 @dataclass(frozen=True)
 class Cost:
     """Of one arm. tokens: read in training; flops: of training; minutes: of each kind of work here, empty where that is
-    not measured; left: of them what is still to be done; disk: bytes that stay; kept: whether it is trained already."""
+    not measured; left: of them what is still to be done; disk: bytes that stay; kept: whether it is trained already;
+    unforeseen: work that is still to be done and in no sum."""
 
     arm: Arm
     parameters: int
@@ -44,6 +48,7 @@ class Cost:
     left: dict[str, float]
     disk: int
     kept: bool
+    unforeseen: frozenset[str] = frozenset()
 
     @property
     def gpu_hours(self) -> float:
@@ -88,6 +93,8 @@ def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
     hours = sum(sum(cost.left.values()) for cost in costs) / 60 / at_once
     note = f"minutes: of one process with all {at_once} at work, as timed just now, " if timed else ""
     note += f"so about {hours:,.1f} hours in all; " if timed else ""
+    missing = sorted({word for cost in costs for word in cost.unforeseen})
+    note += f"{' and '.join(missing)} not counted; " if missing and timed else ""
     note += f"{untimed} arms are not timed on this machine; " if untimed and timed else ""
     table.caption = (
         f"{note}GPU hours: training alone, at {GPU_FLOPS / 1e12:.0f} TFLOP/s, which is stated and not measured "
@@ -121,16 +128,20 @@ def _foresee(
     flops = tokens * (6 * parameters + 6 * shape.n_layers * length * shape.d_model)
     minutes: dict[str, float] = {}
     left: dict[str, float] = {}
-    if parameters <= MEASURABLE and recipe.arithmetic is None:
+    unforeseen: frozenset[str] = frozenset()
+    if parameters <= MEASURABLE:
         speed = _speed_of(recipe, measurers, speeds)
         minutes = _minutes(recipe, shared.stages, scale, speed, tokens, tokens_an_entry, entities)
         missing = _missing(shared, scale)
+        unforeseen = frozenset(
+            UNFORESEEN[stage.kind] for stage in missing.values() if stage.kind in UNFORESEEN
+        )
         left = _minutes(recipe, missing, scale, speed, tokens, tokens_an_entry, entities)
         if shared.arm.is_trained:
             del left["training"]
     checkpoints = _count_checkpoints(recipe)
     disk = 4 * parameters * (checkpoints + 4) + 400 * entities
-    return Cost(shared.arm, parameters, tokens, flops, minutes, left, disk, shared.arm.is_trained)
+    return Cost(shared.arm, parameters, tokens, flops, minutes, left, disk, shared.arm.is_trained, unforeseen)
 
 
 def _missing(shared: SharedArm, scale: str) -> dict[str, Stage]:
@@ -151,18 +162,17 @@ def _minutes(
     tokens_an_entry: float,
     entities: int,
 ) -> dict[str, float]:
-    """Of each kind of work; solving, V-probes and bits are not foreseen."""
+    """Of each kind of work but those that are UNFORESEEN."""
     from workbench.experiments.estimate import PEOPLE_TIMED, foresee
 
     packed = recipe.tokens.fills_rows
     a_step = recipe.training.rows_per_step * (recipe.tokens.row_length if packed else tokens_an_entry)
     a_token = speed.training / a_step  # seconds
-    foreseen = foresee(recipe, speed)
     found = {"training": tokens * a_token + speed.starting + speed.sample * entities / PEOPLE_TIMED}
     for stage in stages.values():
         options = stage.options_at(scale)
         if stage.kind == "p":
-            seconds = foreseen["probing"].seconds
+            seconds = foresee(recipe, speed)["probing"].seconds
         elif stage.kind == "q":
             steps = recipe.probing.q_steps or recipe.probing.steps
             seconds = speed.starting + steps * Q_NAMES * Q_TOKENS * a_token
@@ -171,6 +181,10 @@ def _minutes(
             seconds = 2 * speed.starting + steps * 96 * QUESTION_TOKENS * a_token
         elif stage.kind == "ask":
             seconds = speed.starting + 6 * entities * QUESTION_TOKENS * a_token
+        elif stage.kind == "v":
+            steps = V_NETWORKS * V_PROPERTIES * recipe.probing.steps
+            tokens = recipe.probing.entries_per_step * (tokens_an_entry + V_QUERY_TOKENS)
+            seconds = speed.starting + steps * tokens * a_token
         else:
             continue
         found[stage.kind] = found.get(stage.kind, 0.0) + seconds
@@ -200,9 +214,14 @@ def _room(recipe: Recipe, tokens_an_entry: float) -> float:
 
 
 def _tokens_an_entry(recipe: Recipe, texts: dict[str, float]) -> float:
-    """Words and marks of a few entries, in tokens; 0 for problems, whose budget is in tokens."""
+    """Words and marks of a few entries, in tokens; of problems with their solutions."""
     if recipe.arithmetic is not None:
-        return 0.0
+        from workbench.worlds.arithmetic.texts import ProblemTexts
+        from workbench.worlds.arithmetic.wording import list_words
+
+        vocabulary = {word: number for number, word in enumerate(list_words(recipe.arithmetic.problems))}
+        problems = ProblemTexts(recipe.arithmetic, recipe.seed, vocabulary)
+        return sum(len(problems.train(index).ids) for index in range(PROBLEMS)) / PROBLEMS
     key = f"{recipe.world} {recipe.groups[0].augmentation} {recipe.biographies.templates} {recipe.tokens.tokenizer}"
     if key not in texts:
         few = recipe.to_json()

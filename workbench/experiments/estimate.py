@@ -7,6 +7,7 @@ one another.
 """
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ class Speed:
     """Seconds that things take here with all processes at work.
 
     starting: of a process until its libraries are imported. sample: to make a corpus of PEOPLE_TIMED people. training,
-    probing: of one step.
+    probing: of one step; probing is nan for problems of arithmetic, which have no P-probe.
     """
 
     starting: float
@@ -92,7 +93,7 @@ class Measurers:
             median(answer["starting"] for answer in prepared),
             median(answer["sample"] for answer in prepared),
             median(seconds for answer in training for seconds in answer["steps"]),
-            median(seconds for answer in probing for seconds in answer["steps"]),
+            median([seconds for answer in probing for seconds in answer["steps"]] or [math.nan]),
             Execution(**prepared[0]["execution"]),
         )
 

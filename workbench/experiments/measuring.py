@@ -21,7 +21,7 @@ from workbench.probing.embedding_probe import fit_embedding_probes
 from workbench.probing.p_probe import make_p_probe_data, p_probe_settings
 from workbench.recipes.recipe import Recipe, make_recipe
 from workbench.studies.runs import Run, create_run
-from workbench.training.data import encode_run
+from workbench.training.data import make_source
 from workbench.training.devices import Execution, choose_device, choose_execution
 from workbench.training.loop import make_fresh_model
 from workbench.training.memory import keep_freed_memory
@@ -68,24 +68,29 @@ def _answer(file: Any, content: dict[str, Any]) -> None:
 
 
 def _with_people(recipe: Recipe, number: int) -> Recipe:
+    if recipe.arithmetic is not None:  # problems are made as they are read
+        return recipe
     people = {**recipe.people.model_dump(), "number": number}
     return make_recipe({**recipe.model_dump(mode="json", exclude_none=True), "people": people})
 
 
 class _Trial:
-    """One process's work in small: steps of training, steps of the P-probe; seconds of each, set-up left out."""
+    """One process's work in small: steps of training, steps of the P-probe; seconds of each, set-up left out.
+
+    Problems of arithmetic have no P-probe: no step of it is measured.
+    """
 
     def __init__(self, run: Run) -> None:
         recipe, tokenizer = run.recipe, run.tokenizer
         self.execution: Execution = choose_execution(recipe.training, choose_device(None), steps=1)
         self.recipe = recipe
-        self.data = encode_run(run)
+        self.data = make_source(run)
         self.model = make_fresh_model(recipe, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
         self.execution.prepare(self.model)
         self.model.to(torch.device(self.execution.device))  # type: ignore[arg-type]
         self.loss = SummedLoss(self.model, tokenizer.pad_token_id, bidirectional=False)
         self.optimizers = make_optimizers(self.model, recipe.training, self.execution)
-        self.probed = make_p_probe_data(run)
+        self.probed = None if recipe.arithmetic is not None else make_p_probe_data(run)
 
     def train(self) -> list[float]:
         """Seconds of each of some steps of training."""
@@ -100,6 +105,8 @@ class _Trial:
     def probe(self) -> list[float]:
         """Seconds of each of some steps of the P-probe."""
         meter = _Meter(PROBING_SECONDS)
+        if self.probed is None:
+            return []
 
         def observe(_step: int, _steps: int, _loss: float) -> None:
             meter.note()
