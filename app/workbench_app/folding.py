@@ -6,8 +6,8 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.probing.pooling import pool_results
+from workbench.recipes.differences import flatten_sections
 from workbench.studies.folds import SEED, fold_runs
-from workbench.studies.runs import flatten_sections
 from workbench_app.index import RunEntry
 from workbench_app.library import Loaded, ResultLibrary
 

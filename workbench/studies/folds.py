@@ -6,8 +6,9 @@ from itertools import takewhile
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import digest_json
+from workbench.recipes.differences import flatten_sections
 from workbench.recipes.recipe import Recipe
-from workbench.studies.runs import Run, flatten_sections
+from workbench.studies.runs import Run
 from workbench.studies.study import Study
 
 SEED = "seed"  # fold by it: runs that differ in their seed alone

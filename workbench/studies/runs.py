@@ -19,6 +19,7 @@ from workbench.files import (
     write_json,
 )
 from workbench.locks import hold
+from workbench.recipes.differences import first_difference
 from workbench.recipes.recipe import ProbingRecipe, Recipe, TrainingRecipe, load_recipe, recipe_to_toml
 from workbench.studies.checkpoints import Checkpoint, list_checkpoints
 from workbench.studies.corpus import (
@@ -255,7 +256,7 @@ def _open_same(recipe: Recipe, folder: Path) -> Run:
         recipe = resolve_recipe(recipe, make_corpus(recipe))
     if run.recipe.digest != recipe.digest:
         raise WorkbenchError(
-            f"{folder} holds a run of another recipe ({_first_difference(run.recipe, recipe)}); "
+            f"{folder} holds a run of another recipe ({first_difference(run.recipe, recipe)}); "
             "give --out another folder, or delete this one."
         )
     return run
@@ -277,27 +278,6 @@ def open_run(folder: Path | str) -> Run:
             "restore it, or train the changed recipe into a folder of its own."
         )
     return Run(folder, load_recipe(recipe_file))
-
-
-def _first_difference(old: Recipe, new: Recipe) -> str:
-    before, after = (flatten_sections(one.to_json()) for one in (old, new))
-    key = next(
-        key
-        for key in {**before, **after}
-        if key != "name" and not key.startswith("probing.") and before.get(key) != after.get(key)
-    )
-    return f"{key} is {before.get(key)!r} there and {after.get(key)!r} here"
-
-
-def flatten_sections(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys: `{"training": {"lr": 1}}` → `{"training.lr": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict) and value:
-            flat |= flatten_sections(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _versions() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from dash import html
 
-from workbench.studies.runs import flatten_sections
+from workbench.recipes.differences import flatten_sections
 from workbench_app import cards, controls
 from workbench_app.view import Component, View
 
