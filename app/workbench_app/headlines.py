@@ -236,9 +236,14 @@ def _solved(view: View, entry: RunEntry) -> Headline | None:
     return Headline("problems solved", "reasoning", steps, numbers, notes, command)
 
 
+def most_operations(entry: RunEntry) -> int:
+    """Of the problems that a run was trained on; 0 where it read none."""
+    return entry.recipe.arithmetic.problems.operations if entry.recipe and entry.recipe.arithmetic else 0
+
+
 def _apart(entry: RunEntry, names: list[str]) -> tuple[list[str], list[str]]:
     """The test sets with as many operations as training had, and all others: longer ones, or *reask* alone."""
-    most = entry.recipe.arithmetic.problems.operations if entry.recipe and entry.recipe.arithmetic else 0
+    most = most_operations(entry)
     counted = [name for name in names if name.isdecimal()]
     within = [name for name in counted if int(name) <= most]
     return within, [name for name in counted if name not in within] or ([] if within else names)

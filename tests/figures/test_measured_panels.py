@@ -15,6 +15,7 @@ from tests.figures.test_publication import cells_of
 from workbench.errors import WorkbenchError
 from workbench.figures.publication import make_figure
 from workbench.figures.publication.measured_panels import order_operations
+from workbench.figures.publication.panels import Graph
 from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
 from workbench.results.cases import find_cases
 from workbench.results.storing import load_results, result_path, save_result
@@ -173,3 +174,10 @@ def test_what_is_not_there_names_the_command(run: Run) -> None:
     ):
         with pytest.raises(WorkbenchError, match=re.escape(f"make them with `{command}`.")):
             make_figure([run.path], panel)
+
+
+def test_a_curve_over_numbers_ends_before_the_words() -> None:
+    pieces = Graph([], ["1", "2", "", "reask"], "operations").pieces
+    assert [piece.tolist() for piece in pieces] == [[True, True, False, False], [False, False, False, True]]
+    (whole,) = Graph([], ["0", "64"], "step").pieces
+    assert whole.all()

@@ -104,9 +104,12 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
     assert len(plot_properties(made).data) == 3
     assert plot_property_steps(made).data[0].z.shape[0] == 2
     assert list(plot_layer_distance([made[0], *layers]).data[0].y) == ["final", "1"]
-    assert (
-        len(plot_solving(run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3", number=2))).data) == 1
-    )
+    solved = run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3,4,reask", number=2))
+    line, dot = plot_solving(solved, trained=3).data
+    assert (list(line.x), list(dot.x), dot.mode) == (["2", "3", "4"], ["reask"], "markers")
+    (beyond,) = plot_solving(solved, trained=3).layout.shapes
+    assert (beyond.x0, beyond.x1) == (1.5, 2.5)  # the third number alone
+    assert not plot_solving(solved, trained=4).layout.shapes
 
 
 def test_a_probe_that_reads_one_state_is_named(run: Run) -> None:

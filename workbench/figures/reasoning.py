@@ -78,27 +78,59 @@ def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
     return _heatmap(z[:, some], labels, list(lines), "steps from the query")
 
 
-def plot_solving(datasets: Sequence[xr.Dataset]) -> go.Figure:
-    """Accuracy by number of operations, one line a checkpoint, with 95 % intervals (Figure 3)."""
+def plot_solving(datasets: Sequence[xr.Dataset], trained: int | None = None) -> go.Figure:
+    """Accuracy by number of operations, one line a checkpoint, with 95 % intervals (Figure 3).
+
+    Words such as *reask* stand apart as dots. trained: the most operations of training; what lies beyond is shaded.
+    """
     if not datasets:
         raise WorkbenchError("Nothing has been solved yet; make it with `workbench solve RUN`.")
     figure = go.Figure()
+    numbers = [name for name in datasets[0]["operations"].values.tolist() if name.isdecimal()]
     for number, dataset in enumerate(datasets):
-        accuracy = dataset["accuracy"].values
-        label = f"{dataset.attrs['family']}, step {int(dataset['checkpoint'])}"
-        figure.add_scatter(
-            x=dataset["operations"].values.tolist(),
-            y=accuracy,
-            error_y={
-                "array": dataset["ci_high"].values - accuracy,
-                "arrayminus": accuracy - dataset["ci_low"].values,
-            },
-            mode="lines+markers",
-            name=label,
-            line={"color": COLOURS[number % len(COLOURS)]},
-            hovertemplate="%{x} operations<br>%{y:.1%}<extra>" + label + "</extra>",
+        label = f"{dataset.attrs['family']}, step {int(dataset['checkpoint']):,}"
+        names = dataset["operations"].values.tolist()
+        words = [name for name in names if not name.isdecimal()]
+        counted = [name for name in names if name.isdecimal()]
+        for shown, mode in ((counted, "lines+markers"), (words, "markers")):
+            if not shown:
+                continue
+            here = dataset.sel(operations=shown)
+            accuracy = here["accuracy"].values
+            figure.add_scatter(
+                x=shown,
+                y=accuracy,
+                error_y={
+                    "array": here["ci_high"].values - accuracy,
+                    "arrayminus": accuracy - here["ci_low"].values,
+                },
+                mode=mode,
+                name=label,
+                legendgroup=label,
+                showlegend=shown is counted or not counted,
+                marker={"color": COLOURS[number % len(COLOURS)]},
+                hovertemplate=("%{x} operations" if shown is counted else "%{x}")
+                + "<br>%{y:.1%}<extra>"
+                + label
+                + "</extra>",
+            )
+    beyond = [place for place, name in enumerate(numbers) if trained is not None and int(name) > trained]
+    if beyond:
+        figure.add_vrect(
+            x0=beyond[0] - 0.5,
+            x1=beyond[-1] + 0.5,
+            fillcolor=GREY,
+            opacity=0.15,
+            line_width=0,
+            annotation_text="beyond training",
+            annotation_position="top left",
         )
-    figure.update_xaxes(type="category", title={"text": "operations"})
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=list(dict.fromkeys(n for d in datasets for n in d["operations"].values.tolist())),
+        title={"text": "operations"},
+    )
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%", title={"text": "solved"})
     figure.update_layout(height=360)
     return apply_theme(figure)

@@ -30,7 +30,7 @@ from workbench.studies.study import Study
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.wording import join_words
 
-Plot = Callable[[Sequence[xr.Dataset]], go.Figure]
+Plot = Callable[[Study, Sequence[xr.Dataset]], go.Figure]
 
 
 def is_arithmetic(study: Study) -> bool:
@@ -50,14 +50,14 @@ def reasoning(runs: Sequence[Study]) -> str:
                 "Problems solved",
                 "<p>A solution is right when every sentence of it is. Numbers of operations beyond those of training "
                 "come last; <i>reask</i> asks something else about problems of the most operations.</p>",
-                _cards(runs, found, "solving", plot_solving, "solve"),
+                _cards(runs, found, "solving", _plot_solved, "solve"),
             ),
             section(
                 "Known before it is written",
                 "<p>A probe reads a named variable behind a prefix of the text. Beside it the same probe on the "
                 "untrained network, and the commonest answer.</p>",
-                _cards(runs, found, "v", plot_properties, "probe", "--kind", "v"),
-                _cards(runs, found, "v", plot_property_steps, "probe", "--kind", "v"),
+                _cards(runs, found, "v", _of_any(plot_properties), "probe", "--kind", "v"),
+                _cards(runs, found, "v", _of_any(plot_property_steps), "probe", "--kind", "v"),
                 *_distances(runs, found),
             ),
             section("A problem", grid(*(_problem(run) for run in runs))),
@@ -88,6 +88,16 @@ def read_results(run: Study) -> dict[str, list[xr.Dataset] | str]:
     return found
 
 
+def _of_any(plot: Callable[[Sequence[xr.Dataset]], go.Figure]) -> Plot:
+    """A picture that needs nothing of the run but its results."""
+    return lambda _, datasets: plot(datasets)
+
+
+def _plot_solved(run: Study, datasets: Sequence[xr.Dataset]) -> go.Figure:
+    section = run.recipe.arithmetic if isinstance(run, Run) else None
+    return plot_solving(datasets, section.problems.operations if section else None)
+
+
 def _cards(
     runs: Sequence[Study],
     found: dict,
@@ -101,7 +111,7 @@ def _cards(
         if isinstance(results, str):
             cards.append(card(run.name, f'<div class="problem">{escape(results)}</div>'))
         elif plain := [dataset for dataset in results if "+layer" not in dataset.attrs["variant"]]:
-            cards.append(card(run.name, figure_box({kind: plot(plain)})))
+            cards.append(card(run.name, figure_box({kind: plot(run, plain)})))
         else:
             line = line_of("workbench", command[0], run.path, *command[1:])
             cards.append(card(run.name, missing("Not made yet.", line)))

@@ -10,7 +10,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.reasoning import plot_layer_distance, plot_property_steps, plot_solving
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table
-from workbench_app.headlines import is_arithmetic
+from workbench_app.headlines import is_arithmetic, most_operations
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
 from workbench_app.view import Component, Page, View, union_of_steps
@@ -69,7 +69,7 @@ def _solving(
         ],
         "Percent of problems solved, by number of operations",
     )
-    figure = plot_solving([one.assign_attrs(data.attrs) for one in by_step])
+    figure = plot_solving([one.assign_attrs(data.attrs) for one in by_step], most_operations(entry) or None)
     id = f"solving-{number}"
     graph = cards.graph(
         id, view.themed(figure), key, f"Problems solved by {entry.id}, by number of operations"
@@ -81,8 +81,7 @@ def _solving(
         sub=f"{entry.about} · problems solved, a line a checkpoint. “reask” asks something else about the largest.",
         actions=[
             cards.shown_at(f"solved-{number}", steps[at]),
-            cards.downloads(id),
-            cards.downloads("", view.links(entry, name)),
+            cards.downloads(id, view.links(entry, name)),
         ],
     )
     return box, [panel]

@@ -80,18 +80,32 @@ class GraphBlock:
             canvas.text(float(xs[i]), bottom + 0.9 * size, graph.ticks[i], size, across="center")
         canvas.text((left + right) / 2, bottom + 2.4 * size, graph.axis, size, colour=MUTED, across="center")
         for number, series in enumerate(graph.series):
-            self._curve(canvas, series, number, xs, lambda share: bottom - share * (bottom - top))
+            self._curve(
+                canvas, series, number, xs, lambda share: bottom - share * (bottom - top), graph.pieces
+            )
 
     def _curve(
-        self, canvas: Canvas, series: Series, number: int, xs: np.ndarray, y_of: Callable[[Any], Any]
+        self,
+        canvas: Canvas,
+        series: Series,
+        number: int,
+        xs: np.ndarray,
+        y_of: Callable[[Any], Any],
+        pieces: Sequence[np.ndarray],
     ) -> None:
         colour, dash, _ = series_style(number)
         known = ~np.isnan(series.values)
-        banded = known & ~np.isnan(series.low)
-        if banded.sum() > 1:
-            x, low, high = xs[banded], y_of(series.low[banded]), y_of(series.high[banded])
-            canvas.area([*x, *x[::-1]], [*high, *low[::-1]], colour, BAND)
-        canvas.line(xs[known].tolist(), y_of(series.values[known]).tolist(), colour, 1.1, dash)
+        for piece in pieces:
+            drawn = known & piece
+            banded = drawn & ~np.isnan(series.low)
+            if banded.any():
+                x, low, high = xs[banded], y_of(series.low[banded]), y_of(series.high[banded])
+                if len(x) > 1:
+                    canvas.area([*x, *x[::-1]], [*high, *low[::-1]], colour, BAND)
+                else:
+                    canvas.line((float(x[0]),) * 2, (float(low[0]), float(high[0])), colour, 0.9)
+            if drawn.sum() > 1:
+                canvas.line(xs[drawn].tolist(), y_of(series.values[drawn]).tolist(), colour, 1.1, dash)
         points = zip(xs[known], series.values[known], series.unsure[known], strict=True)
         for x, value, unsure in points:
             canvas.dot(float(x), float(y_of(value)), 0.17 * self.size, colour, hollow=bool(unsure))

@@ -119,6 +119,9 @@ def _solved(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec) -> 
     operations = order_operations(
         str(name) for one in sources for name in one.data["operations"].values.tolist()
     )
+    counted = sum(name.isdecimal() for name in operations)
+    if 0 < counted < len(operations):
+        operations.insert(counted, "")  # nothing stands there: a curve over numbers ends before the words
     evidence, series = [], []
     for source in sources:
         step = source.shown(spec.step)

@@ -55,12 +55,22 @@ class Series:
 
 @dataclass(frozen=True)
 class Graph:
-    """Curves over `ticks` (checkpoints, evenly spaced), or dots in rows of `ticks` (targets, attributes, tasks)."""
+    """Curves over `ticks` (checkpoints, evenly spaced), or dots in rows of `ticks` (targets, attributes, tasks).
+
+    A curve ends at an empty tick and another begins behind it.
+    """
 
     series: list[Series]
     ticks: list[str]
     axis: str
     dots: bool = False
+
+    @property
+    def pieces(self) -> list[np.ndarray]:
+        """bool [ticks] of each stretch between empty ticks."""
+        number = np.cumsum([not tick for tick in self.ticks])
+        named = np.array([bool(tick) for tick in self.ticks])
+        return [(number == one) & named for one in np.unique(number[named])]
 
 
 @dataclass(frozen=True)
