@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from workbench.attention.pooling import pool_cells
+from workbench.attention.runner import TITLES
 from workbench_app.controls import spell_setting
 from workbench_app.index import RunEntry
 from workbench_app.library import Loaded
@@ -50,15 +51,6 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
         "What kind each head is. Ablated and cut: what the right value's probability loses, in points, without the "
         "highest heads of each kind together, and without as many random ones.",
     ),
-}
-TITLES = {
-    "shares": "where heads look (shares)",
-    "knockout": "a look is cut (knock-out)",
-    "interchange": "residuals exchanged (interchange)",
-    "steering": "pushed along a probe (steering)",
-    "ablation": "heads and MLPs cut (ablation)",
-    "lens": "what each layer would say (lens)",
-    "heads": "kinds of heads",
 }
 FIRST = {"group": "name", "role": "name_last", "strength": "1.0"}
 MEAN = "mean"  # over the attributes or positions there are

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from workbench.attention import tables
 from workbench.attention.examples import choose_entries, make_examples
-from workbench.attention.runner import ANALYSES, AttentionRequest, analyse, run_attention
+from workbench.attention.runner import ANALYSES, TITLES, AttentionRequest, analyse, run_attention
 from workbench.attention.tables import _few, make_attention_tables
 from workbench.cli import app
 from workbench.errors import WorkbenchError
-from workbench.report import attention, write_report
+from workbench.report import write_report
 from workbench.results.storing import load_results
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
@@ -42,7 +42,7 @@ def test_the_report_shows_every_analysis(run: Run, tmp_path: Path) -> None:
     page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
     inside = page[page.index("Inside the network") :]
     for what in ANALYSES:
-        assert f"small: {attention.ANALYSES[what][0]}, step 5 · " in inside
+        assert f"small: {TITLES[what]}, step 5 · " in inside
 
 
 def test_rows_as_json_and_nothing_made_twice(run: Run) -> None:

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 What = Literal["shares", "knockout", "ablation", "interchange", "steering", "lens", "heads"]
 ANALYSES: tuple[What, ...] = get_args(What)
+TITLES: dict[str, str] = {
+    "shares": "where heads look (shares)",
+    "knockout": "a look is cut (knock-out)",
+    "ablation": "heads and feed-forward parts left out (ablation)",
+    "interchange": "residuals exchanged (interchange)",
+    "steering": "pushed along a probe (steering)",
+    "lens": "what each layer would say (lens)",
+    "heads": "kinds of heads",
+}
 KIND = "attention"
 ENTRIES = 300
 TRAIN_ENTRIES = 3000  # at most, for the probes of steering

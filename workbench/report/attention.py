@@ -5,47 +5,41 @@ from collections.abc import Callable, Sequence
 import plotly.graph_objects as go
 import xarray as xr
 
+from workbench.attention.runner import TITLES
 from workbench.attention.tables import counted
 from workbench.figures import attention as figures
 from workbench.figures.labelled import at_step, in_words
 from workbench.report.markup import details, figure_box, section
 from workbench.report.parts import RunParts
 
-# analysis → what it asks, the sentence over its picture, the picture
-ANALYSES: dict[str, tuple[str, str, Callable[[xr.Dataset], go.Figure]]] = {
+# analysis → the sentence over its picture, the picture
+PICTURES: dict[str, tuple[str, Callable[[xr.Dataset], go.Figure]]] = {
     "shares": (
-        "where heads look",
         "How much of a head’s attention goes to a role, from the position before a value.",
         figures.plot_role_shares,
     ),
     "knockout": (
-        "a look is cut",
         "Points of the right value’s probability that are lost when no block may look at a role.",
         figures.plot_knockout,
     ),
     "ablation": (
-        "a part is left out",
         "Points of the right value’s probability that are lost without a head or feed-forward part, replaced by its "
         "mean at every token.",
         figures.plot_ablation,
     ),
     "interchange": (
-        "hidden states are exchanged",
         "How often another entity’s value is stated after that entity’s hidden state has been put in place.",
         figures.plot_interchange,
     ),
     "steering": (
-        "hidden states are pushed",
         "How often another value is stated after a push of the hidden state before the value, along a probe.",
         figures.plot_steering,
     ),
     "lens": (
-        "what each layer would say",
         "How often the output layer, applied to a layer’s hidden state, says the value’s first token.",
         figures.plot_lens,
     ),
     "heads": (
-        "heads of a kind are left out",
         "What the foremost heads of each kind are worth together, beside as many random ones.",
         figures.plot_head_sets,
     ),
@@ -59,12 +53,13 @@ def attention(parts: Sequence[RunParts]) -> str:
 
 
 def _box(part: RunParts, data: xr.Dataset) -> str:
-    name, says, draw = ANALYSES[data.attrs["family"]]
+    family = data.attrs["family"]
+    says, draw = PICTURES[family]
     newest = at_step(data, None)
     variant = in_words(data.attrs.get("variant", "")).replace("+", ", ")
-    told = f" ({variant})" if variant else ""
+    told = f", {variant}" if variant else ""
     step = f", step {int(newest['checkpoint']):,}" if "checkpoint" in newest.coords else ""
-    title = f"{part.name}: {name}{told}{step}{counted(newest)}"
+    title = f"{part.name}: {TITLES[family]}{told}{step}{counted(newest)}"
     return details(title, f"<p>{says}</p>", figure_box({"attention": draw(newest)}))
 
 
