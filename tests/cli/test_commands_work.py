@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.training.micro_runs import files_of, weights_of
 from tests.training.test_resume import stop_after
+from workbench.cli.progress import step_bar
 from workbench.figures.paper import TARGETS
 from workbench.recipes.recipe import load_recipe, shipped_recipes
 from workbench.results.storing import list_results
@@ -214,6 +215,17 @@ def test_progress_can_be_read_while_probing_and_is_gone_afterwards(
     (own_run.path / "progress.json").write_text("of the training")
     assert workbench("probe", own_run.path, "--again", "--quiet").status == 0
     assert (own_run.path / "progress.json").read_text() == "of the training"
+
+
+def test_a_job_tells_at_once_what_it_does_and_no_time_that_it_cannot_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = tmp_path / "job.progress.json"
+    monkeypatch.setenv(metrics.PROGRESS_VARIABLE, str(watched))
+    with step_bar("asking", quiet=True):
+        told = json.loads(watched.read_text())
+    assert told == {"what": "asking", "step": 0, "steps": 1, "seconds_left": None}
+    assert metrics.describe_progress(told) == "step 0/1"
 
 
 def test_report_is_one_file_without_links(workbench: Command, own_run: Run, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.cli.conftest import Command
+from workbench.cli.placing import end_if_failed
 from workbench.studies.runs import Run
 
 GRID = ("--grid", "seed=0,1")
@@ -187,3 +189,14 @@ def test_checkpoints_side_by_side_on_this_machine(workbench: Command, own_run: R
     assert {row["checkpoint"] for row in json.loads(said.out)} == {0, 12}
     assert len(list(own_run.results_folder.rglob("*.nc"))) == 2
     assert own_run.path.with_name("own.log").read_text().count("=== probing: ") == 2
+
+
+def test_every_job_that_failed_is_told_and_the_command_ends_with_status_1(capsys: pytest.CaptureFixture[str]):
+    end_if_failed([])
+    with pytest.raises(typer.Exit) as end:
+        end_if_failed(["training a ended [badly].", "probing b was killed."])
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "workbench: training a ended [badly].",
+        "workbench: probing b was killed.",
+    ]

@@ -80,7 +80,6 @@ def evaluate(
     twice. With --tasks (kind `tasks`) answers with and without hints stand beside what the hints predict.
     """
     import json
-    from dataclasses import asdict
 
     from workbench.experiments.chains import Job
     from workbench.extraction.evaluation import EvaluationRequest
@@ -88,8 +87,7 @@ def evaluate(
     from workbench.extraction.own_questions import load_own_questions
     from workbench.extraction.task_evaluation import TaskRequest, evaluate_tasks
     from workbench.extraction.task_tables import print_tasks
-    from workbench.extraction.text_tables import print_evaluation
-    from workbench.extraction.wrong_answers import choose_examples
+    from workbench.extraction.text_tables import list_evaluation, print_evaluation
     from workbench.results.storing import to_rows
     from workbench.studies.opening import open_study
 
@@ -118,42 +116,19 @@ def evaluate(
         if placement.run([[job]], device, threads).detached:
             return
         again = False  # the job has
-    if asks_tasks:
-        wanted = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
-        with step_bar("asking", quiet) as show:
-            if show:
-                show("asking", 0, 1)
-            dataset = evaluate_tasks(opened, wanted, device=device)
-        if as_json:
-            typer.echo(json.dumps(to_rows(dataset), ensure_ascii=False))
+    with step_bar("asking", quiet):
+        if asks_tasks:
+            about_tasks = TaskRequest(adapter, which.value, checkpoint, beams, plan, entities, again)
+            dataset = evaluate_tasks(opened, about_tasks, device=device)
         else:
-            print_tasks(dataset)
-        return
-    request = EvaluationRequest(
-        adapter,
-        which.value,
-        checkpoint,
-        beams=beams,
-        group=group,
-        entities=entities,
-        again=again or examples > 0,
-        cases=cases,
-    )
-    with step_bar("asking", quiet) as show:
-        if show:
-            show("asking", 0, 1)
-        evaluation = evaluate_run(opened, request, questions=own, device=device)
+            request = EvaluationRequest(
+                adapter, which.value, checkpoint, beams, group, entities, again or examples > 0, cases
+            )
+            evaluation = evaluate_run(opened, request, questions=own, device=device)
     if as_json:
-        content: dict[str, object] = {
-            "cells": to_rows(evaluation.dataset.drop_vars(["said", "answer_kind"])),
-            "said": to_rows(evaluation.dataset[["said"]]),
-            "wrong": [asdict(item) for item in choose_examples(evaluation.wrong, examples)],
-        }
-        if evaluation.groups:
-            content["groups"] = {
-                group: to_rows(dataset.drop_vars(["said", "answer_kind"]))
-                for group, dataset in evaluation.groups.items()
-            }
-        typer.echo(json.dumps(content, ensure_ascii=False))
-        return
-    print_evaluation(evaluation, examples)
+        told: object = to_rows(dataset) if asks_tasks else list_evaluation(evaluation, examples)
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    elif asks_tasks:
+        print_tasks(dataset)
+    else:
+        print_evaluation(evaluation, examples)

@@ -1,7 +1,7 @@
 """Where a command's work is done: the options of engines, and one command as several jobs."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -192,6 +192,17 @@ def words_again(context: typer.Context, changes: Mapping[str, Any]) -> list[str]
         else:
             options += [word for one in values for word in (parameter.opts[0], _spell(one))]
     return [*words, *options]
+
+
+def end_if_failed(failures: Iterable[str]) -> None:
+    """Say what became of each job that failed, and end the command with status 1; nothing where all went well."""
+    from workbench.consoles import messages_console
+
+    failed = list(failures)
+    for sentence in failed:
+        messages_console().print(f"workbench: {sentence}", style="red", markup=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 def chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

@@ -48,12 +48,14 @@ def training_bar(name: str, quiet: bool) -> Iterator["Callable[[Progress], None]
 def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
     """Yield `show(what, done, total[, loss])` for probes, caching and other work that can be counted.
 
-    A process that was started as a job tells its progress to whoever watches it, quiet or not.
+    Until work counts itself it is one part, of which none is done. A process that was started as a job tells its
+    progress to whoever watches it, quiet or not.
     """
     from workbench.training.metrics import PROGRESS_VARIABLE
 
     if os.environ.get(PROGRESS_VARIABLE):
         tell = _teller()
+        tell(name, 0, 1)
         with watching(lambda what, share, left: tell(what, round(1000 * share), 1000)):
             yield tell
         return
@@ -71,7 +73,7 @@ def step_bar(name: str, quiet: bool) -> Iterator[Show | None]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=messages_console(), transient=True) as bar:
-        task = bar.add_task(name, total=None, note="")
+        task = bar.add_task(name, total=1, note="")
 
         def show(what: str, done: int, total: int, loss: float = nan) -> None:
             note = "" if isnan(loss) else f"loss {loss:.3f}"
@@ -98,9 +100,9 @@ def _teller() -> Show:
         if now - told < 1:
             return
         told = now
-        left = (now - since) / max(done, 1) * (total - done)
+        left = round((now - since) / done * (total - done), 1) if done else None
         known = {} if isnan(loss) else {"loss": round(loss, 4)}
-        tell_progress({"what": what, "step": done, "steps": total, **known, "seconds_left": round(left, 1)})
+        tell_progress({"what": what, "step": done, "steps": total, **known, "seconds_left": left})
 
     return show
 

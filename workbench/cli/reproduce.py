@@ -15,7 +15,7 @@ from workbench.cli.options import (
     refuse_idle,
     write_seeds,
 )
-from workbench.cli.placing import EngineName, Placement, placed
+from workbench.cli.placing import EngineName, Placement, end_if_failed, placed
 from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
 
@@ -196,10 +196,7 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
                 typer.echo(f"not measured of {experiment.name}: {commands[experiment.name]}")
         written = f"{asked.results or folder / 'results.md'}" + (f" and {report}" if report else "")
         typer.echo(f"Written to {written}")
-    for sentence in failures:
-        messages.print(sentence, style="red", markup=False)
-    if failures:
-        raise typer.Exit(1)
+    end_if_failed(failures)
 
 
 def _print_costs(

@@ -18,7 +18,7 @@ from workbench.cli.options import (
     ThreadsOption,
     use_threads,
 )
-from workbench.cli.placing import EngineName, Placement, placed, words_again
+from workbench.cli.placing import EngineName, Placement, end_if_failed, placed, words_again
 from workbench.cli.progress import log_to, training_bar
 from workbench.consoles import messages_console, results_console
 from workbench.errors import WorkbenchError
@@ -192,10 +192,7 @@ def _train_grid(
         typer.echo(
             f"next: workbench compare {shlex.quote(str(folder))}/*/, workbench ui {shlex.quote(str(folder))}"
         )
-    for sentence in outcome.failures.values():
-        messages_console().print(f"workbench: {sentence}", style="red", highlight=False, markup=False)
-    if outcome.failures:
-        raise typer.Exit(1)
+    end_if_failed(outcome.failures.values())
 
 
 def _print_summary(run: "Run", as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.wrong_answers import WrongAnswer, choose_examples
 from workbench.results.case_words import kind_words
+from workbench.results.storing import to_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +39,21 @@ def print_evaluation(evaluation: "Evaluation", examples: int = 0) -> None:
     if chosen := choose_examples(evaluation.wrong, examples):
         console.print(make_example_table(chosen, len(evaluation.wrong)))
         console.print()
+
+
+def list_evaluation(evaluation: "Evaluation", examples: int = 0) -> dict[str, Any]:
+    """What `print_evaluation` prints, as rows: of everybody, of each group, of what was said, and examples."""
+
+    def cells(dataset: xr.Dataset) -> list[dict[str, Any]]:
+        return to_rows(dataset.drop_vars(["said", "answer_kind"]))
+
+    listed = {
+        "cells": cells(evaluation.dataset),
+        "said": to_rows(evaluation.dataset[["said"]]),
+        "wrong": [asdict(item) for item in choose_examples(evaluation.wrong, examples)],
+    }
+    groups = {group: cells(dataset) for group, dataset in evaluation.groups.items()}
+    return {**listed, "groups": groups} if groups else listed
 
 
 def make_answer_table(dataset: xr.Dataset) -> "Table":

@@ -67,8 +67,10 @@ def describe_progress(progress: Mapping[str, Any]) -> str:
         parts.append(f"loss {known['loss']:.2f}")
     if "tokens_per_second" in known:
         parts.append(f"{known['tokens_per_second']:,.0f} tokens/s · MFU {known['mfu']:.0%}")
-    minutes, seconds = divmod(round(progress["seconds_left"]), 60)
-    return " · ".join([*parts, f"{minutes}:{seconds:02d} left"])
+    if "seconds_left" in known:
+        minutes, seconds = divmod(round(known["seconds_left"]), 60)
+        parts.append(f"{minutes}:{seconds:02d} left")
+    return " · ".join(parts)
 
 
 def truncate_metrics(path: Path, last_step: int) -> None:
