@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from workbench.figures.cells import WHY_EMPTY, place_names, target_label
+from workbench.figures.cells import WHY_EMPTY, chance_words, place_names, target_label
 from workbench_app.metrics import METRICS
 
 UNIT = 1_000_000
@@ -40,8 +40,9 @@ def make_frames(
     """What one heatmap needs at every checkpoint.
 
     data: dims (checkpoint, position, target). values: variable → one list a checkpoint, [target × position]
-    flattened. With `minus` (same dims, or without checkpoints) the picture shows the difference to it, which is
-    called `minus_name`, with an interval where both accuracies have one.
+    flattened. chance: its words beside each target, one list a checkpoint. With `minus` (same dims, or without
+    checkpoints) the picture shows the difference to it, which is called `minus_name`, with an interval where both
+    accuracies have one.
     """
     steps = [int(step) for step in data["checkpoint"].values.tolist()]
     targets = [str(target) for target in data["target"].values.tolist()]
@@ -59,6 +60,9 @@ def make_frames(
         "values": values,
         "empty": WHY_EMPTY,
     }
+    if "chance" in data:
+        by_step = (data[["chance"]].isel(checkpoint=at, missing_dims="ignore") for at in range(len(steps)))
+        frames["chance"] = [list(chance_words(cells).values()) for cells in by_step]
     if metric in METRICS:
         frames |= {"points": METRICS[metric].points, "empty": f"empty: {METRICS[metric].empty}"}
     if "place" in data.coords:

@@ -96,6 +96,15 @@ id => {
   return [...sketch.querySelectorAll("b")].map((cell) => [cell.textContent, cell.style.background]);
 }
 """
+LABELS = """
+id => [...document.querySelectorAll(`#${id} .sketch .label`)].map((label) => label.textContent.replace("(", " ("))
+"""
+TICKS = """
+id => {
+  const graph = document.querySelector(`#${id} .js-plotly-plot`);
+  return graph._fullLayout.yaxis.ticktext.map((text) => text.replace(/<[^>]*>/g, ""));
+}
+"""
 DRAWN = """
 id => {
   const graph = document.querySelector(`#${id} .js-plotly-plot`);
@@ -123,11 +132,13 @@ def test_cells_are_painted_before_plotly_is_read(visit, path, id):
     room = seen.page.evaluate(f"document.getElementById('{id}').offsetHeight")
     sketched = seen.page.evaluate(SKETCHED, id)
     assert any(text for text, _ in sketched)
+    labels = [" ".join(text.split()) for text in seen.page.evaluate(LABELS, id)]
     for route in held:
         route.continue_()
     seen.settled()
     text, z = seen.page.evaluate(DRAWN, id)
     assert [cell for cell, _ in sketched] == text
+    assert labels == [" ".join(text.split()) for text in seen.page.evaluate(TICKS, id)]
     assert [colour == "" for _, colour in sketched] == [value is None for value in z]
     for (_, colour), value in zip(sketched, z, strict=True):
         if value is not None:

@@ -19,6 +19,7 @@ from workbench_app.slices import shown_step, slice_probe
 
 from tests.app.made_runs import add_results, make_result, make_run
 from workbench.errors import WorkbenchError
+from workbench.figures.cells import chance_words
 from workbench.results.storing import load_results, result_path, save_result
 from workbench.studies.runs import open_run
 
@@ -160,6 +161,9 @@ def test_frames_are_the_cells_in_millionths(runs_folder):
     cell = data["accuracy"].sel(checkpoint=64, position=1, target="birth_city/first")
     assert frames["values"]["shown"][2][row * 6 + 1] == round(UNIT * float(cell))
     assert frames["values"]["shown"][2][row * 6 + 2] is None
+    assert frames["chance"] == [
+        list(chance_words(data.sel(checkpoint=step)).values()) for step in frames["steps"]
+    ]
     assert len(json.dumps(frames)) < 80_000
 
 

@@ -4,15 +4,6 @@
   "use strict";
   const wb = (window.workbench = window.workbench || {});
 
-  const chance_of = (shares) => {
-    const known = shares.filter((share) => share !== null);
-    if (!known.length) return "";
-    const words = (share) => (share / wb.UNIT).toFixed(share > 0 && share < 0.01 * wb.UNIT ? 3 : 2).replace(/^0/, "");
-    const [low, high] = [Math.min(...known), Math.max(...known)];
-    if (high - low > 0.02 * wb.UNIT) return `(chance ${words(low)}–${words(high)})`; // as chance_words does
-    return `(chance ${words(known.reduce((sum, share) => sum + share, 0) / known.length)})`;
-  };
-
   function make(tag, name, text = "") {
     const element = document.createElement(tag);
     element.className = name;
@@ -35,13 +26,13 @@
     const { rows, cells } = wb.grid_of(panel);
     const part = panel.parts[0];
     const scale = part.minus || part.points ? [scales.diverging, -1] : [scales.sequential, 0];
-    const told = part.column || part.minus || panel.corner || box.clientWidth < wb.NARROW ? null : part.values.chance;
+    const told = part.column || part.minus || panel.corner || box.clientWidth < wb.NARROW ? null : part.chance;
     const chance = told && told[wb.place_of(part.steps, step)];
     const width = cells.z[0].length;
     const words = panel.parts.flatMap((p) => p.positions.map((position) => p.column || (p.words && !panel.over ? "" : String(position))));
     const lines = rows.map((label, row) => {
       const head = make("span", "label", panel.corner ? label.replace(`${panel.corner} `, "") : label);
-      if (chance) head.append(make("small", "", chance_of(chance.slice(row * width, (row + 1) * width))));
+      if (chance) head.append(make("small", "", `(chance ${chance[row]})`));
       return [head, ...cells.z[row].map((value, column) => cell_of(value, cells.text[row][column], cells.unsure[row][column], scale))];
     });
     if (panel.rising) lines.reverse();
