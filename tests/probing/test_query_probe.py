@@ -223,6 +223,19 @@ def test_scores_by_hand() -> None:
     np.testing.assert_array_equal(scores["n_by_step"][1], [3, 3, 0])
 
 
+def test_properties_of_queries_have_a_majority_each() -> None:
+    """A city is `a` or `b`, a year `c` or `d`: who knows what is asked is right more often than the majority."""
+    said, label = np.array([0, 0, 0, 2, 2]), np.array([0, 0, 1, 2, 3])
+    properties = np.array(["city", "city", "city", "year", "year"])
+    scores = score_queries(said, label, tuple("abcd"), {}, np.array([1, 2, 3, 1, 2]), properties)
+    assert (scores["accuracy"], scores["chance"]) == (pytest.approx(3 / 5), pytest.approx(3 / 5))
+    assert scores["n_by_property"] == scores["n_texts_by_property"] == ("property", [3, 2])
+    np.testing.assert_allclose(scores["accuracy_by_property"][1], [2 / 3, 1 / 2])
+    np.testing.assert_allclose(scores["chance_by_property"][1], [2 / 3, 1 / 2])
+    np.testing.assert_allclose(scores["balanced_by_property"][1], [1 / 2, 1 / 2])
+    assert score_queries(said, label, tuple("abcd"), {}, np.arange(5))["chance"] == pytest.approx(2 / 5)
+
+
 # --- a table of the user's own
 
 
@@ -267,8 +280,13 @@ def test_a_table_gives_prefix_query_and_label(tmp_path: Path) -> None:
         ([{"prefix": "the cat", "label": "yes"}], "line 1 needs the texts prefix, query, label."),
         (
             [{**ROWS[0], "spilt": "train"}],
-            "line 1 has the unknown key 'spilt' (known: prefix, query, label, other, split).",
+            "line 1 has the unknown key 'spilt' (known: prefix, query, label, other, property, split).",
         ),
+        (
+            [{**ROWS[0], "property": "animal"}, ROWS[1]],
+            "row 2 has no property; give every query one, or none.",
+        ),
+        ([{**ROWS[0], "property": 3}], "line 1: property is a text, not 3."),
         ([{**ROWS[0], "split": "dev"}], "line 1: the split is `train` or `test`, not 'dev'."),
         (
             [{**ROWS[0], "split": "train"}, {**ROWS[1], "split": "test"}],

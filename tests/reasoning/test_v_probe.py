@@ -17,12 +17,13 @@ from workbench.figures.reasoning import (
     plot_property_steps,
     plot_solving,
 )
-from workbench.figures.reasoning_tables import print_properties
+from workbench.figures.reasoning_tables import list_properties, print_properties
 from workbench.reasoning.evaluation import SolvingRequest, run_solving
 from workbench.reasoning.v_probe import VRequest, read_layers, run_v_probes
 from workbench.reasoning.v_queries import make_queries
 from workbench.report import write_report
 from workbench.results.provenance import facts_of
+from workbench.results.storing import load_results
 from workbench.studies.runs import Run
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.judge import judge_solution, split_sentences
@@ -168,6 +169,42 @@ def test_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:
     table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(table=table))
     assert made.attrs["variant"] == "mine" and made["label"].values.tolist() == ["0", "1"]
+    without_step_0 = made.drop_vars(["untrained", "untrained_balanced"])
+    (row,) = list_properties([without_step_0])
+    assert row["variant"] == "mine" and row["n"] == 5 and "untrained" not in row
+
+
+def test_a_table_of_several_properties_has_a_line_for_each(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "properties.jsonl"
+    rows = [
+        {
+            "prefix": f"{owner}Crate is {n} .", "query": f"{owner}Crate", "label": f"{what}{n % of}",
+            "property": what, "split": half,
+        }
+        for n in range(4)
+        for half, owner in (("train", "School"), ("test", "Farm"))
+        for what, of in (("Crate", 2), ("Box", 4))
+    ]  # fmt: skip
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    ran = CliRunner().invoke(
+        app, ["probe", str(run.path), "--kind", "v", "--table", str(table), "--steps", "2", "--json", "-q"]
+    )
+    assert ran.exit_code == 0, ran.output
+    whole, box, crate = json.loads(ran.stdout)
+    assert "property" not in whole and (box["property"], crate["property"]) == ("Box", "Crate")
+    assert (whole["n"], box["n"], crate["n"]) == (8, 4, 4)
+    assert (box["chance"], crate["chance"]) == (pytest.approx(1 / 4), pytest.approx(1 / 2))
+    assert whole["chance"] == pytest.approx(3 / 8)  # the commonest label of all is right of 2 in 8
+    assert whole["accuracy"] == pytest.approx((box["accuracy"] + crate["accuracy"]) / 2)
+    assert whole["untrained"] == pytest.approx((box["untrained"] + crate["untrained"]) / 2)
+    ran = CliRunner().invoke(
+        app, ["probe", str(run.path), "--kind", "v", "--table", str(table), "--steps", "2"]
+    )
+    assert "  Box" in ran.stdout and "  Crate" in ran.stdout
+    kept = load_results(run.path, "v", "embedding", "properties+steps2")
+    assert [str(name) for name in plot_properties([kept.isel(checkpoint=-1)]).data[0].x] == [
+        "properties", "properties Box", "properties Crate",
+    ]  # fmt: skip
 
 
 def test_bad_requests_are_refused(run: Run) -> None:

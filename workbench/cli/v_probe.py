@@ -36,10 +36,9 @@ def probe_queries(
     import json
 
     from workbench.figures.reasoning import plot_properties
-    from workbench.figures.reasoning_tables import print_properties
+    from workbench.figures.reasoning_tables import list_properties, print_properties
     from workbench.reasoning.v_probe import RANK, VRequest, read_layers, run_v_probes
     from workbench.report import write_figures
-    from workbench.results.storing import to_rows
     from workbench.worlds.arithmetic.properties import PROPERTIES, require_property
 
     wanted = (
@@ -47,7 +46,7 @@ def probe_queries(
         if properties == "all"
         else tuple(require_property(name.strip()) for name in properties.split(","))
     )
-    rows, shown = [], {}
+    shown = {}
     with step_bar("v-probe", quiet) as bar:
         for run, of_run in zip(runs, chosen, strict=True):
             made = []
@@ -66,14 +65,11 @@ def probe_queries(
                         )
                         made += run_v_probes(run, of_run, request, device=device, show=show)
             shown[run.name] = made
-            headline = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced")
-            for dataset in made:
-                about = {"variant": dataset.attrs["variant"]}
-                rows += [about | row for row in to_rows(dataset[list(headline)].expand_dims("checkpoint"))]
+    datasets = [dataset for made in shown.values() for dataset in made]
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps(list_properties(datasets)))
     else:
-        print_properties([dataset for made in shown.values() for dataset in made])
+        print_properties(datasets)
     if figure is not None:
         write_figures(
             figure,

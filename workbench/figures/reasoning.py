@@ -17,9 +17,27 @@ def name_property(dataset: xr.Dataset) -> str:
     return str(dataset.attrs["variant"]).partition("+")[0]
 
 
+def parts_of(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
+    """A V-probe's result, and by name the same numbers of each property of its queries, where a table has several."""
+    names = [str(name) for name in dataset if f"{name}_by_property" in dataset]
+    properties = dataset["property"].values.tolist() if "property" in dataset.dims else []
+    of_each = {
+        property: xr.Dataset(
+            {name: dataset[f"{name}_by_property"].sel(property=property, drop=True) for name in names},
+            attrs=dataset.attrs,
+        )
+        for property in properties
+    }
+    return {"": dataset, **of_each}
+
+
 def plot_properties(datasets: Sequence[xr.Dataset]) -> go.Figure:
     """Bars for each property: the probe, the same probe on the untrained network, the majority (Figure 7)."""
-    newest = {name_property(dataset): dataset for dataset in datasets}
+    newest = {
+        f"{name_property(dataset)} {property}".strip(): part
+        for dataset in datasets
+        for property, part in parts_of(dataset).items()
+    }
     if not newest:
         raise WorkbenchError("There is no V-probe to show; make one with `workbench probe RUN --kind v`.")
     names = list(newest)

@@ -1,18 +1,34 @@
 """V-probes and solved problems as tables for the terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from workbench.consoles import results_console
 from workbench.figures.cells import format_percent
+from workbench.figures.reasoning import parts_of
 from workbench.probing.query_scores import LEAST_SPREAD
+from workbench.results.storing import to_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+HEADLINE = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced")
+
+
+def list_properties(datasets: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
+    """A row for each V-probe, as far as it knows `HEADLINE`; behind it one for each property, where it has several."""
+    rows = []
+    for dataset in datasets:
+        names = [name for name in HEADLINE if name in dataset]
+        for property, part in parts_of(dataset).items():
+            about = {"variant": dataset.attrs["variant"]} | ({"property": property} if property else {})
+            rows += [about | row for row in to_rows(part[names].expand_dims("checkpoint"))]
+    return rows
 
 
 def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" = None) -> None:
@@ -45,13 +61,13 @@ def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":
         "n",
     ):
         table.add_column(heading, justify="left" if heading == "property" else "right")
-    for dataset in datasets:
+    for row in list_properties(datasets):
         shares = [
-            format_percent(float(dataset[name])) if name in dataset else "–"
+            format_percent(row[name]) if row.get(name) is not None else "–"
             for name in ("accuracy", "chance", "untrained", "balanced", "untrained_balanced")
         ]
-        step = str(int(dataset["checkpoint"]))
-        table.add_row(str(dataset.attrs["variant"]), step, *shares, f"{int(dataset['n']):,}")
+        about = f"  {row['property']}" if "property" in row else row["variant"]
+        table.add_row(about, str(row["checkpoint"]), *shares, f"{row['n']:,}")
     return table
 
 

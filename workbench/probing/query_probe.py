@@ -45,6 +45,7 @@ class Queries:
 
     texts: token ids of each text. text_Q: whose prefix; place_Q: its length in tokens; asked: the ids between the
     markers, with the mid marker where there are two names; label_Q: index into `classes`; train_Q: which half.
+    property_Q: what each one asks, by name; None where all ask the same.
     """
 
     texts: Sequence[np.ndarray]
@@ -54,6 +55,7 @@ class Queries:
     label_Q: np.ndarray
     train_Q: np.ndarray
     classes: tuple[str, ...]
+    property_Q: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.text_Q)

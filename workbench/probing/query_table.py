@@ -1,7 +1,8 @@
 """Queries of the user's own: a table of prefix, query and label, for any model with a tokenizer.
 
-One JSON object a line: `{"prefix": "…", "query": "…", "label": "…"}`, with `other` for a second name and `split`
-(`train` or `test`); without one, a text is in the half that its prefix's hash decides, so it is never in both.
+One JSON object a line: `{"prefix": "…", "query": "…", "label": "…"}`, with `other` for a second name, `property` for
+the name of what is asked, where a table asks several things, and `split` (`train` or `test`); without a split, a text
+is in the half that its prefix's hash decides, so it is never in both.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 KEYS = ("prefix", "query", "label")
-OPTIONAL = ("other", "split")
+OPTIONAL = ("other", "property", "split")
 
 
 def load_queries(
@@ -38,6 +39,10 @@ def load_queries(
         raise WorkbenchError(
             f"The table of queries {path} has no row; write one JSON object a line, as docs/reasoning.md says."
         )
+    properties = [row.get("property") for row in rows]
+    if any(properties) and not all(properties):
+        number = next(number for number, property in enumerate(properties, 1) if not property)
+        raise WorkbenchError(f"{path}, row {number} has no property; give every query one, or none.")
     prefixes = list(dict.fromkeys(row["prefix"] for row in rows))
     names = list(dict.fromkeys(name for row in rows for name in (row["query"], row.get("other")) if name))
     ids_of_prefix = dict(
@@ -71,6 +76,7 @@ def load_queries(
         np.array([classes.index(row["label"]) for row in rows]),
         np.array([split_of[row["prefix"]] == "train" for row in rows]),
         classes,
+        np.array(properties) if any(properties) else None,
     )
 
 
@@ -90,6 +96,8 @@ def read_row(path: Path, number: int, line: str) -> dict[str, str]:
         raise WorkbenchError(
             f"{path}, line {number} has the unknown key {unknown[0]!r} (known: {', '.join((*KEYS, *OPTIONAL))})."
         )
+    if wrong := [key for key in ("other", "property") if not isinstance(row.get(key) or "", str)]:
+        raise WorkbenchError(f"{path}, line {number}: {wrong[0]} is a text, not {row[wrong[0]]!r}.")
     if row.get("split") not in (None, "train", "test"):
         raise WorkbenchError(f"{path}, line {number}: the split is `train` or `test`, not {row['split']!r}.")
     return row

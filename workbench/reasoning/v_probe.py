@@ -151,9 +151,14 @@ class _Prober:
         if untrained is None:
             return found
         control = self._own(wanted, untrained)
+        beside = {"untrained": "accuracy", "untrained_balanced": "balanced"}
+        ends = ("", "_by_property") if "property" in control.dims else ("",)
         return found.assign(
-            untrained=control["accuracy"].drop_vars("checkpoint"),
-            untrained_balanced=control["balanced"].drop_vars("checkpoint"),
+            {
+                own + end: control[name + end].drop_vars("checkpoint")
+                for own, name in beside.items()
+                for end in ends
+            }
         )
 
     def _own(self, wanted: str, checkpoint: Checkpoint) -> "xr.Dataset":
@@ -188,13 +193,17 @@ class _Prober:
         test = np.flatnonzero(~queries.train_Q)
         said = fitted.predict(queries, test)
         groups = group_queries(about, test)
-        scores = score_queries(said, queries.label_Q[test], queries.classes, groups, queries.text_Q[test])
+        property_Q = None if queries.property_Q is None else queries.property_Q[test]
+        scores = score_queries(
+            said, queries.label_Q[test], queries.classes, groups, queries.text_Q[test], property_Q
+        )
         scores["spread"] = fitted.spread
         tenth = max(1, len(fitted.losses) // 10)
         return xr.Dataset(
             scores,
             coords={"label": list(queries.classes), "checkpoint": checkpoint.step}
-            | ({} if about is None else {"step": STEPS, "distance": DISTANCES}),
+            | ({} if about is None else {"step": STEPS, "distance": DISTANCES})
+            | ({} if property_Q is None else {"property": np.unique(property_Q).tolist()}),
             attrs=make_attrs(
                 kind=KIND,
                 family=FAMILY,

@@ -7,7 +7,7 @@ import xarray as xr
 from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.figures.reasoning import plot_layer_distance, plot_property_steps, plot_solving
+from workbench.figures.reasoning import parts_of, plot_layer_distance, plot_property_steps, plot_solving
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table
 from workbench_app.headlines import is_arithmetic, most_operations
@@ -130,7 +130,11 @@ def _probes(view: View, entry: RunEntry, number: int, key: str) -> tuple[Compone
         return missing(view, entry, text, [*command, *EVERY], title=title), []
     steps = sorted({int(step) for data in have.values() for step in data["checkpoint"].values.tolist()})
     at = steps.index(view.shown(steps))
-    rows = [(_property(name), [_probe_cells(data, step) for step in steps]) for name, data in have.items()]
+    rows = [
+        (" · ".join(filter(None, [_property(name), property])), [_probe_cells(part, step) for step in steps])
+        for name, data in have.items()
+        for property, part in parts_of(data).items()
+    ]
     table, panel = numbers_table(
         f"v-{number}", steps, at, [head_row(V_HEADS)], rows, "Percent of variables told right"
     )
