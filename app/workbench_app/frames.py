@@ -61,8 +61,10 @@ def make_frames(
         "empty": WHY_EMPTY,
     }
     if "chance" in data:
-        by_step = (data[["chance"]].isel(checkpoint=at, missing_dims="ignore") for at in range(len(steps)))
-        frames["chance"] = [list(chance_words(cells).values()) for cells in by_step]
+        everywhere = data["chance"].broadcast_like(data["accuracy"]).to_dataset(name="chance")
+        frames["chance"] = [
+            list(chance_words(everywhere.isel(checkpoint=at)).values()) for at in range(len(steps))
+        ]
     if metric in METRICS:
         frames |= {"points": METRICS[metric].points, "empty": f"empty: {METRICS[metric].empty}"}
     if "place" in data.coords:
