@@ -10,6 +10,7 @@ import pytest
 
 from tests.tasks.facts_to_ask import BIOGRAPHIES, CITIES, PEOPLE, TOWNS
 from workbench.errors import WorkbenchError
+from workbench.extraction.task_tables import describe_tasks
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
 from workbench.tasks.drawing import draw_questions
@@ -391,6 +392,36 @@ def test_more_than_there_are_is_refused(options: dict[str, int], message: str) -
     with pytest.raises(WorkbenchError) as refusal:
         draw_questions(tasks, TOWNS, seed=0, **options)
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "classification:founded%2",
+            "All 4 answers of the task 'classification:founded%2' are 'Yes', so one need know nobody to be right; "
+            "leave it out.",
+        ),
+        (
+            "comparison:size",
+            "The task 'comparison:size' asks nothing of these facts: nobody has its values, or all have the same.",
+        ),
+    ],
+)
+def test_a_task_that_everybody_answers_alike_is_refused(
+    spec: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    alike = [
+        replace(town, values={**town.values, "founded": str(1000 + 2 * n), "size": "4"})
+        for n, town in enumerate(TOWNS)
+    ]
+    with pytest.raises(WorkbenchError) as refusal:
+        TaskPlan((spec,)).make_questions(CITIES, alike, 0)
+    assert str(refusal.value) == message
+    listed = describe_tasks(None, ["retrieval", "comparison", "inverse"], CITIES, alike, 0)
+    assert "comparison:founded" in [row["task"] for row in listed]
+    assert "comparison:size" not in [row["task"] for row in listed]
+    assert "left out: The task 'comparison:size' asks nothing of these facts" in caplog.text
 
 
 def test_hints_to_a_task_without_steps_are_refused() -> None:

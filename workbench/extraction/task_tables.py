@@ -1,8 +1,10 @@
 """Tasks as tables: what is asked, what was answered, and several finetunes side by side."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +20,12 @@ from workbench.results.storing import list_results, load_results
 from workbench.studies.study import Study, name_apart
 from workbench.tasks.answers import KIND, commonest_share
 from workbench.tasks.plan import TaskPlan
+from workbench.tasks.specs import make_tasks
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+log = logging.getLogger("workbench.tasks")
 EMPTY = "·"
 TEST_COLUMNS = {
     "direct": "no hints",
@@ -39,15 +43,16 @@ def describe_tasks(
 
     Without a plan every family of `bare` that these facts allow.
     """
-    plans = [TaskPlan((spec,)) for spec in bare] if plan is None else [plan]
+    plans = _allowed(bare, schema, entities) if plan is None else [plan]
     rows: list[dict[str, Any]] = []
     for one in plans:
         try:
             questions = one.make_questions(schema, entities, seed)
-        except WorkbenchError:
+        except WorkbenchError as error:
             if plan is not None:
                 raise
-            continue  # a family that these facts do not allow
+            log.warning("left out: %s", error)
+            continue
         for kind in dict.fromkeys((question.task, question.mode) for question in questions):
             alike = [q for q in questions if (q.task, q.mode) == kind and q.split == "test"]
             alike = alike or [q for q in questions if (q.task, q.mode) == kind]
@@ -64,6 +69,15 @@ def describe_tasks(
                 }
             )
     return rows
+
+
+def _allowed(bare: Sequence[str], schema: Schema, entities: Sequence[Entity]) -> list[TaskPlan]:
+    """Each task of the families that these facts allow."""
+    names: dict[str, None] = {}
+    for family in bare:
+        with suppress(WorkbenchError):
+            names |= {task.name: None for task in make_tasks([family], schema, entities)}
+    return [TaskPlan((name,)) for name in names]
 
 
 def make_example_table(rows: Sequence[dict[str, Any]]) -> "Table":

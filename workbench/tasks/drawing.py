@@ -23,22 +23,27 @@ def draw_questions(
     A task about one entity asks each of a half; one about two asks `pairs` ordered pairs of those of each half that
     have the value (default: as many as there are of them, or all pairs), drawn by the seed, no pair twice. All entities
     of a question are in its half. train_entities: how many entities of the train half take part; fewer are among the
-    more. Raises WorkbenchError for more entities or pairs than there are.
+    more. Raises WorkbenchError for more entities or pairs than there are, and for a task whose answers are all one.
     """
     halves = {split: _draw_half(entities, split, seed, train_entities) for split in SPLITS}
     questions: list[TaskQuestion] = []
     for task in tasks:
-        found = 0
+        answers: list[str] = []
         for split, half in halves.items():
             for together in _draw_groups(task, half, split, seed, pairs):
                 asked = task.ask(*together)
                 if asked is not None:
                     ids = tuple(entity.id for entity in together)
                     questions.append(TaskQuestion(task.name, ids, split, asked))
-                    found += 1
-        if not found:
+                    answers.append(asked.answer)
+        if not answers:
             raise WorkbenchError(
-                f"The task {task.name!r} asks nothing of these facts; nobody has its values."
+                f"The task {task.name!r} asks nothing of these facts: nobody has its values, or all have the same."
+            )
+        if len(answers) > 1 and len(set(answers)) == 1:
+            raise WorkbenchError(
+                f"All {len(answers):,} answers of the task {task.name!r} are {answers[0]!r}, so one need know "
+                "nobody to be right; leave it out."
             )
     return questions
 
