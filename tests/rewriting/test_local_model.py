@@ -17,11 +17,15 @@ from workbench.rewriting.prompts import Prompt, load_prompts
 from workbench.tokens.tokenizers import make_tokenizer
 
 
+def any_text(*, restrict: bool) -> TokensRecipe:
+    return TokensRecipe(tokenizer="bpe", vocabulary_size=400, restrict=restrict)  # type: ignore[call-arg]
+
+
 @cache
 def make_model() -> tuple[LlamaForCausalLM, object]:
     """A random network whose answers end after some tokens, and a tokenizer that reads any text."""
     corpus = make_people()
-    tokenizer = make_tokenizer(TokensRecipe(tokenizer="bpe", vocabulary_size=400), corpus.texts)  # type: ignore[call-arg]
+    tokenizer = make_tokenizer(any_text(restrict=False), corpus.texts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(
@@ -108,3 +112,10 @@ def test_a_model_that_is_not_there_and_a_prompt_too_long_are_refused(tmp_path: P
     long = Request(0, 0, 0, Prompt("", "word " * 2000, ()), 0)
     with pytest.raises(WorkbenchError, match="fills the model's context of 900; shorten the prompts"):
         answers([long], Manner(), 1)
+
+
+def test_a_prompt_that_the_vocabulary_cannot_write_is_refused() -> None:
+    """What a prompt leaves out without a word, no answer can state."""
+    tokenizer = make_tokenizer(any_text(restrict=True), make_people().texts)
+    with pytest.raises(WorkbenchError, match="holds the word 'Zoë', which this vocabulary cannot write"):
+        encode_prompt(tokenizer, Prompt("", "Zoë", ()))

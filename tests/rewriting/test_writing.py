@@ -224,8 +224,11 @@ def test_fullname_permute_and_templates_for_what_is_missing(tmp_path: Path) -> N
 def test_rates_count_every_answer_once(tmp_path: Path) -> None:
     order = order_of(1, 2, 30)
     with serve(FaultyServer(write_about, 0.3, slow=0, faults=("refusal", "no text"))) as server:
-        outcome = write(tmp_path, order, server)
-    rates = rate(order, outcome.state)
+        budget = Budget(Prices(1.0, 2.0), None, None)
+        outcome = write(tmp_path, order, server, budget)
+    rates = rate(order, outcome.state, budget)
+    assert rates["tokens"]["prompts"] == sum(line.prompt_tokens for line in outcome.state.lines.values()) > 0
+    assert rates["money"] == round(budget.spent, 6) > 0
     assert (
         sum(row["answers"] for row in rates["answers by verdict"].values()) == rates["answers"] == outcome.new
     )

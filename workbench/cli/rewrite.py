@@ -1,7 +1,7 @@
 """`workbench rewrite`: a corpus written by a language model from the facts, every text checked."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,7 @@ from workbench.cli.options import (
     use_threads,
 )
 from workbench.cli.progress import step_bar
-from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
-
-if TYPE_CHECKING:
-    from workbench.rewriting.engines import Engine, Manner
-    from workbench.rewriting.work import Order
 
 
 def rewrite(
@@ -110,14 +105,17 @@ def rewrite(
     Every answer is written to a journal at once; stop with Ctrl-C, or by a kill, and run the same command again to
     continue. `world = "own"` with `own.folder = OUT` trains on the corpus; docs/rewriting.md has the rest.
     """
+    import json
+
     from workbench.files import write_json
     from workbench.rewriting.budget import Budget, Prices
     from workbench.rewriting.corpus_folder import RATES_FILE, Shape, collect, rate
     from workbench.rewriting.engines import Manner
     from workbench.rewriting.estimating import estimate
     from workbench.rewriting.journal import read_journal
-    from workbench.rewriting.opening import make_order, open_subject
+    from workbench.rewriting.opening import Writer, make_order, open_subject
     from workbench.rewriting.prompts import load_prompts, write_prompts
+    from workbench.rewriting.tables import print_estimate, print_rates
     from workbench.rewriting.wordings import Wordings, load_wordings
     from workbench.rewriting.work import State
     from workbench.rewriting.writing import write_texts
@@ -153,29 +151,28 @@ def rewrite(
     )
     folder = out or Path("corpora") / subject.name
     manner = Manner(temperature, top_p, max_tokens)
+    writer = Writer(model, server, manner, batch, device, concurrency, timeout, retries)
     prices = Prices(price_prompt, price_answer)
     if dry_run:
-        counter = _make_counter(model, server)
-        size = 1 if server else batch
-        report = estimate(State(order, read_journal(folder)), size, prices, counter)
-        _tell_estimate(report, as_json)
+        state = State(order, read_journal(folder))
+        report = estimate(state, writer.together, prices, writer.open_counter())
+        if as_json:
+            typer.echo(json.dumps(report, ensure_ascii=False))
+        else:
+            print_estimate(report)
         return
-    engine = _make_engine(model, server, manner, batch, concurrency, timeout, retries, device)
-    settings = _describe(order, model, manner, subject.name, batch if server is None else None)
+    engine = writer.open()
+    settings = order.describe(model, writer.drawn, subject.name)
     budget = Budget(prices, budget_tokens, budget_money, limit)
     with step_bar("rewriting", quiet) as show:
         outcome = write_texts(folder, order, engine, budget, settings, max_tokens, show)
-    rates = rate(order, outcome.state)
-    rates["tokens"] = {"prompts": budget.prompt_tokens, "answers": budget.answer_tokens}
-    rates["money"] = round(budget.spent, 6)
+    rates = rate(order, outcome.state, budget)
     write_json(folder / RATES_FILE, rates)
     if not as_json:
-        _tell_rates(rates)
+        print_rates(rates)
     collected = collect(order, outcome.state, Shape(fullname, permute, fill), subject.corpus)
     save_corpus(folder, collected.corpus)
     if as_json:
-        import json
-
         told = {"folder": str(folder), "complete": outcome.complete, "notes": collected.notes, **rates}
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
@@ -187,88 +184,3 @@ def rewrite(
     if not outcome.complete:
         typer.echo("Stopped by the budget or the limit; the same command with more of it continues.")
     typer.echo(f"next: workbench train own --set own.folder={folder}")
-
-
-def _make_engine(
-    model: str,
-    server: str | None,
-    manner: "Manner",
-    batch: int,
-    concurrency: int,
-    timeout: float,
-    retries: int,
-    device: str | None,
-) -> "Engine":
-    if server is not None:
-        from workbench.rewriting.server import Server
-
-        return Server(server, model, manner, concurrency=concurrency, seconds=timeout, retries=retries)
-    from workbench.rewriting.local_model import load_local
-
-    return load_local(model, manner, batch, device)
-
-
-def _make_counter(model: str, server: str | None) -> Any:
-    from workbench.rewriting.server import count_about
-
-    if server is not None:
-        return count_about
-    from workbench.rewriting.local_model import encode_prompt, load_tokenizer_of
-
-    tokenizer = load_tokenizer_of(model)
-    return lambda prompt: len(encode_prompt(tokenizer, prompt))
-
-
-def _describe(order: "Order", model: str, manner: "Manner", name: str, batch: int | None) -> dict[str, Any]:
-    """What a journal is made with, as it is kept beside it. Which address a model stood at is no part of it."""
-    from dataclasses import asdict
-
-    drawn = {**asdict(manner), "batch": batch}
-    return {
-        "facts": name,
-        "model": model,
-        "manner": drawn,
-        "prompts": order.prompts.digest,
-        "words": list(order.checker.words),
-        "repair": order.repair,
-        "seed": order.seed,
-        "digest": order.digest(model, drawn),
-    }
-
-
-def _tell_rates(rates: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table("verdict", "answers", "share", "", box=None, pad_edge=False)
-    for kind, row in rates["answers by verdict"].items():
-        table.add_row(kind, str(row["answers"]), f"{row['share']:.1%}", row["is"])
-    results_console().print(table)
-    texts = rates["texts"]
-    typer.echo(
-        f"{texts['accepted']:,} of {texts['wanted']:,} texts accepted, after {rates['answers']:,} answers"
-    )
-
-
-def _tell_estimate(report: dict[str, Any], as_json: bool) -> None:
-    import json
-
-    if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False))
-        return
-    for message in report["first prompt"]:
-        typer.echo(f"--- {message['role']}\n{message['content']}")
-    tokens = report["tokens"]
-    typer.echo("---")
-    typer.echo(f"{report['texts left']:,} texts left, about {report['answers']:,} answers")
-    if report["acceptance"] is None:
-        typer.echo("  if every one is accepted: nothing has been measured; run with --limit 50 first")
-    else:
-        typer.echo(f"  accepted so far: {report['acceptance']:.1%} of {report['measured on']:,} answers")
-    typer.echo(
-        f"{tokens['prompts']:,} tokens of prompts ({tokens['a prompt']} each), "
-        f"{tokens['answers']:,} of answers ({tokens['an answer']} each)"
-    )
-    typer.echo(f"money: {report['money']:,} at the prices given")
-    if report["hours"] is not None:
-        typer.echo(f"hours: {report['hours']:,} at the measured pace")
-    typer.echo(f"an 8B model on one H100, computed: {report['hours of one H100 with 8B']:,} hours")

@@ -12,6 +12,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import Entity
 from workbench.rewriting.augmenting import permute_sentences, write_full_names
+from workbench.rewriting.budget import Budget
 from workbench.rewriting.checking import REASONS, WORDS
 from workbench.rewriting.work import Order, State
 from workbench.studies.corpus import Corpus
@@ -127,8 +128,8 @@ def _entries_by_entity(corpus: Corpus) -> dict[int, list[Entry]]:
     return found
 
 
-def rate(order: Order, state: State) -> dict[str, Any]:
-    """Rates of acceptance: by reason (the first of each refusal), by attempt; and samples of what was refused."""
+def rate(order: Order, state: State, budget: Budget) -> dict[str, Any]:
+    """Rates of acceptance: by reason (the first of each refusal), by attempt; samples of what was refused; the cost."""
     kinds = Counter(state.kinds.values())
     n = len(state.kinds)
     attempts: dict[int, Counter[bool]] = {}
@@ -168,6 +169,8 @@ def rate(order: Order, state: State) -> dict[str, Any]:
             for attempt, found in sorted(attempts.items())
         },
         "samples": samples,
+        "tokens": {"prompts": budget.prompt_tokens, "answers": budget.answer_tokens},
+        "money": round(budget.spent, 6),
     }
 
 

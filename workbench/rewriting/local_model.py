@@ -20,7 +20,9 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.manner import agree, tolerance
 from workbench.studies.series import as_checkpoint
-from workbench.tokens.opening import load_tokenizer, without_padding
+from workbench.tokens.opening import load_tokenizer
+from workbench.tokens.spans import iterate_encodings
+from workbench.training.devices import choose_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -181,15 +183,12 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: Prompt) -> list[
         words = str(
             tokenizer.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True)
         )
-        return _encode(tokenizer, words, special=False)
-    said = "\n\n".join(part for part in (prompt.system, prompt.request) if part)
-    return _encode(tokenizer, said + "\n\n", special=True)
-
-
-def _encode(tokenizer: "PreTrainedTokenizerFast", text: str, special: bool) -> list[int]:
-    """The ids of a text, whatever padding or truncation the tokenizer was saved with."""
-    with without_padding(tokenizer) as backend:
-        return list(backend.encode(text, add_special_tokens=special).ids)
+        special = False
+    else:
+        words = "".join(f"{part}\n\n" for part in (prompt.system, prompt.request) if part)
+        special = True
+    ((ids, _, _),) = iterate_encodings(tokenizer, [words], special=special, where="prompts")
+    return ids
 
 
 def load_tokenizer_of(name: str) -> "PreTrainedTokenizerFast":
@@ -214,6 +213,6 @@ def load_local(name: str, manner: Manner, batch: int, device: str | None = None)
     """
     checkpoint = find_local(name)
     tokenizer = load_tokenizer(checkpoint.path)
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = choose_device(device)
     model = load_model(checkpoint, device=chosen, dtype="float32" if chosen == "cpu" else "bfloat16")
     return LocalModel(model, tokenizer, manner, batch)

@@ -1,15 +1,20 @@
-"""The facts to write about, and the texts there are: of a recipe, a folder of facts, a study, or a study.toml."""
+"""What a rewriting is opened with: the facts to write about, and the texts there are (of a recipe, a folder of facts, a
+study, or a study.toml); the model that writes.
+"""
 
 import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from workbench.rewriting.checking import Checker
 from workbench.rewriting.contexts import learn_contexts
 from workbench.rewriting.corpus_folder import first_texts, sample_entries
+from workbench.rewriting.engines import Engine, Manner
 from workbench.rewriting.mentions import Mentions
-from workbench.rewriting.prompts import PromptFiles
+from workbench.rewriting.prompts import Prompt, PromptFiles
 from workbench.rewriting.wordings import Wordings
 from workbench.rewriting.work import Order
 from workbench.studies.corpus import Corpus
@@ -99,3 +104,59 @@ def make_order(
         repair,
         texts,
     )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The model that writes, and how it is asked.
+
+    model: a folder or hub name; with a server its name there. batch, device: of a local model; concurrency, timeout
+    (seconds) and retries: of a server.
+    """
+
+    model: str
+    server: str | None = None
+    manner: Manner = field(default_factory=Manner)
+    batch: int = 16
+    device: str | None = None
+    concurrency: int = 8
+    timeout: float = 120.0
+    retries: int = 8
+
+    @property
+    def together(self) -> int:
+        """How many prompts make a batch."""
+        return self.batch if self.server is None else 1
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What decides its answers beside the prompts."""
+        return {**asdict(self.manner), "batch": self.batch if self.server is None else None}
+
+    def open(self) -> Engine:
+        """The engine; a local model is loaded."""
+        if self.server is None:
+            from workbench.rewriting.local_model import load_local
+
+            return load_local(self.model, self.manner, self.batch, self.device)
+        from workbench.rewriting.server import Server
+
+        return Server(
+            self.server,
+            self.model,
+            self.manner,
+            concurrency=self.concurrency,
+            seconds=self.timeout,
+            retries=self.retries,
+        )
+
+    def open_counter(self) -> Callable[[Prompt], int]:
+        """What counts a prompt's tokens, without the model: about so many of a server."""
+        if self.server is not None:
+            from workbench.rewriting.server import count_about
+
+            return count_about
+        from workbench.rewriting.local_model import encode_prompt, load_tokenizer_of
+
+        tokenizer = load_tokenizer_of(self.model)
+        return lambda prompt: len(encode_prompt(tokenizer, prompt))

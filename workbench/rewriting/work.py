@@ -98,6 +98,19 @@ class Order:
         """The check of a text that is made from an accepted one: it may be longer, and its words are known."""
         return replace(self.checker, words=(1, 10 * self.checker.words[1]))
 
+    def describe(self, model: str, manner: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """What a journal is made with, as it is kept beside it. Which address a model stood at is no part of it."""
+        return {
+            "facts": name,
+            "model": model,
+            "manner": dict(manner),
+            "prompts": self.prompts.digest,
+            "words": list(self.checker.words),
+            "repair": self.repair,
+            "seed": self.seed,
+            "digest": self.digest(model, manner),
+        }
+
     def digest(self, model: str, manner: Mapping[str, Any]) -> str:
         """Hex sha256 of what decides prompts and answers: whoever goes on with a journal must have the same."""
         facts = [[one.name, one.values, one.pronoun] for one in self.entities]
