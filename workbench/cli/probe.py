@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,15 +24,14 @@ from workbench.cli.options import (
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
 from workbench.cli.progress import keep_progress, step_bar
-from workbench.cli.v_probe import probe_queries
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
     import xarray as xr
 
     from workbench.experiments.chains import Job
     from workbench.studies.checkpoints import Checkpoint
     from workbench.studies.study import Study
-
 
 FOR_QUERIES = ("properties", "operations", "table")
 IDLE_FOR_QUERIES = (
@@ -137,20 +137,17 @@ def probe(
     and settings is not made twice. Runs that differ in their recipe's seed alone are also shown as one, with their mean
     and spread.
     """
-    import json
-
-    from workbench.figures.tables import print_result
     from workbench.memory import read_bytes
     from workbench.probing.request import ProbeRequest
     from workbench.probing.runner import find_missing, run_probes
-    from workbench.results.storing import to_rows
+    from workbench.reasoning.v_probe import RANK, VRequest, read_properties, run_v_probes, vary
     from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
 
     use_threads(threads)
     refuse_idle(context, IDLE_FOR_QUERIES if kind is Kind.v else FOR_QUERIES, f"for --kind {kind.value}")
     request = (
-        None
+        VRequest(read_properties(properties), table, None, operations, RANK if rank is None else rank, steps)
         if kind is Kind.v
         else ProbeRequest(
             kind.value,
@@ -161,13 +158,13 @@ def probe(
             layers=None if layers == "all" else tuple(layer.strip() for layer in layers.split(",")),
             seeds=read_seeds(seeds),
             learning_curve=learning_curve,
-            again=again,
             entries_per_entity=entries_per_entity,
             memory=None if memory is None else read_bytes(memory),
             tasks=read_plan(tasks, task_file),
             cases=cases,
         )
     )
+    request = replace(request, again=again)
     opened = open_studies(runs)
     chosen = [select_checkpoints(run.checkpoints, checkpoints, run.path) for run in opened]
     if placement.is_elsewhere:
@@ -175,34 +172,73 @@ def probe(
             [_make_job(context, run, part)]
             for run, of_run in zip(opened, chosen, strict=True)
             for part in chunks(
-                of_run if request is None else find_missing(run, of_run, request), placement.per_job
+                find_missing(run, of_run, request) if isinstance(request, ProbeRequest) else of_run,
+                placement.per_job,
             )
         ]
         if placement.run(chains, device, threads).detached:
             return
-        again = False  # the jobs have
-    if request is None:
-        probe_queries(
-            opened, chosen, properties, operations, table, layers, rank, steps, read_seeds(seeds), again, device,
-            quiet, as_json, figure,
-        )  # fmt: skip
-        return
-    request = replace(request, again=again)
+        request = replace(request, again=False)  # the jobs have
     made: list[list[xr.Dataset]] = []
     with step_bar(f"{kind.value}-probe", quiet) as bar:
         for run, of_run in zip(opened, chosen, strict=True):
             with keep_progress(run, bar) as show:
-                made.append(run_probes(run, of_run, request, device=device, show=show))
+                if isinstance(request, ProbeRequest):
+                    made.append(run_probes(run, of_run, request, device=device, show=show))
+                else:
+                    each = vary(request, layers, read_seeds(seeds), of_run[-1])
+                    made.append(
+                        [
+                            data
+                            for one in each
+                            for data in run_v_probes(run, of_run, one, device=device, show=show)
+                        ]
+                    )
+    tell = _tell_queries if kind is Kind.v else _tell
+    tell(opened, made, as_json, figure)
+
+
+def _tell(runs: "list[Study]", made: "list[list[xr.Dataset]]", as_json: bool, figure: Path | None) -> None:
+    """Print what each run's probes read, and several seeds as one; figures into a file."""
+    import json
+
+    from workbench.figures import plot_results
+    from workbench.figures.tables import print_result
+    from workbench.probing.pooling import join_checkpoints
+    from workbench.results.storing import to_rows
+    from workbench.studies.study import name_apart
+
     if as_json:
         typer.echo(json.dumps([row for datasets in made for dataset in datasets for row in to_rows(dataset)]))
     else:
-        for datasets in made:
-            for dataset in datasets:
-                print_result(dataset)
-        for pooled in _pool(opened, made):
-            print_result(pooled)
+        for dataset in [*chain(*made), *_pool(runs, made)]:
+            print_result(dataset)
     if figure is not None:
-        _write_figures(opened, made, figure)
+        labels = name_apart(runs)
+        results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}
+        results |= {pooled.attrs["run"]: pooled for pooled in _pool(runs, made)}
+        _write_figures(figure, labels, plot_results(results))
+
+
+def _tell_queries(
+    runs: "list[Study]", made: "list[list[xr.Dataset]]", as_json: bool, figure: Path | None
+) -> None:
+    """Print a line for each V-probe; bars into a file."""
+    import json
+
+    from workbench.figures.reasoning import plot_properties
+    from workbench.figures.reasoning_tables import list_properties, print_properties
+    from workbench.studies.study import name_apart
+
+    if as_json:
+        typer.echo(json.dumps(list_properties([*chain(*made)])))
+    else:
+        print_properties([*chain(*made)])
+    if figure is not None:
+        labels = name_apart(runs)
+        title = "{}: what is known before it is written"
+        bars = [plot_properties(datasets) for datasets in made]
+        _write_figures(figure, labels, dict(zip(map(title.format, labels), bars, strict=True)))
 
 
 def _make_job(context: typer.Context, run: "Study", checkpoints: "Sequence[Checkpoint]") -> "Job":
@@ -223,16 +259,10 @@ def _pool(runs: "list[Study]", made: "list[list[xr.Dataset]]") -> "list[xr.Datas
     return [pool_runs([runs[i] for i in group], [made[i][-1] for i in group]) for group in groups]
 
 
-def _write_figures(runs: "list[Study]", made: "list[list[xr.Dataset]]", path: Path) -> None:
-    """One page with every figure of the results, by their titles; it needs no network."""
+def _write_figures(path: Path, labels: "list[str]", figures: "dict[str, go.Figure]") -> None:
+    """One page with every figure, by their titles; it needs no network."""
     from workbench.consoles import messages_console
-    from workbench.figures import plot_results
-    from workbench.probing.pooling import join_checkpoints
     from workbench.report import write_figures
-    from workbench.studies.study import name_apart
 
-    labels = name_apart(runs)
-    results = {label: join_checkpoints(datasets) for label, datasets in zip(labels, made, strict=True)}
-    results |= {pooled.attrs["run"]: pooled for pooled in _pool(runs, made)}
-    write_figures(path, " · ".join(labels), plot_results(results))
+    write_figures(path, " · ".join(labels), figures)
     messages_console().print(f"Figures written to {path}.", style="dim", highlight=False)

@@ -247,6 +247,20 @@ def require_run(study: Study) -> Run:
     return study
 
 
+def read_properties(text: str) -> tuple[Property, ...]:
+    """`all`, or names of properties such as `nece,dep`."""
+    return PROPERTIES if text == "all" else tuple(require_property(name.strip()) for name in text.split(","))
+
+
+def vary(request: VRequest, layers: str, seeds: Sequence[int], checkpoint: Checkpoint) -> list[VRequest]:
+    """The same at every layer that is named (see `read_layers`) and with every seed."""
+    return [
+        replace(request, layer=layer, seed=seed)
+        for layer in read_layers(layers, checkpoint)
+        for seed in seeds
+    ]
+
+
 def read_layers(text: str, checkpoint: Checkpoint) -> list[int | None]:
     """`all` is the last norm alone, as in the paper; else layers such as `1,2,final`, or `each` for every one."""
     if text == "all":
