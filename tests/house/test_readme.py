@@ -73,6 +73,25 @@ def test_workbench_commands_and_options_exist(words: list[str]) -> None:
                 load_recipe(named, [value])  # the key and the value are real
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_options_named_in_sentences_exist(document: Path) -> None:
+    """Of our commands, our scripts, or uv. That --help describes each option, tests/house/test_help.py holds."""
+    from workbench.cli import app
+
+    root: Any = typer.main.get_command(app)
+    ours = {
+        option
+        for command in (root, *root.commands.values())
+        for p in command.params
+        for option in (*p.opts, *p.secondary_opts)
+    }
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    known = {*ours, *re.findall(r'"(--[a-z-]+)"', scripts), "--help", "--torch-backend"}
+    if document.name not in ("CHANGELOG.md", "lab-notes.md"):  # which tell what was
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", document.read_text(encoding="utf-8")))
+        assert named <= known, sorted(named - known)
+
+
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words.values[0][:1] == ["workbench"]])
 def test_recipes_named_in_commands_are_shipped(words: list[str]) -> None:
     if words[1] in ("data", "train", "recipes") and len(words) > 2 and not words[2].endswith((".toml", "/")):
