@@ -1,5 +1,6 @@
 """Layers: how deep in the network a target can be read, by position and over training."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -53,6 +54,7 @@ def render(view: View, key: str) -> Page:
     order = order_targets(view, list(data.values()))
     metrics = metrics_of(list(data.values()))
     metric = choose(view.selection.metric, metrics, "accuracy")
+    shown = _Shown(view, key, chosen, order, target, position, metric)
     boxes: list[Component] = []
     panels: list[dict[str, Any]] = []
     for number, entry in enumerate(view.runs):
@@ -64,8 +66,8 @@ def render(view: View, key: str) -> Page:
         if target not in own:
             boxes.append(targets_missing(entry, target, own))
             continue
-        shown, made = _run(view, entry, cells, order, target, position, metric, chosen, number, key)
-        boxes.append(cards.grid(shown))
+        of_run, made = _run(shown, entry, cells, number)
+        boxes.append(cards.grid(of_run))
         panels += made
     children = [
         cards.heading("Layers", HOW_TO_READ),
@@ -96,115 +98,116 @@ def render(view: View, key: str) -> Page:
     return Page(children, panels, union_of_steps(panels), resolved)
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What the page shows of every run."""
+
+    view: View
+    key: str
+    set_name: str
+    order: TargetOrder
+    target: str
+    position: int
+    metric: str
+
+    @property
+    def probe(self) -> str:
+        return controls.describe_probe(self.set_name)
+
+    def about(self, cells: xr.Dataset) -> str:
+        """The target with its chance."""
+        return f"{target_label(self.target)} (chance {chance_words(cells)[self.target]})"
+
+    def where(self, cells: xr.Dataset) -> str:
+        """What the position is called in this run."""
+        return dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[self.position]
+
+    def picture(self, cells: xr.Dataset, across: str, step: int | None) -> Any:
+        """Layers × places, or × checkpoints, of the target."""
+        figure = plot_layer_heatmap(cells, self.target, across=across, variable=self.metric, step=step)
+        add_hatch(figure)
+        of_target = cells.sel(target=self.target)
+        now = at_step(of_target, step) if across == "position" else of_target
+        add_unsure(figure, not_converged(now, ("layer", across)), rising=True)
+        if "place" in cells.coords and across == "position":
+            figure.update_xaxes(ticktext=place_names(cells))
+        if METRICS[self.metric].points:
+            show_points(figure)
+        return self.view.themed(_plain(figure))
+
+    def panel(self, id: str, data: xr.Dataset, entry: RunEntry) -> dict[str, Any]:
+        """What redraws a picture. data: dims (checkpoint, layer, position)."""
+        as_rows = data.rename(layer="target")
+        as_rows = as_rows.assign_coords(target=[str(layer) for layer in data["layer"].values.tolist()])
+        frames = make_frames(as_rows, self.metric, run=entry.id, name=entry.title)
+        frames["labels"] = [f"layer {name}" for name in frames["targets"]]
+        return {
+            "id": id, "kind": "heat", "parts": [frames], "opens": self.target, "corner": "layer", "rising": True,
+        }  # fmt: skip
+
+
 def _run(
-    view: View,
-    entry: RunEntry,
-    cells: xr.Dataset,
-    order: TargetOrder,
-    target: str,
-    position: int,
-    metric: str,
-    set_name: str,
-    number: int,
-    key: str,
+    shown: _Shown, entry: RunEntry, cells: xr.Dataset, number: int
 ) -> tuple[list[Component], list[dict[str, Any]]]:
-    steps = [int(step) for step in cells["checkpoint"].values.tolist()]
-    step = view.shown(steps)
-    by_place, over_time = f"layers-{number}", f"layer-steps-{number}"
-    links = view.links(entry, set_name)
-    figure = plot_layer_heatmap(cells, target, variable=metric, step=step)
-    add_hatch(figure)
-    now = cells.sel(target=target)
-    add_unsure(figure, not_converged(at_step(now, step), ("layer", "position")), rising=True)
-    if "place" in cells.coords:
-        figure.update_xaxes(ticktext=place_names(cells))
-    if METRICS[metric].points:
-        show_points(figure)
-    probe = controls.describe_probe(set_name)
-    about = f"{target_label(target)} (chance {chance_words(cells)[target]})"
-    where = dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[position]
+    """Every target at the position; the target at every position, and over training where there is one."""
+    links = shown.view.links(entry, shown.set_name)
     all_targets, told = target_card(
-        view,
+        shown.view,
         entry,
-        order.arrange(cells),
-        position,
-        where,
-        metric,
-        probe,
+        shown.order.arrange(cells),
+        shown.position,
+        shown.where(cells),
+        shown.metric,
+        shown.probe,
         f"layer-targets-{number}",
-        key,
+        shown.key,
         links,
     )
-    of_target = [
-        cards.card(
-            entry.title,
-            cards.heat(
-                by_place,
-                view.themed(_plain(figure)),
-                key,
-                f"Layer by position, {entry.title}, {target_label(target)}",
-            ),
-            sub=f"{about}: layer × position · {probe}",
-            actions=[cards.shown_at(by_place, step), cards.downloads(by_place, links)],
-        ),
-    ]
-    as_rows = cells.sel(target=target, drop=True).rename(layer="target")
-    as_rows = as_rows.assign_coords(target=[str(layer) for layer in cells["layer"].values.tolist()])
-    frames = _by_layer(as_rows, metric, entry)
-    panels: list[dict[str, Any]] = [
-        *told,
-        {
-            "id": by_place,
-            "kind": "heat",
-            "set": set_name,
-            "parts": [frames],
-            "opens": target,
-            "corner": "layer",
-            "rising": True,
-        },
-    ]
-    if len(steps) > 1:
-        over = plot_layer_heatmap(cells.sel(position=position), target, across="checkpoint", variable=metric)
-        add_hatch(over)
-        add_unsure(over, not_converged(now.sel(position=position), ("layer", "checkpoint")), rising=True)
-        if METRICS[metric].points:
-            show_points(over)
-        label = f"Layer by checkpoint, {entry.title}, {target_label(target)}, position {position}"
-        of_target.append(
-            cards.card(
-                f"{entry.title} over training",
-                cards.heat(over_time, view.themed(_plain(over)), key, label),
-                sub=f"{about} at {where}: layer × checkpoint · {probe}",
-                actions=[cards.downloads(over_time, links)],
-            )
-        )
-        # The checkpoints are its columns: drawn once, in the place of positions, and framed where the slider stands.
-        as_columns = as_rows.sel(position=position, drop=True).rename(checkpoint="position")
-        over_frames = _by_layer(as_columns.expand_dims(checkpoint=steps[:1]), metric, entry)
-        over_frames["words"] = {step: f"step {step:,}" for step in steps}
-        panels.append(
-            {
-                "id": over_time,
-                "kind": "over",
-                "steps": steps,
-                "at": list(range(len(steps))),
-                "column": True,
-                "parts": [over_frames],
-                "over": position,
-                "opens": target,
-                "corner": "layer",
-                "rising": True,
-            }
-        )
+    made = [_by_place(shown, entry, cells, number, links)]
+    if cells.sizes["checkpoint"] > 1:
+        made.append(_over_training(shown, entry, cells, number, links))
+    of_target = [box for box, _ in made]
     beside = of_target if cells.sizes["layer"] > WIDE else [html.Div(of_target, className="stack")]
-    return [all_targets, *beside], panels
+    return [all_targets, *beside], [*told, *[panel for _, panel in made]]
 
 
-def _by_layer(data: xr.Dataset, metric: str, entry: RunEntry) -> dict[str, Any]:
-    """Frames whose rows, under `target`, are layers."""
-    frames = make_frames(data, metric, run=entry.id, name=entry.title)
-    frames["labels"] = [f"layer {name}" for name in frames["targets"]]
-    return frames
+def _by_place(
+    shown: _Shown, entry: RunEntry, cells: xr.Dataset, number: int, links: dict[str, str]
+) -> tuple[Component, dict[str, Any]]:
+    """Layer × position, at the slider's checkpoint."""
+    id = f"layers-{number}"
+    step = shown.view.shown([int(step) for step in cells["checkpoint"].values.tolist()])
+    label = f"Layer by position, {entry.title}, {target_label(shown.target)}"
+    box = cards.card(
+        entry.title,
+        cards.heat(id, shown.picture(cells, "position", step), shown.key, label),
+        sub=f"{shown.about(cells)}: layer × position · {shown.probe}",
+        actions=[cards.shown_at(id, step), cards.downloads(id, links)],
+    )
+    panel = shown.panel(id, cells.sel(target=shown.target, drop=True), entry)
+    return box, panel | {"set": shown.set_name}
+
+
+def _over_training(
+    shown: _Shown, entry: RunEntry, cells: xr.Dataset, number: int, links: dict[str, str]
+) -> tuple[Component, dict[str, Any]]:
+    """Layer × checkpoint, at the position: drawn once, and framed where the slider stands."""
+    id, position = f"layer-steps-{number}", shown.position
+    steps = [int(step) for step in cells["checkpoint"].values.tolist()]
+    label = f"Layer by checkpoint, {entry.title}, {target_label(shown.target)}, position {position}"
+    box = cards.card(
+        f"{entry.title} over training",
+        cards.heat(id, shown.picture(cells.sel(position=position), "checkpoint", None), shown.key, label),
+        sub=f"{shown.about(cells)} at {shown.where(cells)}: layer × checkpoint · {shown.probe}",
+        actions=[cards.downloads(id, links)],
+    )
+    # The checkpoints are its columns, in the place of positions.
+    here = cells.sel(target=shown.target, position=position, drop=True)
+    as_columns = here.rename(checkpoint="position").expand_dims(checkpoint=steps[:1])
+    panel = shown.panel(id, as_columns, entry)
+    panel["parts"][0]["words"] = {step: f"step {step:,}" for step in steps}
+    at = {"steps": steps, "at": list(range(len(steps))), "column": True, "over": position}
+    return box, panel | {"kind": "over"} | at
 
 
 def _deep(view: View, entry: RunEntry, set_name: str) -> xr.Dataset | None:

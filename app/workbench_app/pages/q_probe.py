@@ -59,61 +59,36 @@ def render(view: View, key: str) -> Page:
         return Page([*head, boxes], resolved=resolved)
 
     titles = {entry.id: entry.title for entry in view.runs}
+    by_title = {titles[run]: cells for run, cells in data.items()}
     now = {
-        titles[run]: at_step(cells, view.selection.step).isel(position=-1, drop=True)
-        for run, cells in data.items()
+        title: at_step(cells, view.selection.step).isel(position=-1, drop=True)
+        for title, cells in by_title.items()
     }
-    parts = [
+    told, told_panels = _doubts(view, by_title)
+    columns = [
         make_frames(cells, metric, run=run, name=titles[run]) | {"column": titles[run]}
         for run, cells in data.items()
     ]
-    told, told_panels = _doubts(view, {titles[run]: cells for run, cells in data.items()})
-    heat = {"id": "names", "kind": "heat", "set": chosen, "parts": parts}
-    accuracy = [make_frames(cells, "accuracy", run=run, name=titles[run]) for run, cells in data.items()]
-    bars = {"id": "bars", "kind": "bars", "parts": accuracy}
-    panels: list[dict[str, Any]] = [*told_panels, heat, bars]
+    bars = [make_frames(cells, "accuracy", run=run, name=titles[run]) for run, cells in data.items()]
+    panels: list[dict[str, Any]] = [
+        *told_panels,
+        {"id": "names", "kind": "heat", "set": chosen, "parts": columns},
+        {"id": "bars", "kind": "bars", "parts": bars},
+    ]
     links = {
         f"{kind} {entry.id}": link
         for entry in loaded
         if entry.id in data
         for kind, link in view.links(entry, chosen).items()
     }
-    steps = {run: int(view.shown(cells["checkpoint"].values.tolist())) for run, cells in data.items()}
-    label = f"Q-probe heatmap, targets by runs, {METRICS[metric].label}"
-    bar_figure = plot_q_bars(now)
-    bar_figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 8})
-    columns = plot_columns(now, metric)
-    missed = [not_converged(cells, ("target",)) for cells in now.values()]
-    add_unsure(columns, np.stack(missed, 1))
-    if METRICS[metric].points:
-        show_points(columns)
+    points = METRICS[metric].points
     body = [
         *told,
-        cards.legend(
-            hatched="",
-            shares=not METRICS[metric].points,
-            diverging=METRICS[metric].points,
-            unsure=bool(told),
-        ),
+        cards.legend(hatched="", shares=not points, diverging=points, unsure=bool(told)),
         cards.grid(
             [
-                cards.card(
-                    "Targets by runs",
-                    cards.heat("names", view.themed(columns), key, label),
-                    sub=f"{METRICS[metric].words} {_capital(controls.describe_probe(chosen, layer))}.",
-                    actions=[
-                        cards.shown_at("names", next(iter(steps.values()))),
-                        cards.downloads("names", links),
-                    ],
-                ),
-                cards.card(
-                    "With intervals",
-                    cards.graph(
-                        "bars", view.themed(bar_figure), key, "Q-probe accuracies as bars with 95 % intervals"
-                    ),
-                    sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
-                    actions=[cards.downloads("bars")],
-                ),
+                _by_run(view, key, now, metric, controls.describe_probe(chosen, layer), links),
+                _with_intervals(view, key, now),
                 scatter_card(view, members_of(list(loaded)), key, probe=chosen),
             ],
             narrow=True,
@@ -121,6 +96,37 @@ def render(view: View, key: str) -> Page:
         boxes,
     ]
     return Page([*head, *body], panels, union_of_steps(panels), resolved)
+
+
+def _by_run(
+    view: View, key: str, now: dict[str, xr.Dataset], metric: str, probe: str, links: dict[str, str]
+) -> Component:
+    """Targets × runs."""
+    figure = plot_columns(now, metric)
+    add_unsure(figure, np.stack([not_converged(cells, ("target",)) for cells in now.values()], 1))
+    if METRICS[metric].points:
+        show_points(figure)
+    label = f"Q-probe heatmap, targets by runs, {METRICS[metric].label}"
+    first = int(next(iter(now.values()))["checkpoint"])
+    return cards.card(
+        "Targets by runs",
+        cards.heat("names", view.themed(figure), key, label),
+        sub=f"{METRICS[metric].words} {_capital(probe)}.",
+        actions=[cards.shown_at("names", first), cards.downloads("names", links)],
+    )
+
+
+def _with_intervals(view: View, key: str, now: dict[str, xr.Dataset]) -> Component:
+    """The same as bars."""
+    figure = plot_q_bars(now)
+    figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 8})
+    label = "Q-probe accuracies as bars with 95 % intervals"
+    return cards.card(
+        "With intervals",
+        cards.graph("bars", view.themed(figure), key, label),
+        sub="Bars: accuracy with its 95 % interval; the tick on each is chance.",
+        actions=[cards.downloads("bars")],
+    )
 
 
 def _share_targets(data: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
