@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.cells import format_share, place_names, select_cells, target_label
 from workbench.figures.hatch import make_hatch
 from workbench.figures.heatmap import ROW_PIXELS
+from workbench.figures.labelled import make_heatmap
 from workbench.figures.theme import apply_theme, small_print
 from workbench.results.emergence import find_emergence
 
@@ -91,21 +92,14 @@ def draw_emergence(grid: EmergenceGrid, what: str) -> go.Figure:
     """The picture of these numbers."""
     rows, columns = grid.places.shape
     figure = go.Figure(
-        go.Heatmap(
-            z=grid.places,
-            x=list(range(columns)),
-            y=list(range(rows)),
-            text=[
+        make_heatmap(
+            grid.places,
+            grid.words,
+            [
                 ["" if np.isnan(place) else text for place, text in zip(*row, strict=True)]
                 for row in zip(grid.places, grid.texts, strict=True)
             ],
-            texttemplate="%{text}",
-            hovertext=grid.words,
-            hovertemplate="%{hovertext}<extra></extra>",
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
+            gap=2,
         )
     )
     empty = [(int(r), int(c)) for r, c in zip(*np.nonzero(np.isnan(grid.places)), strict=True)]

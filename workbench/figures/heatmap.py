@@ -20,7 +20,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.hatch import make_hatch
-from workbench.figures.labelled import lost_axis
+from workbench.figures.labelled import lost_axis, make_heatmap
 from workbench.figures.theme import apply_theme, small_print
 from workbench.results.statistics import difference_interval
 
@@ -185,20 +185,13 @@ def add_cells(
 ) -> None:
     """One heatmap [targets, positions] in integer coordinates, with hatched bars where z is NaN."""
     figure.add_trace(
-        go.Heatmap(
-            z=z,
-            x=list(range(len(positions))),
-            y=list(range(len(targets))),
-            text=text,
-            texttemplate="%{text}",
+        make_heatmap(
+            z,
+            hover,
+            text,
+            gap=2,
             textfont={"size": text_size},
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[[position, target] for position in positions] for target in targets],
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
         ),
         row=row,
         col=column,

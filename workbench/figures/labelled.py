@@ -23,8 +23,13 @@ def at_step(result: xr.Dataset, step: int | None) -> xr.Dataset:
     return result.sel(checkpoint=steps[-1] if step is None else step)
 
 
-def make_heatmap(z: np.ndarray, hover: list[list[str]], text: list[list[str]] | None) -> go.Heatmap:
-    """Values with their hover text, on the shared colour axis; `text` stands in the cells."""
+def make_heatmap(
+    z: np.ndarray, hover: list[list[str]], text: list[list[str]] | None, *, gap: int = 1, **more: Any
+) -> go.Heatmap:
+    """Values with their hover text, on the shared colour axis; `text` stands in the cells.
+
+    gap: pixels between cells. more: of the trace, such as its customdata.
+    """
     words: dict[str, Any] = {} if text is None else {"text": text, "texttemplate": "%{text}"}
     return go.Heatmap(
         z=z,
@@ -33,10 +38,8 @@ def make_heatmap(z: np.ndarray, hover: list[list[str]], text: list[list[str]] | 
         hovertext=hover,
         hovertemplate="%{hovertext}<extra></extra>",
         coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
         hoverongaps=False,
-        **words,
+        **{"xgap": gap, "ygap": gap, **words, **more},
     )
 
 

@@ -12,7 +12,7 @@ from workbench.figures.cells import (
     select_cells,
     target_label,
 )
-from workbench.figures.labelled import shares_axis
+from workbench.figures.labelled import make_heatmap, shares_axis
 from workbench.figures.theme import apply_theme
 
 
@@ -38,19 +38,12 @@ def plot_layer_heatmap(
     words = dict(zip(columns, names, strict=True)) if named else {x: f"{across} {x}" for x in columns}
     hover = describe_cells(cells, ("layer", across), lambda y, x: f"layer {y}, {words[x]}").tolist()
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            x=list(range(len(columns))),
-            y=list(range(len(layers))),
-            text=[[format_percent(value) for value in row] for row in z],
-            texttemplate="%{text}",
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
+        make_heatmap(
+            z,
+            hover,
+            [[format_percent(value) for value in row] for row in z],
+            gap=2,
             customdata=[[[y, x] for x in columns] for y in layers],
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
         )
     )
     figure.update_layout(

@@ -18,7 +18,7 @@ from workbench.figures.cells import (
     target_label,
 )
 from workbench.figures.hatch import add_hatch, make_hatch
-from workbench.figures.labelled import lost_axis
+from workbench.figures.labelled import lost_axis, make_heatmap
 from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme, small_print
 from workbench.results.provenance import facts_of
@@ -50,19 +50,13 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     heights = [len(targets) * ROW_PIXELS, len(schema) * DOT_PIXELS]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
     figure.add_trace(
-        go.Heatmap(
-            z=z,
-            x=list(range(len(sets))),
-            y=list(range(len(targets))),
-            text=[[format_percent(value) for value in row] for row in z],
+        make_heatmap(
+            z,
+            hover,
+            [[format_percent(value) for value in row] for row in z],
             texttemplate="%{text}" if len(sets) <= TEXT_UP_TO else "",
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[[seen, target] for seen in sets] for target in targets],
-            coloraxis="coloraxis",
-            xgap=1,
             ygap=2,
-            hoverongaps=False,
         ),
         row=1,
         col=1,
@@ -123,21 +117,14 @@ def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | 
     targets, said = gain["target"].values.tolist(), gain["said"].values.tolist()
     z = gain.transpose("target", "said").values
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            x=list(range(len(said))),
-            y=list(range(len(targets))),
-            text=[[format_points(value) for value in row] for row in z],
-            texttemplate="%{text}",
-            hovertext=[
+        make_heatmap(
+            z,
+            [
                 [describe_gain(t, a, value) for a, value in zip(said, row, strict=True)]
                 for t, row in zip(targets, z, strict=True)
             ],
-            hovertemplate="%{hovertext}<extra></extra>",
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
+            [[format_points(value) for value in row] for row in z],
+            gap=2,
         )
     )
     add_hatch(figure, WHY_NO_GAIN)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.figures.labelled import make_heatmap
 from workbench.figures.theme import apply_theme
 from workbench_app.figures.names import shorten
 
@@ -20,24 +21,17 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> go.Figure:
     shares = counts / counts.sum(axis=1, keepdims=True)
     said = [*names, "another value"]
     figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=list(range(len(said))),
-            y=list(range(len(names))),
-            text=[[f"{100 * share:.0f}" if share else "" for share in row] for row in shares],
-            texttemplate="%{text}",
-            textfont={"size": 11},
-            hovertext=[
+        make_heatmap(
+            shares,
+            [
                 [
                     f"{name}: said {other}<br>{counts[v, s]:,} of {counts[v].sum():,}"
                     for s, other in enumerate(said)
                 ]
                 for v, name in enumerate(names)
             ],
-            hovertemplate="%{hovertext}<extra></extra>",
-            coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
+            [[f"{100 * share:.0f}" if share else "" for share in row] for row in shares],
+            textfont={"size": 11},
         )
     )
     figure.update_xaxes(

@@ -8,6 +8,7 @@ import xarray as xr
 
 from workbench.figures.cells import format_percent, format_points
 from workbench.figures.hatch import add_hatch
+from workbench.figures.labelled import make_heatmap
 from workbench.figures.theme import apply_theme
 
 ROW_PIXELS = 32
@@ -89,21 +90,14 @@ def plot_labelled(cells: xr.DataArray, bounds: tuple[float, float]) -> go.Figure
     name = str(cells.name)
     names = {name: [str(label) for label in cells[name].values.tolist()] for name in (rows, columns)}
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            x=list(range(z.shape[1])),
-            y=list(range(z.shape[0])),
-            text=[[cell_text(value, name) for value in row] for row in z],
-            texttemplate="%{text}",
-            hovertext=[
+        make_heatmap(
+            z,
+            [
                 [describe(cells, names[rows][r], names[columns][c], z[r, c]) for c in range(z.shape[1])]
                 for r in range(z.shape[0])
             ],
-            hovertemplate="%{hovertext}<extra></extra>",
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
+            [[cell_text(value, name) for value in row] for row in z],
+            gap=2,
         )
     )
     add_hatch(figure, NOTHING)

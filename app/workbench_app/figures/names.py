@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.figures.cells import chance_words, describe_targets, format_percent, target_label
+from workbench.figures.labelled import make_heatmap
 from workbench.figures.theme import apply_theme, small_print
 
 ROW_PIXELS = 30
@@ -20,19 +21,12 @@ def plot_columns(cells: Mapping[str, xr.Dataset], metric: str) -> go.Figure:
         *[describe_targets(cell.sel(target=targets), name) for name, cell in cells.items()], strict=True
     )
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            x=list(range(len(cells))),
-            y=list(range(len(targets))),
-            text=[[format_percent(value) for value in row] for row in z],
-            texttemplate="%{text}",
+        make_heatmap(
+            z,
+            [list(row) for row in hover],
+            [[format_percent(value) for value in row] for row in z],
+            gap=2,
             textfont={"size": 13},
-            hovertext=[list(row) for row in hover],
-            hovertemplate="%{hovertext}<extra></extra>",
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
         )
     )
     chance = chance_words(next(iter(cells.values())))
