@@ -1,7 +1,7 @@
 """The arrays a page preloads, so that the checkpoint slider redraws it without asking the server.
 
 Shares travel as whole millionths (812300 is 81.23 %), empty cells as null: a third of the bytes. The browser
-(assets/cells.js) writes the same words for a cell as `workbench.figures.cells.describe_cell`.
+(assets/cells.js) writes the same words for a cell as `workbench.figures.cells.describe_cells`.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,9 @@ import xarray as xr
 from workbench.figures.paper import TARGETS
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import result_path, save_result
-from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
+from workbench.studies.weight_files import SINGLE_FILE
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
 SETS = ("nothing", "d", "b", "d,b", "d,b,u")
@@ -21,7 +22,7 @@ KINDS = (
 
 
 def attrs_of(run: Run, kind: str, family: str, step: int, variant: str = "", settings=None) -> dict[str, str]:
-    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {SINGLE_FILE: f"{step:064x}"}})
     return make_attrs(
         kind=kind, family=family, run=run, checkpoint=checkpoint, settings=settings or {}, variant=variant
     )

@@ -13,9 +13,10 @@ from workbench.recipes.recipe import load_recipe, recipe_to_toml
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import result_path, save_result
-from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint, checkpoint_name
+from workbench.studies.checkpoints import Checkpoint, checkpoint_name
 from workbench.studies.corpus import make_corpus, save_corpus
 from workbench.studies.runs import Run, open_run
+from workbench.studies.weight_files import SINGLE_FILE
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
 STEPS = (0, 16, 64, 256, 1018)
@@ -55,7 +56,7 @@ def add_checkpoint(path: Path, step: int) -> None:
     """A checkpoint's folder without weights."""
     write_json(
         path / "checkpoints" / checkpoint_name(step) / "checkpoint.json",
-        {"step": step, "sha256": {WEIGHTS_FILE: f"{step:064x}"}},
+        {"step": step, "sha256": {SINGLE_FILE: f"{step:064x}"}},
     )
 
 
@@ -130,7 +131,7 @@ def make_result(
     coords = {"position": list(range(shape[-2])), "target": list(TARGETS), "checkpoint": step}
     if layers:
         coords["layer"] = list(range(layers))
-    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}})
+    checkpoint = Checkpoint(run.path, run.path.name, step, info={"sha256": {SINGLE_FILE: f"{step:064x}"}})
     settings = {"rank": 2, "steps": 150, "seed": 0} if settings is None else settings
     attrs = make_attrs(kind=kind, family=family, run=run, checkpoint=checkpoint, settings=settings)
     return xr.Dataset(variables, coords=coords, attrs=attrs)

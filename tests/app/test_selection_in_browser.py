@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from workbench.figures.cells import describe_cell, target_label
+from workbench.figures.cells import describe_cells, target_label
 from workbench.results.storing import load_results
 
 
@@ -112,10 +112,8 @@ def test_the_browsers_words_are_the_librarys(visit, runs_folder):
     page = visit().open("p-probe?runs=single")
     hover = page.evaluate("workbench.cells_at(workbench.panel_by_id('heat-0'), 64).hover")
     cells = stored(runs_folder, "single", checkpoint=64)
-    for row, target in enumerate(cells["target"].values.tolist()):
-        for position in range(6):
-            place = f"{target_label(target)}, position {position}"
-            assert hover[row][position] == describe_cell(cells.sel(target=target, position=position), place)
+    words = describe_cells(cells, ("target", "position"), lambda t, p: f"{target_label(t)}, position {p}")
+    assert hover == words.tolist()
 
 
 def test_everything_by_keyboard(visit):

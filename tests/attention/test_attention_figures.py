@@ -26,11 +26,6 @@ def test_shares_have_a_panel_a_role_and_a_line_over_training() -> None:
     assert panels["name"][1, 1] == pytest.approx(1)
     assert panels["name"][0, 0] == pytest.approx(3 / 11)
     series = shares.expand_dims(checkpoint=[0, 7])
-    lines = figures.plot_shares_over_training(series)
-    assert [line.name for line in lines.data][:2] == ["name, block 0", "name, block 1"]
-    assert lines.data[1].y[0] == pytest.approx((1 + 3 / 11) / 2)
-    with pytest.raises(WorkbenchError, match="needs results of several checkpoints"):
-        figures.plot_shares_over_training(shares)
     with pytest.raises(WorkbenchError, match="no result of step 3; there are 0, 7"):
         figures.plot_role_shares(series, step=3)
 
@@ -92,9 +87,6 @@ def test_one_entity_token_by_token() -> None:
     figure = figures.plot_pattern(view, block=1, head=1)
     assert figure.data[0].z[10][3] == pytest.approx(1)
     assert figure.layout.yaxis.ticktext[10] == "<b>for ▸</b>"
-    flow = figures.plot_flow(view)
-    column = list(flow.layout.xaxis.ticktext).index("name last")
-    assert flow.data[0].z[3][column] == pytest.approx(1)
     with pytest.raises(WorkbenchError, match="There is no head 2; there are 0 to 1"):
         figures.plot_pattern(view, block=0, head=2)
     with pytest.raises(WorkbenchError, match="no entry 6; there are 6"):

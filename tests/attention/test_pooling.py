@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from tests.attention.small_models import random_model, small_corpus, small_examples
+from tests.results.bootstrap import bootstrap_by_entity
 from workbench.attention.examples import make_examples, plan_batches_by_entity
 from workbench.attention.logit_lens import measure_lens
 from workbench.attention.readout import CellSums
 from workbench.attention.shares import measure_shares
-from workbench.results.statistics import bootstrap_by_entity
 from workbench.worlds.biographies.schema import SCHEMA
 
 

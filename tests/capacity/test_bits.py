@@ -27,7 +27,7 @@ SHAPE = RandomValues(attributes=3, chunks=2, diversity=50, length=4, alphabet=20
 
 
 def test_the_papers_constants() -> None:
-    assert round(PAPER.bits_of_values, 2) == 47.59
+    assert round(sum(map(math.log2, PAPER.values.values())), 2) == 47.59
     # bits a person at N = 1,000 and 100,000: the name's log2(N0 / N) and the values'
     assert round(most_bits(1_000, PAPER).total / 1_000, 1) == 64.9
     assert round(most_bits(100_000, PAPER).total / 1e6, 2) == 5.82

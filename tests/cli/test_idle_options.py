@@ -36,4 +36,4 @@ def test_an_option_that_would_do_nothing_is_refused(
 ) -> None:
     said = workbench(*words.replace("RUN", str(own_run.path)).split())
     assert said.status != 0 and f"{sentence}; leave it out." in said.err
-    assert not own_run.results_folder.exists()
+    assert not (own_run.path / "results").exists()

@@ -187,7 +187,7 @@ def test_checkpoints_side_by_side_on_this_machine(workbench: Command, own_run: R
     said = workbench("probe", own_run.path, "--checkpoints", "0,12", "--at-once", "2", "--json")
     assert said.status == 0, said.err
     assert {row["checkpoint"] for row in json.loads(said.out)} == {0, 12}
-    assert len(list(own_run.results_folder.rglob("*.nc"))) == 2
+    assert len(list((own_run.path / "results").rglob("*.nc"))) == 2
     assert own_run.path.with_name("own.log").read_text().count("=== probing: ") == 2
 
 

@@ -130,13 +130,13 @@ def test_two_probes_of_one_run(number, tmp_path, pairs):
     run: Run = train(micro_recipe(), tmp_path / "run", device="cpu")
     rng, met, results = random.Random(2), 0, set()
     for i in range(number):
-        for file in run.results_folder.rglob("*.nc") if run.results_folder.is_dir() else ():
+        for file in (run.path / "results").rglob("*.nc") if (run.path / "results").is_dir() else ():
             file.unlink()
         words = ["probe", run.path, "--checkpoints", "all", "--steps", 8, "--quiet"]
         met += check(pairs.run(words, rng.uniform(0, 0.4) * (i % 4 > 0)), "probed (p-embedding")
         # the one that was told ends; whoever worked has made all from where it worked on
         assert check(pairs.run(words, 3), "probed") is False
-        files = sorted(run.results_folder.rglob("*.nc"))
+        files = sorted((run.path / "results").rglob("*.nc"))
         assert [file.stem for file in files] == [f"step-{step:08d}" for step in PLANNED] and is_tidy(run.path)
         results.add(tuple(load_result(file)["accuracy"].values.tobytes() for file in files))
     assert len(results) == 1 and are_enough(met, number, 2)

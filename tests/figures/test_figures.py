@@ -187,7 +187,7 @@ def test_the_reading_states_the_means():
     assert reading.others_at_start == pytest.approx(np.mean([0.05, 0.008, 0.017, 0.006, 0.143]))
     assert reading.at_start == pytest.approx(np.mean([1, 0.05, 0.008, 0.017, 0.006, 0.143]))
     assert reading.others_chance == pytest.approx(np.mean([0.005, 0.003, 0.01, 0.004, 0.137]))
-    assert reading.own_by_attribute["company"] == 0.95
+    assert reading.own_sentence == pytest.approx(np.mean([1, 0.937, 0.549, 0.836, 0.95, 1]))  # the diagonal
     assert "4 % of the time; chance is 3 %" in reading.sentences[0]
     assert np.isnan(read_heatmap(paper_p_probe("multi5+permute")).own_sentence)
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures import paper_p_probe, plot_difference, plot_layer_heatmap, plot_probe_heatmap
-from workbench.figures.cells import WHY_EMPTY, describe_cell, describe_cells, select_cells
+from workbench.figures.cells import WHY_EMPTY, describe_cells, select_cells
 from workbench.figures.theme import SCALE_DARK, SCALE_LIGHT, colour_at, ink_on, luminance, make_template
 
 
@@ -76,7 +76,8 @@ def test_cells_described_all_at_once_read_like_cells_described_one_by_one(p_resu
         for row, target in enumerate(cells["target"].values.tolist()):
             for position in range(6):
                 alone = cells.sel(target=target, position=position)
-                assert words[row, position] == describe_cell(alone, f"{target} at {position}")
+                by_itself = describe_cells(alone, (), lambda at=f"{target} at {position}": at)
+                assert words[row, position] == by_itself[()]
     assert words[0, 1] == f"<b>birth_date/first at 1</b><br>{WHY_EMPTY}"
     cell = cells.sel(target="birth_city/first", position=1)
     assert words[1, 1] == (

@@ -21,8 +21,9 @@ from workbench.probing.request import ProbeRequest
 from workbench.probing.runner import run_probes
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import load_result, load_results, result_path, weights_digests
-from workbench.studies.checkpoints import TRAINER_FILE, WEIGHTS_FILE
+from workbench.studies.checkpoints import TRAINER_FILE
 from workbench.studies.runs import Run
+from workbench.studies.weight_files import SINGLE_FILE
 from workbench.tasks.plan import TaskPlan
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
@@ -79,7 +80,7 @@ def test_the_written_result_is_the_returned_one_with_its_provenance(single_run: 
     path = result_path(run.path, "p", "embedding", CHECKPOINTS[-1])
     xr.testing.assert_identical(load_result(path), dataset)
     assert dataset.attrs["recipe_digest"] == run.recipe.digest
-    assert dataset.attrs["weights_digest"] == sha256_file(run.checkpoints[-1].path / WEIGHTS_FILE)
+    assert dataset.attrs["weights_digest"] == sha256_file(run.checkpoints[-1].path / SINGLE_FILE)
     settings = json.loads(dataset.attrs["settings"])
     assert settings == {
         "rank": 2, "norm": "layer", "steps": 6, "texts_per_step": 12, "lr": run.recipe.probing.lr,
@@ -192,10 +193,10 @@ def test_a_result_of_other_weights_is_made_again(single_run: Run, copy_of: Any) 
     run = copy_of(single_run)
     old = probe_last(run)
     first, last = run.checkpoints[0], run.checkpoints[-1]
-    shutil.copy(first.path / WEIGHTS_FILE, last.path / WEIGHTS_FILE)
+    shutil.copy(first.path / SINGLE_FILE, last.path / SINGLE_FILE)
     with pytest.raises(WorkbenchError, match="Checkpoint step 12 is damaged"):
         probe_last(run, again=True)
-    digests = {**last.info["sha256"], WEIGHTS_FILE: first.weights_digest}
+    digests = {**last.info["sha256"], SINGLE_FILE: first.weights_digest}
     write_json(last.path / "checkpoint.json", {**read_json(last.path / "checkpoint.json"), "sha256": digests})
     new = probe_last(run)
     assert set(weights_digests(new).values()) == {first.weights_digest} != set(weights_digests(old).values())

@@ -13,8 +13,9 @@ from workbench.figures.paper import POSITIONS, TARGETS
 from workbench.recipes.recipe import load_recipe
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import result_path, save_result
-from workbench.studies.checkpoints import INFO_FILE, WEIGHTS_FILE, checkpoint_name
+from workbench.studies.checkpoints import INFO_FILE, checkpoint_name
 from workbench.studies.runs import Run, create_run
+from workbench.studies.weight_files import SINGLE_FILE
 from workbench.worlds.biographies.schema import ATTRIBUTES
 
 STEPS = (0, 64, 512)
@@ -57,7 +58,7 @@ def finish(run: Run) -> None:
     for step in STEPS:
         folder = run.checkpoints_folder / checkpoint_name(step)
         folder.mkdir(parents=True)
-        info = {"step": step, "trainer": {}, "sha256": {WEIGHTS_FILE: f"{run.recipe.digest[:32]}{step:032x}"}}
+        info = {"step": step, "trainer": {}, "sha256": {SINGLE_FILE: f"{run.recipe.digest[:32]}{step:032x}"}}
         (folder / INFO_FILE).write_text(json.dumps(info))
     shares = {"mean": 1.0, **dict.fromkeys(ATTRIBUTES, 1.0)}
     rows = [

@@ -26,8 +26,9 @@ from workbench.results.storing import (
     to_rows,
     weights_digests,
 )
-from workbench.studies.checkpoints import WEIGHTS_FILE, Checkpoint
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.runs import Run
+from workbench.studies.weight_files import SINGLE_FILE
 
 
 def make_result(step=512, run="single", **attrs):
@@ -42,7 +43,7 @@ def make_result(step=512, run="single", **attrs):
         "family": "embedding",
         "run": Run(Path("runs") / run, load_recipe("tiny")),
         "checkpoint": Checkpoint(
-            Path("unused"), "unused", step, info={"sha256": {WEIGHTS_FILE: f"{step:064x}"}}
+            Path("unused"), "unused", step, info={"sha256": {SINGLE_FILE: f"{step:064x}"}}
         ),
         "settings": {"rank": 2, "steps": 150},
     }

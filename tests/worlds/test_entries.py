@@ -12,7 +12,8 @@ from workbench.facts.entities import Entity
 from workbench.recipes.recipe import load_recipe
 from workbench.studies.corpus import Corpus, load_corpus, make_corpus, save_corpus
 from workbench.worlds.biographies.schema import SCHEMA
-from workbench.worlds.entries import Entry, load_entries, save_entries
+from workbench.worlds.entries import Entry, save_entries
+from workbench.worlds.entry_sequence import FileEntries
 
 TEXT = "Anya Li studied Law. She lives in Rome, GA; friends of Anya Li work for Acme Inc."
 ENTITIES = [
@@ -32,7 +33,7 @@ def write_rows(folder: Path, *rows: object) -> Path:
 def test_entries_read_back(tmp_path: Path, augmentation: str, small_corpus: Callable[..., Corpus]) -> None:
     corpus = small_corpus(augmentation, entities=20)
     save_entries(tmp_path / "entries.jsonl", corpus.entries)
-    assert load_entries(tmp_path / "entries.jsonl", corpus.entities, SCHEMA) == corpus.entries
+    assert list(FileEntries(tmp_path / "entries.jsonl", corpus.entities, SCHEMA)) == corpus.entries
 
 
 def test_corpus_reads_back_and_goes_through_the_users_door(
@@ -57,7 +58,7 @@ def test_corpus_folder_without_a_file_is_refused(
 
 
 def test_own_entry_needs_entity_text_and_values_only(tmp_path: Path) -> None:
-    (entry,) = load_entries(write_rows(tmp_path, ROW), ENTITIES, SCHEMA)
+    (entry,) = FileEntries(write_rows(tmp_path, ROW), ENTITIES, SCHEMA)
     assert entry == Entry(
         entity=0,
         variant=0,
@@ -84,7 +85,7 @@ def test_names_are_found_as_whole_words(
 ) -> None:
     at = text.index("Law")
     row = {"entity": 0, "text": text, "values": {"major": [at, at + 3]}}
-    assert load_entries(write_rows(tmp_path, row), ENTITIES, SCHEMA)[0].names == names
+    assert FileEntries(write_rows(tmp_path, row), ENTITIES, SCHEMA)[0].names == names
 
 
 @pytest.mark.parametrize(
@@ -131,9 +132,9 @@ def test_faulty_entries_are_refused_with_their_line(
 ) -> None:
     path = write_rows(tmp_path, ROW, ROW | change)
     with pytest.raises(WorkbenchError, match=message):
-        load_entries(path, ENTITIES, SCHEMA)
+        FileEntries(path, ENTITIES, SCHEMA)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"holds no entries; it needs one JSON object a line\."):
-        load_entries(write_rows(tmp_path), ENTITIES, SCHEMA)
+        FileEntries(write_rows(tmp_path), ENTITIES, SCHEMA)

@@ -99,8 +99,6 @@ def test_spans_with_the_name_and_with_the_pronoun() -> None:
         "After {their} exam, {subject's} job was {value}, {they} [says|say].", "they", True
     ) == Sentence(
         text="After their exam, Anya Li's job was X, they say.",
-        subject_span=(18, 27),
-        subject_is_name=True,
         name_span=(18, 25),
         pronoun_spans=((6, 11), (39, 43)),
         value_span=(36, 37),
@@ -109,8 +107,6 @@ def test_spans_with_the_name_and_with_the_pronoun() -> None:
         "After {their} exam, {subject's} job was {value}, {they} [says|say].", "he", False
     ) == Sentence(
         text="After his exam, his job was X, he says.",
-        subject_span=(16, 19),
-        subject_is_name=False,
         name_span=None,
         pronoun_spans=((6, 9), (16, 19), (31, 33)),
         value_span=(28, 29),
@@ -175,16 +171,12 @@ def test_every_shipped_template_renders_with_spans_that_read_back(pronoun: str, 
         start, end = sentence.value_span
         assert text[start:end] == value
         assert text[start - 1] == " "
-        mention = text[slice(*sentence.subject_span)]
-        assert sentence.subject_is_name is use_name
         if use_name:
             assert sentence.name_span is not None
             assert text[slice(*sentence.name_span)] == name
-            assert mention in (name, f"{name}'s", f"{name}'")
         else:
             assert sentence.name_span is None
-            assert sentence.subject_span in sentence.pronoun_spans
-            assert mention.lower() in forms
+            assert sentence.pronoun_spans
         pronouns = [text[slice(*span)].lower() for span in sentence.pronoun_spans]
         assert set(pronouns) <= forms
         slots = re.findall(r"\{(?:they|them|their)\}", template.source)

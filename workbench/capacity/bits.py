@@ -31,11 +31,6 @@ class Choices:
         """log2 N₀; 0 of unknown pools."""
         return 0.0 if self.names is None else math.log2(self.names)
 
-    @property
-    def bits_of_values(self) -> float:
-        """log2 S₀ of an entity of which everything is known, the sum over attributes."""
-        return sum(math.log2(size) for size in self.values.values())
-
     def n_known(self, attribute: str, n: int) -> int:
         """N_a: of how many of n entities the attribute is known."""
         return self.known.get(attribute, n)

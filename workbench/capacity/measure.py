@@ -58,7 +58,6 @@ class Material:
     """What all checkpoints of a run are measured on."""
 
     n_entities: int
-    scored: tuple[int, ...]
     contexts: Contexts
     choices: Choices
     shape: RandomValues | None
@@ -105,7 +104,7 @@ def make_material(study: Study, request: CapacityRequest) -> Material:
     own = recipe is not None and (recipe.tokens.tokenizer == "word" or recipe.tokens.restrict)
     used = len(study.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
     note = COUNTED if choices.names is None else ""
-    return Material(n, tuple(scored.tolist()), contexts, choices, shape, used, note)
+    return Material(n, contexts, choices, shape, used, note)
 
 
 def _require_whole_chunks(study: Study, contexts: Contexts, values: ValuesRecipe) -> None:

@@ -1,7 +1,5 @@
 """Attention in pictures: shares by role, what cutting a role costs, interchange, and one entity's pattern."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -52,32 +50,6 @@ def plot_role_shares(
         figure.update_yaxes(tickvals=list(range(z.shape[0])), showgrid=False, **place)
     figure.update_yaxes(title={"text": "block"}, col=1)
     figure.update_layout(coloraxis=shares_axis(), height=rows * (cells.sizes["block"] * ROW_PIXELS + 110))
-    return apply_theme(figure)
-
-
-def plot_shares_over_training(results: xr.Dataset, groups: Sequence[str] = ("name", "values")) -> go.Figure:
-    """Share of attention by checkpoint, mean over heads, a line a role and block (deeper blocks are more solid)."""
-    if "checkpoint" not in results.dims:
-        raise WorkbenchError("This figure needs results of several checkpoints; run with --checkpoints all.")
-    share = (results["group_share"] * results["n"]).sum("position") / results["n"].sum("position")
-    figure = go.Figure()
-    blocks = results["block"].values.tolist()
-    for number, group in enumerate(groups):
-        for block in blocks:
-            y = share.sel(group=group, block=block).mean("head").values
-            figure.add_trace(
-                go.Scatter(
-                    x=results["checkpoint"].values.tolist(),
-                    y=y,
-                    mode="lines+markers",
-                    name=f"{in_words(group)}, block {block}",
-                    line={"color": COLOURS[number % len(COLOURS)]},
-                    opacity=0.35 + 0.65 * (block + 1) / len(blocks),
-                )
-            )
-    figure.update_yaxes(range=[0, 1.03], tickformat=".0%", title={"text": "share of attention"})
-    figure.update_xaxes(title={"text": "step"})
-    figure.update_layout(height=400)
     return apply_theme(figure)
 
 
@@ -272,18 +244,3 @@ def plot_pattern(view: xr.Dataset, *, block: int, head: int) -> go.Figure:
     label_heatmap(figure, tokens, rows, shares_axis(), downwards=True, pixels=16)
     figure.update_xaxes(tickangle=-90)
     return figure
-
-
-def plot_flow(view: xr.Dataset) -> go.Figure:
-    """Where each head looks from the entry's positions: heads (rows) × roles, mean over the positions."""
-    share = view["share"].sel(query=view.attrs["positions"]).mean("query")
-    roles = [role for role in view["role"].values.tolist() if float(share.sel(role=role).max()) > 0]
-    z = share.sel(role=roles).transpose("block", "head", "role").values
-    heads = [f"{b}.{h}" for b in view["block"].values for h in view["head"].values]
-    z = z.reshape(len(heads), len(roles))
-    hover = [
-        [f"head {name}, {in_words(r)} {100 * z[i, j]:.1f} %" for j, r in enumerate(roles)]
-        for i, name in enumerate(heads)
-    ]
-    figure = go.Figure(make_heatmap(z, hover, [[format_percent(v) for v in row] for row in z]))
-    return label_heatmap(figure, roles, heads, shares_axis(), y_title="head", downwards=True)

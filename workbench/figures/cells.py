@@ -200,11 +200,6 @@ def describe_cells(cells: xr.Dataset, dims: Sequence[str], place: Callable[..., 
     return words
 
 
-def describe_cell(cell: xr.Dataset, place: str) -> str:
-    """The hover text of one cell (see `describe_cells`)."""
-    return str(describe_cells(cell, (), lambda: place)[()])
-
-
 def describe_targets(cells: xr.Dataset, name: str) -> list[str]:
     """The hover texts of one row of cells (dimension target) that belong to a run."""
     words: list[str] = describe_cells(cells, ("target",), lambda t: f"{target_label(t)}, {name}").tolist()

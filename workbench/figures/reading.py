@@ -25,16 +25,15 @@ class Reading:
 
     at_start: mean over all attributes at position 0. others_at_start, others_chance: the same without the schema's
     first attribute (`first`, the birth date: in a fixed order its own sentence begins there), and their chance.
-    own_by_attribute: accuracy where the attribute's own sentence is being written, empty for shuffled entries;
-    own_sentence: its mean, NaN for shuffled entries. later: attributes that a mean would hide, because the name tells
-    far less of them than some later position: (at position 0, at the best position).
+    own_sentence: mean accuracy where the attribute's own sentence is being written, NaN for shuffled entries. later:
+    attributes that a mean would hide, because the name tells far less of them than some later position: (at position
+    0, at the best position).
     """
 
     at_start: float
     others_at_start: float
     others_chance: float
     own_sentence: float
-    own_by_attribute: dict[str, float]
     later: dict[str, tuple[float, float]] = field(default_factory=dict)
     first: str = "birth date"
 
@@ -129,10 +128,10 @@ def _read(
         for k, place in zip(rows.values(), places, strict=True)
     )
     inside = [place < len(accuracy_PK) for place in places]
-    own: dict[str, float] = (
-        {a: float(accuracy_PK[p, k]) for (a, k), p in zip(rows.items(), places, strict=True)}
+    own = (
+        [float(accuracy_PK[p, k]) for k, p in zip(rows.values(), places, strict=True)]
         if fixed_order and all(inside)
-        else {}
+        else []
     )
     best = {
         a: float(np.nanmax(accuracy_PK[:, k]))
@@ -144,8 +143,7 @@ def _read(
         at_start=_mean(list(start.values())),
         others_at_start=_mean([start[a] for a in others]),
         others_chance=_mean([chance[a] for a in others]),
-        own_sentence=float(np.mean(list(own.values()))) if own else float("nan"),
-        own_by_attribute=own,
+        own_sentence=float(np.mean(own)) if own else float("nan"),
         later=later,
         first=first,
     )

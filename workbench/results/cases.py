@@ -46,14 +46,13 @@ class CaseChoice:
 class FoundCases:
     """What was found: the table, and the choice with every default filled in (empty where a side is missing).
 
-    probes, all_answers: names that there are. places: (layer, position) with cases; forms_of: attribute → forms of its
+    probes: names that there are. places: (layer, position) with cases; forms_of: attribute → forms of its
     targets. seed: of the probe, where it was given several. notes: sentences on what is not there.
     """
 
     table: CaseTable
     choice: CaseChoice
     probes: list[str]
-    all_answers: list[str]
     places: list[tuple[str, str]]
     place_names: dict[str, str]
     forms_of: dict[str, list[str]]
@@ -145,9 +144,7 @@ def find_cases(run_path: Path, choice: CaseChoice | None = None, read: Read = lo
     form = choice.form or next((one for one in (*FORMS, *sorted(known)) if one in known), "")
     table = make_table(probe, answers, layer=layer, position=position, form=form)
     filled = CaseChoice(name, told, step, layer, position, form)
-    return FoundCases(
-        table, filled, list(probes), list(asked), places, _place_names(probe), forms, _seed(probe), notes
-    )
+    return FoundCases(table, filled, list(probes), places, _place_names(probe), forms, _seed(probe), notes)
 
 
 def load_cases(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 INFO_FILE = "checkpoint.json"
-WEIGHTS_FILE = "model.safetensors"
 TRAINER_FILE = "trainer.safetensors"
 # Parts of a config that change no activation.
 _VOLATILE_KEYS = (

@@ -33,10 +33,6 @@ class Study(ABC):
         return self.path.name
 
     @property
-    def results_folder(self) -> Path:
-        return self.path / "results"
-
-    @property
     def corpus_folder(self) -> Path:
         return self.path / "corpus"
 

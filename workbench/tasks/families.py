@@ -45,8 +45,6 @@ class Dual(Task):
 class Classification(Task):
     """A fixed map from values to classes, which may not be said before the answer unless as a hint."""
 
-    has_steps = True
-
     def __init__(self, name: str, source: Source, classes: Mapping[str, str], question: str) -> None:
         self.name, self.source, self.classes, self.question = name, source, classes, question
 
@@ -66,7 +64,6 @@ class Comparison(Task):
     """Which of two entities has more: yes or no, equal ones are not asked; or by how much."""
 
     n_entities = 2
-    has_steps = True
 
     def __init__(self, name: str, source: Source, question: str, *, difference: bool) -> None:
         self.name, self.source, self.question, self.difference = name, source, question, difference

@@ -30,12 +30,11 @@ class Task(ABC):
     """A family of questions of one form.
 
     name: what options, results and figures call it, e.g. `classification:birth_date.month%2`.
-    n_entities: how many entities one question is about. has_steps: whether it can be asked with hints.
+    n_entities: how many entities one question is about.
     """
 
     name: str
     n_entities: int = 1
-    has_steps: bool = False
 
     @property
     def sayings(self) -> Sequence[str]:

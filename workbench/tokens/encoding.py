@@ -35,7 +35,6 @@ __all__ = [
     "EncodedQuestions",
     "EncodedTexts",
     "EntryEncoder",
-    "answer_ids",
     "answers_ids",
     "check_values_tokenize_alike",
     "encode_entries",
@@ -63,11 +62,6 @@ class EntryEncoder:
         self._texts = TextEncoder(tokenizer)
         self._assembler: Assembler | None = None
         self._pieces: PieceTokens | None = None
-
-    @property
-    def is_assembling(self) -> bool:
-        """Whether the last entries were put together from pieces."""
-        return self._assembler is not None
 
     def encode(self, entries: Sequence[Entry]) -> EncodedEntries:
         """The entries' ids with the tokens of names and values."""
@@ -248,13 +242,8 @@ def check_values_tokenize_alike(
             )
 
 
-def answer_ids(tokenizer: "PreTrainedTokenizerFast", value: str) -> tuple[int, ...]:
-    """The ids of a value as an answer, that is after `Answer: `."""
-    return answers_ids(tokenizer, [value])[0]
-
-
 def answers_ids(tokenizer: "PreTrainedTokenizerFast", values: Sequence[str]) -> list[tuple[int, ...]]:
-    """`answer_ids` of many values at once."""
+    """The ids of each value as an answer, that is after `Answer: `."""
     found: list[tuple[int, ...]] = []
     encoder = TextEncoder(tokenizer)
     for chunk in _chunks(values):

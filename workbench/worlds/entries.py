@@ -64,18 +64,6 @@ def _write_worded(entry: Entry) -> dict[str, dict[str, str]]:
     return {"worded": {key: entry.text[slice(*entry.values[key])] for key in entry.worded}}
 
 
-def load_entries(path: Path, entities: Sequence[Entity], schema: Schema) -> list[Entry]:
-    """Read entries.jsonl and check every span against the entity it is about.
-
-    The door for a user's own corpus: `entity`, `text` and `values` are needed; `names` is found by searching
-    for the full name where it is left out. A span that does not read back its value is refused with its line.
-    """
-    entries = list(parse_entries(path, entities, schema))
-    if not entries:
-        raise WorkbenchError(f"{path} holds no entries; it needs one JSON object a line.")
-    return entries
-
-
 def parse_entries(
     path: Path, entities: Sequence[Entity], schema: Schema, *, start: int = 0, number: int | None = None
 ) -> Iterator[Entry]:

@@ -29,10 +29,10 @@ class Sentence:
     """One rendered sentence and where its mentions and value stand: spans [start, end) of `text`."""
 
     text: str
-    subject_span: Span  # the mention slot as rendered: "Anya Li", "Anya Li's", "She", "her"
-    subject_is_name: bool
-    name_span: Span | None  # the full name alone, without 's; None where the slot is a pronoun
-    pronoun_spans: tuple[Span, ...]  # every pronoun of the entity in reading order, the slot's own included
+    name_span: Span | None  # the full name alone, without 's; None where the subject is a pronoun
+    pronoun_spans: tuple[
+        Span, ...
+    ]  # every pronoun of the entity in reading order, the subject's own included
     value_span: Span
 
 
@@ -113,7 +113,7 @@ class Template:
         pronoun_spans = tuple(sorted(own + further))
         name_span = (subject_span[0], subject_span[0] + len(name)) if use_name else None
         text = before + first + between + second + after
-        return Sentence(text, subject_span, use_name, name_span, pronoun_spans, value_span)
+        return Sentence(text, name_span, pronoun_spans, value_span)
 
 
 def _lay_out(pieces: tuple[Piece, ...], pronoun: str, use_name: bool) -> Layout:

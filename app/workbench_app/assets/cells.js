@@ -53,7 +53,7 @@
     );
   }
 
-  /* The words of `describe_cell` (workbench/figures/cells.py). */
+  /* The words of `describe_cells` (workbench/figures/cells.py). */
   function describe(panel, read, row, column, place) {
     const shown = (name) => { const t = read(name); const v = t && t[row][column]; return v === undefined ? null : v; };
     const lines = [`<b>${place}</b>`];

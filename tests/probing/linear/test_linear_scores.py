@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from tests.results.bootstrap import bootstrap_by_entity
 from workbench.probing.linear.scores import (
     Answers,
     count_right,
@@ -12,7 +13,7 @@ from workbench.probing.linear.scores import (
     read_answers,
     score_answers,
 )
-from workbench.results.statistics import bootstrap_by_entity, wilson_interval
+from workbench.results.statistics import wilson_interval
 
 
 def test_answers_are_read_column_by_column() -> None:

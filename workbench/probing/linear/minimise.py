@@ -53,13 +53,11 @@ class Losses(Protocol):
 class Minimum:
     """Where the search ended.
 
-    weights_MAE: the weights. converged_MK: whether the stopping rule was reached. steps_M: how many gradients each
-    feature set took.
+    weights_MAE: the weights. converged_MK: whether the stopping rule was reached.
     """
 
     weights_MAE: torch.Tensor
     converged_MK: np.ndarray
-    steps_MK: np.ndarray
 
 
 def minimise(
@@ -118,7 +116,7 @@ def minimise(
     # The columns still in the search, and where they stand among all.
     sets, columns_MK = np.arange(len(w)), np.tile(np.arange(n_columns), (len(w), 1))
     everything = losses
-    end_w, end_moving, end_steps = w.clone(), length > 0, np.zeros(length.shape, np.int64)
+    end_w, end_moving = w.clone(), length > 0
     while True:
         moving = length > 0
         last = steps == max_steps or idle == PATIENCE or not moving.any()
@@ -127,9 +125,9 @@ def minimise(
             n_kept = int(moving.sum(1).max())
         if last or n_sets * n_kept <= NARROW * moving.size:
             end_w[_index(sets, w)[:, None], everything.rows(_index(columns_MK, w))] = w
-            end_moving[sets[:, None], columns_MK], end_steps[sets[:, None], columns_MK] = moving, steps
+            end_moving[sets[:, None], columns_MK] = moving
             if last:
-                return Minimum(end_w, ~end_moving, end_steps)
+                return Minimum(end_w, ~end_moving)
             kept = np.flatnonzero(moving.any(1))
             chosen = np.tile(np.arange(n_columns), (len(kept), 1))
             if n_kept < n_columns:

@@ -119,7 +119,7 @@ def interval_by_entity(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`workbench.results.statistics.bootstrap_by_entity` for all columns at once: whole entities are redrawn [M, K].
+    """A bootstrap interval for all columns at once: whole entities are redrawn [M, K].
 
     Wilson's interval of as many answers as entities where all texts are answered right, or none.
     """

@@ -87,11 +87,6 @@ class Problem:
         return write_template(self.family, self.structure, self.formulas, self.order)
 
     @property
-    def hash(self) -> int:
-        """The template's hash, 0 … 22."""
-        return hash_template(self.template)
-
-    @property
     def split(self) -> Split:
         """Which half its template is in."""
         return split_of(self.template)
