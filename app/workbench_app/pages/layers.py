@@ -120,7 +120,8 @@ class _Shown:
 
     def where(self, cells: xr.Dataset) -> str:
         """What the position is called in this run."""
-        return dict(zip(cells["position"].values.tolist(), name_words(cells), strict=True))[self.position]
+        place = cells["position"].values.tolist().index(self.position)
+        return name_words(cells)[place]
 
     def picture(self, cells: xr.Dataset, across: str, step: int | None) -> Any:
         """Layers × places, or × checkpoints, of the target."""
