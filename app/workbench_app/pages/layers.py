@@ -120,7 +120,7 @@ class _Shown:
 
     def where(self, cells: xr.Dataset) -> str:
         """What the position is called in this run."""
-        place = cells["position"].values.tolist().index(self.position)
+        place: int = cells["position"].values.tolist().index(self.position)
         return name_words(cells)[place]
 
     def picture(self, cells: xr.Dataset, across: str, step: int | None) -> Any:
