@@ -51,14 +51,20 @@ def render(view: View, text: str) -> list[Component]:
     set_name = choose(view.selection.set, entry.sets_of(kind))
     if kind == "seen" and target.startswith(GAIN):
         return render_gain(view, entry, set_name, position, target.removeprefix(GAIN))
+    return _render_probed(view, entry, kind, set_name, position, target)
+
+
+def _render_probed(
+    view: View, entry: RunEntry, kind: str, set_name: str, position: int, target: str
+) -> list[Component]:
+    """A probe's cell."""
     data, loaded = view.cells(entry, set_name) if set_name else (None, None)
     if data is None or loaded is None or loaded.data is None:
-        raise WorkbenchError(f"{run_id} has no {kind.upper()}-probe result that can be read.")
+        raise WorkbenchError(f"{entry.id} has no {kind.upper()}-probe result that can be read.")
     if target not in data["target"].values or position not in data["position"].values:
-        raise WorkbenchError(f"{run_id} has no cell at position {position} of {target[:60]!r}.")
+        raise WorkbenchError(f"{entry.id} has no cell at position {position} of {target[:60]!r}.")
     step = view.shown(data["checkpoint"].values.tolist())
     cell = at_step(data, step).sel(position=position, target=target)
-    course = data.sel(position=position, target=target)
     layer = _layer(view, loaded.data)
     where = {"checkpoint": step, **_place_of(loaded.data, position), "target": target}
     if depth := depth_dim(loaded.data):
@@ -75,38 +81,40 @@ def render(view: View, text: str) -> list[Component]:
     ]
     if np.isnan(float(cell["accuracy"])):
         return [*head, cards.empty(WHY_EMPTY[0].upper() + WHY_EMPTY[1:] + ".")]
-    curve = view.themed(plot_cell_over_training({entry.id: course}, step))
+    if isinstance(entry, FoldedEntry):
+        parts = folded_runs(view, entry, set_name, step, position, target)
+        made = folded_python(entry, set_name, where)
+    else:
+        parts = confusion_parts(view, entry, set_name, where)
+        made = [
+            html.H3("Made by"),
+            cards.facts(provenance(loaded.attrs.get(step, {}))),
+            *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
+        ]
+    numbers = [
+        *_against(view, entry, set_name, position, target, cell),
+        *worth(cell, loaded.data.sizes.get("seed", 1)),
+    ]
     return [
         *head,
         _number(cell),
         cards.faults(["The checkpoint has been retrained since; probe it again."], "Out of date")
         if step in loaded.stale
         else None,
-        cards.facts(
-            [
-                *_against(view, entry, set_name, position, target, cell),
-                *worth(cell, loaded.data.sizes.get("seed", 1)),
-            ]
-        ),
-        *(
-            folded_runs(view, entry, set_name, step, position, target)
-            if isinstance(entry, FoldedEntry)
-            else confusion_parts(view, entry, set_name, where)
-        ),
+        cards.facts(numbers),
+        *parts,
         html.H3("Over training"),
-        dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
-        if data.sizes["checkpoint"] > 1
-        else cards.empty("Only this checkpoint has been probed.", *probe_command(entry, set_name)),
-        *(
-            folded_python(entry, set_name, where)
-            if isinstance(entry, FoldedEntry)
-            else [
-                html.H3("Made by"),
-                cards.facts(provenance(loaded.attrs.get(step, {}))),
-                *in_python(entry, set_name, where, 'float(cell["accuracy"].mean()), int(cell["n"].max())'),
-            ]
-        ),
+        _over_training(view, entry, set_name, data.sel(position=position, target=target), step),
+        *made,
     ]
+
+
+def _over_training(view: View, entry: RunEntry, set_name: str, course: xr.Dataset, step: int) -> Component:
+    """The cell at every checkpoint, as a curve."""
+    if course.sizes["checkpoint"] == 1:
+        return cards.empty("Only this checkpoint has been probed.", *probe_command(entry, set_name))
+    curve = view.themed(plot_cell_over_training({entry.id: course}, step))
+    return dcc.Graph(figure=curve, config=cards.GRAPH_CONFIG, responsive=True, style={"height": "230px"})
 
 
 def _against(

@@ -110,11 +110,12 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 1, a stop on a signal is 130."""
     from workbench_models.errors import ModelError
 
     from workbench.errors import WorkbenchError
     from workbench.processes import end_with_starter
+    from workbench.training.interruption import Interrupted
 
     try:
         with _sigterm_as_interrupt():
@@ -131,6 +132,9 @@ def main() -> NoReturn:
             raise
         print(f"workbench: {said}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as stopped:  # what is made so far has been saved
+        print(f"workbench: {stopped}", file=sys.stderr)
+        sys.exit(130)
     except KeyboardInterrupt:
         print("workbench: interrupted.", file=sys.stderr)
         sys.exit(130)

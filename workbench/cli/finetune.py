@@ -20,7 +20,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.placing import Placement, placed, words_again
 from workbench.cli.progress import step_bar
-from workbench.consoles import messages_console, results_console
+from workbench.consoles import results_console
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from workbench.extraction.finetunes import Finetune
     from workbench.extraction.settings import FinetuneSettings
     from workbench.studies.study import Study
-    from workbench.tasks.plan import TaskPlan
-    from workbench.tasks.questions import Question
-    from workbench.tasks.task import TaskQuestion
 
 
 class Method(StrEnum):
@@ -145,10 +142,8 @@ def finetune(
     from workbench.extraction.finetunes import merge_finetune
     from workbench.extraction.finetuning import finetune as finetune_checkpoint
     from workbench.extraction.own_questions import load_own_questions
-    from workbench.extraction.settings import fit_questions_per_step
+    from workbench.extraction.taught import fit_to_study
     from workbench.studies.opening import open_study
-    from workbench.studies.table_study import TableStudy
-    from workbench.training.interruption import Interrupted
 
     use_threads(threads)
     opened = open_study(run)
@@ -159,8 +154,6 @@ def finetune(
         )
     own = None if questions is None else load_own_questions(questions, opened.corpus.entities, opened.schema)
     wanted = parse_grid(grid or [])
-    if questions_per_step is None and "questions_per_step" not in wanted:
-        questions_per_step = fit_questions_per_step(opened.width, _count_kinds(opened, plan, own, group))
     given = {
         "tasks": plan,
         "method": method.value,
@@ -176,9 +169,7 @@ def finetune(
         "group": group,
         "seed": seed,
     }
-    if isinstance(opened, TableStudy):
-        given["n_questions"] = _count_taught(opened, plan, own)
-    combinations = make_grid(opened.width, given, wanted, name)
+    combinations = make_grid(opened.width, fit_to_study(opened, given, own, wanted), wanted, name)
     if placement.is_elsewhere:
         chains = _jobs(context, opened, combinations, list(wanted))
         if placement.run(chains, device, threads).detached:
@@ -188,21 +179,17 @@ def finetune(
     with step_bar("finetune", quiet) as show:
         for number, (called, settings) in enumerate(combinations, 1):
             what = called if len(combinations) == 1 else f"{called} ({number} of {len(combinations)})"
-            try:
-                one = finetune_checkpoint(
-                    opened,
-                    opened.checkpoint(checkpoint),
-                    settings,
-                    name=called,
-                    questions=own,
-                    device=device,
-                    again=again,
-                    replace=replace,
-                    observer=partial(show, what) if show else None,
-                )
-            except Interrupted as stopped:
-                messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
-                raise typer.Exit(130) from None
+            one = finetune_checkpoint(
+                opened,
+                opened.checkpoint(checkpoint),
+                settings,
+                name=called,
+                questions=own,
+                device=device,
+                again=again,
+                replace=replace,
+                observer=partial(show, what) if show else None,
+            )
             if merge:
                 merge_finetune(opened, one)
             made.append(one)
@@ -229,33 +216,6 @@ def _jobs(
         words = words_again(context, {**changed, **left_out, "name": name, "quiet": True})
         chains.append([Job(f"{study.name}, {name}", words, study.path, "finetuning")])
     return chains
-
-
-def _count_kinds(
-    study: "Study", plan: "TaskPlan | None", own: "list[Question] | None", group: str | None
-) -> int:
-    """How many kinds of questions are taught: tasks in their modes, or attributes that train entities are asked."""
-    corpus = study.corpus
-    if plan is not None:
-        return plan.count_kinds(corpus.schema, corpus.entities)
-    return len(
-        {
-            question.attribute
-            for question in own or corpus.questions
-            if question.split == "train" and group in (None, corpus.entities[question.entity].group)
-        }
-    )
-
-
-def _count_taught(study: "Study", plan: "TaskPlan | None", own: "list[Question] | None") -> int:
-    """How many questions are about train entities."""
-    corpus = study.corpus
-    asked: Sequence[TaskQuestion | Question] = (
-        (own or corpus.questions)
-        if plan is None
-        else plan.make_questions(corpus.schema, corpus.entities, study.seed)
-    )
-    return sum(question.split == "train" for question in asked)
 
 
 def _print_made(run: "Study", made: "list[Finetune]", grid: dict[str, list[object]]) -> None:

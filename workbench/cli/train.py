@@ -90,9 +90,9 @@ def train(
     with logging, training_bar(loaded.name, quiet or not speaks) as observer:
         try:
             run = train_recipe(loaded, folder, resume=resume, device=device, observer=observer)
-        except Interrupted as stopped:
+        except Interrupted:
             if speaks:
-                messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
+                raise
             raise typer.Exit(130) from None
     if speaks:
         _print_summary(run, as_json)
@@ -162,7 +162,6 @@ def _train_grid(
         train_grid_together,
     )
     from workbench.training.distributed import is_distributed
-    from workbench.training.interruption import Interrupted
 
     if is_distributed():
         raise WorkbenchError("--grid gives each run a process of its own; start it without torchrun.")
@@ -173,11 +172,7 @@ def _train_grid(
         if placement.is_elsewhere:
             raise WorkbenchError("--together is one process here; leave out --engine and --at-once.")
         use_threads(threads)
-        try:
-            outcome = train_grid_together(arms, messages_console(), device)
-        except Interrupted as stopped:
-            messages_console().print(f"workbench: {stopped}", style="yellow", highlight=False)
-            raise typer.Exit(130) from None
+        outcome = train_grid_together(arms, messages_console(), device)
     else:
         to_do = sum(not arm.is_trained for arm in arms)
         engine = placement.make_engine(max(1, to_do), device, threads)
