@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from math import isnan
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 # Characters a line where no terminal says how many it has: no table of results is wider.
 UNBOUND_WIDTH = 200
+EMPTY = "·"  # stands in a table where there is nothing
 
 
 def results_console() -> "Console":
@@ -27,6 +29,11 @@ def messages_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def percent(share: Any, digits: int = 0) -> str:
+    """A share as a table shows it: `81`, without the sign; `EMPTY` where there is none."""
+    return EMPTY if isnan(share) else f"{100 * float(share):.{digits}f}"
 
 
 def print_table(table: "Table", console: "Console") -> None:

@@ -171,7 +171,7 @@ def test_verify_finds_what_is_wrong(run: Run, tmp_path: Path) -> None:
         (["--sites", "resid_pots"], "'resid_pots' does not exist; did you mean 'resid_post"),
         (["--at", "position"], "There is no place 'position' to read; did you mean 'positions'"),
         (["--at", "names", "--at", "all"], "'names' are texts of their own"),
-        (["--layers", "a"], "--layers 'a' is not a list of block numbers"),
+        (["--layers", "a"], "--layers 'a' is not a list of numbers"),
         (["--layers", "5"], "layers [5] go beyond the model's 2 blocks"),
         (["--checkpoints", "7"], "has no checkpoint '7'"),
         (["--revision", "step7"], "--revision goes with a hub name"),

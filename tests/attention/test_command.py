@@ -76,7 +76,10 @@ def test_options_of_the_knockout_have_their_own_folder(run: Run) -> None:
         (["--what", "knockout", "--roles", "other_entry"], "No entry has the role 'other_entry'"),
         (["--what", "knockout", "--window", "3"], "window of 3 blocks does not fit; the model has 2"),
         (["--what", "knockout", "--heads", "7"], "head 7 does not exist; each block has 2"),
-        (["--what", "knockout", "--heads", "a"], "--heads is 'a'; expected whole numbers"),
+        (
+            ["--what", "knockout", "--heads", "a"],
+            "--heads 'a' is not a list of numbers; expected such as `0,1,2`",
+        ),
         (["--what", "shares", "--window", "1"], "--window belongs to knockout, not to shares"),
         (["--what", "interchange", "--entries", "1"], "entries of at least two entities"),
         (["--group", "nobody"], "has no group 'nobody'; its groups are everyone"),

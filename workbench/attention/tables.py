@@ -9,12 +9,12 @@ import xarray as xr
 from workbench.attention.head_scores import SCORES
 from workbench.attention.pooling import mean_over_positions, pool_cells, stated
 from workbench.attention.roles import GROUPS
+from workbench.consoles import EMPTY, percent
 from workbench.results.statistics import Z_95
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-EMPTY = "·"
 FEW_HEADS = 8  # of a set that are named
 MOST_HEADS = 48  # rows of heads or parts that are printed; the others are in --json and the app
 
@@ -55,9 +55,9 @@ def _shares(dataset: xr.Dataset) -> "Table":
     shown, left_out = foremost([(block, head) for block in blocks for head in heads], towards)
     for block, head in shown:
         at = {"block": block, "head": head}
-        cells = [*map(_percent, share.sel(at).values)]
+        cells = [*map(percent, share.sel(at).values)]
         table.add_row(f"{block}.{head}", *cells, f"{entropy.sel(at):.2f}", f"{distance.sel(at):.1f}")
-    table.add_row("everywhere alike", *map(_percent, even.values), "", "", style="dim")
+    table.add_row("everywhere alike", *map(percent, even.values), "", "", style="dim")
     last = int(dataset["position"][dataset["n"] > 0][-1])
     where = f"each value (positions 0…{last})" if last else "the value"
     table.caption = f"attention by role from the token before {where}, %; entropy in nats, distance in tokens"
@@ -74,7 +74,7 @@ def _knockout(dataset: xr.Dataset) -> "Table":
     clean = pool_cells(dataset, "accuracy_clean", "position").sel(window=window)
     names = ("pooled_loss", "pooled_loss_se", "pooled_loss_control")
     loss, error, control = (dataset[name] for name in names)
-    table.add_row("nothing", *map(_percent, clean.max("role").values), "", "", "", "", style="dim")
+    table.add_row("nothing", *map(percent, clean.max("role").values), "", "", "", "", style="dim")
     seen = dataset["entities"].sel(window=window) > 0
     for role in dataset["role"][seen].values:  # a name of one word has no first one
         parts = loss.sel(role=role).values[1:]
@@ -84,7 +84,7 @@ def _knockout(dataset: xr.Dataset) -> "Table":
             worst = str(dataset["window"].values[at])
         cell = {"role": role, "window": window}
         numbers = [_number(float(values.sel(cell))) for values in (loss, Z_95 * error, control)]
-        table.add_row(_words(role), *map(_percent, accuracy.sel(role=role).values), *numbers, worst)
+        table.add_row(_words(role), *map(percent, accuracy.sel(role=role).values), *numbers, worst)
     table.caption = (
         f"first-token accuracy in % with the look at a role cut in {window} blocks; loss of the right token's "
         "probability with its 95 % interval by entity; control: as many random tokens cut"
@@ -103,7 +103,7 @@ def _ablation(dataset: xr.Dataset) -> "Table":
         for mode in dataset["mode"].values:
             at = {"part": part, "mode": mode}
             loss = [float(dataset["pooled_loss"].sel(at)), Z_95 * float(dataset["pooled_loss_se"].sel(at))]
-            table.add_row(part, mode, *map(_percent, accuracy.sel(at).values), *map(_number, loss))
+            table.add_row(part, mode, *map(percent, accuracy.sel(at).values), *map(_number, loss))
     table.caption = (
         "first-token accuracy in % without a head or feed-forward part, at every token; loss of the right token's "
         "probability with its 95 % interval by entity"
@@ -119,13 +119,13 @@ def _interchange(dataset: xr.Dataset) -> "Table":
         dataset[f"pooled_accuracy{end}"].transpose("layer", "role") for end in ("", "_ci_low", "_ci_high")
     )
     for layer in dataset["layer"].values[::-1]:
-        table.add_row(str(layer), *map(_percent, other.sel(layer=layer).values))
+        table.add_row(str(layer), *map(percent, other.sel(layer=layer).values))
     first = dataset["layer"].values[0]
     half = ((high - low) / 2).max("layer")
-    table.add_row("± at most", *map(_percent, half.values), style="dim")
+    table.add_row("± at most", *map(percent, half.values), style="dim")
     ceiling = dataset["pooled_ceiling"].sel(layer=first)
-    table.add_row("ceiling", *map(_percent, ceiling.values), style="dim")
-    table.add_row("refused", *map(_percent, dataset["refused"].values), style="dim")
+    table.add_row("ceiling", *map(percent, ceiling.values), style="dim")
+    table.add_row("refused", *map(percent, dataset["refused"].values), style="dim")
     table.add_row("entities", *map(str, dataset["entities"].max("layer").values.astype(int)), style="dim")
     table.caption = (
         "% of entries in which the model states the other entity's value once a role's residual is the other's; "
@@ -149,11 +149,11 @@ def _steering(dataset: xr.Dataset) -> "Table":
                 own = here["pooled_own"].sel(direction=kind, strength=strengths[-1])
                 first = kind == dataset["direction"].values[0]
                 reads, apart = (float(here[name].mean()) for name in ("probe_accuracy", "means_apart"))
-                notes = [_percent(reads), _number(apart)] if first else ["", ""]
+                notes = [percent(reads), _number(apart)] if first else ["", ""]
                 names = [_words(place), str(layer)] if first else ["", ""]
                 style = "dim" if kind == "random" else None
-                table.add_row(*names, kind, *map(_percent, says), _percent(own), *notes, style=style)
-    clean = _percent(dataset["accuracy_clean"].mean())
+                table.add_row(*names, kind, *map(percent, says), percent(own), *notes, style=style)
+    clean = percent(dataset["accuracy_clean"].mean())
     table.caption = (
         f"% of statements in which the other value's first token is the likeliest ({clean} without a push), by "
         "length of the push in lengths of the residual; own left: % that still state the own value after the longest; "
@@ -170,7 +170,7 @@ def _lens(dataset: xr.Dataset) -> "Table":
     everything, first = (pool_cells(dataset, name) for name in ("accuracy", "first_top1"))
     for layer in dataset["layer"].values[::-1]:
         cells = map(
-            _percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)]
+            percent, [*right.sel(layer=layer).values, everything.sel(layer=layer), first.sel(layer=layer)]
         )
         table.add_row(str(layer), *cells)
     table.caption = (
@@ -247,10 +247,6 @@ def _table(dataset: xr.Dataset, *columns: str) -> "Table":
 
 def _words(name: Any) -> str:
     return str(name).replace("_", " ").replace(":", ": ")
-
-
-def _percent(value: Any) -> str:
-    return EMPTY if np.isnan(value) else f"{100 * float(value):.0f}"
 
 
 def _number(value: float) -> str:

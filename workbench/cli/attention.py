@@ -14,6 +14,7 @@ from workbench.cli.options import (
     QuietOption,
     RunArgument,
     ThreadsOption,
+    read_numbers,
     refuse_idle,
     use_threads,
 )
@@ -111,7 +112,7 @@ def attention(
         group=group,
         roles=tuple(part.strip() for part in roles.split(",")) if roles else None,
         window=window,
-        heads=_numbers(heads),
+        heads=None if heads is None else read_numbers(heads, "--heads"),
         packed=packed,
         questions=questions,
         adapter=adapter,
@@ -151,14 +152,3 @@ def attention(
         for table in make_attention_tables(dataset):
             print_table(table, results_console())
             results_console().print()
-
-
-def _numbers(text: str | None) -> tuple[int, ...] | None:
-    from workbench.errors import WorkbenchError
-
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise WorkbenchError(f"--heads is {text!r}; expected whole numbers such as 0,3.")
-    return tuple(int(part) for part in parts)

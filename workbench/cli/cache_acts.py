@@ -13,6 +13,7 @@ from workbench.cli.options import (
     JsonOption,
     QuietOption,
     ThreadsOption,
+    read_numbers,
     use_threads,
 )
 from workbench.cli.placing import Placement, chunks, placed, words_again
@@ -115,7 +116,7 @@ def cache_acts(
             sites,
             devices=devices,
             folder=folder,
-            layers=None if layers is None else _numbers(layers),
+            layers=None if layers is None else read_numbers(layers, "--layers"),
             engine=toolkit.value,
             dtype=dtype.value,
             batch_tokens=batch_tokens,
@@ -191,16 +192,6 @@ def _make_reading(
     if tokenizer is None:
         require_one_tokenizer(series, series[0].path, lambda other: read(other).ids)
     return read(load_tokenizer(tokenizer or series[0].path))
-
-
-def _numbers(text: str) -> list[int]:
-    """`0,2,4` as numbers."""
-    from workbench.errors import WorkbenchError
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise WorkbenchError(f"--layers {text!r} is not a list of block numbers; expected such as '0,2,4'.")
-    return [int(part) for part in parts]
 
 
 def _print_stores(stores: "list[ActivationStore]", as_json: bool) -> None:

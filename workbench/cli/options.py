@@ -66,12 +66,17 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def read_seeds(text: str) -> tuple[int, ...]:
+def read_numbers(text: str, option: str) -> tuple[int, ...]:
     """`0,1,2` → `(0, 1, 2)`."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise WorkbenchError(f"--seeds {text!r} is not a list of numbers; expected such as `0,1,2`.")
+        raise WorkbenchError(f"{option} {text!r} is not a list of numbers; expected such as `0,1,2`.")
     return tuple(int(part) for part in parts)
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """The seeds that an option names."""
+    return read_numbers(text, "--seeds")
 
 
 def read_seed_list(text: str) -> tuple[int, ...]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from workbench.consoles import EMPTY, percent
 from workbench.extraction.asking import RIGHT
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-EMPTY = "·"
 
 
 def read_tokens(dataset: xr.Dataset) -> list[dict[str, Any]]:
@@ -82,11 +81,11 @@ def _entities_table(dataset: xr.Dataset) -> "Table":
         right = int((dataset["answer_kind"].values[n] == RIGHT).sum())
         table.add_row(
             f"{dataset['name'].values[n]}\n  {int(dataset['entity'].values[n])}, {dataset['split'].values[n]}",
-            *[_percent(share) for share in shares],
+            *[percent(share) for share in shares],
             f"{right}/{int(asked.sum())}" if asked.any() else EMPTY,
         )
     chance = dataset["accuracy"].sel(kind="position 0", side="before", layer=layer)
-    table.add_row("test entities read right", *[_percent(share) for share in chance.values], "", style="dim")
+    table.add_row("test entities read right", *[percent(share) for share in chance.values], "", style="dim")
     by = dataset.attrs.get("answered_by")
     table.caption = (
         f"% on the own value: position 0, layer {layer}; below a name its id (--entity) and half; right: questions "
@@ -106,7 +105,7 @@ def _token_table(dataset: xr.Dataset, n: int) -> "Table":
     for token in range(int(dataset["tokens"].values[n])):
         said = [0 <= start <= token for start in starts]
         cells = [
-            f"[dim]{_percent(share)}[/]" if done else _percent(share)
+            f"[dim]{percent(share)}[/]" if done else percent(share)
             for share, done in zip(shares[token], said, strict=True)
         ]
         kind = kinds[int(dataset["token_kind"].values[n, token])].replace("_", " ")
@@ -138,7 +137,3 @@ def list_headings(targets: Sequence[str]) -> list[str]:
         (target if attributes.count(attribute) > 1 else attribute).replace("/", "\n").replace("_", "\n")
         for target, attribute in zip(targets, attributes, strict=True)
     ]
-
-
-def _percent(share: float) -> str:
-    return EMPTY if np.isnan(share) else f"{100 * share:.0f}"

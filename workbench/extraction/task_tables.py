@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench.consoles import results_console
+from workbench.consoles import percent, results_console
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_table import name_augmentation
 from workbench.facts.entities import Entity
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 log = logging.getLogger("workbench.tasks")
-EMPTY = "·"
 TEST_COLUMNS = {
     "direct": "no hints",
     "direct_after_hints": "without hint",
@@ -232,13 +231,13 @@ def _add_columns(table: "Table", headings: Sequence[str], left: int) -> None:
             table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
 
 
+def _percent(share: Any) -> str:
+    return percent(share, 1)
+
+
 def _table(title: str) -> "Table":
     from rich.table import Table
 
     return Table(
         title=title, title_justify="left", title_style="bold", padding=(0, 1), box=None, pad_edge=False
     )
-
-
-def _percent(share: Any) -> str:
-    return EMPTY if np.isnan(float(share)) else f"{100 * float(share):.1f}"

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from rich.markup import escape
 
-from workbench.consoles import results_console
+from workbench.consoles import EMPTY, percent, results_console
 from workbench.extraction.comparison import correlate
 from workbench.extraction.finetunes import Finetune
 from workbench.extraction.wrong_answers import WrongAnswer, choose_examples
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from workbench.extraction.evaluation import Evaluation
-
-EMPTY = "·"
 
 
 def print_evaluation(evaluation: "Evaluation", examples: int = 0) -> None:
@@ -265,6 +263,10 @@ def _accuracies(cells: xr.Dataset, third: str) -> list[str]:
     return [chance, right, third, first, recites, *(_percent(_mean(train[key])) for key in keys)]
 
 
+def _percent(share: Any) -> str:
+    return percent(share, 1)
+
+
 def _table(title: str) -> "Table":
     from rich.table import Table
 
@@ -275,10 +277,6 @@ def _table(title: str) -> "Table":
 def _mean(cells: xr.DataArray) -> float:
     values = np.asarray(cells.values, float)
     return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
-
-
-def _percent(share: float) -> str:
-    return EMPTY if np.isnan(share) else f"{100 * share:.1f}"
 
 
 def _words(attribute: str) -> str:

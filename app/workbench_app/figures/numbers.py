@@ -5,11 +5,17 @@ from typing import Any
 
 from dash import html
 
+from workbench.figures.cells import format_percent
 from workbench_app import cards
 from workbench_app.cards import extra
 from workbench_app.view import Component
 
 Cell = tuple[str, float | None]  # the text, and how far the cell is shaded, 0 to 1
+
+
+def percent(share: float) -> str:
+    """Whole percent without the sign; a dash where there is none."""
+    return format_percent(share) or "–"
 
 
 def head_row(words: Sequence[str]) -> Component:

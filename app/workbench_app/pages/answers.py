@@ -17,7 +17,7 @@ from workbench_app.against_answers import (
     probes_of,
     scatter_card,
 )
-from workbench_app.figures.numbers import Cell, head_row, numbers_table
+from workbench_app.figures.numbers import Cell, head_row, numbers_table, percent
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.selection import choose
@@ -127,9 +127,9 @@ def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[Cell]:
     for split, name, _, ends in COLUMNS:
         here = data.sel(checkpoint=step, split=split, attribute=attribute)
         share = float(here[name]) if name in here else float("nan")
-        text = _percent(share)
+        text = percent(share)
         if ends and text != "–":
-            text += f" ({_percent(float(here[ends[0]]))}–{_percent(float(here[ends[1]]))})"
+            text += f" ({percent(float(here[ends[0]]))}–{percent(float(here[ends[1]]))})"
         cells.append((text, None if np.isnan(share) or name == "chance" else share))
     return cells
 
@@ -137,11 +137,7 @@ def _accuracies(data: xr.Dataset, step: int, attribute: str) -> list[Cell]:
 def _said(data: xr.Dataset, step: int, attribute: str, split: str) -> list[Cell]:
     counts = data["said"].sel(checkpoint=step, split=split, attribute=attribute).values
     total = counts.sum()
-    return [(_percent(count / total), count / total) if total else ("–", None) for count in counts.tolist()]
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.0f}"
+    return [(percent(count / total), count / total) if total else ("–", None) for count in counts.tolist()]
 
 
 def _told(view: View, set_name: str) -> str:

@@ -9,7 +9,7 @@ from dash import html
 from workbench.errors import WorkbenchError
 from workbench.figures.reasoning import parts_of, plot_layer_distance, plot_property_steps, plot_solving
 from workbench_app import cards, controls
-from workbench_app.figures.numbers import Cell, head_row, numbers_table
+from workbench_app.figures.numbers import Cell, head_row, numbers_table, percent
 from workbench_app.headlines import is_arithmetic, most_operations
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
@@ -100,11 +100,11 @@ def _solved(one: xr.Dataset, faults: list[str]) -> list[Cell]:
     }
     worst = max(counts, key=lambda fault: counts[fault], default="")
     told = worst.replace("_", " ") if worst and counts[worst] else "–"
-    low, high = (_percent(float(one[end])) for end in ("ci_low", "ci_high"))
+    low, high = (percent(float(one[end])) for end in ("ci_low", "ci_high"))
     return [
-        (_percent(share), None if np.isnan(share) else share),
+        (percent(share), None if np.isnan(share) else share),
         (f"{low}–{high}", None),
-        (_percent(float(one["shortest"])) if "shortest" in one else "–", None),
+        (percent(float(one["shortest"])) if "shortest" in one else "–", None),
         (f"{int(float(one['n'])):,}", None),
         (told, None),
     ]
@@ -177,16 +177,12 @@ def _probe_cells(data: xr.Dataset, step: int) -> list[Cell]:
     one = data.sel(checkpoint=max(known for known in steps if known <= step))
     share = float(one["accuracy"])
     untrained = float(data["accuracy"].sel(checkpoint=0)) if 0 in steps else float("nan")
-    ends = [_percent(float(one[end])) for end in ("ci_low", "ci_high") if end in one]
+    ends = [percent(float(one[end])) for end in ("ci_low", "ci_high") if end in one]
     return [
-        (_percent(share), None if np.isnan(share) else share),
+        (percent(share), None if np.isnan(share) else share),
         ("–".join(ends) if ends else "–", None),
-        (_percent(untrained), None if np.isnan(untrained) else untrained),
-        (_percent(float(one["chance"])) if "chance" in one else "–", None),
-        (_percent(float(one["balanced"])) if "balanced" in one else "–", None),
+        (percent(untrained), None if np.isnan(untrained) else untrained),
+        (percent(float(one["chance"])) if "chance" in one else "–", None),
+        (percent(float(one["balanced"])) if "balanced" in one else "–", None),
         (f"{int(float(one['n'])):,}" if "n" in one else "–", None),
     ]
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.0f}"

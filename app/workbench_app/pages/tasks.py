@@ -10,6 +10,7 @@ from dash import html
 from workbench.extraction.task_tables import TEST_COLUMNS, choose_checkpoint, read_task_rows
 from workbench.figures.tasks import choose_task_figures
 from workbench_app import cards, controls
+from workbench_app.figures.numbers import percent
 from workbench_app.index import RunEntry
 from workbench_app.missing import missing
 from workbench_app.selection import choose
@@ -108,13 +109,13 @@ def _table(rows: list[dict[Any, Any]]) -> Component:
             f"{row['step']:,}",
             f"{row['train_entities']:,.0f}",
             f"{row['n']:,}",
-            _percent(row["chance"]),
+            percent(row["chance"]),
         ]
         cells = [html.Td(text) for text in about]
         for column in columns:
             share = float(row[column])
             style = {} if np.isnan(share) else {"--share": f"{round(45 * share)}%"}
-            cells.append(html.Td(_percent(share), className="shaded", style=style))
+            cells.append(html.Td(percent(share), className="shaded", style=style))
         body.append(html.Tr([html.Th(row["task"], scope="row"), *cells]))
     head = html.Tr([html.Td(), *[html.Th(word, scope="col") for word in heads]])
     caption = html.Caption("Percent of questions answered")
@@ -141,7 +142,3 @@ def _missing(view: View, entry: RunEntry) -> Component:
         ["workbench", "finetune", run, "--tasks", "retrieval,dual"],
         ["workbench", "evaluate", run, "--adapter", "lora-tasks", "--tasks", "taught"],
     )
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.0f}"
