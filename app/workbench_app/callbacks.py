@@ -1,6 +1,7 @@
 """From the address to a page: one callback draws pages, one the detail; the rest runs in the browser."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
@@ -39,13 +40,7 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
         if not cell:
             return no_update
         view = drawer.view(address, step, theme)
-        try:
-            return detail.render(view, cell)
-        except WorkbenchError as error:
-            return cards.faults([str(error)], "Cannot be shown")
-        except Exception as error:
-            log.error("The detail of %r failed.", cell[:100], exc_info=error)
-            return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
+        return _or_why_not(lambda: detail.render(view, cell), f"The detail of {cell[:100]!r}")
 
     @app.callback(
         Output(cards.AT_STEP, "children"),
@@ -55,13 +50,9 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
     def draw_at_step(step: int | None, address: str | None, theme: str | None) -> Any:
         view = drawer.view(address, step, theme)
         draw_body = DRAW_BODY.get(view.selection.page)
-        try:
-            return no_update if draw_body is None else draw_body(view)
-        except WorkbenchError as error:
-            return cards.faults([str(error)], "Cannot be shown")
-        except Exception as error:
-            log.error("The page %s at step %s failed.", view.selection.page, step, exc_info=error)
-            return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
+        if draw_body is None:
+            return no_update
+        return _or_why_not(lambda: draw_body(view), f"The page {view.selection.page} at step {step}")
 
     @app.callback(
         Output("found", "data"),
@@ -94,6 +85,17 @@ def add_callbacks(app: Dash, drawer: Drawer) -> None:
         return _keep_notes(changes or [], drawer.index, drawer.writable)
 
     _add_browser_callbacks(app)
+
+
+def _or_why_not(draw: Callable[[], Any], what: str) -> Any:
+    """What is drawn, or why it cannot be shown; a mistake of ours goes into the terminal."""
+    try:
+        return draw()
+    except WorkbenchError as error:
+        return cards.faults([str(error)], "Cannot be shown")
+    except Exception as error:
+        log.error("%s failed.", what, exc_info=error)
+        return cards.faults([f"{type(error).__name__}; the terminal says more."], "Cannot be shown")
 
 
 def _keep_notes(changes: list[dict[str, Any]], index: RunIndex, writable: bool) -> Any:

@@ -65,31 +65,10 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
     if len(empty[0]):
         words = [hover[row][column] for row, column in zip(*empty, strict=True)]
         figure.add_trace(make_hatch(empty[0], empty[1], words), row=1, col=1)
-    member = np.array([[letter in seen.split(",") for seen in sets] for letter in schema.letters.values()])
-    for said, colour in ((False, "rgba(128,134,145,.22)"), (True, COLOURS[0])):
-        rows, columns = np.nonzero(member == said)
-        figure.add_trace(
-            go.Scatter(
-                x=columns.tolist(),
-                y=rows.tolist(),
-                mode="markers",
-                marker={"color": colour, "size": 8 if len(sets) > TEXT_UP_TO else 10},
-                hoverinfo="skip",
-                showlegend=False,
-            ),
-            row=2,
-            col=1,
-        )
+    _add_members(figure, schema, sets)
     labels = [f"{target_label(t)}  {small_print(f'(chance {format_share(chance[t])})')}" for t in targets]
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=labels, autorange="reversed", row=1, col=1
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(schema))),
-        ticktext=[f"{label} said" for label in schema.labels.values()],
-        range=[len(schema) - 0.5, -0.5],
-        row=2,
-        col=1,
     )
     figure.update_xaxes(showticklabels=False, showgrid=False, range=[-0.5, len(sets) - 0.5], fixedrange=True)
     figure.update_yaxes(showgrid=False, fixedrange=True)
@@ -105,6 +84,32 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
         },
     )
     return apply_theme(figure)
+
+
+def _add_members(figure: go.Figure, schema: Schema, sets: list[str]) -> None:
+    """Which attributes each set holds, as dots: one row an attribute, one column a set."""
+    member = np.array([[letter in seen.split(",") for seen in sets] for letter in schema.letters.values()])
+    for said, colour in ((False, "rgba(128,134,145,.22)"), (True, COLOURS[0])):
+        rows, columns = np.nonzero(member == said)
+        figure.add_trace(
+            go.Scatter(
+                x=columns.tolist(),
+                y=rows.tolist(),
+                mode="markers",
+                marker={"color": colour, "size": 8 if len(sets) > TEXT_UP_TO else 10},
+                hoverinfo="skip",
+                showlegend=False,
+            ),
+            row=2,
+            col=1,
+        )
+    figure.update_yaxes(
+        tickvals=list(range(len(schema))),
+        ticktext=[f"{label} said" for label in schema.labels.values()],
+        range=[len(schema) - 0.5, -0.5],
+        row=2,
+        col=1,
+    )
 
 
 def plot_seen_partners(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> go.Figure:
