@@ -15,8 +15,9 @@ import xarray as xr
 
 from workbench.activations import read_names
 from workbench.probing.layer_features import find_features
-from workbench.probing.linear.custom import source_digest
+from workbench.probing.linear.custom import name_probe, source_digest
 from workbench.probing.linear.fit import fit_probes
+from workbench.probing.linear.identity import describe_probe
 from workbench.probing.linear.inputs import Features
 from workbench.probing.linear.learning_curve import learning_curve
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
@@ -114,6 +115,7 @@ def run_cached_probe(
     seeds: Sequence[int] = (0,),
     device: str | None = None,
     memory: int | None = None,
+    source: str | None = None,
     keep_cases: KeepCases | None = None,
 ) -> xr.Dataset:
     """Probe a checkpoint's activations; dims (layer, position, target[, seed]).
@@ -121,10 +123,11 @@ def run_cached_probe(
     probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), anything with `fit` and
     `predict`, or `package.module:factory`. family: its name in results; default: the probe's own.
     layers: 0, 1, …, `final`; default: all. memory: bytes this may take, by default half of what is free; activations
-    that need more go to the run's store of activations once and are read from it cell by cell. keep_cases: called with
-    what was said about each test entity. For the variables see docs/probing-linear.md.
+    that need more go to the run's store of activations once and are read from it cell by cell. source: the digest of a
+    probe of the user's own where it was taken before (`source_digest`). keep_cases: called with what was said about
+    each test entity. For the variables see docs/probing-linear.md.
     """
-    device = choose_device(device)
+    device, source = choose_device(device), source or source_digest(probe)
     found = find_features(run, checkpoint, task.reading, layers, device, memory)
     result = fit_probes(
         *task.problem(found.features),
@@ -137,7 +140,7 @@ def run_cached_probe(
         keep_cases=keep_cases,
     )
     settings = {"seeds": list(seeds), "layers": found.layers}
-    return _seal(result, task.kind, run, checkpoint, task, probe, family, settings, found.read_from)
+    return _seal(result, task.kind, run, checkpoint, task, probe, family, settings, found.read_from, source)
 
 
 def run_cached_curve(
@@ -152,13 +155,14 @@ def run_cached_curve(
     seeds: Sequence[int] = (0,),
     device: str | None = None,
     memory: int | None = None,
+    source: str | None = None,
 ) -> xr.Dataset:
     """The probes of `run_cached_probe` on growing numbers of train entities; dims (train_entities, layer, position, …).
 
     numbers: how many train entities; default: an eighth, a quarter, half and all. Each seed draws its own. Its kind
     in results is `p_curve` or `q_curve`.
     """
-    device = choose_device(device)
+    device, source = choose_device(device), source or source_digest(probe)
     found = find_features(run, checkpoint, task.reading, layers, device, memory)
     result = learning_curve(
         *task.problem(found.features),
@@ -176,7 +180,7 @@ def run_cached_curve(
         "numbers": result["train_entities"].values.tolist(),
     }
     return _seal(
-        result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings, found.read_from
+        result, f"{task.kind}_curve", run, checkpoint, task, probe, family, settings, found.read_from, source
     )
 
 
@@ -190,15 +194,19 @@ def _seal(
     family: str | None,
     settings: dict[str, Any],
     read_from: str,
+    source: str | None,
 ) -> xr.Dataset:
     """The result with its provenance; of a probe of the user's own, by name, with the digest of its file."""
-    source = source_digest(probe) if isinstance(probe, str) else None
     attrs = make_attrs(
         kind=kind,
-        family=family or (probe if isinstance(probe, str) else type(probe).__name__),
+        family=family or name_probe(probe),
         run=run,
         checkpoint=checkpoint,
-        settings={"probe": str(probe), **settings, **({} if source is None else {"source": source})},
+        settings={
+            "probe": probe if isinstance(probe, str) else describe_probe(probe),
+            **settings,
+            **({} if source is None else {"source": source}),
+        },
         notes={
             "train_texts": int(task.train_N.sum()),
             "test_texts": int((~task.train_N).sum()),

@@ -11,6 +11,7 @@ from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 
 EMBEDDING = "embedding"
+KINDS = ("p", "q", "seen")
 CURVE = "_curve"  # a learning curve's kind is that of its probes with this behind it
 
 
@@ -42,6 +43,8 @@ class ProbeRequest:
     cases: bool = True
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise WorkbenchError(f"There is no kind of probe {self.kind!r}; give one of {', '.join(KINDS)}.")
         if self.kind == "seen" and self.family != EMBEDDING:
             raise WorkbenchError(
                 f"Kind `seen` is scored with the family `embedding` only, not {self.family!r}."
@@ -57,7 +60,8 @@ class ProbeRequest:
             raise WorkbenchError(
                 "--entries-per-entity belongs to probes of texts; a Q-probe reads bare names."
             )
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+        whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in self.seeds)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not whole:
             raise WorkbenchError(
                 f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
             )

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
@@ -18,7 +20,8 @@ from workbench.results.case_files import KeepCases, save_cases
 from workbench.results.making import making
 from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
-from workbench.studies.steps import select_checkpoints
+from workbench.studies.opening import as_study
+from workbench.studies.steps import Which, select_checkpoints
 from workbench.studies.study import Study
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def run_probes(
             "Probe the bare name with --kind q."
         )
     prober = _Prober(run, request, probe, device, show, len(checkpoints))
+    _ = prober.source  # before anything is fitted
     datasets = []
     for number, checkpoint in enumerate(checkpoints):
         path = result_path(
@@ -58,7 +62,7 @@ def run_probes(
         found = (
             None if request.again else find_result(path, checkpoint.weights_digest, prober.recorded_settings)
         )
-        if found is not None and _was_another(request.family, found):
+        if found is not None and _was_another(prober.source, found):
             log.warning("%s has changed since it was kept; it is fitted anew.", request.family)
             found = None
         if found is None:
@@ -87,46 +91,57 @@ def find_missing(run: Study, checkpoints: Sequence[Checkpoint], request: ProbeRe
     return [
         one
         for one in checkpoints
-        if request.again or (found := find(one)) is None or _was_another(request.family, found)
+        if request.again or (found := find(one)) is None or _was_another(prober.source, found)
     ]
 
 
 def probe_activations(
-    run: Study,
+    run: Study | Path | str,
     probe: Any = "logistic",
     *,
     kind: str = "p",
-    checkpoints: str = "last",
+    checkpoints: Which = "last",
     family: str | None = None,
-    layers: Sequence[int | str] | None = None,
+    layers: Sequence[int | str] | int | str | None = None,
     group: str | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | int = (0,),
     device: str | None = None,
     again: bool = False,
 ) -> "xr.Dataset":
     """Probe what a run's checkpoints hold at every layer and position; dims (checkpoint, layer, position, target).
 
-    probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), or your own object with `fit(X, y)` and
-    `predict(X)`; a fresh copy is fitted for each cell, on train entities. kind: `p` (texts) or `q` (names).
-    checkpoints: `all`, `last`, `every:4` or steps. layers: 0, 1, …, `final`; default: all. Several seeds add the
-    dimension `seed`.
+    run: a run or a study, or its folder. probe: a built-in name (`logistic`, `ridge`, `lda`, `nearest-mean`, `mlp`), or
+    your own object with `fit(X, y)` and `predict(X)`; a fresh copy is fitted for each cell, on train entities. kind:
+    `p` (texts) or `q` (names). checkpoints: `all`, `last`, `every:4`, steps (225, or [0, 225]) or checkpoints. layers:
+    0, 1, …, `final`, one or several; default: all. Several seeds add the dimension `seed`.
 
     The result is kept in the run's folder as `family` (default: the object's class), so that the app and the report
-    show it, and read where it was made of the same weights. Raises WorkbenchError for an unknown name, an object
-    without `fit` or `predict`, and where an object that prints otherwise is kept under this name already; `again`
-    makes it anew and replaces such a one.
+    show it, and read where it was made of the same weights by the same probe: an object that holds something else, or
+    whose class was edited since, is fitted anew. Raises WorkbenchError for an unknown name, an object without `fit` or
+    `predict`, and where an object that prints otherwise is kept under this name already; `again` makes it anew and
+    replaces such a one.
     """
-    name = family or (probe if isinstance(probe, str) else type(probe).__name__)
-    if name == EMBEDDING:
+    from workbench.probing.linear.custom import find_probe
+
+    run = as_study(run)
+    own = None if isinstance(probe, str) and probe != EMBEDDING else probe
+    if probe == EMBEDDING or family == EMBEDDING:
         raise WorkbenchError(
             "The embedding probe trains through the network; use run_p_probe or run_q_probe."
         )
+    find_probe(probe)
+    if kind not in ("p", "q"):
+        raise WorkbenchError(
+            f"The kind {kind!r} is neither 'p' (probes that read texts) nor 'q' (that read the bare name)."
+        )
+    name = _name_family(probe, family)
     chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
+    layers = [layers] if isinstance(layers, int | str) else layers
     wanted = None if layers is None else tuple(str(layer) for layer in layers)
-    request = ProbeRequest(kind, name, group, layers=wanted, seeds=tuple(seeds), again=again)
-    own = None if isinstance(probe, str) else probe
+    seeds = (seeds,) if isinstance(seeds, int) else tuple(seeds)
+    request = ProbeRequest(kind, name, group, layers=wanted, seeds=seeds, again=again)
     if own is not None:
-        _require_room(run, request, str(own))
+        _require_room(run, request, own)
     run_probes(run, chosen, request, probe=own, device=device)
     found = load_results(run.path, request.result_kind, request.family_name, request.variant)
     return found.sel(checkpoint=[checkpoint.step for checkpoint in chosen])
@@ -155,6 +170,13 @@ class _Prober:
         from workbench.probing.cached_probe import make_cached_task
 
         return make_cached_task(self.run, self.data)
+
+    @cached_property
+    def source(self) -> str | None:
+        """The digest of what makes a probe of the user's own what it is; None of any other."""
+        from workbench.probing.linear.custom import source_digest
+
+        return source_digest(self.request.family if self.own is None else self.own)
 
     @property
     def recorded_settings(self) -> dict[str, Any] | None:
@@ -188,7 +210,12 @@ class _Prober:
         probe = request.family if self.own is None else self.own
         find_probe(probe)  # a name that there is not is refused before minutes of reading
         options: Any = {"probe": probe, "family": request.family_name, "device": self.device}
-        options |= {"memory": request.memory, "layers": request.layers, "seeds": request.seeds}
+        options |= {
+            "memory": request.memory,
+            "layers": request.layers,
+            "seeds": request.seeds,
+            "source": self.source,
+        }
         if request.learning_curve:
             found = run_cached_curve(self.run, checkpoint, self.task, **options)
         else:
@@ -218,24 +245,60 @@ class _Prober:
         return run_q_probe(self.run, checkpoint, self.data, **options)
 
 
-def _was_another(family: str, found: "xr.Dataset") -> bool:
-    """Whether `package.module:factory` stands in another file than when this result was made."""
-    from workbench.probing.linear.custom import source_digest
-
+def _was_another(source: str | None, found: "xr.Dataset") -> bool:
+    """Whether a result is of another file of `package.module:factory`, or of an object that was another."""
     kept = json.loads(found.attrs["settings"]).get("source")
-    return kept is not None and kept != source_digest(family)
+    return bool(kept != source)
 
 
-def _require_room(run: Study, request: ProbeRequest, probe: str) -> None:
-    """Refuse a name under which another probe's results are kept; with `again` they are taken away."""
+def _name_family(probe: Any, family: str | None) -> str:
+    """What the results of a probe are kept as; a name that is another probe's, or no name of a folder, is refused."""
+    from workbench.probing.linear.custom import list_probes, name_probe
+
+    if isinstance(probe, str):
+        if family not in (None, probe):
+            raise WorkbenchError(
+                f"family={family!r} names results of an object of your own; those of {probe!r} are kept as {probe!r}."
+            )
+        return probe
+    name = name_probe(probe) if family is None else family
+    if name in list_probes():
+        raise WorkbenchError(
+            f"{name!r} is the name of a probe that comes with the workbench or a package; give this one another, "
+            "with family=…."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*", name):
+        raise WorkbenchError(
+            f"{name!r} is no name for results; give one of letters, digits, '_', '-' and '.', with family=…."
+        )
+    return name
+
+
+def _require_room(run: Study, request: ProbeRequest, own: Any) -> None:
+    """Refuse a name under which another probe's results are kept; with `again` they are taken away.
+
+    Those of a probe that prints the same but is another (its class was edited) are taken away, with a word.
+    """
+    from workbench.probing.linear.identity import describe_probe, digest_probe
+
     folder = result_path(run.path, request.result_kind, request.family_name, 0, request.variant).parent
+    probe, source, changed = describe_probe(own), digest_probe(own), []
     for file in sorted(folder.glob("step-*")):
-        kept = json.loads(load_result(file).attrs["settings"]).get("probe")
-        if kept == probe:
+        found = load_result(file)
+        kept = json.loads(found.attrs["settings"]).get("probe")
+        if kept == probe and not _was_another(source, found):
             continue
-        if not request.again:
+        if kept == probe:
+            changed.append(file)
+        elif not request.again:
             raise WorkbenchError(
                 f"{folder} holds the results of {kept}, and this is {probe}; give it a name of its own with family=…, "
                 "or again=True to replace them."
             )
         file.unlink()
+    if changed:
+        log.warning(
+            "%s has changed since %s was kept; what it made before is taken away.",
+            request.family,
+            ", ".join(file.stem for file in changed),
+        )

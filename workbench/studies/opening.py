@@ -6,7 +6,7 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.studies.runs import RUN_FILE, open_run
 from workbench.studies.series import STUDY_FILE
-from workbench.studies.study import Study
+from workbench.studies.study import Study, folder_of
 from workbench.studies.table_study import open_table_study
 
 
@@ -28,6 +28,11 @@ def open_study(path: Path | str) -> Study:
             "models of your own with `workbench study STUDY.toml`."
         )
     return open_run(folder)
+
+
+def as_study(study: Study | Path | str) -> Study:
+    """A run or a study itself, or the one at a path: what every function that takes one in Python takes."""
+    return study if isinstance(study, Study) else open_study(folder_of(study))
 
 
 def open_studies(folders: Iterable[Path | str]) -> list[Study]:

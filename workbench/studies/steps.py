@@ -1,15 +1,18 @@
 """Steps of a series: read from names of every public naming, compared as numbers, chosen by a user's words."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.studies.checkpoints import Checkpoint
 
+# How a user names checkpoints: see `select_checkpoints`.
+Which = str | int | Checkpoint | Sequence[str | int | Checkpoint]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 _LARGEST = 10**15  # beyond it a number in a name is no count
 # `512`, `00512`, `1k`, `1.5K`, `1e5`, `1,000`, but not `1_000`, which may be two numbers.
@@ -96,15 +99,32 @@ def _both(found: Mapping[str, str]) -> str:
     return ", ".join(repr(label) for _, label in sorted(found.items()))
 
 
-def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | str) -> list[Checkpoint]:
+def _in_words(which: Which) -> str:
+    """Numbers, checkpoints and lists of them as one would write them: `0,512`."""
+    if isinstance(which, str):
+        return which
+    if isinstance(which, Checkpoint):
+        return which.label
+    if isinstance(which, Integral) and not isinstance(which, bool):
+        return str(which)
+    if isinstance(which, Iterable):
+        return ",".join(_in_words(one) for one in which)
+    raise WorkbenchError(
+        f"{which!r} names no checkpoint; give all, last, every:4, a step such as 512, or a list of them."
+    )
+
+
+def select_checkpoints(members: Sequence[Checkpoint], which: Which, where: Path | str) -> list[Checkpoint]:
     """Choose of a series: `all`, `last`, `every:4` (always with first and last), or steps and names `0,512,best`.
 
-    Raises WorkbenchError for an unknown one, and for `last` where names tell no order.
+    From Python steps may be numbers, a checkpoint stands for itself, and several may be a list. Raises
+    WorkbenchError for an unknown one, and for `last` where names tell no order.
     """
     if not members:
         raise WorkbenchError(
             f"{where} has no complete checkpoint yet; run `workbench train` on its recipe first."
         )
+    which = _in_words(which)
     if which == "all":
         return list(members)
     known = ", ".join(member.label if member.counted else str(member.step) for member in members)
@@ -127,13 +147,18 @@ def select_checkpoints(members: Sequence[Checkpoint], which: str, where: Path | 
     kind, _, number = which.partition(":")
     if kind == "every" and number.isdecimal() and int(number) > 0:
         return [*members[: -1 : int(number)], members[-1]]
-    chosen = []
+    chosen: list[Checkpoint] = []
     for part in (text.strip() for text in which.split(",")):
-        found = [
-            member
-            for member in members
-            if part == member.label or (not member.counted and part.isdecimal() and int(part) == member.step)
-        ]
+        found = (
+            select_checkpoints(members, "last", where)
+            if part == "last"
+            else [
+                member
+                for member in members
+                if part == member.label
+                or (not member.counted and part.isdecimal() and int(part) == member.step)
+            ]
+        )
         if not found:
             raise WorkbenchError(
                 f"{where} has no checkpoint {part!r}; choose all, last, every:n, or from {known}."

@@ -3,6 +3,7 @@
 A run is a study whose series was trained here from a recipe; a table study reads models that stand elsewhere.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,15 +172,22 @@ class Study(ABC):
         answer_space: whether its models were taught answers behind a space.
         """
 
-    def checkpoint(self, which: int | str = "last") -> Checkpoint:
-        """The checkpoint of a step, or the `last` one; an unknown step is refused with the known ones."""
-        last = select_checkpoints(self.checkpoints, "last", self.path)[-1]
-        by_step = {str(one.step): one for one in self.checkpoints} | {"last": last}
-        if str(which) not in by_step:
+    def checkpoint(self, which: "int | str | Checkpoint" = "last") -> Checkpoint:
+        """The checkpoint of a step or label, or the `last` one; an unknown step is refused with the known ones.
+
+        A checkpoint is given back as it is.
+        """
+        if isinstance(which, Checkpoint):
+            return which
+        members = self.checkpoints
+        by_step = {str(one.step): one for one in members}
+        by_step["last"] = select_checkpoints(members, "last", self.path)[-1]
+        by_name = {one.label: one for one in members} | by_step
+        if str(which) not in by_name:
             raise WorkbenchError(
                 f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
             )
-        return by_step[str(which)]
+        return by_name[str(which)]
 
     def require_group(self, group: str | None) -> list[str]:
         """The names of all groups; one (or None, everybody) that is not among them is refused."""
@@ -187,6 +195,17 @@ class Study(ABC):
         if group is not None and group not in known:
             raise WorkbenchError(f"{self.path} has no group {group!r}; its groups are {', '.join(known)}.")
         return known
+
+
+def folder_of(study: Study | Path | str) -> Path:
+    """The folder of a run or a study, which may be given itself; anything else is refused."""
+    if isinstance(study, Study):
+        return study.path
+    if isinstance(study, str | os.PathLike):
+        return Path(study)
+    raise WorkbenchError(
+        f"Expected a run or a study, or its folder, and got {type(study).__name__}; open one with open_study(FOLDER)."
+    )
 
 
 def name_apart(studies: Sequence[Study]) -> list[str]:

@@ -4,9 +4,11 @@ Shapes: N texts, D width, K label columns.
 """
 
 import copy
+import functools
 import importlib
 import importlib.util
 import inspect
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.files import sha256_file
 from workbench.probing.linear.batch import BatchedProbe
 from workbench.probing.linear.closed_form import RIDGE_STRENGTHS, SHRINKAGES, ClosedFormProbe
 from workbench.probing.linear.engine import LogisticProbe
+from workbench.probing.linear.identity import digest_probe
 from workbench.probing.linear.mlp import MlpProbe
 from workbench.probing.linear.scores import TOP
 
@@ -62,14 +66,29 @@ def find_probe(probe: Any) -> BatchedProbe | CellProbe:
     if isinstance(probe, BatchedProbe) and not isinstance(probe, type):
         return probe
     if not isinstance(probe, type) and _can(probe, "fit", "predict"):
-        return CellProbe(type(probe).__name__, lambda seed: _fresh(probe))
+        return CellProbe(name_probe(probe), lambda seed: _fresh(probe))
     if callable(probe):
-        return _from_factory(probe, getattr(probe, "__name__", type(probe).__name__))
+        return _from_factory(probe, name_probe(probe))
     raise _not_a_probe(str(probe), probe)
 
 
-def source_digest(name: str) -> str | None:
-    """The digest of the file that `package.module:factory` stands in; None of any other probe."""
+def source_digest(probe: Any) -> str | None:
+    """The digest of what makes a probe what it is: the file that `package.module:factory` stands in, or what an object
+    holds and its code; None of a built-in one.
+    """
+    return _file_digest(probe) if isinstance(probe, str) else digest_probe(probe)
+
+
+def name_probe(probe: Any) -> str:
+    """What results call a probe for which nobody has a name: its class, or the factory."""
+    if isinstance(probe, str):
+        return probe
+    while isinstance(probe, functools.partial):
+        probe = probe.func
+    return str(getattr(probe, "__name__", None) or type(probe).__name__)
+
+
+def _file_digest(name: str) -> str | None:
     module_name, separator, _ = name.partition(":")
     if not separator:
         return None
@@ -95,7 +114,8 @@ def fit_and_predict(
     with the result, and said once for all cells instead of once for each.
 
     The probe gets its classes as 0, 1, … without a gap, whichever of the column's are in its texts: some (XGBoost's,
-    most networks') take no others. Its answers are named back.
+    most networks') take no others. Its answers are named back. What it draws at random follows from the seed, whether
+    or not it asks for one.
     More, where the probe has `predict_proba`: `confidence` [N] and `top`, the most likely classes [N, 5]. Whatever
     goes wrong is a WorkbenchError that names the probe, the place and the shapes.
     """
@@ -103,9 +123,10 @@ def fit_and_predict(
     known, numbers_N = np.unique(labels_N, return_inverse=True)
     numbers = np.arange(len(known))
     try:
-        model = probe.make(seed)
-        with _convergence() as complaints:
-            model.fit(train_ND, numbers_N)
+        with _drawing(seed), _convergence() as complaints:
+            model = probe.make(seed)
+            with torch.enable_grad():  # a network of the user's trains by gradients
+                model.fit(train_ND, numbers_N)
         answers = [np.asarray(model.predict(features_ND)) for features_ND in (train_ND, test_ND)]
         shares_NC = np.asarray(model.predict_proba(test_ND)) if _can(model, "predict_proba") else None
     except Exception as error:
@@ -119,8 +140,8 @@ def fit_and_predict(
         unknown = np.setdiff1d(predicted_N, numbers)
         if len(unknown):
             raise WorkbenchError(
-                f"{about}, predicted the class {unknown[0]!r}, which is not among the {len(known)} it was fitted to "
-                f"(0…{len(known) - 1}); predict must give the classes back as fit received them."
+                f"{about}, predicted the class {unknown.tolist()[0]!r}, which is not among the {len(known)} it was "
+                f"fitted to (0…{len(known) - 1}); predict must give the classes back as fit received them."
             )
     more: dict[str, np.ndarray] = {}
     if shares_NC is not None:
@@ -132,6 +153,23 @@ def fit_and_predict(
         more = {"confidence": shares_NC.max(1), "top": classes[np.argsort(-shares_NC, axis=1)[:, :TOP]]}
     train_answers, test_answers = (known[answer.astype(np.int64)] for answer in answers)
     return train_answers, test_answers, more, not complaints
+
+
+@contextmanager
+def _drawing(seed: int) -> Iterator[None]:
+    """What Python, NumPy and torch draw inside the block follows from the seed; behind it they go on as before."""
+    # Estimators without a seed draw from NumPy's one generator of old.
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
 
 
 @contextmanager
