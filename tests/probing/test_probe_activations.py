@@ -31,8 +31,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_an_object_is_fitted_everywhere_and_kept_under_its_name(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit, fits = RidgeClassifier.fit, []
-    monkeypatch.setattr(RidgeClassifier, "fit", lambda *given: fits.append(1) or fit(*given))
+    fit, fits = RidgeClassifier.fit, list[int]()
+
+    def counted(*given: Any) -> Any:
+        fits.append(1)
+        return fit(*given)
+
+    monkeypatch.setattr(RidgeClassifier, "fit", counted)
     found = probe_activations(run, Counting(alpha=2.0), checkpoints="all", layers=[0, "final"], device="cpu")
     assert found["accuracy"].dims == ("checkpoint", "layer", "position", "target")
     assert found["checkpoint"].values.tolist() == CHECKPOINTS
@@ -204,6 +209,7 @@ def test_another_object_of_the_class_or_an_edited_class_is_never_the_one_kept(
 def test_checkpoints_layers_and_seeds_may_be_one_or_several(run: Run) -> None:
     by_words = probe_activations(run, "ridge", checkpoints="all", layers=[0, "final"], device="cpu")
     first, *_, last = CHECKPOINTS
+    which: Any
     for which, steps in (
         (last, [last]), ([first, "last"], [first, last]), (run.checkpoint(first), [first]), (np.int64(last), [last]),
     ):  # fmt: skip
@@ -241,7 +247,8 @@ def test_checkpoints_layers_and_seeds_may_be_one_or_several(run: Run) -> None:
         ({"seeds": ["a"]}, "The seeds are ['a']; give different numbers from 0, such as 0,1,2."),
         ({"probe": None}, "The probe 'None' is a NoneType; expected an object with fit(X, y) and predict(X), or with "
             "fit_batched(batch) and depends_on_seed, or a function that makes one."),
-        ({"checkpoints": 1.5}, "1.5 names no checkpoint; give all, last, every:4, a step such as 512, or a list of them."),
+        ({"checkpoints": 1.5}, "1.5 names no checkpoint; give all, last, every:4, a step such as 512, or a "
+            "list of them."),
         (
             {"run": 3},
             "Expected a run or a study, or its folder, and got int; open one with open_study(FOLDER).",

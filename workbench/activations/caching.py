@@ -17,7 +17,14 @@ from workbench.activations.engines import Engine, open_engine
 from workbench.activations.manner import find_manner, read_rows
 from workbench.activations.planning import Job, make_job, make_plan
 from workbench.activations.store import JOURNAL_FILE, ActivationStore, open_store
-from workbench.activations.streaming import batch_size, check_dtype, set_training
+from workbench.activations.streaming import (
+    as_model,
+    batch_size,
+    name_dtype,
+    require_device,
+    require_reading,
+    set_training,
+)
 from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
 from workbench.files import require_free_space
@@ -26,25 +33,26 @@ from workbench.minutes import Show
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.studies.runs import RUN_FILE
-from workbench.studies.series import as_checkpoint
 from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from workbench.activations.streaming import Model
+
 SHARD_BYTES = 64 * 2**20
 
 
 def cache_activations(
-    model: "Checkpoint | Path | str | PreTrainedModel",
+    model: "Model",
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
     *,
     folder: Path | str | None = None,
-    layers: Iterable[int] | None = None,
+    layers: Iterable[int] | int | None = None,
     engine: str = "hooks",
-    dtype: str = "float32",
+    dtype: "str | torch.dtype" = "float32",
     device: str = "cpu",
     batch_tokens: int | None = None,
     shard_bytes: int = SHARD_BYTES,
@@ -53,11 +61,13 @@ def cache_activations(
 ) -> ActivationStore:
     """The store with a model's activations, computed where it does not exist yet.
 
-    model:        a run (its last checkpoint), a model folder, a hub name, a checkpoint found by `find_series`;
-                  or a model in memory, keyed by its weights as they are now and read in their own precision.
+    model:        a run or a study (its last checkpoint), its folder, a model folder, a hub name, a checkpoint found by
+                  `find_series`; or a model in memory, keyed by its weights as they are now and read in their own
+                  precision.
     reading:      the texts and positions, see `read_entries`, `read_names`, `read_table`.
     sites:        names; a bare kind such as `resid_post` means all blocks, `layers` all residual states.
     folder:       where stores are kept; by default `<run>/activations` for a run's checkpoint.
+    layers:       restricts bare kinds to these blocks.
     dtype:        `float32`, `bfloat16` or `float16`, of weights, computation and store; recorded.
     batch_tokens: most tokens of a batch with its padding; by default what suits the device.
     shard_bytes:  size of a shard; about four of them are in memory at a time, whatever the number of texts.
@@ -69,24 +79,24 @@ def cache_activations(
     Raises WorkbenchError where the disk is too small (before anything is computed), for vectors that are not
     numbers, and for what `iterate_activations` refuses.
     """
-    check_dtype(dtype)
+    dtype, device = name_dtype(dtype), require_device(device)
+    require_reading(reading)
     if loader is not None and (loader.dtype, loader.device) != (dtype, device):
         raise WorkbenchError(
             f"The loader makes {loader.dtype} models on {loader.device}, but {dtype} on {device} was asked for."
         )
-    if isinstance(model, Checkpoint | Path | str):
-        model = as_checkpoint(model)
-    folder = _default_folder(model) if folder is None else Path(folder)
-    job = make_job(model, reading, sites, layers, engine, dtype)
+    found = as_model(model)
+    folder = _default_folder(found) if folder is None else Path(folder)
+    job = make_job(found, reading, sites, layers, engine, dtype)
     path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
     with hold(path.parent, path.name, "cached", wait=True):
         if _is_sound(path):
             (path / JOURNAL_FILE).unlink(missing_ok=True)  # of one that was killed right after the manifest
         else:
-            if isinstance(model, Checkpoint):
-                loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(model)
+            if isinstance(found, Checkpoint):
+                loaded = (loader or ModelLoader(device=device, dtype=dtype)).load(found)
             else:
-                loaded = model
+                loaded = found
             _fill(path, job, loaded, reading, batch_size(batch_tokens, loaded), shard_bytes, show)
     return open_store(path, check=False)
 

@@ -34,6 +34,11 @@ class Capture(Mapping[str, "torch.Tensor"]):
     """
 
     def __init__(self, model: "PreTrainedModel", sites: str | Iterable[str | Site]) -> None:
+        if not hasattr(model, "base_model"):
+            raise WorkbenchError(
+                f"capture hooks a model in memory, and this is a {type(model).__name__}; load one with "
+                "load_model(RUN_OR_CHECKPOINT)."
+            )
         config = model.config
         try:
             self.sites = parse_sites(sites, int(getattr(text_config(config), "num_hidden_layers", 0) or 0))

@@ -15,7 +15,7 @@ from workbench_models import BLOCK_HOOKS, Site
 from workbench.activations.engines import Engine
 from workbench.activations.manner import read_rows
 from workbench.activations.store import FORMAT, VERSION
-from workbench.activations.streaming import check_dtype, resolve_sites
+from workbench.activations.streaming import name_dtype, resolve_sites
 from workbench.files import digest_json
 from workbench.studies.checkpoints import Checkpoint, config_digest_of, require_sound
 from workbench.studies.loading import load_config
@@ -51,7 +51,7 @@ def make_job(
     model: "Checkpoint | PreTrainedModel",
     reading: Reading,
     sites: str | Iterable[str | Site],
-    layers: Iterable[int] | None,
+    layers: Iterable[int] | int | None,
     engine: str,
     dtype: str,
 ) -> Job:
@@ -64,7 +64,7 @@ def make_job(
         digest = require_sound(model).weights_digest
         return Job(model.label, step, digest, model.config_digest, chosen, engine, dtype)
     own = str(model.dtype).removeprefix("torch.")
-    check_dtype(own)
+    name_dtype(own)
     return Job(
         "memory",
         None,

@@ -73,6 +73,10 @@ class ActivationStore(Mapping[str, SiteView]):
         )
 
     def __getitem__(self, site: str | Site) -> SiteView:
+        if not isinstance(site, str | Site):
+            raise WorkbenchError(
+                f"{site!r} is no site; give the name of one, such as {next(iter(self.sites))!r}."
+            )
         try:
             short = parse_site(site).short if isinstance(site, str) else site.short
         except ModelError as error:
@@ -83,6 +87,18 @@ class ActivationStore(Mapping[str, SiteView]):
                 "Cache it with `workbench cache-acts`."
             )
         return SiteView(self, self.sites[short], tuple(range(len(self.position_labels))))
+
+    def __contains__(self, site: object) -> bool:
+        try:
+            return isinstance(site, str | Site) and self[site] is not None
+        except WorkbenchError:
+            return False
+
+    def get(self, site: str | Site, default: Any = None) -> Any:
+        """The view of a site, or the default where the store does not hold it."""
+        if site not in self:
+            return default
+        return self[site]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sites)

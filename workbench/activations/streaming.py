@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, P positions, N texts.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,16 @@ from workbench.activations.manner import find_manner, read_rows
 from workbench.errors import WorkbenchError, as_sentence
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
+from workbench.studies.series import as_checkpoint
 from workbench.tokens.reading import Ints, Reading, plan_batches
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from workbench.studies.study import Study
+
+    Model = Checkpoint | Study | Path | str | PreTrainedModel
 
 DTYPES = ("float32", "bfloat16", "float16")
 # A CPU is fastest while a batch fits its caches (benchmarks/caching.py), an accelerator when it is filled.
@@ -43,18 +49,20 @@ class ActivationBatch:
 
 
 def iterate_activations(
-    models: "Checkpoint | PreTrainedModel | Sequence[Checkpoint]",
+    models: "Model | Sequence[Checkpoint | Study | Path | str]",
     reading: Reading,
     sites: str | Iterable[str | Site] = "resid_post",
     *,
-    layers: Iterable[int] | None = None,
+    layers: Iterable[int] | int | None = None,
     engine: str = "hooks",
-    dtype: str = "float32",
+    dtype: "str | torch.dtype" = "float32",
     device: str = "cpu",
     batch_tokens: int | None = None,
 ) -> Iterator[ActivationBatch]:
     """Read texts with one model after another; each batch is handed out as soon as it is computed.
 
+    models:       a checkpoint or several; a run, a study, a folder or a hub name (its last checkpoint); or a model in
+                  memory.
     sites:        names as for `parse_sites`: a bare kind means all blocks, `layers` all residual states.
     layers:       restricts bare kinds to these blocks.
     engine:       `hooks`, `transformer-lens` or `nnsight`.
@@ -65,9 +73,9 @@ def iterate_activations(
     The models of a series share one module: the weights of the next are loaded into it, so whoever keeps a
     batch keeps no model. Vectors carry no gradient. All rows of one model come before the next, longest first.
     """
-    check_dtype(dtype)
+    dtype, device, layers = name_dtype(dtype), require_device(device), list_layers(layers)
+    require_reading(reading)
     sites = sites if isinstance(sites, str) else list(sites)
-    layers = None if layers is None else list(layers)
     for checkpoint, model in iterate_models(models, device=device, dtype=dtype):
         chosen = resolve_sites(sites, model.config, layers)
         reading.check_fits(model.config)
@@ -80,26 +88,36 @@ def iterate_activations(
 
 
 def iterate_models(
-    models: "Checkpoint | PreTrainedModel | Sequence[Checkpoint]", *, device: str, dtype: str
+    models: "Model | Sequence[Checkpoint | Study | Path | str]", *, device: str, dtype: str
 ) -> "Iterator[tuple[Checkpoint | None, PreTrainedModel]]":
     """Load checkpoints one after another, into the same module where that is proven to be the same."""
-    if not isinstance(models, Checkpoint | Sequence):
-        was_training = models.training
-        set_training(models, False)
-        try:
-            yield None, models
-        finally:
-            set_training(models, was_training)
-        return
+    several = isinstance(models, Sequence) and not isinstance(models, str)
+    given: Any = models if several else [models]
     loader = ModelLoader(device=device, dtype=dtype)
-    for checkpoint in [models] if isinstance(models, Checkpoint) else models:
-        yield checkpoint, loader.load(checkpoint)
+    for model in map(as_model, given):
+        if isinstance(model, Checkpoint):
+            yield model, loader.load(model)
+            continue
+        was_training = model.training
+        set_training(model, False)
+        try:
+            yield None, model
+        finally:
+            set_training(model, was_training)
 
 
-def resolve_sites(sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | None) -> list[Site]:
+def as_model(model: "Model") -> "Checkpoint | PreTrainedModel":
+    """A model in memory as it is; of anything else its checkpoint."""
+    untyped: Any = model
+    return untyped if hasattr(model, "forward") else as_checkpoint(untyped)
+
+
+def resolve_sites(
+    sites: str | Iterable[str | Site], config: Any, layers: Iterable[int] | int | None
+) -> list[Site]:
     """The sites a user names, in a model of this config; a mistake is a WorkbenchError."""
     n_layers = int(getattr(text_config(config), "num_hidden_layers", 0) or 0)
-    layers = None if layers is None else list(layers)
+    layers = list_layers(layers)
     if layers is not None and any(not 0 <= layer <= n_layers for layer in layers):
         raise WorkbenchError(
             f"layers {sorted(layers)} go beyond the model's {n_layers} blocks; the first is 0."
@@ -121,7 +139,32 @@ def batch_size(batch_tokens: int | None, model: "PreTrainedModel") -> int:
     return batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["other"])
 
 
-def check_dtype(dtype: str) -> None:
-    """Refuse a precision that is not one of `DTYPES`."""
-    if dtype not in DTYPES:
-        raise WorkbenchError(f"dtype {dtype!r} does not exist here; expected one of {', '.join(DTYPES)}.")
+def name_dtype(dtype: "str | torch.dtype") -> str:
+    """The name of a precision, which may be torch's own; one that is not among `DTYPES` is refused."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise WorkbenchError(f"dtype {name!r} does not exist here; expected one of {', '.join(DTYPES)}.")
+    return name
+
+
+def list_layers(layers: Iterable[int] | int | None) -> list[int] | None:
+    """One layer or several as a list."""
+    if layers is None:
+        return None
+    return [layers] if isinstance(layers, int) else list(layers)
+
+
+def require_device(device: str) -> str:
+    """The device itself; one that this machine or this build of torch lacks is refused."""
+    from workbench.training.devices import choose_device
+
+    return choose_device(device)
+
+
+def require_reading(reading: Any) -> None:
+    """Refuse texts that have not been made a reading yet."""
+    if not isinstance(reading, Reading):
+        raise WorkbenchError(
+            f"The reading is a {type(reading).__name__}; make one of texts with read_table(rows, tokenizer), or of "
+            "a run's or study's own with read_study(study)."
+        )

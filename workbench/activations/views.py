@@ -3,7 +3,7 @@
 Shapes: N texts, P positions, D width (or heads × head width, neurons, heads × keys).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ class SiteView:
     """One site of a store at some positions, [N, P, …] with the dims `text`, `position` and the site's own
     axes.
 
-    `view.sel("3")` narrows to positions by label, `view[rows]` reads some texts, `view.to_numpy()`,
+    `view.sel("3")` (or `view.sel(3)`) narrows to positions by label, `view[rows]` reads some texts, `view.to_numpy()`,
     `.to_torch()`, `.to_xarray()`, `np.asarray(view)` and `torch.from_dlpack(view)` read all of it. Vectors of
     positions a text does not have are NaN. numpy has no bf16: there it becomes float32, in torch it stays.
     """
@@ -59,9 +59,12 @@ class SiteView:
         axes = ", ".join(f"{name}: {size}" for name, size in zip(self.dims, self.shape, strict=True))
         return f"<SiteView {self.stored.site.short} ({axes}) {self.stored.dtype}>"
 
-    def sel(self, position: str | list[str]) -> "SiteView":
-        """The view narrowed to positions by label; an unknown one is refused with the known ones."""
-        labels = [position] if isinstance(position, str) else position
+    def sel(self, position: str | int | Sequence[str | int]) -> "SiteView":
+        """The view narrowed to positions by label; an unknown one is refused with the known ones.
+
+        A number stands for the label that is written so, as in results: `sel(0)` is `sel("0")`.
+        """
+        labels = [str(one) for one in ([position] if isinstance(position, str | int) else position)]
         known = self.position_labels
         for label in labels:
             if label not in known:
@@ -109,17 +112,24 @@ class SiteView:
         return out
 
     def to_xarray(self) -> "xarray.DataArray":
-        """All of it with labelled axes: positions by label, and the columns of the texts as coordinates."""
+        """All of it with labelled axes: positions by label, and the columns of the texts as coordinates.
+
+        What is known of each place (`next_attribute`) has the dims text and position; names of what is not known are
+        empty. `attrs` say which model, step, site and precision it is of.
+        """
         import xarray
 
         coordinates: dict[str, Any] = {"position": list(self.position_labels)}
         for name, column in self.store.columns.items():
-            if column.values.ndim == 1:
-                names = np.array([*column.categories, ""], object) if column.categories is not None else None
-                coordinates[name] = ("text", column.values if names is None else names[column.values])
+            values = column.values if column.values.ndim == 1 else column.values[:, list(self.chosen)]
+            dims = ("text", "position")[: values.ndim]
+            coordinates[name if name not in self.dims else f"{name}_"] = dims, column.name(values)
+        made_from, made_with = (self.store.manifest[key] for key in ("made_from", "made_with"))
+        attrs = {"site": self.stored.site.short, "dtype": self.stored.dtype, "engine": made_with["engine"]}
+        attrs |= {key: made_from[key] for key in ("label", "step") if made_from.get(key) is not None}
         return xarray.DataArray(
             self.to_numpy(), dims=self.dims, coords=coordinates, name=self.stored.site.name,
-            attrs={"weights_digest": self.store.weights_digest},
+            attrs={**attrs, "weights_digest": self.store.weights_digest},
         )  # fmt: skip
 
     def iterate(self) -> Iterator[tuple[slice, list[tuple[np.ndarray, np.ndarray]]]]:

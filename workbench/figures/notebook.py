@@ -1,6 +1,7 @@
 """`show(run)`: what was found in a run, in a notebook: pictures under a slider of checkpoints, that need no network."""
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -12,7 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures.publication import PaperFigure, make_figure
 from workbench.figures.publication.sources import usual_family
 from workbench.results.storing import list_results
-from workbench.studies.opening import open_study
+from workbench.studies.opening import as_study
 from workbench.studies.study import Study
 
 MOST_FRAMES = 12  # each is a picture of its own in the notebook's file
@@ -52,7 +53,7 @@ class Shown:
         )
 
 
-def show(*runs: Study | Path | str, panels: str = "p", **wanted: Any) -> Shown:
+def show(*runs: Study | Path | str | Iterable[Study | Path | str], panels: str = "p", **wanted: Any) -> Shown:
     """What was found in a run, or in several side by side: `show(run)`, `show("runs/a", "runs/b", panels="p,q")`.
 
     panels and wanted: as of `make_figure`. Of many checkpoints about a dozen are kept, the first and the newest among
@@ -60,7 +61,8 @@ def show(*runs: Study | Path | str, panels: str = "p", **wanted: Any) -> Shown:
     """
     if not runs:
         raise WorkbenchError("There is nothing to show: give a run, e.g. show('runs/tiny').")
-    opened = [run if isinstance(run, Study) else open_study(run) for run in runs]
+    given = [[run] if isinstance(run, Study | Path | str) else run for run in runs]
+    opened = [as_study(run) for several in given for run in several]
     kind = "q" if panels == "q" else "p"
     family = str(wanted.get("family") or usual_family(opened, [kind]))
     steps = sorted(

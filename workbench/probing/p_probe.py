@@ -9,6 +9,7 @@ Shapes: N entries, K targets, P positions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -22,6 +23,7 @@ from workbench.recipes.recipe import ProbingRecipe
 from workbench.results.case_files import KeepCases
 from workbench.seeds import make_rng
 from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.opening import as_study
 from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 from workbench.tasks.specs import make_tasks
@@ -157,8 +159,8 @@ def p_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:
 
 
 def run_p_probe(
-    run: Study,
-    checkpoint: Checkpoint,
+    run: Study | Path | str,
+    checkpoint: Checkpoint | int | str = "last",
     data: PProbeData | None = None,
     *,
     settings: ProbeSettings | None = None,
@@ -168,9 +170,12 @@ def run_p_probe(
 ) -> xr.Dataset:
     """Train and score the embedding P-probe of one checkpoint; accuracy by position and target.
 
-    Returns a Dataset with dims (position, target); see `make_probe_dataset` for its variables. keep_cases: called
+    run: a run or a study, or its folder. checkpoint: one, its step or label, or `last`. Returns a Dataset with dims
+    (position, target); see `make_probe_dataset` for its variables, which is not kept. keep_cases: called
     with what was said about each test entity.
     """
+    run = as_study(run)
+    checkpoint = run.checkpoint(checkpoint)
     data = data or make_p_probe_data(run)
     settings = settings or p_probe_settings(run.probing)
     found = run_embedding_probe("p", run, checkpoint, data, settings, device, observer, keep_cases)

@@ -7,6 +7,7 @@ Shapes: N entities, K targets, P = 1 position.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ from workbench.probing.probe_batches import Readings
 from workbench.recipes.recipe import ProbingRecipe
 from workbench.results.case_files import KeepCases
 from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.opening import as_study
 from workbench.studies.study import Study
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.encoding import EncodedTexts, encode_names
@@ -92,8 +94,8 @@ def q_probe_settings(recipe: ProbingRecipe, seed: int = 0) -> ProbeSettings:
 
 
 def run_q_probe(
-    run: Study,
-    checkpoint: Checkpoint,
+    run: Study | Path | str,
+    checkpoint: Checkpoint | int | str = "last",
     data: QProbeData | None = None,
     *,
     settings: ProbeSettings | None = None,
@@ -103,8 +105,10 @@ def run_q_probe(
 ) -> xr.Dataset:
     """Train and score the embedding Q-probe of one checkpoint; dims (position, target) with one position.
 
-    keep_cases: called with what was said about each test entity.
+    run, checkpoint, keep_cases: as of `run_p_probe`.
     """
+    run = as_study(run)
+    checkpoint = run.checkpoint(checkpoint)
     data = data or make_q_probe_data(run)
     settings = settings or q_probe_settings(run.probing)
     return run_embedding_probe("q", run, checkpoint, data, settings, device, observer, keep_cases)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.minutes import Show
+from workbench.probing.kept_probe import name_family, require_room, was_another
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, run_p_probe
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, run_q_probe
@@ -18,7 +18,7 @@ from workbench.probing.request import EMBEDDING, ProbeRequest
 from workbench.probing.seen_probe import run_seen_probe
 from workbench.results.case_files import KeepCases, save_cases
 from workbench.results.making import making
-from workbench.results.storing import find_result, load_result, load_results, result_path, save_result
+from workbench.results.storing import find_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.opening import as_study
 from workbench.studies.steps import Which, select_checkpoints
@@ -62,7 +62,7 @@ def run_probes(
         found = (
             None if request.again else find_result(path, checkpoint.weights_digest, prober.recorded_settings)
         )
-        if found is not None and _was_another(prober.source, found):
+        if found is not None and was_another(prober.source, found):
             log.warning("%s has changed since it was kept; it is fitted anew.", request.family)
             found = None
         if found is None:
@@ -91,7 +91,7 @@ def find_missing(run: Study, checkpoints: Sequence[Checkpoint], request: ProbeRe
     return [
         one
         for one in checkpoints
-        if request.again or (found := find(one)) is None or _was_another(prober.source, found)
+        if request.again or (found := find(one)) is None or was_another(prober.source, found)
     ]
 
 
@@ -134,14 +134,14 @@ def probe_activations(
         raise WorkbenchError(
             f"The kind {kind!r} is neither 'p' (probes that read texts) nor 'q' (that read the bare name)."
         )
-    name = _name_family(probe, family)
+    name = name_family(probe, family)
     chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
     layers = [layers] if isinstance(layers, int | str) else layers
     wanted = None if layers is None else tuple(str(layer) for layer in layers)
     seeds = (seeds,) if isinstance(seeds, int) else tuple(seeds)
     request = ProbeRequest(kind, name, group, layers=wanted, seeds=seeds, again=again)
     if own is not None:
-        _require_room(run, request, own)
+        require_room(run, request, own)
     run_probes(run, chosen, request, probe=own, device=device)
     found = load_results(run.path, request.result_kind, request.family_name, request.variant)
     return found.sel(checkpoint=[checkpoint.step for checkpoint in chosen])
@@ -243,62 +243,3 @@ class _Prober:
         if isinstance(self.data, PProbeData):
             return run_p_probe(self.run, checkpoint, self.data, **options)
         return run_q_probe(self.run, checkpoint, self.data, **options)
-
-
-def _was_another(source: str | None, found: "xr.Dataset") -> bool:
-    """Whether a result is of another file of `package.module:factory`, or of an object that was another."""
-    kept = json.loads(found.attrs["settings"]).get("source")
-    return bool(kept != source)
-
-
-def _name_family(probe: Any, family: str | None) -> str:
-    """What the results of a probe are kept as; a name that is another probe's, or no name of a folder, is refused."""
-    from workbench.probing.linear.custom import list_probes, name_probe
-
-    if isinstance(probe, str):
-        if family not in (None, probe):
-            raise WorkbenchError(
-                f"family={family!r} names results of an object of your own; those of {probe!r} are kept as {probe!r}."
-            )
-        return probe
-    name = name_probe(probe) if family is None else family
-    if name in list_probes():
-        raise WorkbenchError(
-            f"{name!r} is the name of a probe that comes with the workbench or a package; give this one another, "
-            "with family=…."
-        )
-    if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*", name):
-        raise WorkbenchError(
-            f"{name!r} is no name for results; give one of letters, digits, '_', '-' and '.', with family=…."
-        )
-    return name
-
-
-def _require_room(run: Study, request: ProbeRequest, own: Any) -> None:
-    """Refuse a name under which another probe's results are kept; with `again` they are taken away.
-
-    Those of a probe that prints the same but is another (its class was edited) are taken away, with a word.
-    """
-    from workbench.probing.linear.identity import describe_probe, digest_probe
-
-    folder = result_path(run.path, request.result_kind, request.family_name, 0, request.variant).parent
-    probe, source, changed = describe_probe(own), digest_probe(own), []
-    for file in sorted(folder.glob("step-*")):
-        found = load_result(file)
-        kept = json.loads(found.attrs["settings"]).get("probe")
-        if kept == probe and not _was_another(source, found):
-            continue
-        if kept == probe:
-            changed.append(file)
-        elif not request.again:
-            raise WorkbenchError(
-                f"{folder} holds the results of {kept}, and this is {probe}; give it a name of its own with family=…, "
-                "or again=True to replace them."
-            )
-        file.unlink()
-    if changed:
-        log.warning(
-            "%s has changed since %s was kept; what it made before is taken away.",
-            request.family,
-            ", ".join(file.stem for file in changed),
-        )

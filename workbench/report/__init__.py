@@ -28,7 +28,8 @@ from workbench.report import verdicts as decided
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
 from workbench.report.parts import read_parts
 from workbench.report.reasoning import is_arithmetic
-from workbench.studies.opening import open_study
+from workbench.studies.opening import as_study
+from workbench.studies.study import Study, folder_of
 
 if TYPE_CHECKING:
     from workbench.claims.kept import KeptVerdicts
@@ -37,18 +38,26 @@ if TYPE_CHECKING:
 __all__ = ["write_figures", "write_report"]
 
 
-def write_report(runs: Sequence[Path | str], path: Path, *, verdicts: "KeptVerdicts | None" = None) -> Path:
+def write_report(
+    runs: Study | Path | str | Sequence[Study | Path | str],
+    path: Path | str,
+    *,
+    verdicts: "KeptVerdicts | None" = None,
+) -> Path:
     """Write the report about `runs` to `path` and return it; parts not made yet say which command makes them.
 
     Runs about entities and runs about problems have chapters of their own. verdicts: what the runs decided, on top.
     """
+    runs = [runs] if isinstance(runs, Study | Path | str) else runs
     if not runs:
         raise WorkbenchError(
             "A report needs at least one run; give run folders, e.g. `workbench report runs/*`."
         )
-    opened = [open_study(run) for run in runs]
+    opened, path = [as_study(run) for run in runs], Path(path)
     solvers = [run for run in opened if is_arithmetic(run)]
-    told = [read_parts(Path(run)) for run, study in zip(runs, opened, strict=True) if study not in solvers]
+    told = [
+        read_parts(folder_of(run)) for run, study in zip(runs, opened, strict=True) if study not in solvers
+    ]
     chapters = [_about_entities(told)] if told else []
     chapters += [reasoning.reasoning(solvers)] if solvers else []
     if verdicts is not None:

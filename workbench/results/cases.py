@@ -41,6 +41,11 @@ class CaseChoice:
     position: str = ""
     form: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("layer", "position"):  # numbers as they are in results: layer 0 is not the usual one
+            if not isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, str(getattr(self, name)))
+
 
 @dataclass(frozen=True, eq=False)
 class FoundCases:
@@ -162,9 +167,9 @@ def load_cases(
 
     >>> load_cases("runs/tiny", CaseChoice(probe="q-embedding"), where="probe-only")  # doctest: +SKIP
     """
-    from workbench.studies.opening import open_study
+    from workbench.studies.opening import as_study
 
-    opened = open_study(study) if isinstance(study, Path | str) else study
+    opened = as_study(study)
     return tabulate_cases(opened, find_cases(opened.path, choice), where=where, attribute=attribute)
 
 

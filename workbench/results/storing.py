@@ -20,7 +20,7 @@ versions. An altered or truncated file is refused by name.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,9 +32,7 @@ from workbench.partials import PARTIAL_PREFIX
 from workbench.results.provenance import FORMAT, in_todays_words
 from workbench.results.sealing import DAMAGE, open_sealed, seal
 from workbench.studies.checkpoints import checkpoint_name
-
-if TYPE_CHECKING:
-    from workbench.studies.study import Study
+from workbench.studies.study import Study, folder_of
 
 SUFFIX = ".nc"
 CONFUSION_DIMS = ("true_value", "said_value")
@@ -54,19 +52,21 @@ class ResultSet(NamedTuple):
     steps: list[int]
 
 
-def result_path(run_path: Path, kind: str, family: str, step: int, variant: str = "") -> Path:
+def result_path(run_path: Study | Path | str, kind: str, family: str, step: int, variant: str = "") -> Path:
     """Where the result of a checkpoint lies; a `variant` (rank4, group-minority …) has its own folder."""
     return _folder(run_path, kind, family, variant) / f"{checkpoint_name(step)}{SUFFIX}"
 
 
-def save_result(path: Path, dataset: xr.Dataset) -> None:
+def save_result(path: Path | str, dataset: xr.Dataset) -> None:
     """Write a result, all of it or nothing, after checking that it says what it is."""
+    path = Path(path)
     _require_valid(dataset, str(path))
     write_atomically(path, seal(dataset))
 
 
-def load_result(path: Path) -> xr.Dataset:
+def load_result(path: Path | str) -> xr.Dataset:
     """Read one result into memory; a truncated or altered file is refused by name."""
+    path = Path(path)
     if not path.is_file():
         raise WorkbenchError(f"There is no result {path}; make it with `workbench probe`.")
     try:
@@ -85,12 +85,16 @@ def load_result(path: Path) -> xr.Dataset:
     return in_todays_words(dataset).drop_encoding()
 
 
-def load_results(run_path: Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
+def load_results(run_path: Study | Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
     """All results of a kind and family, joined along `checkpoint` (the step) in order.
+
+    run_path: a run or a study, or its folder. family, variant: as `list_results` names them, the variant by itself or
+    behind the family (`logistic+layers-2`).
 
     The weights' digests become the coordinate `weights_digest` [checkpoint]; other attributes are the newest
     checkpoint's. Results made with different settings or from different recipes are not joined but refused.
     """
+    run_path = folder_of(run_path)
     folder = _folder(run_path, kind, family, variant)
     files = sorted(folder.glob(f"step-*{SUFFIX}"))
     if not files:
@@ -105,10 +109,10 @@ def load_results(run_path: Path | str, kind: str, family: str, variant: str = ""
     return xr.concat(parts, dim="checkpoint", combine_attrs="override", **merge).assign_attrs(parts[-1].attrs)
 
 
-def list_results(run_path: Path | str) -> list[ResultSet]:
+def list_results(run_path: Study | Path | str) -> list[ResultSet]:
     """What has been probed, by name: kind, family, steps. Something that is no result is refused by name."""
     found = []
-    root = Path(run_path) / "results"
+    root = folder_of(run_path) / "results"
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.name.startswith(PARTIAL_PREFIX):
             continue
@@ -150,7 +154,7 @@ def usual_first(family: str) -> tuple[int, int, str]:
     return rank, variant.count("+") + bool(variant), family
 
 
-def find_newest(run: "Study", kind: str, family: str, variant: str = "") -> xr.Dataset | None:
+def find_newest(run: Study, kind: str, family: str, variant: str = "") -> xr.Dataset | None:
     """The result of a run's last checkpoint, if there is one of these very weights; a damaged one does not count."""
     if not run.checkpoints:
         return None
@@ -174,8 +178,15 @@ def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -
             )
 
 
-def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
-    """One row a cell: run, kind, family, dimensions, every variable but `confusion` (a shared chance is repeated)."""
+def to_dataframe(dataset: xr.Dataset | xr.DataArray) -> pd.DataFrame:
+    """One row a cell: run, kind, family, dimensions, every variable but `confusion` (a shared chance is repeated).
+
+    Of one variable alone (`result["accuracy"]`), which does not know its run, the dimensions and the variable.
+    """
+    if isinstance(dataset, xr.DataArray):
+        name = str(dataset.name or "value")
+        rest = [coordinate for coordinate in dataset.coords if coordinate not in dataset.dims]
+        return dataset.drop_vars(rest).to_dataframe(name).reset_index()
     dataset = dataset.drop_dims([name for name in CONFUSION_DIMS if name in dataset.dims])
     frame = dataset.to_dataframe(dim_order=[str(name) for name in dataset.sizes]).reset_index()
     for place, key in enumerate(("run", "kind", "family")):
@@ -189,8 +200,9 @@ def to_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
     return list(json.loads(to_dataframe(dataset).to_json(orient="records", double_precision=15)))
 
 
-def export(dataset: xr.Dataset, path: Path) -> None:
+def export(dataset: xr.Dataset, path: Path | str) -> None:
     """Write a result as a table, the format by the suffix: .csv, .json (with the provenance) or .parquet."""
+    path = Path(path)
     match path.suffix.lower():
         case ".csv":
             write_atomically(path, to_dataframe(dataset).to_csv(index=False))
@@ -207,8 +219,8 @@ def export(dataset: xr.Dataset, path: Path) -> None:
             raise WorkbenchError(f"Cannot export to {path.name!r}: {other!r} is not .csv, .json or .parquet.")
 
 
-def _folder(run_path: Path | str, kind: str, family: str, variant: str) -> Path:
-    return Path(run_path) / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
+def _folder(run_path: Study | Path | str, kind: str, family: str, variant: str) -> Path:
+    return folder_of(run_path) / "results" / f"{kind}-{family}{'+' if variant else ''}{variant}"
 
 
 def _command(folder: str, run: Path | str) -> str:

@@ -57,7 +57,7 @@ class Checkpoint:
     label: str
     step: int = 0
     counted: bool = False
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def weight_files(self) -> list[Path]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from workbench.studies.study import Study
+
 log = logging.getLogger("workbench")
 # A config's switches that change what a forward pass hands out, not what it computes.
 _SWITCHED_OFF = ("output_attentions", "output_hidden_states", "use_cache")
@@ -32,16 +34,24 @@ def load_config(checkpoint: Checkpoint) -> Any:
 
 
 def load_model(
-    checkpoint: Checkpoint, *, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
+    checkpoint: "Checkpoint | Study | Path | str",
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    attention: str = "sdpa",
 ) -> "PreTrainedModel":
     """The checkpoint's model in evaluation mode, filled completely from its files.
 
+    checkpoint: one, or whatever has a last one: a run or a study, its folder, a model folder, a hub name.
     dtype:     `float32`, `bfloat16` or `float16`, of weights and computation.
     attention: the kernel; where an architecture has no `sdpa` the library's own choice.
 
     Files saved here are checked against their digests first. Raises WorkbenchError for what cannot be opened as a
     causal language model and for tensors that are missing, of another shape or of no meaning without a scale.
     """
+    from workbench.studies.series import as_checkpoint
+
+    checkpoint = as_checkpoint(checkpoint)
     _ = require_sound(checkpoint).weight_files  # refuses pickles and missing shards
     checkpoint.require_unchanged()
     model, report = load_with_report(checkpoint, dtype=dtype, attention=attention)

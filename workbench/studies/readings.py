@@ -1,8 +1,10 @@
 """A study's own texts as readings: its entries at the study's places, or the bare names."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.studies.opening import as_study
 from workbench.studies.study import Study
 from workbench.tokens.encoding import encode_entries, encode_names
 from workbench.tokens.positions import read_entries, read_names
@@ -11,13 +13,14 @@ from workbench.tokens.reading import Reading
 NAMES = "names"
 
 
-def read_study(study: Study, at: Sequence[str] = ()) -> Reading:
+def read_study(study: Study | Path | str, at: Sequence[str] | str = ()) -> Reading:
     """Read a study's own texts with its own tokenizer.
 
-    at: places in its entries: `positions`, `name-end`, `all`, `last`, or tokens of a span, such as `end:city`
-        (`workbench.tokens.positions.find_places`); by default those that its P-probes read. Or `names` alone, the
-        bare names at their end token. Raises WorkbenchError for anything else.
+    study: a run or a study, or its folder. at: places in its entries: `positions`, `name-end`, `all`, `last`, or tokens
+        of a span, such as `end:city` (`workbench.tokens.positions.find_places`); by default those that its P-probes
+        read. Or `names` alone, the bare names at their end token. Raises WorkbenchError for anything else.
     """
+    study, at = as_study(study), (at,) if isinstance(at, str) else at
     corpus, at = study.corpus, at or study.read
     if NAMES in at:
         if len(at) > 1:

@@ -49,7 +49,7 @@ RUN_FILE = "run.json"
 MADE_FIRST = {RECIPE_FILE, RUN_FILE, "corpus", "tokenizer"}  # before any step is made
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run(Study):
     """A run's folder and the recipe it was made from."""
 

@@ -12,20 +12,29 @@ from workbench.errors import WorkbenchError, first_line
 from workbench.files import read_object
 from workbench.studies.checkpoints import INFO_FILE, Checkpoint, list_checkpoints, read_checkpoint
 from workbench.studies.runs import RUN_FILE
-from workbench.studies.steps import in_order, select_checkpoints, step_of
+from workbench.studies.steps import Which, in_order, select_checkpoints, step_of
+from workbench.studies.study import Study
 from workbench.studies.weight_files import INDEX_FILE, SINGLE_FILE
 from workbench.tokens.config_file import CONFIG_FILE
 
 STUDY_FILE = "study.json"
 
 
-def as_checkpoint(model: Checkpoint | Path | str) -> Checkpoint:
-    """One model, however it is named: the last checkpoint where the name is a run's or a series'."""
-    return model if isinstance(model, Checkpoint) else find_series(model)[0]
+def as_checkpoint(model: Checkpoint | Study | Path | str) -> Checkpoint:
+    """One model, however it is named: the last checkpoint of a run, a study or a series."""
+    if isinstance(model, Checkpoint):
+        return model
+    if isinstance(model, Study):
+        return model.checkpoint()
+    if isinstance(model, str | os.PathLike):
+        return find_series(model)[0]
+    raise WorkbenchError(
+        f"Expected a checkpoint, a run, a study, or a folder or hub name of one, and got {type(model).__name__}."
+    )
 
 
 def find_series(
-    model: Path | str, checkpoints: str = "last", revisions: Sequence[str] = ()
+    model: Path | str, checkpoints: Which = "last", revisions: Sequence[str] = ()
 ) -> list[Checkpoint]:
     """The models a user names, by step.
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study(ABC):
     """What probing, attention, extraction and the entity view need to know of a folder."""
 
@@ -188,6 +190,25 @@ class Study(ABC):
                 f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
             )
         return by_name[str(which)]
+
+    def in_train(self, entities: "np.typing.ArrayLike") -> "np.ndarray":
+        """bool, of the shape given: whether each entity, by its number, is in the train half.
+
+        `study.in_train(store.columns["entity"])` is the `train` of `fit_probes`.
+        """
+        is_train = np.array([entity.split == "train" for entity in self.corpus.entities])
+        numbers = np.asarray(entities)
+        if numbers.dtype.kind not in "iu" or (
+            numbers.size and not 0 <= numbers.min() <= numbers.max() < len(is_train)
+        ):
+            raise WorkbenchError(
+                f"Entities are numbers from 0 to {len(is_train) - 1} here, as in the column 'entity' of a reading."
+            )
+        found: np.ndarray = is_train[numbers]
+        return found
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}: {self.model_words}, {self.n_entities:,} entities>"
 
     def require_group(self, group: str | None) -> list[str]:
         """The names of all groups; one (or None, everybody) that is not among them is refused."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STUDY_TOML = "study.toml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableStudy(Study):
     """A study's folder and the file it was made from. `info`: the content of study.json."""
 

@@ -38,6 +38,28 @@ class Column:
         index: dict[str | None, int] = {text: number for number, text in enumerate(categories)}
         return cls(np.array([index.get(text, -1) for text in texts], np.int32), categories)
 
+    def name(self, values: Ints) -> "np.ndarray":
+        """What numbers of this column stand for, object [same shape]; empty where unknown. Bare numbers stay."""
+        if self.categories is None:
+            return values
+        return np.array([*self.categories, ""], object)[values]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
+        """The numbers, so that a column is the labels, or the entities, of `fit_probes` as it stands."""
+        return np.array(self.values, dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        stand_for = (
+            "numbers"
+            if self.categories is None
+            else f"{len(self.categories)} values, {', '.join(self.categories[:3])}"
+        )
+        more = ", …" if self.categories is not None and len(self.categories) > 3 else ""
+        return f"<Column {list(self.values.shape)} of {stand_for}{more}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Reading:
@@ -97,6 +119,13 @@ class Reading:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        labels = ", ".join(self.position_labels[:6]) + (", …" if len(self.position_labels) > 6 else "")
+        return (
+            f"<Reading of {len(self)} texts, {len(self.ids)} tokens, read at {len(self.position_labels)} places "
+            f"({labels}); columns {', '.join(self.columns) or 'none'}>"
+        )
 
     @property
     def lengths(self) -> Ints:

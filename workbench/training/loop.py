@@ -18,7 +18,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.locks import Lock, hold
-from workbench.recipes.recipe import Recipe
+from workbench.recipes.recipe import Recipe, load_recipe
 from workbench.seeds import seed_torch
 from workbench.studies.runs import Run, create_run
 from workbench.tokens.packing import Rows
@@ -45,19 +45,20 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Recipe,
+    recipe: Recipe | Path | str,
     folder: Path | str,
     *,
     resume: bool = False,
     device: str | None = None,
     observer: Observer | None = None,
 ) -> Run:
-    """Train a recipe into a run folder and return the run.
+    """Train a recipe (or the TOML file, or the shipped one, that a name means) into a run folder; return the run.
 
     A finished run is returned as it is. An unfinished one is continued with `resume`, and refused without it.
     Raises Interrupted after SIGINT or SIGTERM, when a checkpoint has been saved, and Busy while another process trains
     this run.
     """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     device = local_device(choose_device(device))
     workers = join_workers(device)
     folder = Path(folder)

@@ -16,8 +16,8 @@ from workbench.figures.publication.making import make_panels, name_family
 from workbench.figures.publication.panels import Graph, Grid, LogPlot, Panel
 from workbench.figures.publication.request import FigureRequest
 from workbench.files import write_atomically
-from workbench.studies.opening import open_study
-from workbench.studies.study import Study
+from workbench.studies.opening import as_study
+from workbench.studies.study import Study, folder_of
 
 __all__ = ["FigureRequest", "PaperFigure", "compose_figure", "make_figure"]
 
@@ -38,6 +38,13 @@ class PaperFigure:
     request: FigureRequest
     line: str
     caption: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{panel.letter}{' ' if panel.letter else ''}{panel.title} ({panel.kind})"
+            for panel in self.panels
+        )
+        return f"<PaperFigure {told}; made by `{self.line}`>"
 
     def render(self, format: str = "pdf") -> bytes:
         """The file's bytes; format: `pdf`, `svg`, or `png` (300 dpi, to look at)."""
@@ -72,7 +79,7 @@ class PaperFigure:
 
 
 def make_figure(
-    runs: Iterable[Study | Path | str],
+    runs: Study | Path | str | Iterable[Study | Path | str],
     panels: str | Sequence[str] = "p",
     *,
     out: str = "figure.pdf",
@@ -83,7 +90,8 @@ def make_figure(
     panels: kinds with or without a step, `p,q` or `["p@332", "p@1018"]`. wanted: anything else that `FigureRequest`
     has. out: the file's name in the line that makes it again. In a notebook it shows itself.
     """
-    opened = [(run.path, run) if isinstance(run, Study) else (Path(run), open_study(run)) for run in runs]
+    runs = [runs] if isinstance(runs, Study | Path | str) else runs
+    opened = [(folder_of(run), as_study(run)) for run in runs]
     named = panels.split(",") if isinstance(panels, str) else panels
     chosen = tuple(name.strip() for name in named if name.strip())
     unknown = [name for name in wanted if name not in FigureRequest.__dataclass_fields__]

@@ -73,6 +73,11 @@ class FigureRequest:
     columns: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layer, str):  # layer 0, as it is in results, is not the deepest
+            object.__setattr__(self, "layer", str(self.layer))
+        for name in ("width_cm", "font_pt"):
+            if not isinstance(getattr(self, name), int | float):
+                raise WorkbenchError(f"The {name} is {getattr(self, name)!r}; give a number.")
         if not self.panels:
             raise WorkbenchError(f"A figure needs at least one panel: {', '.join(KINDS)}.")
         for panel in self.panels:

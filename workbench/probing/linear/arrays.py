@@ -13,6 +13,14 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.facts.cells import refuse_two_spellings
 
+LOST = 0.1  # of a feature's range over the texts: what the step to float32 may move a value by
+ROUNDING = 1e-12  # a range below this share of the feature's size is float64's own rounding
+# Dimensions and variables of every result; a cell of this name would hide one.
+TAKEN = (
+    "target", "seed", "true_value", "said_value", "train_entities", "accuracy", "n", "chance", "control", "selectivity",
+    "significant", "converged", "strength", "confusion",
+)  # fmt: skip
+
 
 def as_array(values: Any, name: str) -> np.ndarray:
     """An array, series, tensor or list as an array; what has missing values, or rows of several lengths, is refused."""
@@ -83,11 +91,30 @@ def as_cell(features: Any) -> Any:
     return features
 
 
+def first_lost_column(rows: np.ndarray, narrow: np.ndarray) -> int | None:
+    """The first column whose differences float32 does not hold, though float64 does; rounding of constants is none."""
+    if rows.dtype.itemsize < 4 or not len(rows) or not np.isfinite(narrow).all():
+        return None  # half precision, bytes and truth fit whole; what is not finite is refused by its row
+    wide = rows.astype(np.float64)
+    spread = np.ptp(wide, axis=0)
+    lost = np.abs(wide - narrow).max(axis=0)
+    found = np.flatnonzero((lost > LOST * spread) & (spread > ROUNDING * np.abs(wide).max(axis=0)))
+    return int(found[0]) if len(found) else None
+
+
 def refuse_twice(values: Sequence[Any], what: str) -> None:
     """Refuse names of which one stands for two."""
     twice = [value for n, value in enumerate(values) if value in values[:n]]
     if twice:
         raise WorkbenchError(f"{what} {twice[0]!r} is given twice; give each its own name.")
+
+
+def refuse_taken(name: str) -> None:
+    """Refuse a name for a cell that stands for something else in every result."""
+    if name in TAKEN:
+        raise WorkbenchError(
+            f"A cell cannot be called {name!r}, which results have already; call it otherwise."
+        )
 
 
 def _is_truth(value: Any) -> bool:

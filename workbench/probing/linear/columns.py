@@ -46,6 +46,7 @@ def make_columns(
     *,
     controls: bool,
     depends_on_seed: bool,
+    test_N: np.ndarray | None = None,
 ) -> Columns:
     """Lay out the columns; equal ones are kept once.
 
@@ -59,7 +60,7 @@ def make_columns(
     column_seeds: list[int] = []
     place_TS2 = np.full((labels_NT.shape[1], len(seeds), 2), -1)
     for s, seed in enumerate(seeds):
-        shuffled_NT = shuffle_by_entity(labels_NT, entities_N, train_N, seed) if controls else None
+        shuffled_NT = shuffle_by_entity(labels_NT, entities_N, train_N, seed, test_N) if controls else None
         for t in range(labels_NT.shape[1]):
             for kind, source_NT in enumerate((labels_NT, shuffled_NT)):
                 if source_NT is None:
@@ -104,15 +105,20 @@ def name_by_first_text(labels_N: np.ndarray, train_N: np.ndarray) -> np.ndarray:
 
 
 def shuffle_by_entity(
-    labels_NT: np.ndarray, entities_N: np.ndarray, train_N: np.ndarray, seed: int
+    labels_NT: np.ndarray,
+    entities_N: np.ndarray,
+    train_N: np.ndarray,
+    seed: int,
+    test_N: np.ndarray | None = None,
 ) -> np.ndarray:
     """Give every entity another entity's labels, within each half of the split (Hewitt & Liang 2019, by entity).
 
+    Texts of neither half get no label: those of a half come from its own texts alone.
     The same entities change places for every target they share. The j-th text of an entity gets the label of the
     donor's j-th text (counted round and round), so labels that belong to entities stay labels of entities.
     """
     shuffled_NT = np.full_like(labels_NT, ABSENT)
-    for name, half_N in (("train", train_N), ("test", ~train_N)):
+    for name, half_N in (("train", train_N), ("test", ~train_N if test_N is None else test_N)):
         ids, entity_n = np.unique(entities_N[half_N], return_inverse=True)
         key_of_entity = make_rng(seed, "control", name).random(len(ids))
         entity_N = np.zeros(len(entities_N), np.int64)

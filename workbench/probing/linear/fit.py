@@ -7,7 +7,7 @@ label columns.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,17 +24,23 @@ from workbench.probing.linear.columns import Columns, make_columns
 from workbench.probing.linear.custom import CellProbe, find_probe
 from workbench.probing.linear.dataset import Scores, add_confusion, make_dataset
 from workbench.probing.linear.inputs import Features, ProbeInputs, check_inputs
+from workbench.probing.linear.named_labels import require_names, unpack_labels
 from workbench.probing.linear.room import bytes_of_a_fit, count_fits
 from workbench.probing.linear.scores import interval_by_entity, score_answers
+from workbench.probing.stored_features import find_views, take_views
 from workbench.results.case_files import KeepCases
 from workbench.results.statistics import wilson_interval
+from workbench.training.devices import choose_device
+
+if TYPE_CHECKING:
+    from workbench.activations import ActivationStore, SiteView
 
 CACHE_BYTES = 12 << 20  # what a thread works on at once on a CPU: about what its caches hold
 GPU_SHARE = 0.3  # of the free memory
 
 
 def fit_probes(
-    features: Features | Sequence[Any],
+    features: "Features | Sequence[Any] | ActivationStore | SiteView",
     labels: Any,
     entities: Any,
     train: Any,
@@ -45,7 +51,7 @@ def fit_probes(
     targets: Sequence[str] | None = None,
     present: Any = None,
     next_value: Any = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | int = (0,),
     controls: bool = True,
     class_names: Sequence[Sequence[str]] | None = None,
     device: str = "cpu",
@@ -54,8 +60,10 @@ def fit_probes(
 ) -> xr.Dataset:
     """Fit and score one probe for every feature set, target and seed.
 
-    features: [*cells, N, D], anything that can be read cell by cell (array, memory map, tensor, list of [N, D]).
-    labels: int [N, T], -1 where a text has no value. entities: [N]; train, test: bool [N] (test: all that is not
+    features: [*cells, N, D], anything that can be read cell by cell (array, memory map, tensor, list of [N, D]); or a
+    store of activations, a view of one or a list of views, whose cells are `site` and `position`.
+    labels: int [N, T], -1 where a text has no value; a column of a reading or store; or several targets by name,
+    `{"city": store.columns["city"]}`. entities: [N]; train, test: bool [N] (test: all that is not
     train). probe: a built-in name, an object with `fit` and `predict`, a factory, or `package.module:factory`.
     cells: names and values of the leading dimensions, e.g. `{"layer": [0, 1, 2], "position": range(6)}`.
     present: bool, broadcastable to [*cells, N, T]: the text is in the cell. next_value: likewise: the attribute is
@@ -71,11 +79,17 @@ def fit_probes(
     Raises WorkbenchError for input that cannot be probed, or a custom probe that misbehaves, in one sentence.
     """
     chosen = find_probe(probe)
+    device = choose_device(device)
+    seeds = [seeds] if isinstance(seeds, int) else seeds
+    if views := find_views(features):
+        features, cells, present = take_views(views, cells, present)
+    labels, targets, class_names = unpack_labels(labels, targets, class_names)
     if not len(seeds):
         raise WorkbenchError("There is no seed; give at least one, such as seeds=(0,).")
     refuse_twice(seeds, "The seed")
+    arrays: Any = features
     inputs = check_inputs(
-        features,
+        arrays,
         labels,
         entities,
         train,
@@ -85,6 +99,8 @@ def fit_probes(
         present=present,
         next_value=next_value,
     )
+    if class_names is not None:
+        require_names(class_names, inputs.targets, labels)
     columns = make_columns(
         inputs.labels_NT,
         _presence_keys(inputs),
@@ -92,6 +108,7 @@ def fit_probes(
         inputs.train_N,
         seeds,
         controls=controls,
+        test_N=inputs.test_N,
         depends_on_seed=isinstance(chosen, CellProbe) or chosen.depends_on_seed,
     )
     largest = None

@@ -36,7 +36,7 @@ def describe_probe(probe: Any) -> str:
     printed = str(probe)
     if not ADDRESS.search(printed):
         return printed
-    if type(probe).__repr__ is not object.__repr__:
+    if any("__repr__" in vars(base) for base in type(probe).__mro__[:-1]):
         return ADDRESS.sub("", printed)
     held = {key: value for key, value in _state(probe).items() if not key.startswith("_")}
     return f"{type(probe).__qualname__}({', '.join(f'{key}={_short(value)}' for key, value in held.items())})"
@@ -112,9 +112,10 @@ class _Teller:
             return [self.tell(part) for part in parts if part is not None]
         if isinstance(value, functools.partial):
             return [self.tell(part) for part in (value.func, value.args, value.keywords)]
-        if isinstance(value, np.random.Generator | np.random.RandomState):
-            bits = value.bit_generator if isinstance(value, np.random.Generator) else value
-            return self.tell(bits.state if isinstance(value, np.random.Generator) else bits.get_state())
+        if isinstance(value, np.random.Generator):
+            return self.tell(value.bit_generator.state)
+        if isinstance(value, np.random.RandomState):
+            return self.tell(value.get_state())
         return [self.tell(type(value)), self.tell(_state(value)) or ADDRESS.sub("", repr(value))]
 
     def _name(self, value: Any) -> str:

@@ -12,14 +12,20 @@ import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.probing.linear.arrays import as_array, as_cell, as_entities, as_truth, refuse_twice
+from workbench.probing.linear.arrays import (
+    as_array,
+    as_cell,
+    as_entities,
+    as_truth,
+    first_lost_column,
+    refuse_taken,
+    refuse_twice,
+)
 from workbench.probing.linear.batch import HeldTexts, TextSource, fits_in_a_block
 from workbench.probing.linear.columns import name_by_first_text
 from workbench.tokens.targets import warn_of_few_entities, warn_of_unseen
 
-LOST = 0.1  # of a feature's range over the texts: what the step to float32 may move a value by
 WIDE = (torch.float64, torch.int64, torch.int32)
-ROUNDING = 1e-12  # a range below this share of the feature's size is float64's own rounding
 
 
 class Features(Protocol):
@@ -139,6 +145,7 @@ def check_inputs(
         raise WorkbenchError(f"{len(targets)} target names were given for {labels.shape[1]} label columns.")
     refuse_twice(targets, "The target")
     for name, values in named.items():
+        refuse_taken(name)
         refuse_twice(values, f"The {name}")
     full = (*shape[:-1], len(targets))
     _check_split(entities, train, test)
@@ -238,19 +245,8 @@ def _read_rows(features_ND: Any, texts: np.ndarray, rows_nD: torch.Tensor) -> in
         with np.errstate(over="ignore"):
             narrow = rows.astype(np.float32)
         rows_nD.copy_(torch.from_numpy(narrow))
-        return _first_lost_column(rows, narrow)
+        return first_lost_column(rows, narrow)
     return None
-
-
-def _first_lost_column(rows: np.ndarray, narrow: np.ndarray) -> int | None:
-    """The first column whose differences float32 does not hold, though float64 does; rounding of constants is none."""
-    if rows.dtype.itemsize < 4 or not len(rows) or not np.isfinite(narrow).all():
-        return None  # half precision, bytes and truth fit whole; what is not finite is refused by its row
-    wide = rows.astype(np.float64)
-    spread = np.ptp(wide, axis=0)
-    lost = np.abs(wide - narrow).max(axis=0)
-    found = np.flatnonzero((lost > LOST * spread) & (spread > ROUNDING * np.abs(wide).max(axis=0)))
-    return int(found[0]) if len(found) else None
 
 
 def _as_mask(name: str, mask: Any, full: tuple[int, ...]) -> np.ndarray:

@@ -1,33 +1,38 @@
 """How accuracy grows with the number of train entities: a weak probe still rises, absent knowledge does not."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.probing.linear.arrays import as_entities, as_truth
 from workbench.probing.linear.fit import fit_probes
 from workbench.probing.linear.inputs import Features
+from workbench.probing.linear.named_labels import unpack_labels
 from workbench.seeds import make_rng
+
+if TYPE_CHECKING:
+    from workbench.activations import ActivationStore, SiteView
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 
 
 def learning_curve(
-    features: Features | Sequence[Any],
+    features: "Features | Sequence[Any] | ActivationStore | SiteView",
     labels: Any,
     entities: Any,
     train: Any,
     test: Any = None,
     *,
-    numbers: Sequence[int] | None = None,
+    numbers: Sequence[int] | int | None = None,
     probe: Any = "logistic",
     cells: Mapping[str, Sequence[Any]] | None = None,
     targets: Sequence[str] | None = None,
     present: Any = None,
     next_value: Any = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | int = (0,),
     controls: bool = False,
     device: str = "cpu",
     memory: int | None = None,
@@ -40,8 +45,16 @@ def learning_curve(
 
     Returns the Dataset of `fit_probes` with the dimension `train_entities` in front, and its warnings on all entities.
     """
-    entities, train = np.asarray(entities), np.asarray(train, bool)
-    test = ~train if test is None else np.asarray(test, bool)
+    entities, train = as_entities(entities), as_truth(train, "train")
+    test = ~train if test is None else as_truth(test, "test")
+    seeds = [seeds] if isinstance(seeds, int) else seeds
+    numbers = [numbers] if isinstance(numbers, int) else numbers
+    labels, targets, _ = unpack_labels(labels, targets, None)
+    if not len(entities) == len(train) == len(test):
+        raise WorkbenchError(
+            f"There are {len(entities)} entities, {len(train)} texts in train and {len(test)} in test; expected one "
+            "each for each text."
+        )
     ids = np.unique(entities[train])
     if numbers is None:
         labels_NT = np.asarray(labels).reshape(len(entities), -1)
