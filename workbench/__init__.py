@@ -23,11 +23,15 @@ if TYPE_CHECKING:
         capture,
         iterate_activations,
         open_store,
+        read_table,
         trace,
     )
+    from workbench.attention import AttentionRequest, run_attention
     from workbench.errors import WorkbenchError
+    from workbench.extraction.evaluation import EvaluationRequest, evaluate
     from workbench.figures.notebook import show
     from workbench.figures.publication import make_figure
+    from workbench.probing.linear import fit_probes
     from workbench.probing.p_probe import run_p_probe
     from workbench.probing.q_probe import run_q_probe
     from workbench.probing.runner import probe_activations
@@ -53,9 +57,11 @@ for _name in ("torchao", "torch.utils._pytree"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 _PLACES = {
+    "AttentionRequest": "attention",
     "CaseChoice": "results.cases",
     "Checkpoint": "studies.checkpoints",
     "Corpus": "studies.corpus",
+    "EvaluationRequest": "extraction.evaluation",
     "Recipe": "recipes.recipe",
     "Run": "studies.runs",
     "Study": "studies.study",
@@ -65,8 +71,10 @@ _PLACES = {
     "capture": "activations",
     "create_run": "studies.runs",
     "create_study": "studies.creating",
+    "evaluate": "extraction.evaluation",
     "export": "results.storing",
     "find_emergence": "results.emergence",
+    "fit_probes": "probing.linear",
     "iterate_activations": "activations",
     "list_results": "results.storing",
     "load_cases": "results.cases",
@@ -82,6 +90,8 @@ _PLACES = {
     "open_study": "studies.opening",
     "probe_activations": "probing.runner",
     "read_study": "studies.readings",
+    "read_table": "activations",
+    "run_attention": "attention",
     "run_p_probe": "probing.p_probe",
     "run_q_probe": "probing.q_probe",
     "save_result": "results.storing",
@@ -94,9 +104,11 @@ _PLACES = {
 }
 
 __all__ = [
+    "AttentionRequest",
     "CaseChoice",
     "Checkpoint",
     "Corpus",
+    "EvaluationRequest",
     "Recipe",
     "Run",
     "Study",
@@ -106,8 +118,10 @@ __all__ = [
     "capture",
     "create_run",
     "create_study",
+    "evaluate",
     "export",
     "find_emergence",
+    "fit_probes",
     "iterate_activations",
     "list_results",
     "load_cases",
@@ -123,6 +137,8 @@ __all__ = [
     "open_study",
     "probe_activations",
     "read_study",
+    "read_table",
+    "run_attention",
     "run_p_probe",
     "run_q_probe",
     "save_result",

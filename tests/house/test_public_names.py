@@ -4,10 +4,11 @@ import workbench
 from workbench import activations
 
 LINES = [
-    "CaseChoice Checkpoint Corpus Recipe Run Study WorkbenchError bridge cache_activations capture create_run",
-    "create_study export find_emergence iterate_activations list_results load_cases load_corpus load_model load_recipe",
-    "load_results make_corpus make_figure make_recipe open_run open_store open_study probe_activations read_study",
-    "run_p_probe run_q_probe save_result shipped_recipes show to_dataframe trace train write_report",
+    "AttentionRequest CaseChoice Checkpoint Corpus EvaluationRequest Recipe Run Study WorkbenchError bridge",
+    "cache_activations capture create_run create_study evaluate export find_emergence fit_probes iterate_activations",
+    "list_results load_cases load_corpus load_model load_recipe load_results make_corpus make_figure make_recipe",
+    "open_run open_store open_study probe_activations read_study read_table run_attention run_p_probe run_q_probe",
+    "save_result shipped_recipes show to_dataframe trace train write_report",
 ]
 PUBLIC = [name for line in LINES for name in line.split()]
 

@@ -109,3 +109,17 @@ def test_layer_0_is_not_the_usual_layer(run: Run) -> None:
     for content, layer in ((embedded, "0"), (deepest, "final")):
         assert isinstance(content, Grid)
         np.testing.assert_array_equal(content.values, wanted.sel(layer=layer).transpose("target", "position"))
+
+
+def test_analyses_and_questions_take_runs_and_steps_alike(run: Run) -> None:
+    """A step 0 given as a number counted as none given: the last checkpoint answered in its place."""
+    steps = [checkpoint.step for checkpoint in run.checkpoints]
+    shares = workbench.run_attention(str(run.path), "all", "shares", device="cpu")
+    assert [int(one["checkpoint"]) for one in shares] == steps
+    (last,) = workbench.run_attention(run, request=workbench.AttentionRequest("shares"), device="cpu")
+    assert int(last["checkpoint"]) == steps[-1]
+    for step in (0, "0", steps[-1]):
+        request = workbench.EvaluationRequest(checkpoint=step, entities=2)
+        assert int(workbench.evaluate(run, request, device="cpu").dataset["checkpoint"]) == int(step)
+    assert [one.step for one in run.choose([0, "last"])] == [0, steps[-1]]
+    assert run.choose(run.checkpoint(0)) == [run.checkpoint(0)] == run.choose([run.checkpoint(0)])

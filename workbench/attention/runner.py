@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,8 +15,9 @@ from workbench.minutes import Show
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
-from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
+from workbench.studies.opening import as_study
+from workbench.studies.steps import Which
 from workbench.studies.study import Study
 
 if TYPE_CHECKING:
@@ -107,21 +107,26 @@ class AttentionRequest:
 
 
 def run_attention(
-    run: Study,
-    checkpoints: Sequence[Checkpoint],
-    request: AttentionRequest,
+    run: Study | Path | str,
+    checkpoints: Which = "last",
+    request: AttentionRequest | str = "shares",
     *,
     device: str | None = None,
     show: Show | None = None,
 ) -> "list[xr.Dataset]":
     """Analyse each checkpoint, or load its result where one of the same weights and settings exists.
 
+    run: a run or a study, or its folder. checkpoints: `all`, `last`, steps or checkpoints. request: what is asked, or
+    the bare name of an analysis: `run_attention(run, "all", "knockout")`.
     `show(what, done, checkpoints)` follows the work. Entries are made once, whatever the number of checkpoints. With
     an adapter the checkpoint is its base: one with other weights is refused.
     """
     from workbench.extraction.finetunes import load_finetuned, open_finetune
     from workbench.training.devices import choose_device
 
+    run = as_study(run)
+    chosen = run.choose(checkpoints)
+    request = AttentionRequest(request) if isinstance(request, str) else request
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
     settings = request.settings
     if tuned is not None:
@@ -130,9 +135,9 @@ def run_attention(
         settings["answer_space"] = False
     examples: AttentionExamples | None = None
     datasets = []
-    for number, checkpoint in enumerate(checkpoints):
+    for number, checkpoint in enumerate(chosen):
         if show:
-            show(f"{request.what}, step {checkpoint.step}", number, len(checkpoints))
+            show(f"{request.what}, step {checkpoint.step}", number, len(chosen))
         path = result_path(run.path, KIND, request.what, checkpoint.step, request.variant)
         found = None if request.again else find_result(path, checkpoint.weights_digest, settings)
         if found is not None:

@@ -34,6 +34,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
 from workbench.studies.loading import load_model
+from workbench.studies.opening import as_study
 from workbench.studies.study import Study
 from workbench.tasks.questions import Question
 from workbench.tokens.encoding import encode_entries
@@ -57,7 +58,7 @@ class EvaluationRequest:
 
     adapter: str | None = None
     which: str = "last"
-    checkpoint: str | None = None
+    checkpoint: str | int | None = None
     beams: int = 1
     group: str | None = None
     entities: int | None = None
@@ -132,8 +133,8 @@ class _Measured:
 
 
 def evaluate(
-    run: Study,
-    request: EvaluationRequest,
+    run: Study | Path | str,
+    request: EvaluationRequest | None = None,
     *,
     questions: list[Question] | None = None,
     device: str | None = None,
@@ -142,12 +143,13 @@ def evaluate(
     questions under `results/qa-<family>+<variant>`; one that exists for these weights is not made twice. Where
     everybody of several groups is asked, each group's result is kept too, as if it had been asked for alone.
     """
+    run, request = as_study(run), request or EvaluationRequest()
     if request.adapter is None and request.which != "last":
         raise WorkbenchError(
             f"--which {request.which} is a state of a finetune; give --adapter as well, or leave it out."
         )
     tuned = None if request.adapter is None else open_finetune(run, request.adapter)
-    checkpoint = run.checkpoint(request.checkpoint or "last")
+    checkpoint = run.checkpoint("last" if request.checkpoint is None else request.checkpoint)
     if tuned is not None:
         checkpoint = base_checkpoint(run, tuned, request.checkpoint)
     known = run.require_group(request.group)

@@ -48,7 +48,7 @@ class TaskRequest:
 
     adapter: str | None = None
     which: str = "last"
-    checkpoint: str | None = None
+    checkpoint: str | int | None = None
     beams: int = 1
     plan: TaskPlan | None = None
     entities: int | None = None
@@ -75,7 +75,7 @@ def evaluate_tasks(run: Study, request: TaskRequest, *, device: str | None = Non
     require_space_for_tasks(run, tuned)
     plan = request.plan or _plan_of(run, tuned)
     if tuned is None:
-        checkpoint = run.checkpoint(request.checkpoint or "last")
+        checkpoint = run.checkpoint("last" if request.checkpoint is None else request.checkpoint)
         family = "none"
     else:
         checkpoint = base_checkpoint(run, tuned, request.checkpoint)

@@ -21,7 +21,7 @@ from workbench.results.making import making
 from workbench.results.storing import find_result, load_results, result_path, save_result
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.opening import as_study
-from workbench.studies.steps import Which, select_checkpoints
+from workbench.studies.steps import Which
 from workbench.studies.study import Study
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def probe_activations(
             f"The kind {kind!r} is neither 'p' (probes that read texts) nor 'q' (that read the bare name)."
         )
     name = name_family(probe, family)
-    chosen = select_checkpoints(run.checkpoints, checkpoints, run.path)
+    chosen = run.choose(checkpoints)
     layers = [layers] if isinstance(layers, int | str) else layers
     wanted = None if layers is None else tuple(str(layer) for layer in layers)
     seeds = (seeds,) if isinstance(seeds, int) else tuple(seeds)

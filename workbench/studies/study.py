@@ -17,7 +17,7 @@ from workbench.facts.schema import Schema
 from workbench.recipes.recipe import ProbingRecipe, TrainingRecipe
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.corpus import Corpus
-from workbench.studies.steps import select_checkpoints
+from workbench.studies.steps import Which, select_checkpoints
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.spans import Start
 
@@ -190,6 +190,14 @@ class Study(ABC):
                 f"{self.path} has no checkpoint {str(which)!r}; choose one of {', '.join(by_step)}."
             )
         return by_name[str(which)]
+
+    def choose(self, which: Which = "all") -> list[Checkpoint]:
+        """Some of the series: `all`, `last`, `every:4`, steps and labels, one or several; checkpoints as they are."""
+        if isinstance(which, Checkpoint):
+            return [which]
+        if not isinstance(which, str | int) and all(isinstance(one, Checkpoint) for one in which):
+            return [one for one in which if isinstance(one, Checkpoint)]
+        return select_checkpoints(self.checkpoints, which, self.path)
 
     def in_train(self, entities: "np.typing.ArrayLike") -> "np.ndarray":
         """bool, of the shape given: whether each entity, by its number, is in the train half.
