@@ -255,3 +255,44 @@ def test_a_module_without_token_positions_is_refused() -> None:
         capture(model, "module:model.rotary_emb") as acts,
     ):
         acts.run(random_ids(), positions=torch.zeros(3, 1, dtype=torch.long))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_padding_on_the_left_changes_nothing(name: str) -> None:
+    """The library numbers tokens from the padding on, so GPT-2's, which has a vector for each number, were others."""
+    model, ids = make_tiny(name), random_ids(1, 6)
+    padded = torch.cat([torch.cat([torch.zeros(1, 3, dtype=torch.long), ids], 1), random_ids(1, 9)])
+    mask = torch.ones_like(padded)
+    mask[0, :3] = 0
+    with torch.no_grad(), capture(model, ["resid_post", "z.0"]) as acts:
+        alone = {site: vectors[0] for site, vectors in acts.run(ids).items()}
+        for site, vectors in acts.run(padded, mask).items():
+            close(vectors[0, 3:], alone[site])
+        for site, vectors in acts.run(padded, mask, positions=torch.tensor([[4, 8], [0, 1]])).items():
+            close(vectors[0], alone[site][[1, 5]])
+
+
+@pytest.mark.parametrize(
+    ("ids", "positions", "sentence"),
+    [
+        ([1, 2], None, "ids is list; expected a tensor [texts, tokens] of token ids."),
+        (
+            torch.ones(4, dtype=torch.long),
+            None,
+            "ids is [4]; expected a tensor [texts, tokens] of token ids.",
+        ),
+        (random_ids(), torch.full((3, 1), -1), "There is no token -1 in texts of 9; give 0 to 8."),
+        (random_ids(), torch.full((3, 1), 9), "There is no token 9 in texts of 9; give 0 to 8."),
+        (
+            random_ids(),
+            torch.zeros(2, 1),
+            "positions is [2, 1]; expected a tensor [3, places] of token numbers.",
+        ),
+        (random_ids(), [[0]], "positions is list; expected a tensor [3, places] of token numbers."),
+    ],
+)
+def test_places_outside_a_text_are_refused(ids: Any, positions: Any, sentence: str) -> None:
+    """The -1 that a reading has for "no such place" gave the vectors of the last token."""
+    with pytest.raises(WorkbenchError) as refused, capture(make_tiny("llama"), "resid_post.0") as acts:
+        acts.run(ids, positions=positions)
+    assert str(refused.value) == sentence

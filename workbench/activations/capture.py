@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workbench_models import ModelError, Place, Site, locate, parse_site, parse_sites, text_config
 from workbench_models.errors import nearest_names
 
+from workbench.activations.given_tokens import numbers_behind, require_places
 from workbench.activations.tail import find_tail
 from workbench.errors import WorkbenchError, as_sentence
 
@@ -99,18 +100,23 @@ class Capture(Mapping[str, "torch.Tensor"]):
 
         ids:             [B, T] token ids.
         attention_mask:  [B, T], 1 for tokens and 0 for padding; only a bidirectional model needs it where
-                         padding is on the right and padded tokens are not read.
-        positions:       [B, P] token positions to keep; everything else is dropped inside the hooks, so a
+                         padding is on the right and padded tokens are not read. Where padding is on the left, tokens
+                         are numbered from the first that is none, as without padding (GPT-2 has a vector for each).
+        positions:       [B, P] token positions to keep, each from 0 to T - 1 (the -1 of a reading, "no such place", is
+                         none); everything else is dropped inside the hooks, so a
                          batch never holds whole sequences, and the last block's feed-forward part, the
                          dearest, runs at these tokens alone (see tail.py).
         stop_after_last: False runs all blocks in full, for module paths called more than once in a pass.
         """
+        require_places(ids, positions)
         self._tensors, self._positions, self._stop = {}, positions, stop_after_last
         self._expected = (ids.shape[0], ids.shape[1])
         few = positions is not None and 2 * positions.shape[1] <= ids.shape[1]
         self._shorten = stop_after_last and few and not self._model.training
         try:
-            self._root(input_ids=ids, attention_mask=attention_mask)
+            self._root(
+                input_ids=ids, attention_mask=attention_mask, **numbers_behind(self._root, attention_mask)
+            )
         except _AllRead:
             pass
         finally:
