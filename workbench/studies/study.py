@@ -216,7 +216,9 @@ class Study(ABC):
         return found
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}: {self.model_words}, {self.n_entities:,} entities>"
+        return (
+            f"{type(self).__name__}({str(self.path)!r})"  # nothing is read, so that a damaged one prints too
+        )
 
     def require_group(self, group: str | None) -> list[str]:
         """The names of all groups; one (or None, everybody) that is not among them is refused."""
