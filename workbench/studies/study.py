@@ -195,8 +195,11 @@ class Study(ABC):
         """Some of the series: `all`, `last`, `every:4`, steps and labels, one or several; checkpoints as they are."""
         if isinstance(which, Checkpoint):
             return [which]
-        if not isinstance(which, str | int) and all(isinstance(one, Checkpoint) for one in which):
-            return [one for one in which if isinstance(one, Checkpoint)]
+        given = (
+            [one for one in which if isinstance(one, Checkpoint)] if isinstance(which, list | tuple) else []
+        )
+        if given and isinstance(which, list | tuple) and len(given) == len(which):
+            return given
         return select_checkpoints(self.checkpoints, which, self.path)
 
     def in_train(self, entities: "np.typing.ArrayLike") -> "np.ndarray":
