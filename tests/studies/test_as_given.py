@@ -105,6 +105,12 @@ def test_layer_0_is_not_the_usual_layer(run: Run) -> None:
     embedded, deepest = (
         workbench.make_figure(run, **given, **options).panels[0].content for given in (of_layer, usual)
     )
+    positions: list[Any] = ["1", 1]
+    by_text, by_number = (
+        workbench.make_figure(run, "layers", family="ridge+layers-0-final", position=position).line
+        for position in positions
+    )
+    assert by_text == by_number and "--position 1" in by_text
     wanted = workbench.load_results(run, "p", "ridge+layers-0-final")["accuracy"].isel(checkpoint=-1)
     for content, layer in ((embedded, "0"), (deepest, "final")):
         assert isinstance(content, Grid)

@@ -181,12 +181,11 @@ def require_same_weights(dataset: xr.Dataset, digest: str | Mapping[int, str]) -
 def to_dataframe(dataset: xr.Dataset | xr.DataArray) -> pd.DataFrame:
     """One row a cell: run, kind, family, dimensions, every variable but `confusion` (a shared chance is repeated).
 
-    Of one variable alone (`result["accuracy"]`), which does not know its run, the dimensions and the variable.
+    Of one variable alone (`result["accuracy"]`), which does not know its run, its coordinates and the variable.
     """
     if isinstance(dataset, xr.DataArray):
         name = str(dataset.name or "value")
-        rest = [coordinate for coordinate in dataset.coords if coordinate not in dataset.dims]
-        return dataset.drop_vars(rest).to_dataframe(name).reset_index()
+        return dataset.to_dataframe(name).reset_index()
     dataset = dataset.drop_dims([name for name in CONFUSION_DIMS if name in dataset.dims])
     frame = dataset.to_dataframe(dim_order=[str(name) for name in dataset.sizes]).reset_index()
     for place, key in enumerate(("run", "kind", "family")):

@@ -75,6 +75,8 @@ class FigureRequest:
     def __post_init__(self) -> None:
         if not isinstance(self.layer, str):  # layer 0, as it is in results, is not the deepest
             object.__setattr__(self, "layer", str(self.layer))
+        if isinstance(self.position, str) and self.position.isdecimal():  # as stores and cases call it
+            object.__setattr__(self, "position", int(self.position))
         for name in ("width_cm", "font_pt"):
             if not isinstance(getattr(self, name), int | float):
                 raise WorkbenchError(f"The {name} is {getattr(self, name)!r}; give a number.")
