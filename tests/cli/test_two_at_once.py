@@ -209,5 +209,5 @@ def test_a_probe_that_is_told_to_stop_leaves_no_lock(tmp_path):
         time.sleep(0.1)
     time.sleep(4)  # until it is at work, on a busy machine too
     process.terminate()
-    process.communicate()
-    assert process.returncode == 130 and is_tidy(run.path)
+    _, said = process.communicate()
+    assert process.returncode == 130 and is_tidy(run.path), said
