@@ -8,6 +8,7 @@ from scipy.optimize import linprog
 
 from workbench.claims.declared import Claim, Experiment, load_experiment, shipped_experiments
 from workbench.claims.expressions import Inequality, Term
+from workbench.claims.kept import keep_verdict
 from workbench.claims.quantities import Bracket, Correlation, Exact, Missing, Normal, Quantity, Share
 from workbench.claims.verdicts import judge
 from workbench.figures import paper_answers, paper_augmentations, paper_p_probe, paper_q_probe
@@ -163,3 +164,17 @@ def test_every_arm_has_a_recipe_at_every_scale_and_every_stage_is_of_use(experim
         experiment.stage_of(term) for claim in experiment.claims for term in claim.terms if term.kind.stage
     }
     assert set(experiment.stages) <= used
+
+
+def test_each_inequality_has_the_chance_of_what_it_is_about() -> None:
+    """One chance a claim stood beside all its lines: that of `nece` beside `dep`."""
+    experiment = load_experiment("part-2")
+    claim = next(one for one in experiment.claims if one.name == "plans-before-writing")
+    majority = {"nece": 58.3, "dep": 71.4}
+
+    def measured(term: Term, _seed: int) -> Quantity:
+        return Exact(majority[term.cell]) if term.selector == "chance" else make(term, 97.0, True)
+
+    kept = keep_verdict(judge(experiment, claim, measured, [0]))
+    assert [one.chance for one in kept.holds] == [58.3, 58.3, 71.4, 71.4]
+    assert kept.chance == 58.3

@@ -37,10 +37,11 @@ class KeptInequality(_Part):
     paper: float | None
     difference: tuple[float, float, float] | None
     needs: str
+    chance: float | None = None  # in percent; verdicts of earlier versions have one a claim alone
 
 
 class KeptVerdict(_Part):
-    """One claim. arms: the models it is about, as its experiment names them; chance: in percent."""
+    """One claim. arms: the models it is about, as its experiment names them; chance: of its first inequality that has one, in percent."""
 
     experiment: str
     claim: str
@@ -105,13 +106,13 @@ def keep_verdict(verdict: Verdict) -> KeptVerdict:
         source=claim.source,
         verdict=verdict.word,
         reason=verdict.reason,
-        chance=_known(verdict.chance),
+        chance=next((chance for chance in verdict.chances if math.isfinite(chance)), None),
         seeds=verdict.seeds,
         arms=tuple(dict.fromkeys(arm for one in asked for arm in one.arms)),
         holds=tuple(
-            _keep_decision(one, each.text, paper)
-            for one, each, paper in zip(
-                verdict.decisions, claim.inequalities, claim.paper_numbers(), strict=True
+            _keep_decision(one, each.text, paper, chance)
+            for one, each, paper, chance in zip(
+                verdict.decisions, claim.inequalities, claim.paper_numbers(), verdict.chances, strict=True
             )
         ),
         given=tuple(
@@ -121,10 +122,13 @@ def keep_verdict(verdict: Verdict) -> KeptVerdict:
     )
 
 
-def _keep_decision(decision: Decision, text: str, paper: float | None) -> KeptInequality:
+def _keep_decision(
+    decision: Decision, text: str, paper: float | None, chance: float = math.nan
+) -> KeptInequality:
     apart = difference(decision, paper)
     return KeptInequality(
         inequality=text,
+        chance=_known(chance),
         verdict=decision.word,
         estimate=_known(decision.estimate),
         low=_known(decision.low),

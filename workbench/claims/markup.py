@@ -37,7 +37,7 @@ class Part:
 def claim(one: KeptVerdict, beside: Sequence[Part] = ()) -> Part:
     """One claim. beside: what a page adds to the line of its source, such as links to the runs."""
     about = [Part("span", (one.source,), "told"), *beside]
-    if one.chance is not None:
+    if one.chance is not None and all(inequality.chance is None for inequality in one.holds):
         about.append(Part("span", (f"chance {one.chance:.1f}",), "told"))
     if one.reason:
         about.append(Part("span", (f"{one.reason[0].upper()}{one.reason[1:]}.",), "told reason"))
@@ -71,6 +71,8 @@ def _inequality(one: KeptInequality) -> Part:
     if one.difference is not None:
         apart, low, high = map(number, one.difference)
         told.append(f" · ours − paper {apart} ({low} to {high})")
+    if one.chance is not None:
+        told.append(f" · chance {number(one.chance)}")
     if one.entities is not None:
         told.append(f" · n {one.entities:,}")
     parts = (Part("code", (one.inequality,)), _axis(one), Part("span", tuple(told), "told num"))

@@ -113,10 +113,15 @@ def _claim_table(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _rows(verdict: Verdict) -> list[tuple[str, ...]]:
     """ours, the bound, the paper's, the difference, chance, n: a row for each inequality."""
-    chance = EMPTY if math.isnan(verdict.chance) else f"{verdict.chance:.1f}"
+    columns = zip(verdict.decisions, verdict.claim.paper_numbers(), verdict.chances, strict=True)
     return [
-        (*_ours(decision), *_beside(decision, paper), chance, _count(decision))
-        for decision, paper in zip(verdict.decisions, verdict.claim.paper_numbers(), strict=True)
+        (
+            *_ours(decision),
+            *_beside(decision, paper),
+            EMPTY if math.isnan(chance) else f"{chance:.1f}",
+            _count(decision),
+        )
+        for decision, paper, chance in columns
     ]
 
 

@@ -18,7 +18,7 @@ WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not measured")
 @dataclass(frozen=True)
 class Verdict:
     """What became of one claim. decisions: of what it says, premises: of what is given, each in the file's order.
-    chance: of the first term that has one, in percent, NaN without. seeds: those that were measured."""
+    chances: of each inequality's first term that has one, in percent, NaN without. seeds: those that were measured."""
 
     experiment: str
     claim: Claim
@@ -26,7 +26,7 @@ class Verdict:
     decisions: tuple[Decision, ...]
     premises: tuple[Decision, ...]
     reason: str
-    chance: float
+    chances: tuple[float, ...]
     seeds: tuple[int, ...]
 
 
@@ -56,8 +56,8 @@ def judge(experiment: Experiment, claim: Claim, measured: Measured, seeds: Seque
         reason = f"{reason}; {told}" if reason else told
     if found and len(found) == 1 and word in ("holds", "fails"):
         reason = "; ".join(filter(None, [reason, "one seed: says nothing of other seeds"]))
-    chance = _chance(claim, measured, list(found))
-    return Verdict(experiment.name, claim, word, decisions, premises, reason, chance, tuple(found))
+    chances = tuple(_chance(one, measured, list(found)) for one in claim.inequalities)
+    return Verdict(experiment.name, claim, word, decisions, premises, reason, chances, tuple(found))
 
 
 def difference(decision: Decision, paper: float | None) -> tuple[float, float, float] | None:
@@ -90,8 +90,8 @@ def _conclude(claim: Claim, decisions: Sequence[Decision], premises: Sequence[De
     return word, "; ".join(needs)
 
 
-def _chance(claim: Claim, measured: Measured, seeds: Sequence[int]) -> float:
-    for term in claim.terms:
+def _chance(inequality: Inequality, measured: Measured, seeds: Sequence[int]) -> float:
+    for _, term in inequality.terms:
         if "chance" in term.kind.selectors:
             asked = replace(term, selector="chance")
             numbers = [measured(asked, seed) for seed in seeds]
