@@ -41,7 +41,8 @@ class KeptInequality(_Part):
 
 
 class KeptVerdict(_Part):
-    """One claim. arms: the models it is about, as its experiment names them; chance: of its first inequality that has one, in percent."""
+    """One claim. arms: the models it is about, as its experiment names them; chance: of its first inequality that has
+    one, in percent."""
 
     experiment: str
     claim: str
