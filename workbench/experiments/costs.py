@@ -183,8 +183,8 @@ def _minutes(
             seconds = speed.starting + 6 * entities * QUESTION_TOKENS * a_token
         elif stage.kind == "v":
             steps = V_NETWORKS * V_PROPERTIES * recipe.probing.steps
-            tokens = recipe.probing.entries_per_step * (tokens_an_entry + V_QUERY_TOKENS)
-            seconds = speed.starting + steps * tokens * a_token
+            read = recipe.probing.entries_per_step * (tokens_an_entry + V_QUERY_TOKENS)
+            seconds = speed.starting + steps * read * a_token
         else:
             continue
         found[stage.kind] = found.get(stage.kind, 0.0) + seconds
