@@ -132,7 +132,10 @@ def test_a_run_needs_the_folder_no_more(folder: Path, tmp_path: Path) -> None:
     assert (run.recipe.own.entities, len(run.recipe.own.digest or "")) == (4, 64)
     assert load_recipe(run.path / "recipe.toml") == run.recipe
     assert not list(run.path.rglob("entries.jsonl"))
-    create_run(recipe, tmp_path / "run")  # the same recipe: opened
+    file = run.path / "run.json"
+    made = file.stat().st_mtime_ns
+    create_run(recipe, run.path)  # the same recipe: opened, not made again, though no step was made
+    assert file.stat().st_mtime_ns == made
     (folder / "templates" / "smell.txt").write_text("{entity} reeks {value}.\n", encoding="utf-8")
     run.set_status(state="interrupted")  # one that has made a step is never replaced
     with pytest.raises(WorkbenchError, match=r"holds a run of another recipe \(own.digest is "):

@@ -195,11 +195,13 @@ def create_run(recipe: Recipe, folder: Path) -> Run:
     """
     folder = follow_link(folder) if not folder.exists() else folder
     if (folder / RUN_FILE).is_file():
-        if _was_never_trained(folder) and open_run(folder).recipe.digest != recipe.digest:
-            with hold(folder, "train", "made"):
-                if _was_never_trained(folder):
-                    _empty(folder)
-                    _fill(recipe, folder)
+        if _was_never_trained(folder):
+            recipe = _resolve_own(recipe)
+            if open_run(folder).recipe.digest != recipe.digest:
+                with hold(folder, "train", "made"):
+                    if _was_never_trained(folder):
+                        _empty(folder)
+                        _fill(recipe, folder)
         return _open_same(recipe, folder)
     if not folder.exists():
         _fill(recipe, folder)
@@ -250,10 +252,15 @@ def _fill(recipe: Recipe, folder: Path) -> None:
         write_json(partial / RUN_FILE, {**identity, "state": "new", **_versions()})
 
 
-def _open_same(recipe: Recipe, folder: Path) -> Run:
-    run = open_run(folder)
+def _resolve_own(recipe: Recipe) -> Recipe:
+    """The recipe with the digest of its own facts, by which two of them are told apart."""
     if recipe.own is not None and recipe.own.digest is None:
-        recipe = resolve_recipe(recipe, make_corpus(recipe))
+        return resolve_recipe(recipe, make_corpus(recipe))
+    return recipe
+
+
+def _open_same(recipe: Recipe, folder: Path) -> Run:
+    run, recipe = open_run(folder), _resolve_own(recipe)
     if run.recipe.digest != recipe.digest:
         raise WorkbenchError(
             f"{folder} holds a run of another recipe ({first_difference(run.recipe, recipe)}); "
