@@ -211,3 +211,23 @@ def test_a_probe_that_is_told_to_stop_leaves_no_lock(tmp_path):
     process.terminate()
     _, said = process.communicate()
     assert process.returncode == 130 and is_tidy(run.path), said
+
+
+INTERRUPTED = """
+import workbench.cli
+
+def app(standalone_mode):
+    exec("raise KeyboardInterrupt")
+
+workbench.cli.app = app
+workbench.cli.main()
+"""
+
+
+def test_a_command_stopped_while_a_class_is_made_ends_with_its_own_status(tmp_path):
+    """Python ends by SIGINT where an interrupt passed through `exec`, though caught: an import under load did so."""
+    (tmp_path / "stopped.py").write_text(INTERRUPTED)
+    paths = f"{Path(__file__).parents[2]}:{Path(__file__).parents[2] / 'models'}:{tmp_path}"
+    words = [sys.executable, "-m", "stopped"]
+    ended = subprocess.run(words, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "workbench: interrupted.\n")

@@ -138,6 +138,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("workbench: interrupted.", file=sys.stderr)
         sys.exit(130)
+    finally:
+        # CPython marks an interrupt that passes through `exec` of a text (an import makes dataclasses so) as unhandled,
+        # and `python -m` would end by SIGINT in place of our status; the next `exec` takes the mark back.
+        exec("")
     sys.exit(0)
 
 
