@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.attention.examples import BATCH_TOKENS, AttentionExamples
 from workbench.attention.parts import DEEP, open_parts, written_out
-from workbench.attention.readout import CellSums, read_tokens
+from workbench.attention.readout import CellSums, Readout, read_tokens
 from workbench.attention.roles import EVERYTHING, GROUPS, NAME_ROLES, RoleLegend
 from workbench.errors import WorkbenchError, nearest
 from workbench.minutes import Minutes
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from workbench.attention.queries import QueryPass
+
+
+MEASURES = (
+    "right",
+    "probability",
+    "clean_right",
+    "clean",
+    "loss",
+    "loss2",
+    "loss_control",
+    "right_control",
+)
 
 
 def default_cuts(legend: RoleLegend) -> tuple[str, ...]:
@@ -105,17 +117,7 @@ def measure_knockout(
     for window in windows:
         parts.check_blocks(window.blocks)
     parts.check_heads(heads)
-    measures = (
-        "right",
-        "probability",
-        "clean_right",
-        "clean",
-        "loss",
-        "loss2",
-        "loss_control",
-        "right_control",
-    )
-    sums = CellSums(measures, len(names) * len(windows), examples)
+    sums = CellSums(MEASURES, len(names) * len(windows), examples)
     import torch
 
     generator = torch.Generator().manual_seed(hash_to_int(seed, "knock-out control") % 2**63)
@@ -136,26 +138,14 @@ def measure_knockout(
                     continue
                 control_BPK = draw_control(queries.visible_BPK, cut_BPK, draws_BPK)
                 for place, window in enumerate(windows):
-                    with_cut, random = (
+                    cut, random = (
                         read_tokens(
                             parts, queries.run(keys, blocks=window.blocks, heads=heads), batch.answers_BP
                         )
                         for keys in (cut_BPK, control_BPK)
                     )
-                    loss_BP = (clean.probability_BP - with_cut.probability_BP).double()
-                    sums.add(
-                        number * len(windows) + place,
-                        batch,
-                        seen_BP,
-                        right=with_cut.right_BP,
-                        probability=with_cut.probability_BP,
-                        clean_right=clean.right_BP,
-                        clean=clean.probability_BP,
-                        loss=loss_BP,
-                        loss2=loss_BP**2,
-                        loss_control=clean.probability_BP - random.probability_BP,
-                        right_control=random.right_BP,
-                    )
+                    row = number * len(windows) + place
+                    sums.add(row, batch, seen_BP, **_measures(clean, cut, random))
                     minutes.more(len(batch.rows), len(examples) * len(names) * len(windows))
     absent = [name for number, name in enumerate(names) if not sums.n[number * len(windows)].any()]
     if absent and roles is not None:
@@ -163,6 +153,21 @@ def measure_knockout(
             f"No entry has the role {absent[0]!r} before a position; choose among other roles."
         )
     return _to_dataset(sums, names, windows, examples)
+
+
+def _measures(clean: Readout, cut: Readout, random: Readout) -> "dict[str, torch.Tensor]":
+    """What is summed [B, P] of one cut, beside the uncut network and the control."""
+    loss_BP = (clean.probability_BP - cut.probability_BP).double()
+    return {
+        "right": cut.right_BP,
+        "probability": cut.probability_BP,
+        "clean_right": clean.right_BP,
+        "clean": clean.probability_BP,
+        "loss": loss_BP,
+        "loss2": loss_BP**2,
+        "loss_control": clean.probability_BP - random.probability_BP,
+        "right_control": random.right_BP,
+    }
 
 
 def find_cut(queries: "QueryPass", name: str, legend: RoleLegend) -> "torch.Tensor":

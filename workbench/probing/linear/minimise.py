@@ -78,95 +78,137 @@ def minimise(
     at its end shows that it went past the minimum: then it is shortened to where the slope would vanish. Steps are
     never judged by the loss, so its rounding errors, large beside the last gains, cannot stop the search.
     """
+    search = _Search(losses, start, tolerance, wanted_MK)
+    for _ in range(max_steps):
+        if search.idle == PATIENCE or not search.moving.any():
+            break
+        search.narrow()
+        search.step()
+    return search.end()
 
-    def dots(g_MAE: torch.Tensor) -> np.ndarray:
+
+class _Search:
+    """The columns still on their way.
+
+    w: their weights. vectors: the direction d and the preconditioned gradient u, now and before, which change places.
+    Per column, [M, K] on the host: gu (gradient · u) and the least of it so far, slope (gradient · d), length of the
+    next step (0: it stands still). sets, columns: where they stand among all, whose last weights are end_w.
+    """
+
+    def __init__(
+        self,
+        losses: Losses,
+        start: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        tolerance: float,
+        wanted_MK: torch.Tensor | None,
+    ) -> None:
+        self.w, g, scale = start
+        self.losses = self.everything = losses
+        self.tolerance, self.idle = tolerance, 0
+        self.wanted = np.ones(scale.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
+        self.inverse = losses.inverse_hessian()
+        self.vectors_3MAE, self.now, self.before = self.w.new_empty(3, *self.w.shape), 1, 2
+        torch.mul(self.inverse, g, out=self.vectors_3MAE[self.now])
+        torch.neg(self.vectors_3MAE[self.now], out=self.vectors_3MAE[0])
+        self.gu = self._dots(g)[self.now]
+        self.slope, self.least, self.length = -self.gu, self.gu, self._length_of(self.gu, scale)
+        self.sets = np.arange(len(self.w))
+        self.columns_MK = np.tile(np.arange(scale.shape[1]), (len(self.w), 1))
+        self.end_w, self.end_moving = self.w.clone(), self.moving
+
+    @property
+    def moving(self) -> np.ndarray:
+        """bool [M, K]."""
+        return self.length > 0
+
+    def narrow(self) -> None:
+        """Take out what stands still, where that is a good part."""
+        moving = self.moving
+        n_sets, n_columns = int(moving.any(1).sum()), moving.shape[1]
+        n_kept = int(moving.sum(1).max()) if len(self.losses.runs) == 1 else n_columns
+        if n_sets * n_kept > NARROW * moving.size:
+            return
+        self._write_down()
+        kept = np.flatnonzero(moving.any(1))
+        chosen = np.tile(np.arange(n_columns), (len(kept), 1))
+        if n_kept < n_columns:
+            chosen = np.argsort(~moving[kept], axis=1, kind="stable")[:, :n_kept]
+        sets = _index(kept, self.w)
+        first, rows_MA = sets[:, None], self.losses.rows(_index(chosen, self.w))
+        self.w, self.vectors_3MAE = self.w[first, rows_MA], self.vectors_3MAE[:, first, rows_MA]
+        self.inverse = self.inverse[sets] if self.inverse.shape[1] == 1 else self.inverse[first, rows_MA]
+        self.losses = self.losses.take(sets, _index(chosen, self.w))
+        here = kept[:, None], chosen
+        self.wanted, self.columns_MK = self.wanted[here], self.columns_MK[here]
+        self.gu, self.slope, self.least = self.gu[here], self.slope[here], self.least[here]
+        self.length = self.length[here]
+        self.sets = self.sets[kept]
+
+    def step(self) -> None:
+        """Go on by one gradient; columns whose step was too long stay where they are and try a shorter one."""
+        d = self.vectors_3MAE[0]
+        new_w = torch.addcmul(self.w, self._spread(self.length)[0], d)
+        g, scale = self.losses.gradient(new_w)
+        self.now, self.before = self.before, self.now
+        torch.mul(self.inverse, g, out=self.vectors_3MAE[self.now])
+        products = self._dots(g)
+        end_slope, new_gu, cross = products[0], products[self.now], products[self.before]
+        too_long = end_slope > -OVERSHOOT * self.slope
+
+        coefficients, new_slope, gamma = _next_direction(
+            self.length, self.slope, end_slope, self.gu, new_gu, cross
+        )
+        new_length = self._length_of(new_gu * np.maximum(gamma, 1.0), scale)
+        if too_long.any():
+            stay = _index(too_long, self.w)[:, self.losses.column_A, None]
+            new_w = torch.where(stay, self.w, new_w)
+            coefficients = np.where(too_long, np.array([1.0, 0.0, 0.0])[:, None, None], coefficients)
+            drop = np.where(too_long, self.slope - end_slope, 1.0)
+            shorter = self.length * np.clip(self.slope / drop, 0.1, 0.9)
+            new_gu, new_slope = np.where(too_long, self.gu, new_gu), np.where(too_long, self.slope, new_slope)
+            new_length = np.where(too_long, shorter, new_length)
+        on_d, on_now, on_before = self._spread(*coefficients)
+        u, last_u = self.vectors_3MAE[self.now], self.vectors_3MAE[self.before]
+        d.mul_(on_d).addcmul_(on_now, u).addcmul_(on_before, last_u)
+        if too_long.any():
+            self.vectors_3MAE[self.now] = torch.where(stay, last_u, u)
+        new_length = np.where(self.moving, new_length, 0.0)  # what stood still once stays
+        gains = too_long | ((new_gu < self.least) & (new_length > 0))
+        self.idle = 0 if gains.any() else self.idle + 1
+        self.w, self.gu, self.slope, self.length = new_w, new_gu, new_slope, new_length
+        self.least = np.minimum(self.least, new_gu)
+
+    def end(self) -> Minimum:
+        """Where all columns stand."""
+        self._write_down()
+        return Minimum(self.end_w, ~self.end_moving)
+
+    def _write_down(self) -> None:
+        """Where the columns still in the search stand, among all."""
+        columns_MK = _index(self.columns_MK, self.w)
+        self.end_w[_index(self.sets, self.w)[:, None], self.everything.rows(columns_MK)] = self.w
+        self.end_moving[self.sets[:, None], self.columns_MK] = self.moving
+
+    def _dots(self, g_MAE: torch.Tensor) -> np.ndarray:
         """Its inner products with the three vectors, per column: float64 [3, M, K] on the host.
 
         The algebra of a step is a few numbers per column, and cheapest there.
         """
         found = []
-        for run in losses.runs:
+        for run in self.losses.runs:
             rows_X1Y = g_MAE[:, run.classes].reshape(len(g_MAE) * run.number, 1, -1)  # X = M·K, Y = C·E
-            vectors_3XY = vectors_3MAE[:, :, run.classes].reshape(3, len(g_MAE) * run.number, -1)
+            vectors_3XY = self.vectors_3MAE[:, :, run.classes].reshape(3, len(g_MAE) * run.number, -1)
             found.append((rows_X1Y @ vectors_3XY.permute(1, 2, 0)).view(len(g_MAE), run.number, 3))
         return torch.cat(found, 1).cpu().numpy().astype(np.float64).transpose(2, 0, 1)
 
-    def spread(*values_MK: np.ndarray) -> torch.Tensor:
+    def _spread(self, *values_MK: np.ndarray) -> torch.Tensor:
         """Host values per column → [values, M, A, 1]."""
-        stacked = torch.from_numpy(np.stack(values_MK).astype(np.float32)).to(w.device)
-        return stacked[:, :, column_A, None]
+        stacked = torch.from_numpy(np.stack(values_MK).astype(np.float32)).to(self.w.device)
+        return stacked[:, :, self.losses.column_A, None]
 
-    def length_of(gain: np.ndarray, scale_MK: torch.Tensor) -> np.ndarray:
+    def _length_of(self, gain: np.ndarray, scale_MK: torch.Tensor) -> np.ndarray:
         """One where a column moves on: its loss can still fall by more than the tolerance."""
-        return np.where(wanted & (gain > 2 * tolerance * scale_MK.cpu().numpy()), 1.0, 0.0)
-
-    w, g, scale = start
-    column_A, n_columns = losses.column_A, scale.shape[1]
-    wanted = np.ones(scale.shape, bool) if wanted_MK is None else wanted_MK.cpu().numpy()
-    # w weights, g gradient. The three vectors: the direction d, and the preconditioned gradient u, now and before,
-    # which change places. gu, slope, … are inner products per column.
-    inverse = losses.inverse_hessian()
-    vectors_3MAE, now, before = w.new_empty(3, *w.shape), 1, 2
-    d = vectors_3MAE[0]
-    torch.mul(inverse, g, out=vectors_3MAE[now])
-    torch.neg(vectors_3MAE[now], out=d)
-    gu = dots(g)[now]
-    slope, least, length = -gu, gu, length_of(gu, scale)
-    steps, idle = 0, 0
-    # The columns still in the search, and where they stand among all.
-    sets, columns_MK = np.arange(len(w)), np.tile(np.arange(n_columns), (len(w), 1))
-    everything = losses
-    end_w, end_moving = w.clone(), length > 0
-    while True:
-        moving = length > 0
-        last = steps == max_steps or idle == PATIENCE or not moving.any()
-        n_sets, n_kept = int(moving.any(1).sum()), n_columns
-        if len(losses.runs) == 1:
-            n_kept = int(moving.sum(1).max())
-        if last or n_sets * n_kept <= NARROW * moving.size:
-            end_w[_index(sets, w)[:, None], everything.rows(_index(columns_MK, w))] = w
-            end_moving[sets[:, None], columns_MK] = moving
-            if last:
-                return Minimum(end_w, ~end_moving)
-            kept = np.flatnonzero(moving.any(1))
-            chosen = np.tile(np.arange(n_columns), (len(kept), 1))
-            if n_kept < n_columns:
-                chosen = np.argsort(~moving[kept], axis=1, kind="stable")[:, :n_kept]
-            first, rows_MA = _index(kept, w)[:, None], losses.rows(_index(chosen, w))
-            w, vectors_3MAE = w[first, rows_MA], vectors_3MAE[:, first, rows_MA]
-            d = vectors_3MAE[0]
-            inverse = inverse[_index(kept, w)] if inverse.shape[1] == 1 else inverse[first, rows_MA]
-            losses = losses.take(_index(kept, w), _index(chosen, w))
-            wanted, gu, slope, length, least = (
-                x[kept[:, None], chosen] for x in (wanted, gu, slope, length, least)
-            )
-            columns_MK, sets = columns_MK[kept[:, None], chosen], sets[kept]
-            column_A, n_columns = losses.column_A, n_kept
-
-        new_w = torch.addcmul(w, spread(length)[0], d)
-        g, scale = losses.gradient(new_w)
-        steps, now, before = steps + 1, before, now
-        torch.mul(inverse, g, out=vectors_3MAE[now])
-        products = dots(g)
-        end_slope, new_gu, cross = products[0], products[now], products[before]
-        too_long = end_slope > -OVERSHOOT * slope
-
-        coefficients, new_slope, gamma = _next_direction(length, slope, end_slope, gu, new_gu, cross)
-        new_length = length_of(new_gu * np.maximum(gamma, 1.0), scale)
-        if too_long.any():  # those stay where they were and try a shorter step
-            stay = _index(too_long, w)[:, column_A, None]
-            new_w = torch.where(stay, w, new_w)
-            coefficients = np.where(too_long, np.array([1.0, 0.0, 0.0])[:, None, None], coefficients)
-            shorter = length * np.clip(slope / np.where(too_long, slope - end_slope, 1.0), 0.1, 0.9)
-            new_gu, new_slope = np.where(too_long, gu, new_gu), np.where(too_long, slope, new_slope)
-            new_length = np.where(too_long, shorter, new_length)
-        on_d, on_now, on_before = spread(*coefficients)
-        d.mul_(on_d).addcmul_(on_now, vectors_3MAE[now]).addcmul_(on_before, vectors_3MAE[before])
-        if too_long.any():
-            vectors_3MAE[now] = torch.where(stay, vectors_3MAE[before], vectors_3MAE[now])
-        new_length = np.where(length > 0, new_length, 0.0)  # what stood still once stays
-        idle = 0 if (too_long | ((new_gu < least) & (new_length > 0))).any() else idle + 1
-        w, gu, slope, length, least = new_w, new_gu, new_slope, new_length, np.minimum(least, new_gu)
+        return np.where(self.wanted & (gain > 2 * self.tolerance * scale_MK.cpu().numpy()), 1.0, 0.0)
 
 
 def _next_direction(
