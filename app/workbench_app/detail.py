@@ -143,6 +143,8 @@ def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
     converged = _read(cell, "converged")
     control = _read(cell, "control")
     low, high = _percent(_read(cell, "lowest")), _percent(_read(cell, "highest"))
+    averaged = int(_read(cell, "averaged") or seeds)  # of several runs some may have no value here
+    of_all = str(seeds) if averaged == seeds else f"{averaged} of {seeds}"
     return [
         ("chance (commonest class)", _percent(chance)),
         ("above chance", None if chance is None else _points(accuracy - chance)),
@@ -155,7 +157,7 @@ def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
         ("test entries", f"{int(float(cell['n'])):,}"),
         (
             str(cell.attrs.get(POOLED, "seeds")),
-            f"{seeds}, {low} to {high}" if seeds > 1 and low and high else None,
+            f"{of_all}, {low} to {high}" if seeds > 1 and low and high else None,
         ),
         ("converged", None if converged is None else ("yes" if converged >= 1 else "no")),
     ]

@@ -25,7 +25,7 @@ SHARES = (
     "lowest",
     "highest",
 )
-COUNTS = ("n", "converged")
+COUNTS = ("n", "converged", "averaged")
 
 
 def make_frames(

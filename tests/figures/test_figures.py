@@ -1,5 +1,6 @@
 """Training curves, probes over training, Q-probe bars, the paper's numbers, and the heatmap in words."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Attribute, Schema, schema_to_json
 from workbench.figures import (
     paper_answers,
     paper_answers_beside_celebrities,
@@ -195,3 +197,65 @@ def test_the_reading_states_the_means():
 def test_drawing_needs_no_torch():
     code = "import sys, workbench.figures; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def cells_of(rows: dict[str, list[float]], chance: float = 0.1) -> xr.Dataset:
+    """A P-probe of facts by target: its accuracy at each position."""
+    targets = list(rows)
+    keys = list(dict.fromkeys(target.partition("/")[0] for target in targets))
+    schema = Schema(tuple(Attribute(key) for key in keys))
+    return xr.Dataset(
+        {
+            "accuracy": (("target", "position"), list(rows.values())),
+            "chance": ("target", [chance] * len(targets)),
+        },
+        coords={"target": targets, "position": list(range(len(next(iter(rows.values())))))},
+        attrs={"facts": json.dumps(schema_to_json(schema))},
+    )
+
+
+NONE = float("nan")
+
+
+def test_rows_that_rise_at_the_diagonal_are_not_called_flat():
+    high = cells_of(
+        {"river/whole": [0.9, NONE, NONE], "craft/whole": [0.5, 0.98, NONE], "age/whole": [0.5, 0.5, 0.98]}
+    )
+    reading = read_heatmap(high)
+    assert reading.pattern == "between"
+    assert reading.sentences[1].startswith("Between the two patterns (95 % on the diagonal)")
+
+
+def test_shuffled_texts_that_tell_more_further_on_are_not_called_unread():
+    reading = read_heatmap(
+        cells_of(
+            {name: [0.12, 0.6, 0.95] for name in ("a/whole", "b/whole", "c/whole", "d/whole", "e/whole")}
+        )
+    )
+    assert reading.pattern == "later"
+    assert reading.sentences[1] == (
+        "Hardly anything is read from the name, but more further on: a (12 %, later 95), b (12 %, later 95), "
+        "c (12 %, later 95) and 2 more attributes. There a value hangs on what is said before it, or is the very next "
+        "one."
+    )
+
+
+def test_rows_that_all_rise_are_not_called_flat_but_for_themselves():
+    reading = read_heatmap(cells_of({"a/whole": [0.5, 0.6, 0.95], "b/whole": [0.45, 0.6, 0.95]}))
+    assert reading.pattern == "between"
+    assert "some only appears later: a (50 %, later 95) and b (45 %, later 95)." in reading.sentences[1]
+
+
+def test_the_only_attribute_is_not_called_another():
+    reading = read_heatmap(cells_of({"river/whole": [0.7]}))
+    assert reading.left_out == ""
+    assert (
+        reading.sentences[0]
+        == "With only the name read (position 0), river is told right 70 % of the time; chance is 10 %."
+    )
+
+
+def test_a_part_of_a_value_stands_for_its_attribute_and_foreign_targets_for_none():
+    assert read_heatmap(cells_of({"day/month": [0.4], "river/whole": [0.7]})).at_start == pytest.approx(0.55)
+    foreign = cells_of({"river/whole": [0.7]}).assign_coords(target=["parity of river"])
+    assert read_heatmap(foreign).sentences == ["No attribute is read with only the name read (position 0)."]

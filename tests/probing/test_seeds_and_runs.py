@@ -11,10 +11,10 @@ import xarray as xr
 from tests.probing.probed_runs import PROBING, train_micro
 from tests.probing.test_confusion import linked
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import select_cells
+from workbench.figures.cells import describe_cells, select_cells
 from workbench.figures.tables import table_text
 from workbench.probing.name_tokens import NAME_PLACES, find_name_places
-from workbench.probing.pooling import group_by_recipe, pool_runs
+from workbench.probing.pooling import group_by_recipe, pool_results, pool_runs
 from workbench.probing.request import ProbeRequest
 from workbench.probing.runner import run_probes
 from workbench.recipes.recipe import TokensRecipe
@@ -152,3 +152,45 @@ def test_a_learning_curve_is_a_result_of_its_own(single_run: Run, tmp_path: Path
     xr.testing.assert_allclose(last["accuracy"].drop_vars(("train_entities", "seed")), whole["accuracy"])
     with pytest.raises(WorkbenchError, match="--learning-curve does not go with the family 'embedding'"):
         ProbeRequest(learning_curve=True)
+
+
+def pooled_by_hand(*accuracies: list[float], converged: list[bool] | None = None) -> list[xr.Dataset]:
+    """A result a run: one position, targets `a/whole` and `b/whole`, its own chance."""
+    return [
+        xr.Dataset(
+            {
+                "accuracy": (("position", "target"), [values]),
+                "ci_low": (("position", "target"), [[0.0, 0.0]]),
+                "ci_high": (("position", "target"), [[1.0, 1.0]]),
+                "n": (("position", "target"), [[0 if np.isnan(value) else 50 for value in values]]),
+                "chance": ("target", [0.1 * (place + 1)] * 2),
+                "converged": ("target", converged or [True, True]),
+            },
+            coords={"position": [0], "target": ["a/whole", "b/whole"]},
+        )
+        for place, values in enumerate(accuracies)
+    ]
+
+
+def test_a_mean_over_runs_says_of_how_many_it_is() -> None:
+    nan = float("nan")
+    results = pooled_by_hand([0.5, 0.5], [0.7, nan], [0.9, 0.7])
+    cells = select_cells(pool_results(results, ["x", "y", "z"], [0, 1, 2]))
+    assert cells["averaged"].values.tolist() == [[3, 2]]
+    np.testing.assert_allclose(cells["accuracy"].values, [[0.7, 0.6]])
+    np.testing.assert_allclose(  # of the runs that have the value: .1, .2, .3 and .1, .3
+        cells["chance"].transpose("position", "target").values, [[0.2, 0.2]]
+    )
+    results = pooled_by_hand([0.5, nan], [0.7, 0.5], [0.9, 0.7])
+    cells = select_cells(pool_results(results, ["x", "y", "z"], [0, 1, 2]))
+    np.testing.assert_allclose(cells["chance"].transpose("position", "target").values, [[0.2, 0.25]])
+    hover = describe_cells(cells.isel(position=0), ("target",), str).tolist()
+    assert "mean over 3 runs: 50.0–90.0" in hover[0]
+    assert "mean over 2 of 3 runs: 50.0–70.0" in hover[1]
+
+
+def test_a_run_one_of_whose_probe_seeds_did_not_converge_has_not_converged() -> None:
+    missed, done = (pooled_by_hand([0.5, 0.5], converged=[flag, True])[0] for flag in (False, True))
+    of_seeds = xr.concat([missed, done], dim=xr.Variable("seed", [0, 1]), data_vars="all")
+    cells = select_cells(pool_results([of_seeds, of_seeds], ["x", "y"], [0, 1]))
+    assert cells["converged"].values.tolist() == [False, True]

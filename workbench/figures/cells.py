@@ -19,14 +19,17 @@ BESIDE = {
     "control": "shuffled labels",
     "train_accuracy": "train entities",
 }
-DESCRIBED = ("accuracy", "ci_low", "ci_high", "chance", *BESIDE, "lowest", "highest", "n", "converged")
+DESCRIBED = (
+    "accuracy", "ci_low", "ci_high", "chance", *BESIDE, "lowest", "highest", "averaged", "n", "converged",
+)  # fmt: skip
 
 
 def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[str] = CELL_DIMS) -> xr.Dataset:
     """Reduce a result to `dims`: the given or newest checkpoint, the mean over seeds, the only layer.
 
-    Of several seeds the lowest and highest accuracy are kept beside the mean (`lowest`, `highest`); of several runs the
-    interval (`ci_low`, `ci_high`) is Student's over the runs, cut to 0…1. What is said
+    Of several seeds the lowest and highest accuracy are kept beside the mean (`lowest`, `highest`), and how many have a
+    value there (`averaged`); of several runs the interval (`ci_low`, `ci_high`) is Student's over the runs, cut to 0…1,
+    and chance is that of the runs that have a value. What is said
     about single values (`confusion`) is left out. Anything else that is left over (one of several layers, a site) is
     for the caller; the refusal says how.
     """
@@ -47,13 +50,17 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
         ]
         # Seeds of a probe are tested on the same entities; runs of several seeds each have their own.
         total = dataset[counts].sum("seed") if POOLED in dataset.attrs else dataset[counts].max("seed")
+        valued = dataset["accuracy"].notnull()
         spread = {"lowest": dataset["accuracy"].min("seed"), "highest": dataset["accuracy"].max("seed")}
+        spread["averaged"] = valued.sum("seed")
         if "converged" in dataset:
             spread["converged"] = dataset["converged"].all("seed")
         if (
             POOLED in dataset.attrs
         ):  # each run has models and entities of its own: how far the mean may be off
             spread |= _interval_over_runs(dataset["accuracy"])
+            if "chance" in dataset and bool((valued.any("seed") & ~valued.all("seed")).any()):
+                dataset = dataset.assign(chance=dataset["chance"].where(valued))
         counted = f"{dataset.sizes['seed']} {dataset.attrs.get(POOLED, 'seeds')}"
         dataset = dataset.astype(float).mean("seed", keep_attrs=True).assign({**total, **spread})
         dataset = dataset.assign_attrs(mean_over=counted)
@@ -120,6 +127,11 @@ def error_bars(cells: xr.Dataset) -> dict[str, Any] | None:
 def seeds_label(cells: xr.Dataset) -> str:
     """` (mean over 3 seeds)`, or nothing where there is one."""
     return f" (mean over {cells.attrs['mean_over']})" if "mean_over" in cells.attrs else ""
+
+
+def mean_of(averaged: float, mean_over: str) -> str:
+    """`3 runs`, or `2 of 3 runs` where one of them has no value."""
+    return mean_over if mean_over.startswith(f"{averaged:.0f} ") else f"{averaged:.0f} of {mean_over}"
 
 
 def attribute_label(attribute: str) -> str:
@@ -230,7 +242,8 @@ def _describe(values: Mapping[str, float], place: str, mean_over: str) -> str:
     ]
     lines += [f"{words} {percent(name)} %" for name, words in BESIDE.items() if known(name)]
     if known("lowest"):
-        lines.append(f"mean over {mean_over}: {percent('lowest')}–{percent('highest')}")
+        over = mean_of(values["averaged"], mean_over)
+        lines.append(f"mean over {over}: {percent('lowest')}–{percent('highest')}")
     if known("n"):
         lines.append(f"n = {int(values['n']):,}")
     if values.get("converged") == 0:

@@ -17,6 +17,7 @@ from workbench.results.provenance import facts_of
 
 NEAR_CHANCE = 0.06  # points above chance that still count as "the name tells nothing"
 KNOWN = 0.3
+MOST_TOLD = 3  # attributes by name in a sentence
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,11 @@ class Reading:
     """The numbers that tell the two patterns apart; shares, of whole values (birth date: its first token).
 
     at_start: mean over all attributes at position 0. others_at_start, others_chance: the same without the schema's
-    first attribute (`first`, the birth date: in a fixed order its own sentence begins there), and their chance.
-    own_sentence: mean accuracy where the attribute's own sentence is being written, NaN for shuffled entries. later:
-    attributes that a mean would hide, because the name tells far less of them than some later position: (at position
-    0, at the best position).
+    first attribute (`first`, the birth date: in a fixed order its own sentence begins there), and their chance; NaN
+    where nothing is read there. own_sentence: mean accuracy where the attribute's own sentence is being written, NaN
+    for shuffled entries. later: attributes that a mean would hide, because the name tells far less of them than some
+    later position: (at position 0, at the best position). steep: so it is of all that are read, or, in a fixed order,
+    of their mean. alone: there is no attribute but the first, so none is left out.
     """
 
     at_start: float
@@ -36,21 +38,35 @@ class Reading:
     own_sentence: float
     later: dict[str, tuple[float, float]] = field(default_factory=dict)
     first: str = "birth date"
+    steep: bool = False
+    alone: bool = False
 
     @property
     def pattern(self) -> str:
-        """`staircase`, `flat`, `between`, or `nothing` where hardly a cell rises above chance."""
+        """`staircase`, `flat`, `between`, `later` (shuffled entries: nothing from the name, more further on), or
+        `nothing` where hardly a cell rises above chance.
+        """
         above = self.others_at_start - self.others_chance
         if above <= NEAR_CHANCE:
-            return "staircase" if self.own_sentence > self.others_chance + KNOWN else "nothing"
-        return "flat" if above >= KNOWN else "between"
+            if self.own_sentence > self.others_chance + KNOWN:
+                return "staircase"
+            return "later" if self.later else "nothing"
+        return "flat" if above >= KNOWN and not self.steep else "between"
+
+    @property
+    def left_out(self) -> str:
+        """The attribute that the numbers of the others leave out; empty where it is the only one."""
+        return "" if self.alone else self.first
 
     @property
     def sentences(self) -> list[str]:
         """Two plain sentences for a terminal or a page: what is read from the name, and what it means."""
+        if np.isnan(self.others_at_start):
+            return ["No attribute is read with only the name read (position 0)."]
         own = "" if np.isnan(self.own_sentence) else f" ({100 * self.own_sentence:.0f} % on the diagonal)"
+        who = f"the attributes other than {self.first} are" if self.left_out else f"{self.first} is"
         start = (
-            f"With only the name read (position 0), the attributes other than {self.first} are told right "
+            f"With only the name read (position 0), {who} told right "
             f"{100 * self.others_at_start:.0f} % of the time; chance is {100 * self.others_chance:.0f} %."
         )
         flat = (
@@ -73,6 +89,10 @@ class Reading:
                 f"{': ' + self._told_later() if self.later and np.isnan(self.own_sentence) else ''}. "
                 "More training, more entities per value, or more augmentation moves it."
             ),
+            "later": (
+                f"Hardly anything is read from the name, but more further on: {self._told_later()}. There a value "
+                "hangs on what is said before it, or is the very next one."
+            ),
             "nothing": (
                 f"Hardly anything is read{own}. Before concluding that nothing is stored, give the probe more entities "
                 "per value and more steps, and see whether the model recites."
@@ -85,7 +105,9 @@ class Reading:
             f"{attribute_label(name)} ({100 * start:.0f} %, later {100 * best:.0f})"
             for name, (start, best) in self.later.items()
         ]
-        return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        if len(parts) > MOST_TOLD + 1:
+            parts = [*parts[:MOST_TOLD], f"{len(parts) - MOST_TOLD} more attributes"]
+        return "".join(parts) if len(parts) < 2 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def read_heatmap(dataset: xr.Dataset) -> Reading:
@@ -99,7 +121,9 @@ def read_heatmaps(cells: xr.Dataset) -> list[Reading]:
     available = [str(name) for name in cells["target"].values.tolist()]
     rows: dict[str, int] = {}
     for attribute in schema.keys:
-        target = next((t for t in (f"{attribute}/whole", f"{attribute}/first") if t in available), None)
+        forms = (t for t in available if t.partition("/")[0] == attribute)  # of some only a part is read
+        usual = (f"{attribute}/whole", f"{attribute}/first")
+        target = next((t for t in usual if t in available), next(forms, None))
         if target:
             rows[attribute] = available.index(target)
     dims = ("checkpoint", "position", "target")
@@ -108,7 +132,7 @@ def read_heatmaps(cells: xr.Dataset) -> list[Reading]:
     others = [a for a in rows if a != schema.keys[0]] or list(rows)
     first = schema.labels.get(schema.keys[0], attribute_label(schema.keys[0]))
     return [
-        _read(accuracy_PK, chance_PK, rows, others, [schema.index(a) for a in rows], first)
+        _read(accuracy_PK, chance_PK, rows, others, [schema.index(a) for a in rows], first, schema.keys[0])
         for accuracy_PK, chance_PK in zip(accuracy_SPK, chance_SPK, strict=True)
     ]
 
@@ -120,6 +144,7 @@ def _read(
     others: list[str],
     places: list[int],
     first: str,
+    schema_first: str,
 ) -> Reading:
     start = {a: float(accuracy_PK[0, k]) for a, k in rows.items()}
     chance = {a: float(_mean(chance_PK[:, k])) for a, k in rows.items()}
@@ -139,13 +164,16 @@ def _read(
         if not np.isnan(accuracy_PK[:, k]).all()
     }
     later = {a: (start[a], best[a]) for a in best if not own and best[a] - start[a] >= KNOWN}
+    others_at_start, own_sentence = _mean([start[a] for a in others]), _mean(own)
     return Reading(
         at_start=_mean(list(start.values())),
-        others_at_start=_mean([start[a] for a in others]),
+        others_at_start=others_at_start,
         others_chance=_mean([chance[a] for a in others]),
-        own_sentence=float(np.mean(own)) if own else float("nan"),
+        own_sentence=own_sentence,
         later=later,
+        steep=own_sentence - others_at_start >= KNOWN if own else 0 < len(later) == len(best),
         first=first,
+        alone=others == [schema_first],
     )
 
 

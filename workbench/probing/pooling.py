@@ -41,20 +41,20 @@ def pool_results(
     Several probe seeds of a run are averaged first. Runs that share a seed (they differ in something else) are
     numbered. Raises WorkbenchError where the results have no label of a dimension in common.
     """
-    parts = [
-        result.drop_dims([name for name in CONFUSION_DIMS if name in result.dims])
-        .astype(float)
-        .mean("seed", keep_attrs=True)
-        if "seed" in result.dims
-        else result
-        for result in results
-    ]
+    parts = [_mean_over_seeds(result) if "seed" in result.dims else result for result in results]
     parts = _share_labels(parts, names)
     apart = None not in seeds and len(set(seeds)) == len(seeds)
     pooled = _stack(parts, [int(seed or 0) for seed in seeds] if apart else range(len(seeds)))
     told = list(dict.fromkeys(names))
     pooled.attrs |= {"run": f"{' + '.join(told)} ({len(parts)} runs)", POOLED: "runs"}
     return pooled
+
+
+def _mean_over_seeds(result: xr.Dataset) -> xr.Dataset:
+    """A run's probe seeds as one: the mean of each number; converged where all had."""
+    kept = result.drop_dims([name for name in CONFUSION_DIMS if name in result.dims])
+    mean = kept.astype(float).mean("seed", keep_attrs=True)
+    return mean.assign(converged=kept["converged"].all("seed")) if "converged" in kept else mean
 
 
 def _share_labels(parts: list[xr.Dataset], names: Sequence[str]) -> list[xr.Dataset]:

@@ -109,12 +109,13 @@ def _summary_card(part: RunParts) -> str:
     sentence = ""
     if part.p is not None and part.trained_here:
         reading = read_heatmap(part.p)
-        what = f"read from the name alone, {reading.first} apart (chance {_percent(reading.others_chance)})"
+        apart = f", {reading.left_out} apart" if reading.left_out else ""
+        what = f"read from the name alone{apart} (chance {_percent(reading.others_chance)})"
         numbers.append((_percent(reading.others_at_start), what))
         if np.isnan(reading.own_sentence):
-            numbers.append(
-                (_percent(reading.at_start), f"the same with {reading.first}: mean over all attributes")
-            )
+            if reading.left_out:
+                told = f"the same with {reading.first}: mean over all attributes"
+                numbers.append((_percent(reading.at_start), told))
         else:
             numbers.append(
                 (_percent(reading.own_sentence), "read where the attribute’s own sentence is written")

@@ -53,12 +53,15 @@
     );
   }
 
-  /* The words of `describe_cells` (workbench/figures/cells.py). */
-  function describe(panel, read, row, column, place) {
+  /* `3 runs`, or `2 of 3 runs` where one of them has no value. */
+  const mean_of = (averaged, all) => (averaged === null || all.startsWith(`${averaged} `) ? all : `${averaged} of ${all}`);
+
+  /* The words of `describe_cells` (workbench/figures/cells.py). part: whose column it is. */
+  function describe(part, read, row, column, place) {
     const shown = (name) => { const t = read(name); const v = t && t[row][column]; return v === undefined ? null : v; };
     const lines = [`<b>${place}</b>`];
     const accuracy = shown("accuracy");
-    if (accuracy === null) return [...lines, panel.parts[0].empty || WHY_EMPTY].join("<br>");
+    if (accuracy === null) return [...lines, part.empty || WHY_EMPTY].join("<br>");
     let interval = "";
     if (shown("ci_low") !== null) interval = `  (95 %: ${percent(shown("ci_low"), 1)}–${percent(shown("ci_high"), 1)})`;
     lines.push(`accuracy ${percent(accuracy, 1)} %${interval}`, `chance ${percent(shown("chance"), 1)} %`);
@@ -67,8 +70,7 @@
       if (shown(name) !== null) lines.push(`${words} ${percent(shown(name), 1)} %`);
     }
     if (shown("lowest") !== null) {
-      const part = panel.parts.find((p) => p.mean_over);
-      lines.push(`mean over ${part ? part.mean_over : "seeds"}: ${percent(shown("lowest"), 1)}–${percent(shown("highest"), 1)}`);
+      lines.push(`mean over ${mean_of(shown("averaged"), part.mean_over || "seeds")}: ${percent(shown("lowest"), 1)}–${percent(shown("highest"), 1)}`);
     }
     if (shown("n") !== null) lines.push(`n = ${shown("n").toLocaleString("en-US")}`);
     if (shown("converged") === 0) lines.push("the probe had not converged");
@@ -91,7 +93,7 @@
     return {
       z: ours.map((line) => line.map((v) => (v === null ? null : v / UNIT))),
       text: ours.map((line) => line.map((v) => (v === null ? "" : as_text(v)))),
-      hover: ours.map((line, row) => line.map((_, column) => describe(panel, read, row, column, `${labels[row]}, ${heads[column].word}`))),
+      hover: ours.map((line, row) => line.map((_, column) => describe(heads[column].part, read, row, column, `${labels[row]}, ${heads[column].word}`))),
       unsure: ours.map((line, row) => line.map((v, column) => v !== null && Boolean(flags) && flags[row][column] === 0)),
     };
   };
