@@ -12,14 +12,14 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from tests.app.made_analyses import add_answers, add_tasks
-from tests.app.made_runs import add_results, make_run
+from tests.app.made_runs import add_results, make_result, make_run
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.figures.emergence import make_emergence_grid
 from workbench.figures.publication import FigureRequest, make_figure
 from workbench.figures.publication.canvas import shorten, width_of
 from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
-from workbench.results.storing import load_results
+from workbench.results.storing import load_results, result_path, save_result
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -171,6 +171,34 @@ def test_the_caption_says_what_the_result_says(runs: Path) -> None:
     assert "Hatched" in figure.caption and "not converged" not in figure.caption
     assert figure.caption.endswith(f"Made again by: {figure.line}")
     assert "Hatched" not in make_figure([runs / "multi"]).caption
+
+
+def test_a_caption_tells_of_every_probe_and_every_run(tmp_path: Path) -> None:
+    """A Q-probe has settings of its own, counts names, and the second run's doubts and intervals are told, too."""
+    for name, seed in (("sure", 0), ("unsure", 1)):
+        run = make_run(tmp_path, name, seed=seed, steps=(64,))
+        add_results(run, "p", steps=(64,))
+        made = make_result(run, "q", 64, last=64, settings={"rank": 16, "steps": 400, "seed": 0})
+        if name == "unsure":
+            low = made["ci_low"].where(made["target"] != made["target"][0], 0.0)
+            made = made.assign(
+                ci_low=low, n=made["n"] * 0 + 80, converged=("target", [False] * 3 + [True] * 8)
+            )
+        save_result(result_path(run.path, "q", "embedding", 64), made)
+    q = load_results(tmp_path / "unsure", "q", "embedding")
+    reach = 100 * float(((q["ci_high"] - q["ci_low"]) / 2).max())
+    both = [tmp_path / "sure", tmp_path / "unsure"]
+    caption = make_figure(both, "p,q").caption
+    assert (
+        "P-probe: embedding, rank 2, steps 150, seed 0; Q-probe: embedding, rank 16, steps 400, seed 0."
+        in caption
+    )
+    assert "P-probe: n = 500 texts a cell;" in caption
+    assert "Q-probe: n = 80 to 500 names a dot;" in caption
+    assert f"95 % intervals reach at most ±{reach:.1f} points." in caption
+    assert "had not converged (3 of them)" in caption
+    alone = make_figure(both, "q").caption
+    assert "Probe: embedding, rank 16, steps 400, seed 0. n = 80 to 500 names a dot;" in alone
 
 
 @pytest.mark.parametrize("format", ["pdf", "svg"])

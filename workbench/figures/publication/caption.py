@@ -1,7 +1,7 @@
 """What stands below a figure in a paper: what is shown, how sure it is, of which weights, and how to make it again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,12 +68,13 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
     unprobed = (*ASKED_PANELS, *MEASURED_PANELS)
     probed = [panel for panel in panels if panel.kind not in unprobed]
     if probed:
-        sentences.append(_probe(probed[0].evidence[0], request, list(kinds)))
-        sentences.append(
-            _numbers(
-                [one for panel in probed for one in panel.evidence[:1]], "texts a cell", "the commonest value"
-            )
-        )
+        sentences.append(_probes(probed, request))
+        of_names, of_texts = ([one for one in probed if (one.kind == "q") == bare] for bare in (True, False))
+        for some, unit in ((of_texts, "texts a cell"), (of_names, "names a dot")):
+            if some:
+                told = _numbers([one for panel in some for one in _told(panel)], unit, "the commonest value")
+                both = len(some) < len(probed)
+                sentences.append(f"{_probe_kind(some[0])}: {told}" if both else told)
     if asked := [one for panel in panels if panel.kind in ASKED_PANELS for one in panel.evidence]:
         whose = dict.fromkeys(f"{one.source.name}, of step {one.step:,}" for one in asked)
         sentences.append(
@@ -86,9 +87,9 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
             sentences.append(f"{KINDS[kind].capitalize()}: {counted}" if len(kinds) > 1 else counted)
     sentences += _folds(evidence)
     told = ("training", "emergence", "half-way", *unprobed)  # what these say of empty cells themselves
-    if any(np.isnan(panel.evidence[0].values).any() for panel in panels if panel.kind not in told):
+    if any(np.isnan(one.values).any() for panel in panels if panel.kind not in told for one in _told(panel)):
         sentences.append("Hatched: no value, the attribute has already been said in every text.")
-    missed = sum(int(panel.evidence[0].unsure.sum()) for panel in panels)
+    missed = sum(int(one.unsure.sum()) for panel in panels for one in _told(panel))
     if missed:
         sentences.append(
             f"Orange dot in a cell, hollow point: the probe had not converged ({missed} of them)."
@@ -117,13 +118,41 @@ def _named(panel: Panel) -> str:
     return f"({panel.letter}) {about}" if panel.letter else about
 
 
-def _probe(evidence: Evidence, request: FigureRequest, kinds: list[str]) -> str:
-    attrs = evidence.source.results[0][1].attrs
+def _told(panel: Panel) -> tuple[Evidence, ...]:
+    """What a panel's numbers are: of a difference the difference, which stands first; else of every run."""
+    return panel.evidence[:1] if panel.kind == "difference" else panel.evidence
+
+
+def _probe_kind(panel: Panel) -> str:
+    return "Q-probe" if panel.kind == "q" else "P-probe"
+
+
+def _probes(panels: Sequence[Panel], request: FigureRequest) -> str:
+    """Each probe's settings once; where they differ, whose they are: a Q-probe has more ranks, a recipe other steps."""
+    whose: dict[str, dict[str, None]] = {}
+    kinds: dict[str, dict[str, None]] = {}
+    for panel in panels:
+        for one in panel.evidence:
+            for run, result in one.source.results:
+                told = _settings(one, result.attrs, request, panel.kind)
+                whose.setdefault(told, {})[run] = None
+                kinds.setdefault(told, {})[_probe_kind(panel)] = None
+    if len(whose) == 1:
+        return f"Probe: {next(iter(whose))}."
+    alike = len({tuple(runs) for runs in whose.values()}) == 1
+    named = []
+    for told, runs in whose.items():
+        of = "" if alike else f" of {', '.join(runs)}"
+        named.append(f"{' and '.join(kinds[told])}{of}: {told}")
+    return f"{'; '.join(named)}."
+
+
+def _settings(evidence: Evidence, attrs: Mapping[Any, Any], request: FigureRequest, kind: str) -> str:
     settings: dict[str, Any] = json.loads(str(attrs.get("settings", "{}")))
-    depth = depth_of(evidence.source.data) if kinds != ["layers"] else None
+    depth = depth_of(evidence.source.data) if kind != "layers" else None
     layers = [f"{depth} {request.layer or evidence.source.data[depth].values[-1]}"] if depth else []
     told = [f"{name} {settings[name]}" for name in TOLD_SETTINGS if settings.get(name) is not None]
-    return f"Probe: {', '.join([request.family.replace('+', ', '), *layers, *told])}."
+    return ", ".join([request.family.replace("+", ", "), *layers, *told])
 
 
 def _numbers(shown: Sequence[Evidence], unit: str, guess: str) -> str:
