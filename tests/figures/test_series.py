@@ -9,6 +9,7 @@ import xarray as xr
 from rich.console import Console
 
 from workbench.errors import WorkbenchError
+from workbench.facts.schema import Attribute, Schema, schema_to_json
 from workbench.figures import (
     plot_heatmap_film,
     plot_heatmap_series,
@@ -18,6 +19,7 @@ from workbench.figures import (
     plot_seen_partners,
     plot_seen_sets,
 )
+from workbench.figures.emergence import make_emergence_grid
 from workbench.figures.paper import TARGETS
 from workbench.figures.reading import read_warnings
 from workbench.figures.sets import partner_gain
@@ -221,3 +223,24 @@ def test_warnings_are_told_with_their_numbers_once(p_result):
     buffer = io.StringIO()
     print_result(result.assign(converged=~result["converged"]), Console(file=buffer, width=200))
     assert "Note: the probe had not converged" in buffer.getvalue()
+
+
+def test_sets_of_own_facts_are_spelled_by_their_own_letters(seen_result):
+    schema = Schema((Attribute("river", letter="r"), Attribute("craft", letter="c")))
+    of_own = seen_result.isel(seen=slice(2), target=slice(2)).assign_coords(
+        seen=[NOTHING, "r"], target=["river/whole", "craft/whole"]
+    )
+    text = table_text(of_own.assign_attrs(facts=json.dumps(schema_to_json(schema))))
+    assert "accuracy in %; r river, c craft" in text and "birth" not in text
+
+
+def test_chance_beside_sets_and_steps_is_a_range_where_it_differs(seen_result, over_training):
+    shares = xr.DataArray([0.1, 0.43, 0.1, 0.1, 0.1], dims="seen")
+    figure = plot_seen_sets(seen_result.assign(chance=shares * xr.ones_like(seen_result["chance"])))
+    assert "(chance .10–.43)" in figure.layout.yaxis.ticktext[0]
+    by_place = xr.DataArray([0.43, 0.05, 0.05, 0.06, 0.05, 0.05], dims="position")
+    wide = over_training.assign(chance=by_place * xr.ones_like(over_training["accuracy"]))
+    assert (
+        make_emergence_grid(wide).notes[0] == "chance .43"
+    )  # the birth date has a value at position 0 alone
+    assert make_emergence_grid(wide).notes[1] == "chance .05–.43"

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import format_share, place_names, select_cells, target_label
+from workbench.figures.cells import chance_words, place_names, select_cells, target_label
 from workbench.figures.hatch import make_hatch
 from workbench.figures.heatmap import ROW_PIXELS
 from workbench.figures.labelled import make_heatmap
@@ -72,7 +72,7 @@ def make_emergence_grid(
             for row, target in zip(rows, targets, strict=True)
         ],
         targets,
-        [_chance(row) for row in rows],
+        _chances(found),
         columns,
         across,
         kind,
@@ -230,7 +230,9 @@ def _place(step: float, steps: list[int]) -> float:
     return float("nan") if np.isnan(step) else float(steps.index(int(step)))
 
 
-def _chance(row: list[dict[str, Any]]) -> str:
-    """`chance .08` of a target, where it has one."""
-    known = [cell["chance"] for cell in row if not np.isnan(cell["chance"])]
-    return f"chance {format_share(float(np.mean(known)))}" if known else ""
+def _chances(found: xr.Dataset) -> list[str]:
+    """`chance .08` of each target, or `chance .05–.43` where its places differ; empty where it has none."""
+    known = found["chance"].notnull().any([dim for dim in found["chance"].dims if dim != "target"])
+    words = chance_words(found[["chance"]])
+    targets = found["target"].values.tolist()
+    return [f"chance {words[str(t)]}" if bool(known.sel(target=t)) else "" for t in targets]

@@ -9,11 +9,10 @@ from workbench.errors import WorkbenchError
 from workbench.facts.schema import Schema
 from workbench.figures.cells import (
     attribute_label,
-    chance_of,
+    chance_words,
     describe_cells,
     format_percent,
     format_points,
-    format_share,
     select_cells,
     target_label,
 )
@@ -46,7 +45,7 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
         ("target", "seen"),
         lambda t, s: f"{target_label(t)}, after: {spell_set(s, schema)}",
     ).tolist()
-    chance = chance_of(cells)
+    chance = chance_words(cells)  # a set that few texts have is tested on other entities
     heights = [len(targets) * ROW_PIXELS, len(schema) * DOT_PIXELS]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
     figure.add_trace(
@@ -66,7 +65,7 @@ def plot_seen_sets(results: xr.Dataset, *, form: str = "whole", step: int | None
         words = [hover[row][column] for row, column in zip(*empty, strict=True)]
         figure.add_trace(make_hatch(empty[0], empty[1], words), row=1, col=1)
     _add_members(figure, schema, sets)
-    labels = [f"{target_label(t)}  {small_print(f'(chance {format_share(chance[t])})')}" for t in targets]
+    labels = [f"{target_label(t)}  {small_print(f'(chance {chance[t]})')}" for t in targets]
     figure.update_yaxes(
         tickvals=list(range(len(targets))), ticktext=labels, autorange="reversed", row=1, col=1
     )

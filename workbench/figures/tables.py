@@ -21,6 +21,7 @@ from workbench.figures.learning_curve import select_curve, targets_of_form
 from workbench.figures.reading import read_heatmap, read_warnings
 from workbench.figures.sets import partner_gain
 from workbench.figures.theme import SCALE_DARK, colour_at, ink_on
+from workbench.results.provenance import facts_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,10 +148,9 @@ def _seen_table(dataset: xr.Dataset) -> "Table":
         row = dataset.sel(seen=seen)
         values = np.asarray(row["accuracy"].sel(target=shown).values, float)
         table.add_row(f"{seen}  ", *map(_cell, values), "  " + _count(row))
-    table.caption = (
-        "accuracy in %; d birth date, b birth city, u university, m major, n company, c company city"
-        + _spread(dataset)
-    )
+    schema = facts_of(dataset)
+    letters = ", ".join(f"{letter} {schema.labels[key]}" for key, letter in schema.letters.items())
+    table.caption = f"accuracy in %; {letters}" + _spread(dataset)
     return table
 
 
