@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures import paper_augmentations, paper_p_probe
+from workbench.figures.cells import at_places_of
 from workbench_app.folding import find_entry
 from workbench_app.index import RunEntry
 from workbench_app.selection import choose
@@ -49,9 +50,11 @@ def compare_cell(view: View, entry: RunEntry, set_name: str, position: int, targ
         return None
     other = find_entry(view.selection.baseline, view.entries, view.runs)
     cells = view.cells(other, set_name)[0] if other is not None and set_name in other.result_sets else None
-    if other is None or cells is None:
+    own = view.cells(entry, set_name)[0] if cells is not None else None
+    if other is None or cells is None or own is None:
         return None
     step = view.shown(cells["checkpoint"].values.tolist())
+    cells = at_places_of(own, cells)
     return _other(f"{other.title} at step {step:,}", at_step(cells, step), position, target)
 
 

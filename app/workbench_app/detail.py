@@ -93,7 +93,7 @@ def _render_probed(
         ]
     numbers = [
         *_against(view, entry, set_name, position, target, cell),
-        *worth(cell, loaded.data.sizes.get("seed", 1)),
+        *worth(cell, loaded.data.sizes.get("seed", 1), "test entities" if kind == "q" else "test texts"),
     ]
     return [
         *head,
@@ -136,8 +136,8 @@ def _against(
     return [(found.name, f"{100 * found.accuracy:.1f} %"), ("difference to it", difference)]
 
 
-def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
-    """The cell's other numbers in words; None for what the result does not have."""
+def worth(cell: xr.Dataset, seeds: int = 1, counted: str = "test texts") -> list[tuple[str, str | None]]:
+    """The cell's other numbers in words; None for what the result does not have. counted: what n counts."""
     accuracy = float(cell["accuracy"])
     chance = _read(cell, "chance")
     converged = _read(cell, "converged")
@@ -154,7 +154,7 @@ def worth(cell: xr.Dataset, seeds: int = 1) -> list[tuple[str, str | None]]:
         ("right among the top 5", _percent(_read(cell, "top5"))),
         ("macro F1", _percent(_read(cell, "macro_f1"))),
         ("train entities", _percent(_read(cell, "train_accuracy"))),
-        ("test entries", f"{int(float(cell['n'])):,}"),
+        (counted, f"{int(float(cell['n'])):,}"),
         (
             str(cell.attrs.get(POOLED, "seeds")),
             f"{of_all}, {low} to {high}" if seeds > 1 and low and high else None,
@@ -175,6 +175,8 @@ def _spell(data: xr.Dataset, kind: str, position: int) -> str:
         return f"after: {spell_set(str(data['seen'].values[position]), facts_of(data))}"
     if kind == "q":
         return "from the name alone"
+    if "place" in data.coords:  # a study's name of it
+        return str(data["place"].values[data["position"].values.tolist().index(position)])
     return f"position {position}"
 
 

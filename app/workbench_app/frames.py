@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from workbench.figures.cells import WHY_EMPTY, chance_words, place_names, target_label
+from workbench.figures.cells import WHY_EMPTY, at_places_of, chance_words, place_names, target_label
 from workbench_app.metrics import METRICS
 
 UNIT = 1_000_000
@@ -72,9 +72,7 @@ def make_frames(
     if "lowest" in data:
         frames["mean_over"] = data.attrs.get("mean_over", "seeds")
     if minus is not None:
-        theirs = minus.drop_vars("place", errors="ignore").reindex(
-            target=targets, position=frames["positions"]
-        )
+        theirs = at_places_of(data, minus).reindex(target=targets)
         still = "checkpoint" not in theirs.dims
         if still:
             theirs = theirs.expand_dims(checkpoint=[0])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from workbench_app.drawing import draw_page
 from workbench_app.findings import keep_units
+from workbench_app.frames import make_frames
 from workbench_app.pages.compare import sum_up
 
 from tests.app.made_runs import add_results, make_run
@@ -14,6 +15,7 @@ from tests.app.test_analyses import texts
 from tests.app.test_heatmaps import download
 from tests.app.test_other_results import make_view
 from tests.app.test_said_is_so import graph_of, panel_of
+from workbench.figures import plot_difference
 from workbench.results.statistics import difference_interval
 from workbench.results.storing import load_result, result_path
 
@@ -98,3 +100,30 @@ def test_the_difference_is_what_is_taken_away(visit, runs_folder):
     assert float(row["value"]) == pytest.approx(a - b, abs=1e-6)
     assert float(row["A: multi5+permute"]) == pytest.approx(a, abs=1e-6)
     assert float(row["low"]) < a - b < float(row["high"])
+
+
+def at_places(result, *names, values):
+    """The result at places that a study names, with one accuracy each, and a narrow interval."""
+    shape = result.isel(position=slice(len(names)))
+    accuracy = np.asarray(values, float)[:, None] + 0 * shape["accuracy"].fillna(0)
+    ends = {"ci_low": accuracy - 0.01, "ci_high": accuracy + 0.01}
+    return shape.assign(accuracy=accuracy, **ends).assign_coords(place=("position", list(names)))
+
+
+def test_places_are_laid_side_by_side_by_their_names(runs_folder):
+    """Two studies read other places under the same number; a run's positions are no study's places."""
+    result = stored(runs_folder, "single", 1018)
+    ours = at_places(result, "end:city", "before:country", values=[0.6, 0.9])
+    theirs = at_places(result, "start:city", "end:city", "before:mayor", values=[0.1, 0.5, 0.7])
+    assert sum_up(ours, theirs) == (
+        "11 of 11 cells differ clear of zero; the mean difference is +10 points. Most at end:city of birth date · "
+        "first: +10 points (95 %: +9 points to +11 points)."
+    )
+    drawn = np.array(plot_difference(ours, theirs).data[0].z, float)
+    np.testing.assert_allclose(drawn[:, 0], 0.1)
+    assert np.isnan(drawn[:, 1]).all()
+    frames = make_frames(
+        ours.expand_dims("checkpoint"), "accuracy", run="a", name="a", minus=theirs.expand_dims("checkpoint")
+    )
+    assert frames["minus"]["shown"][0][:2] == [500000, None]
+    assert sum_up(ours, result) == "No cell has a value on both sides."

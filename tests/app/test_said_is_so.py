@@ -358,3 +358,15 @@ def test_lines_of_foreign_targets_can_be_told_apart(n):
 def test_the_detail_of_a_difference_names_the_step_of_the_other_side(folder):
     view = make_view(folder, "/p-probe?runs=flat,once&baseline=once", 64)
     assert "once at step 16" in texts(detail.render(view, "flat:0:birth_date/first"))
+
+
+def test_the_detail_names_a_place_and_what_n_counts(folder):
+    view = make_view(folder, "/p-probe?runs=flat", 64)
+    assert "test texts 500" in texts(detail.render(view, "flat:0:birth_date/first"))
+    named = make_result(open_run(folder / "flat"), "p", 64, last=64).assign_coords(
+        place=("position", list("uvwxyz"))
+    )
+    assert (
+        detail._spell(named, "p", 1) == "v"
+        and detail._spell(named.drop_vars("place"), "p", 1) == "position 1"
+    )

@@ -79,7 +79,7 @@ def test_a_cells_detail_agrees_with_the_stored_result(visit, runs_folder):
     text = page.text_content("#detail")
     assert f"{100 * float(cell['accuracy']):.1f} %" in text
     assert f"95 %: {100 * float(cell['ci_low']):.1f}–{100 * float(cell['ci_high']):.1f}" in text
-    assert f"test entries{int(cell['n'])}" in text
+    assert f"test texts{int(cell['n'])}" in text
     assert f"train entities{100 * float(cell['train_accuracy']):.1f} %" in text
     settings = json.loads(cell.attrs["settings"])
     assert f"rank{settings['rank']}" in text

@@ -168,6 +168,22 @@ def place_names(cells: xr.Dataset) -> list[str]:
     return [str(one) for one in cells["place" if "place" in cells.coords else "position"].values.tolist()]
 
 
+def at_places_of(ours: xr.Dataset, theirs: xr.Dataset) -> xr.Dataset:
+    """`theirs` at the columns of `ours`, NaN where it has none: the same places by name where studies name them.
+
+    Two studies may read other places under the same number, and a run's positions are no study's places.
+    """
+    alike = ("place" in ours.coords) == ("place" in theirs.coords)
+    known = place_names(theirs) if alike else []
+    found = {
+        position: known.index(name)
+        for position, name in zip(ours["position"].values.tolist(), place_names(ours), strict=True)
+        if name in known
+    }
+    moved = theirs.drop_vars("place", errors="ignore").isel(position=list(found.values()))
+    return moved.assign_coords(position=list(found)).reindex(position=ours["position"].values)
+
+
 def chance_of(cells: xr.Dataset) -> dict[str, float]:
     """Chance by target, the mean where it was measured per position."""
     chance = cells["chance"]

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
+    at_places_of,
     chance_words,
     describe_cells,
     format_percent,
@@ -80,7 +81,7 @@ def plot_difference(
     intervals get the difference's (`difference_interval`); a difference whose interval holds 0 stands in brackets.
     """
     ours, theirs = select_cells(ours), select_cells(theirs)
-    targets = share_targets({"ours": ours, "theirs": theirs})
+    targets, theirs = share_targets({"ours": ours, "theirs": theirs}), at_places_of(ours, theirs)
     a, b = (grid_of(cells, variable, targets) for cells in (ours, theirs))
     difference = a - b
     low, high = _interval_of(ours, theirs, variable, targets)

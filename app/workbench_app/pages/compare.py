@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from dash import html
 
-from workbench.figures.cells import target_label
+from workbench.figures.cells import at_places_of, target_label
 from workbench.figures.heatmap import name_words
 from workbench.results.statistics import difference_interval
 from workbench_app import cards, controls
@@ -200,7 +200,7 @@ def _summary(view: View, ours: xr.Dataset, theirs: xr.Dataset) -> tuple[Componen
 
 def sum_up(ours: xr.Dataset, theirs: xr.Dataset) -> str:
     """How many cells (position, target) differ clear of zero, by how much, and where most."""
-    theirs = theirs.drop_vars("place", errors="ignore").reindex(position=ours["position"].values)
+    theirs = at_places_of(ours, theirs)
     names = ("accuracy", "ci_low", "ci_high")
     a, b = (
         tuple(

@@ -8,6 +8,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
+    at_places_of,
     chance_words,
     format_percent,
     format_points,
@@ -149,14 +150,18 @@ def _difference(sources: list[Source], request: FigureRequest, spec: PanelSpec) 
         step = source.shown(spec.step)
         ours = cells_of(source, request, ("position", "target"), step)
         targets = share_targets({source.name: ours, base.name: theirs})
-        positions = [p for p in ours["position"].values.tolist() if p in theirs["position"].values]
-        pair = [cells.sel(target=targets, position=positions) for cells in (ours, theirs)]
+        pair = [ours.sel(target=targets), at_places_of(ours, theirs).sel(target=targets)]
+        positions = ours["position"].values.tolist()
         a, b = (
             _evidence(one, cells, at, request.metric, ("target", "position"))
             for one, cells, at in zip((source, base), pair, (step, base_step), strict=True)
         )
         low, high = difference_interval((a.values, a.low, a.high), (b.values, b.low, b.high))
         values = a.values - b.values
+        if np.isnan(values).all():
+            raise WorkbenchError(
+                f"{source.name} and {base.name} have no cell in common: they are read at other places."
+            )
         unclear = (low <= 0) & (high >= 0)
         texts = [
             [format_unclear(value, bool(flag)) for value, flag in zip(*row, strict=True)]
