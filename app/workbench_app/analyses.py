@@ -74,9 +74,24 @@ class Analysis:
     words: str
 
     def data(self, run: str) -> xr.Dataset | None:
-        """A run's results, where they have the variable."""
+        """A run's results, where they have the variable, at the place chosen."""
         found = self.loaded[run].data if run in self.loaded else None
-        return found if found is not None and self.variable in found else None
+        return found if found is not None and self.variable in found and not self.lacks(run) else None
+
+    def lacks(self, run: str) -> str:
+        """The label of another dimension that a run's result does not have, in words: its facts may have other
+        attributes, its texts fewer positions. Empty where it has them all.
+        """
+        found = self.loaded[run].data if run in self.loaded else None
+        if found is None or self.variable not in found:
+            return ""
+        values = found[self.variable]
+        absent = (
+            f"{name} {label}"
+            for name, label in self.where.items()
+            if label != MEAN and name in values.dims and label not in labels_of(values, name)
+        )
+        return next(absent, "").replace("_", " ")
 
     def cells(self, data: xr.Dataset, variable: str = "") -> xr.DataArray:
         """A variable at the chosen place: dims (checkpoint, rows, columns), fewer where it does not tell them apart."""
@@ -87,8 +102,7 @@ class Analysis:
             values = pool_cells(data, name, over) if self.by_examples(data, over, name) else values.mean(over)
         for dim, label in self.where.items():
             if dim in values.dims:
-                labels = labels_of(values, dim)
-                values = values.isel({dim: labels.index(label) if label in labels else 0}, drop=True)
+                values = values.isel({dim: labels_of(values, dim).index(label)}, drop=True)
         order = [dim for dim in ("checkpoint", *self.axes) if dim in values.dims]
         return values.transpose(*order).rename(name)
 

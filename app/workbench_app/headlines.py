@@ -18,6 +18,7 @@ from workbench_app.view import View
 LEAST_READ = (
     0.1  # above chance at the best position: below it there is nothing that could be tied to anything
 )
+SOME_ALONE = ("group-", "tasks-")  # settings of a probe of some entities, or of other targets
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,20 @@ def is_arithmetic(entry: RunEntry) -> bool:
 def p_set(entry: RunEntry) -> str:
     """The P-probe that an overview shows: the paper's where there is one, whatever its settings, of most checkpoints.
 
-    Others read less of the same cell: runs side by side would differ by the probe.
+    Others read less of the same cell: runs side by side would differ by the probe. One of a group alone, or of the
+    answers of tasks, is of other entities or targets, and shown only where there is no other.
     """
-    found = entry.sets_of("p")
+    found = _of_everybody(entry.sets_of("p"))
     return max(
         found, key=lambda name: (name.startswith("p-embedding"), len(entry.result_sets[name])), default=""
     )
+
+
+def _of_everybody(found: list[str]) -> list[str]:
+    """Without the probes of a group or of tasks, where there are others."""
+    return [
+        name for name in found if not any(part.startswith(SOME_ALONE) for part in name.split("+")[1:])
+    ] or found
 
 
 def name_place(cells: xr.Dataset) -> int:
@@ -116,7 +125,7 @@ def _from_name(view: View, entry: RunEntry) -> Headline | None:
 def _bare_name(view: View, entry: RunEntry) -> Headline | None:
     if is_arithmetic(entry):
         return None
-    name = next(iter(entry.sets_of("q")), "")
+    name = next(iter(_of_everybody(entry.sets_of("q"))), "")
     data = view.cells(entry, name)[0] if name else None
     command = probe_command(entry, name or "q-embedding")
     if data is None:

@@ -102,15 +102,20 @@ def depth_words(grid: xr.Dataset) -> list[str]:
     read = [row for row, at in enumerate(best_of(gain)) if at is not None]
     if not read:
         return ["Nothing is read at this position: the attributes have been said already."]
-    clear = [row for row in read if np.nanmax(gain[row]) >= CLEAR]
+    framed = best_clear(grid.assign(gain=grid["accuracy"] - grid["chance"]), "gain")
+    clear = [row for row in read if framed[row] is not None and np.nanmax(gain[row]) >= CLEAR]
     if not clear:
-        return [f"None of {len(read)} targets is read {100 * CLEAR:.0f} points above chance at any layer."]
+        return [
+            f"None of {len(read)} targets is read {100 * CLEAR:.0f} points above chance, clear of it (95 % interval), "
+            "at its best layer."
+        ]
     best = np.array([best_of(gain[[row]])[0] for row in clear])
     half = np.array([int(np.flatnonzero(gain[row] >= np.nanmax(gain[row]) / 2)[0]) for row in clear])
     commonest = int(np.bincount(best).argmax())
     top = max(clear, key=lambda row: np.nanmax(gain[row]))
     name = target_label(str(grid["target"].values[top]))
-    of = f"{int((best == commonest).sum())} of {len(clear)} targets"
+    apart = f" ({len(read) - len(clear)} more are not clear of chance)" if len(clear) < len(read) else ""
+    of = f"{int((best == commonest).sum())} of {len(clear)} targets{apart}"
     return [
         f"Most is read at {layers[commonest]} for {of}; best is {name}, {100 * np.nanmax(accuracy[top]):.0f} % at "
         f"{layers[best_of(accuracy[[top]])[0] or 0]}.",

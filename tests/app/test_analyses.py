@@ -227,3 +227,21 @@ def test_the_pages_on_a_phone_in_the_dark(analysed_address, visit, path):
     )
     dark = make_template(dark=True).layout.font.color
     assert set(colours) <= {dark}
+
+
+def test_a_run_without_the_role_chosen_shows_no_other_in_its_place(tmp_path):
+    """Facts of another kind have other roles: the first one's share stood under the name of the one chosen."""
+    for name, groups in (("one", ["name", "values", "start"]), ("two", ["start", "template", "name"])):
+        run = make_run(tmp_path, name, steps=(0,))
+        made = add_shares(run, 0).assign_coords(group=groups)
+        save_result(result_path(run.path, "attention", "shares", 0), made)
+    both = texts(draw_page(make_view(tmp_path, "/attention?runs=one,two&at-group=values", 0), "k").children)
+    assert "This run's result has no group values" in both
+    page = draw_page(make_view(tmp_path, "/attention?runs=one,two&at-group=name", 0), "k")
+    assert [panel["run"] for panel in page.panels] == ["one", "two"]
+    stored = load_result(result_path(tmp_path / "two", "attention", "shares", 0))["group_share"]
+    shown = np.reshape(page.panels[1]["shown"][0], (2, 4))
+    np.testing.assert_allclose(shown, stored.sel(group="name").mean("position"), atol=1e-6)
+    view = make_view(tmp_path, "/attention?runs=one,two&at-group=values", 0)
+    with pytest.raises(WorkbenchError, match="two has no result of this analysis that can be read"):
+        detail.render(view, "two:1:3")

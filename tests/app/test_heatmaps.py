@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
+from workbench_app.layer_targets import best_clear, depth_words
 
 from tests.app.conftest import serving
 from tests.app.made_analyses import add_sets, add_shares
@@ -240,3 +242,27 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
         assert (row["state"], row["value"]) == (str(cell["state"].values), row["clear"])
     points = json.loads(download(page, "curves-0", "JSON"))
     assert {"loss", "biographies, train entities"} <= {point["name"] for point in points}
+
+
+def test_what_is_said_of_layers_agrees_with_the_frames():
+    """By luck a layer of an untrained network lies six points above chance: no frame, and no word of it."""
+    cell = ("target", "position")
+    grid = xr.Dataset(
+        {
+            "accuracy": (cell, [[0.1, 0.16, 0.12], [0.1, 0.5, 0.9]]),
+            "ci_low": (cell, [[0.05, 0.08, 0.06], [0.05, 0.4, 0.8]]),
+            "chance": ("target", [0.1, 0.1]),
+        },
+        coords={
+            "target": ["river/whole", "craft/whole"],
+            "place": ("position", ["layer 0", "layer 1", "final"]),
+        },
+    )
+    assert best_clear(grid, "accuracy") == [None, 2]
+    assert depth_words(grid)[0] == (
+        "Most is read at final for 1 of 1 targets (1 more are not clear of chance); best is craft · whole, "
+        "90 % at final."
+    )
+    assert depth_words(grid.isel(target=[0])) == [
+        "None of 1 targets is read 5 points above chance, clear of it (95 % interval), at its best layer."
+    ]

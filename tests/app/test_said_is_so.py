@@ -14,6 +14,7 @@ from workbench_app.emergence import emergence_words
 from workbench_app.figures.labelled import value_words
 from workbench_app.figures.names import shorten
 from workbench_app.findings import findings
+from workbench_app.headlines import headlines, p_set
 from workbench_app.pages.p_probe import how_to_read
 from workbench_app.replaced import tell_replaced
 
@@ -370,3 +371,32 @@ def test_the_detail_names_a_place_and_what_n_counts(folder):
         detail._spell(named, "p", 1) == "v"
         and detail._spell(named.drop_vars("place"), "p", 1) == "position 1"
     )
+
+
+def test_a_run_that_was_not_read_at_the_position_says_where_it_was(folder):
+    """Facts with fewer values have fewer positions; the page ended in a fault of its own."""
+    for name, positions in (("a", slice(None)), ("b", slice(2))):
+        run = make_run(folder.parent / f"{folder.name}-5", name, "single", steps=(64,))
+        made = make_result(run, "p", 64, last=64, family="linear", layers=3)
+        save_result(result_path(run.path, "p", "linear", 64), made.isel(position=positions))
+    words = texts(
+        draw_page(
+            make_view(run.path.parent, "/layers?runs=a,b&position=4&target=company/whole"), "k"
+        ).children
+    )
+    assert "This run was not read at position 4; it has position 0, position 1." in words
+
+
+def test_the_overview_shows_a_probe_of_everybody(folder):
+    run = make_run(folder.parent / f"{folder.name}-6", "some", "single", steps=(0, 64))
+    add_results(run, "p", steps=(64,), family="linear", layers=3)
+    for variant in ("group-rich", "tasks-parity"):
+        for step in (0, 64):
+            for kind in ("p", "q"):
+                made = make_result(run, kind, step, last=64).assign_attrs(variant=variant)
+                save_result(result_path(run.path, kind, "embedding", step, variant), made)
+    add_results(run, "q", steps=(64,), family="linear")
+    view = make_view(run.path.parent, "/overview?runs=some")
+    assert p_set(view.runs[0]) == "p-linear"
+    shown = {one.page: one.steps for one in headlines(view, view.runs[0])}
+    assert shown["p-probe"] == [64] and shown["q-probe"] == [64]

@@ -164,6 +164,8 @@ def _plain(name: str) -> str:
 
 def _lacks(view: View, entry: RunEntry, shown: Analysis) -> Component:
     """A run without this analysis, or without the quantity chosen: what it has instead."""
+    if absent := shown.lacks(entry.id):
+        return cards.card(entry.id, cards.empty(f"This run's result has no {absent}: choose another above."))
     if entry.id in shown.loaded:
         return cards.card(entry.id, cards.empty(f"This run's result has no {_plain(shown.variable)}."))
     others = [name for name in entry.sets_of("attention") if name != shown.set]

@@ -66,6 +66,11 @@ def render(view: View, key: str) -> Page:
         if target not in own:
             boxes.append(targets_missing(entry, target, own))
             continue
+        if position not in cells["position"].values:
+            has = ", ".join(name_words(cells))
+            words = f"This run was not read at {_place(places, position)}; it has {has}."
+            boxes.append(cards.card(entry.title, html.P(words, className="hint"), sub=entry.about))
+            continue
         of_run, made = _run(shown, entry, cells, number)
         boxes.append(cards.grid(of_run))
         panels += made
@@ -235,6 +240,11 @@ def _positions(data: dict[str, xr.Dataset]) -> tuple[list[int], dict[int, str]]:
         for position, name in zip(cells["position"].values.tolist(), place_names(cells), strict=True):
             names.setdefault(int(position), name)
     return sorted(names), names
+
+
+def _place(names: dict[int, str], position: int) -> str:
+    """`position 4`, or what a study calls it."""
+    return names[position] if names[position] != str(position) else f"position {position}"
 
 
 def _which_probe(set_name: str) -> Component:
