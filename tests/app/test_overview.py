@@ -152,3 +152,14 @@ def test_reasoning_shows_v_probes_beside_the_untrained_network(tmp_path):
         ["50", "–", "50", "40", "40", "80"],
         ["90", "–", "50", "40", "80", "80"],
     ]
+
+
+def test_a_v_probe_of_an_earlier_checkpoint_than_the_card_says_so(tmp_path):
+    """The card is at step 64, and one property was probed at step 0 alone."""
+    run = make_run(tmp_path, "one", steps=STEPS)
+    for step, property, accuracy in ((0, "dep", 0.6), (0, "value", 0.5), (64, "value", 0.9)):
+        data = xr.Dataset({"accuracy": accuracy, "chance": 0.4, "n": 80}, coords={"checkpoint": step})
+        data = data.assign_attrs(attrs_of(run, "v", "embedding", step, property))
+        save_result(result_path(run.path, "v", "embedding", step, property), data)
+    shown = panel_of(draw_page(make_view(tmp_path, "/reasoning"), "k"), "v-0")
+    assert [texts[::6] for texts in shown["texts"]] == [["60", "50"], ["60 (step 0)", "90"]]

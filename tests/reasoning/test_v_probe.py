@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from workbench.cli import app
 from workbench.errors import WorkbenchError
 from workbench.figures.reasoning import (
+    at_several_layers,
     plot_layer_distance,
     plot_properties,
     plot_property_steps,
@@ -105,6 +106,15 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
     assert len(plot_properties(made).data) == 3
     assert plot_property_steps(made).data[0].z.shape[0] == 2
     assert list(plot_layer_distance([made[0], *layers]).data[0].y) == ["final", "1"]
+    both = plot_property_steps([*made, *layers])  # a layer's own numbers do not take the last one's place
+    assert list(both.data[0].y) == ["nece", "known"]
+    np.testing.assert_array_equal(both.data[0].z, plot_property_steps(made).data[0].z)
+    assert {name: len(probes) for name, probes in at_several_layers([*made, *layers]).items()} == {"nece": 2}
+    other = made[0].assign_attrs(variant="nece+steps20")
+    assert list(plot_property_steps([made[0], other]).data[0].y) == ["nece", "nece+steps20"]
+    assert list(plot_layer_distance([made[0], other]).data[0].y) == ["final", "final, steps20"]
+    with pytest.raises(WorkbenchError, match="Layers are drawn of one property; here are nece, known"):
+        plot_layer_distance([*made, *layers])
     solved = run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3,4,reask", number=2))
     line, dot = plot_solving(solved, trained=3).data
     assert (list(line.x), list(dot.x), dot.mode) == (["2", "3", "4"], ["reask"], "markers")

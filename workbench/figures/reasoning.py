@@ -1,5 +1,6 @@
 """Pictures of Parts 2.1 and 2.2: what is known of named variables, and how many problems are solved."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,20 @@ GREY = "#9aa3ad"
 def name_property(dataset: xr.Dataset) -> str:
     """The property (or table) that a V-probe's result is about."""
     return str(dataset.attrs["variant"]).partition("+")[0]
+
+
+def is_of_a_layer(dataset: xr.Dataset) -> bool:
+    """Whether a V-probe reads a layer named, in place of the last."""
+    return any(part.startswith("layer") for part in str(dataset.attrs["variant"]).split("+")[1:])
+
+
+def at_several_layers(datasets: Sequence[xr.Dataset]) -> dict[str, list[xr.Dataset]]:
+    """Property → its V-probes, of those that were probed at several layers and know the distance from the query."""
+    found: dict[str, list[xr.Dataset]] = {}
+    for dataset in datasets:
+        if "by_distance" in dataset:
+            found.setdefault(name_property(dataset), []).append(dataset)
+    return {name: probes for name, probes in found.items() if len(probes) > 1}
 
 
 def parts_of(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -65,8 +80,19 @@ def plot_properties(datasets: Sequence[xr.Dataset]) -> go.Figure:
 
 
 def plot_property_steps(datasets: Sequence[xr.Dataset]) -> go.Figure:
-    """Heatmap: properties by how many sentences of the solution have been written; the untold cells are empty."""
-    newest = {name_property(dataset): dataset["by_step"] for dataset in datasets if "by_step" in dataset}
+    """Heatmap: properties by how many sentences of the solution have been written; the untold cells are empty.
+
+    Of a property probed at several layers the last one's; where it has been read at named ones alone, each with its
+    layer.
+    """
+    known = [dataset for dataset in datasets if "by_step" in dataset]
+    last = {name_property(dataset) for dataset in known if not is_of_a_layer(dataset)}
+    known = [one for one in known if not (is_of_a_layer(one) and name_property(one) in last)]
+    often = Counter(map(name_property, known))  # several settings of one property each bear theirs
+    newest = {
+        name_property(one) if often[name_property(one)] == 1 else str(one.attrs["variant"]): one["by_step"]
+        for one in known
+    }
     if not newest:
         raise WorkbenchError("No V-probe says after which sentence; probe one of the six properties.")
     names = list(newest)
@@ -78,15 +104,26 @@ def plot_property_steps(datasets: Sequence[xr.Dataset]) -> go.Figure:
 
 
 def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
-    """Heatmap: layer by distance from the query, of one property probed at several layers (Figures 10 and 14)."""
-    lines = {}
+    """Heatmap: layer by distance from the query, of one property probed at several layers (Figures 10 and 14).
+
+    Raises WorkbenchError where none knows the distance, or where several properties would share the lines.
+    """
+    names = dict.fromkeys(name_property(dataset) for dataset in datasets if "by_distance" in dataset)
+    if len(names) > 1:
+        raise WorkbenchError(f"Layers are drawn of one property; here are {', '.join(names)}.")
+    read = {}
     for dataset in datasets:
-        if "by_distance" not in dataset:
-            continue
-        layer = next(
-            (part[5:] for part in dataset.attrs["variant"].split("+") if part.startswith("layer")), "final"
-        )
-        lines[layer] = dataset["by_distance"]
+        if "by_distance" in dataset:
+            parts = str(dataset.attrs["variant"]).split("+")[1:]
+            layer = next((part[5:] for part in parts if part.startswith("layer")), "final")
+            read[layer, tuple(part for part in parts if not part.startswith("layer"))] = dataset[
+                "by_distance"
+            ]
+    alike = len({settings for _, settings in read}) < 2  # else each line bears its own
+    lines = {
+        layer if alike else ", ".join([layer, *settings]): values
+        for (layer, settings), values in read.items()
+    }
     if not lines:
         raise WorkbenchError("No V-probe says how far from the query; probe `--property nece --layers each`.")
     z = np.stack([line.values for line in lines.values()])

@@ -7,6 +7,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures.reasoning import (
+    at_several_layers,
     plot_layer_distance,
     plot_properties,
     plot_property_steps,
@@ -119,19 +120,13 @@ def _cards(
 
 
 def _distances(runs: Sequence[Study], found: dict) -> list[str]:
-    """Layer by distance from the query, where `nece` was probed at several layers."""
+    """Layer by distance from the query, of each property that was probed at several layers."""
     boxes = []
     for run in runs:
         results = found[run.path].get("v", [])
-        layers = [
-            one for one in results if not isinstance(one, str) and one.attrs["variant"].startswith("nece")
-        ]
-        if len(layers) > 1:
-            boxes.append(
-                details(
-                    f"{run.name}: nece by layer and distance", figure_box({"d": plot_layer_distance(layers)})
-                )
-            )
+        for name, layers in at_several_layers([] if isinstance(results, str) else results).items():
+            title = f"{run.name}: {name} by layer and distance"
+            boxes.append(details(title, figure_box({"d": plot_layer_distance(layers)})))
     return boxes
 
 

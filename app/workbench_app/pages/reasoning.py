@@ -1,5 +1,6 @@
 """Reasoning: problems solved, and what is known of a named variable before it is written (Parts 2.1 and 2.2)."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,13 @@ import xarray as xr
 from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.figures.reasoning import parts_of, plot_layer_distance, plot_property_steps, plot_solving
+from workbench.figures.reasoning import (
+    at_several_layers,
+    parts_of,
+    plot_layer_distance,
+    plot_property_steps,
+    plot_solving,
+)
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table, percent
 from workbench_app.headlines import is_arithmetic, most_operations
@@ -142,16 +149,23 @@ def _probes(view: View, entry: RunEntry, number: int, key: str) -> tuple[Compone
         data.isel(checkpoint=-1).assign_attrs(variant=_property(name), family="")
         for name, data in have.items()
     ]
-    pictures = []
-    for word, plot in (("steps", plot_property_steps), ("layers", plot_layer_distance)):
-        try:
-            figure = plot(newest)
-        except WorkbenchError:
-            continue
-        id = f"v-{word}-{number}"
-        pictures.append(
-            html.Div(cards.graph(id, view.themed(figure), key, f"V-probes of {entry.id}, by {word}"))
+    drawn = {
+        f"{property}: layer by distance from the query": plot_layer_distance(probes)
+        for property, probes in at_several_layers(newest).items()
+    }
+    with suppress(WorkbenchError):  # queries of one's own do not say after which sentence
+        drawn = {"by sentences of the solution written": plot_property_steps(newest), **drawn}
+    pictures = [
+        html.Div(
+            [
+                html.P(words, className="sub"),
+                cards.graph(
+                    f"v-{place}-{number}", view.themed(figure), key, f"V-probes of {entry.id}, {words}"
+                ),
+            ]
         )
+        for place, (words, figure) in enumerate(drawn.items())
+    ]
     box = cards.card(
         title,
         html.Div([table, *pictures], className="grid even"),
@@ -174,12 +188,14 @@ def _probe_cells(data: xr.Dataset, step: int) -> list[Cell]:
     steps = [int(known) for known in data["checkpoint"].values.tolist()]
     if step < steps[0]:
         return [("–", None)] * len(V_HEADS)
-    one = data.sel(checkpoint=max(known for known in steps if known <= step))
+    own = max(known for known in steps if known <= step)
+    one = data.sel(checkpoint=own)
+    told = "" if own == step else f" (step {own:,})"  # the card names the step of its newest probes
     share = float(one["accuracy"])
     untrained = float(data["accuracy"].sel(checkpoint=0)) if 0 in steps else float("nan")
     ends = [percent(float(one[end])) for end in ("ci_low", "ci_high") if end in one]
     return [
-        (percent(share), None if np.isnan(share) else share),
+        (f"{percent(share)}{told}", None if np.isnan(share) else share),
         ("–".join(ends) if ends else "–", None),
         (percent(untrained), None if np.isnan(untrained) else untrained),
         (percent(float(one["chance"])) if "chance" in one else "–", None),

@@ -65,6 +65,7 @@ OUTCOMES = {"p-probe": "from_name", "q-probe": "bare", "answers": "answered"}
 KINDS = {
     "p": "P-probe",
     "q": "Q-probe",
+    "p_curve": "Learning curve",
     "seen": "Sets",
     "attention": "Attention",
     "qa": "Answers",
