@@ -54,6 +54,10 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
 }
 FIRST = {"group": "name", "role": "name_last", "strength": "1.0"}
 MEAN = "mean"  # over the attributes or positions there are
+AVERAGED = (
+    "position",
+    "attribute",
+)  # dimensions with such a choice: an ablation's mode `mean` is a label of its own
 HIDDEN = ("_se", "ci_low", "ci_high", "uniform", "refused")
 
 
@@ -78,6 +82,11 @@ class Analysis:
         found = self.loaded[run].data if run in self.loaded else None
         return found if found is not None and self.variable in found and not self.lacks(run) else None
 
+    @property
+    def means(self) -> tuple[str, ...]:
+        """The dimensions over which the mean is shown."""
+        return tuple(name for name, label in self.where.items() if label == MEAN and name in AVERAGED)
+
     def lacks(self, run: str) -> str:
         """The label of another dimension that a run's result does not have, in words: its facts may have other
         attributes, its texts fewer positions. Empty where it has them all.
@@ -89,7 +98,7 @@ class Analysis:
         absent = (
             f"{name} {label}"
             for name, label in self.where.items()
-            if label != MEAN and name in values.dims and label not in labels_of(values, name)
+            if name not in self.means and name in values.dims and label not in labels_of(values, name)
         )
         return next(absent, "").replace("_", " ")
 
@@ -97,8 +106,10 @@ class Analysis:
         """A variable at the chosen place: dims (checkpoint, rows, columns), fewer where it does not tell them apart."""
         name = variable or self.variable
         values = data[name]
-        over = tuple(dim for dim, label in self.where.items() if label == MEAN and dim in values.dims)
-        if over:
+        over = tuple(dim for dim in self.means if dim in values.dims)
+        if over and name == "n":  # as many as stand behind the mean of the others
+            values = values.sum(over)
+        elif over:
             values = pool_cells(data, name, over) if self.by_examples(data, over, name) else values.mean(over)
         for dim, label in self.where.items():
             if dim in values.dims:
@@ -158,7 +169,7 @@ def labels_of(values: xr.DataArray, name: str) -> list[str]:
 def choices_of(values: xr.DataArray, name: str) -> list[str]:
     """What can be chosen along a dimension: a mean where it makes sense, and each label."""
     labels = labels_of(values, name)
-    return [MEAN, *labels] if name in ("position", "attribute") else labels
+    return [MEAN, *labels] if name in AVERAGED else labels
 
 
 def _place(view: View, values: xr.DataArray, name: str) -> str:

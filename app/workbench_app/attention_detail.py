@@ -10,7 +10,6 @@ from workbench.errors import WorkbenchError
 from workbench.results.statistics import Z_95
 from workbench_app import cards
 from workbench_app.analyses import (
-    MEAN,
     Analysis,
     analysis_label,
     attention_command,
@@ -19,7 +18,7 @@ from workbench_app.analyses import (
 )
 from workbench_app.cards import extra
 from workbench_app.figures.curves import plot_value_over_training
-from workbench_app.figures.labelled import is_share, value_words
+from workbench_app.figures.labelled import in_points, is_share, unit_of, value_words
 from workbench_app.index import RunEntry
 from workbench_app.provenance import provenance, python_parts, results_line
 from workbench_app.slices import at_step
@@ -53,7 +52,12 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
     if np.isnan(value):
         return [*head, cards.empty("Nothing was measured here.")]
     loaded = shown.loaded[entry.id]
-    curve = plot_value_over_training(course, interval, step, share=is_share(shown.variable))
+    points = in_points(shown.variable)
+    scale = 100 if points else 1
+    ends = interval and (scale * interval[0], scale * interval[1])
+    curve = plot_value_over_training(scale * course, ends, step, share=is_share(shown.variable))
+    if unit := "points" if points else unit_of(shown.variable):
+        curve.update_yaxes(title={"text": unit})
     return [
         *head,
         _number(value, interval, step, shown.variable),
@@ -76,11 +80,7 @@ def render_analysis(view: View, entry: RunEntry, row: int, column: str) -> list[
 
 def _on_a_text(entry: RunEntry, places: dict[str, str]) -> Component | None:
     """The way to this head's pattern on an entity's text, where one is stored."""
-    if (
-        not {"block", "head"} <= set(places)
-        or MEAN in (places["block"], places["head"])
-        or not entry.sets_of("entity")
-    ):
+    if not {"block", "head"} <= set(places) or not entry.sets_of("entity"):
         return None
     go = urlencode({"runs": entry.id, "at-block": places["block"], "at-head": places["head"], "cell": ""})
     words = "This head on an entity’s text"
@@ -93,7 +93,7 @@ def _interval(
     shown: Analysis, data: xr.Dataset, place: dict[str, int]
 ) -> tuple[xr.DataArray, xr.DataArray] | None:
     """Lower and upper ends by checkpoint, where the result has them for this variable and no mean is shown."""
-    if MEAN in shown.where.values():
+    if shown.means:
         return None
 
     def read(name: str) -> xr.DataArray:
@@ -143,11 +143,11 @@ def _lines(
     where |= {
         name: values[name].values.tolist()[labels_of(values, name).index(label)]
         for name, label in places.items()
-        if label != MEAN
+        if name not in shown.means
     }
     imports = ["from pathlib import Path", "from workbench.results.storing import load_results"]
     number = f'cell["{shown.variable}"]'
-    over = tuple(name for name, label in places.items() if label == MEAN)
+    over = shown.means
     if over and shown.by_examples(data, over):
         imports.insert(1, "from workbench.attention.pooling import pool_cells")
         number = f"pool_cells(cell, {shown.variable!r}, {over!r})"

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from workbench_app import detail
 from workbench_app.against_answers import read_pairs
 from workbench_app.confusions import mistakes, read_confusion
 from workbench_app.drawing import draw_page
 
 from tests.app.conftest import serving
-from tests.app.made_analyses import add_answers, add_sets, add_shares, with_confusion
+from tests.app.made_analyses import add_answers, add_sets, add_shares, attrs_of, with_confusion
 from tests.app.made_runs import add_results, make_result, make_run
 from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
@@ -245,3 +246,51 @@ def test_a_run_without_the_role_chosen_shows_no_other_in_its_place(tmp_path):
     view = make_view(tmp_path, "/attention?runs=one,two&at-group=values", 0)
     with pytest.raises(WorkbenchError, match="two has no result of this analysis that can be read"):
         detail.render(view, "two:1:3")
+
+
+def test_the_ablation_by_the_mean_is_no_mean_over_ablations(tmp_path):
+    """`mean` is what stands in a part's place; the page showed the mean of that and of zeros under its name."""
+    run = make_run(tmp_path, "cut", steps=(0, 64))
+    dims = ("part", "mode", "position", "attribute")
+    for step in (0, 64):
+        loss = np.random.default_rng(step).uniform(-0.1, 0.9, (2, 2, 3, 2))
+        n = np.broadcast_to([[9, 4], [15, 0], [11, 30]], loss.shape)
+        data = xr.Dataset(
+            {
+                "loss": (dims, loss),
+                "n": (dims, n),
+                "pooled_accuracy": (("part", "mode"), np.full((2, 2), 0.206)),
+                "chance": ("attribute", [0.167, 0.2]),
+            },
+            coords={
+                "part": ["0.0", "0.mlp"],
+                "mode": ["mean", "zero"],
+                "position": range(3),
+                "attribute": ["company", "major"],
+                "checkpoint": step,
+            },
+            attrs=attrs_of(run, "attention", "ablation", step),
+        )
+        save_result(result_path(run.path, "attention", "ablation", step), data)
+    view = make_view(tmp_path, "/attention?runs=cut", 64)
+    page = draw_page(view, "k")
+    weights = n[0, 0]
+    expected = (loss[:, 0] * weights).sum(1) / weights.sum(
+        0
+    )  # by hand: mode `mean`, positions by their texts
+    np.testing.assert_allclose(np.reshape(page.panels[0]["shown"][1], (2, 2)), expected, atol=1e-6)
+    words = texts(page.children)
+    assert "mode: mean · mean over positions" in words and "mean over modes" not in words
+    words = texts(detail.render(view, "cut:0:company"))
+    assert f"{100 * expected[0, 0]:+.1f} points" in words
+    assert "n 35" in words  # all texts behind the mean, not their mean
+    assert "chance 16.7 %" in words and "pooled accuracy 20.6 %" in words
+    assert run_printed(words) == [pytest.approx(expected[0, 0])]
+    curve = next(part for part in detail.render(view, "cut:0:company") if hasattr(part, "figure")).figure
+    assert (
+        curve.data[-1].y[1] == pytest.approx(100 * expected[0, 0])
+        and curve.layout.yaxis.title.text == "points"
+    )
+    assert "mode: zero" in texts(
+        draw_page(make_view(tmp_path, "/attention?runs=cut&at-mode=zero", 64), "k").children
+    )

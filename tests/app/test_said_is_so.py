@@ -132,7 +132,10 @@ def test_a_lost_probability_is_told_in_points():
     assert value_words(0.98, "loss") == "+98.0 points"
     assert value_words(-0.0004, "loss") == "0.0 points"
     assert value_words(0.5, "accuracy") == "50.0 %"
-    assert value_words(0.456, "entropy") == "0.456"
+    assert value_words(0.456, "reciprocal_rank") == "0.456"
+    assert value_words(0.456, "entropy") == "0.456 nats" and value_words(15.4, "distance") == "15.4 tokens"
+    assert value_words(0.206, "pooled_accuracy") == "20.6 %" and value_words(0.3, "cut_accuracy") == "30.0 %"
+    assert value_words(0.392, "pooled_group_share") == "39.2 %" and value_words(0.1, "chance") == "10.0 %"
 
 
 def unconverged(folder, run_name="flat", kind="p", step=64):

@@ -148,7 +148,7 @@
       const head = `<b>${row}, ${column}</b><br>`;
       if (v === null) return head + panel.empty;
       if (panel.gain) return `${head}${panel.word} ${gained(v)} points`;
-      return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : Number(v.toPrecision(3))}`;
+      return `${head}${panel.word} ${panel.share ? `${fixed(100 * v, 1)} %` : `${Number(v.toPrecision(3))} ${panel.unit || ""}`.trim()}`;
     };
     return { z, text: z.map((line) => line.map(text)), hover: z.map((line, r) => line.map((v, c) => words(v, r, c))) };
   };
@@ -159,7 +159,7 @@
     if (panel.kind === "plain") {
       return {
         rows: panel.rows, heads: panel.columns, corner: panel.corner || panel.axes[0],
-        caption: `${panel.run}: ${panel.word}${panel.gain ? ", points" : panel.share ? ", percent" : ""}`,
+        caption: `${panel.run}: ${panel.word}${panel.gain ? ", points" : panel.share ? ", percent" : panel.unit ? `, ${panel.unit}` : ""}`,
         cells: panel.cells || wb.plain_cells(panel, wb.step_drawn()),
         values: panel.facts ? (cell) => cell : null,
         open: (row, column) => wb.go(panel.go ? panel.go[row][column] || {} : { cell: `${panel.run}:${row}:${(panel.keys || panel.columns)[column]}` }),

@@ -26,10 +26,12 @@ SHARES = (
     "group_uniform",
     "probe_follows",
     "probe_accuracy",
-    "pooled_accuracy",
-    "pooled_own",
     "never",
+    "chance",
+    "refused",
 )
+PARTS = ("pooled_", "ablated_", "cut_")  # before the name of what is measured
+UNITS = {"entropy": "nats", "distance": "tokens"}
 STRAY = 0.05  # of the largest value: a negative one below it is noise of a quantity that has no sign
 NOTHING = "empty: nothing was measured here"
 
@@ -63,7 +65,14 @@ def in_points(variable: str) -> bool:
 
 def is_share(variable: str) -> bool:
     """Whether a variable is shown in percent."""
+    for part in PARTS:
+        variable = variable.removeprefix(part)
     return variable.startswith(SHARES)
+
+
+def unit_of(variable: str) -> str:
+    """What stands behind a number that is neither percent nor points: `nats`, `tokens`; empty where it has none."""
+    return UNITS.get(variable, "")
 
 
 def cell_text(value: float, variable: str) -> str:
@@ -76,11 +85,11 @@ def cell_text(value: float, variable: str) -> str:
 
 
 def value_words(value: float, variable: str) -> str:
-    """A number of this variable with its unit, to one digit: `12.3 %`, `+12.3 points`, `0.456`."""
+    """A number of this variable with its unit, to one digit: `12.3 %`, `+12.3 points`, `2.71 nats`, `0.456`."""
     if in_points(variable):
         text = f"{100 * value:+.1f}".replace("-", "−")
         return f"{'0.0' if text[1:] == '0.0' else text} points"
-    return f"{100 * value:.1f} %" if is_share(variable) else f"{value:.3g}"
+    return f"{100 * value:.1f} %" if is_share(variable) else f"{value:.3g} {unit_of(variable)}".strip()
 
 
 def plot_labelled(cells: xr.DataArray, bounds: tuple[float, float]) -> go.Figure:

@@ -7,7 +7,6 @@ from dash import html
 
 from workbench_app import cards, controls
 from workbench_app.analyses import (
-    MEAN,
     Analysis,
     analysis_label,
     attention_command,
@@ -20,6 +19,7 @@ from workbench_app.figures.labelled import (
     in_points,
     is_share,
     plot_labelled,
+    unit_of,
     value_words,
 )
 from workbench_app.findings import not_probed
@@ -104,6 +104,7 @@ def _panel(
         "share": is_share(shown.variable),
         "gain": in_points(shown.variable),
         "empty": NOTHING,
+        "unit": unit_of(shown.variable),
     }
     panel = make_plain(id, entry.id, cells, words)
     box = cards.card(
@@ -123,7 +124,7 @@ def _panel(
 def _where(shown: Analysis) -> list[str]:
     """At which labels of the other dimensions this is."""
     return [
-        f"mean over {name}s" if label == MEAN else f"{name}: {label}".replace("_", " ")
+        f"mean over {name}s" if name in shown.means else f"{name}: {label}".replace("_", " ")
         for name, label in shown.where.items()
     ]
 
