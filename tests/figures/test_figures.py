@@ -259,3 +259,10 @@ def test_a_part_of_a_value_stands_for_its_attribute_and_foreign_targets_for_none
     assert read_heatmap(cells_of({"day/month": [0.4], "river/whole": [0.7]})).at_start == pytest.approx(0.55)
     foreign = cells_of({"river/whole": [0.7]}).assign_coords(target=["parity of river"])
     assert read_heatmap(foreign).sentences == ["No attribute is read with only the name read (position 0)."]
+
+
+def test_chance_beside_what_the_name_tells_is_that_of_position_0():
+    cells = cells_of({"a/whole": [0.2, 0.4], "b/whole": [0.2, 0.4]})
+    by_place = xr.DataArray([0.1, 0.3], dims="position") * xr.ones_like(cells["accuracy"])
+    reading = read_heatmap(cells.assign(chance=by_place))
+    assert "chance is 10 %" in reading.sentences[0]

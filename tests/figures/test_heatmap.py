@@ -6,7 +6,7 @@ import xarray as xr
 
 from workbench.errors import WorkbenchError
 from workbench.figures import paper_p_probe, plot_difference, plot_layer_heatmap, plot_probe_heatmap
-from workbench.figures.cells import WHY_EMPTY, describe_cells, select_cells
+from workbench.figures.cells import WHY_EMPTY, chance_words, describe_cells, select_cells
 from workbench.figures.theme import SCALE_DARK, SCALE_LIGHT, colour_at, ink_on, luminance, make_template
 
 
@@ -185,3 +185,9 @@ def test_light_and_dark_differ_in_the_template_alone(p_result):
     assert figure.layout.coloraxis.colorscale is None and figure.layout.font.color is None
     assert figure.layout.xaxis.tickfont.color is None and heatmaps(figure)[0].textfont.color is None
     assert make_template().layout.font.color != make_template(dark=True).layout.font.color
+
+
+def test_a_target_that_was_not_tested_has_no_chance(p_result):
+    result = p_result("flat")
+    nowhere = result.assign(chance=result["chance"].where(result["target"] != "major/first"))
+    assert chance_words(nowhere)["major/first"] == "–" and chance_words(nowhere)["major/whole"] == ".10"

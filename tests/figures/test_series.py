@@ -244,3 +244,9 @@ def test_chance_beside_sets_and_steps_is_a_range_where_it_differs(seen_result, o
         make_emergence_grid(wide).notes[0] == "chance .43"
     )  # the birth date has a value at position 0 alone
     assert make_emergence_grid(wide).notes[1] == "chance .05–.43"
+
+
+def test_small_heatmaps_name_the_places_of_a_study(over_training):
+    places = ["end:city", "before:x", "c", "d", "e", "f"]
+    figure = plot_heatmap_series(over_training.assign_coords(place=("position", places)))
+    assert [list(axis.ticktext) for axis in figure.select_xaxes()] == [places] * len(STEPS)

@@ -195,7 +195,8 @@ def chance_of(cells: xr.Dataset) -> dict[str, float]:
 def chance_words(cells: xr.Dataset, write: Callable[[float], str] = format_share) -> dict[str, str]:
     """Chance by target in words: `.07`, or `.05–.43` where places differ by more than two points.
 
-    The first word of a name and its end are tested on other entities, so one mean would be no place's chance.
+    The first word of a name and its end are tested on other entities, so one mean would be no place's chance; a dash
+    where nothing was tested.
     """
     chance = cells["chance"].transpose("target", ...)
     words = {}
@@ -205,7 +206,7 @@ def chance_words(cells: xr.Dataset, write: Callable[[float], str] = format_share
         if len(known) and known.max() - known.min() > CHANCE_APART:
             words[str(target)] = f"{write(float(known.min()))}–{write(float(known.max()))}"
         else:
-            words[str(target)] = write(float(known.mean()) if len(known) else np.nan)
+            words[str(target)] = write(float(known.mean())) if len(known) else "–"
     return words
 
 

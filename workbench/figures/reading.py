@@ -147,7 +147,10 @@ def _read(
     schema_first: str,
 ) -> Reading:
     start = {a: float(accuracy_PK[0, k]) for a, k in rows.items()}
-    chance = {a: float(_mean(chance_PK[:, k])) for a, k in rows.items()}
+    chance = {  # at position 0, where the accuracy is: later ones are tested on other entities
+        a: float(_mean(chance_PK[:, k]) if np.isnan(chance_PK[0, k]) else chance_PK[0, k])
+        for a, k in rows.items()
+    }
     fixed_order = all(
         bool(np.isnan(accuracy_PK[place + 1 :, k]).all())
         for k, place in zip(rows.values(), places, strict=True)

@@ -9,14 +9,20 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.figures.cells import (
-    chance_of,
+    chance_words,
     format_percent,
-    format_share,
     name_results,
     select_cells,
     target_label,
 )
-from workbench.figures.heatmap import add_cells, grid_of, hover_of, plot_probe_heatmap, share_targets
+from workbench.figures.heatmap import (
+    add_cells,
+    grid_of,
+    hover_of,
+    name_columns,
+    plot_probe_heatmap,
+    share_targets,
+)
 from workbench.figures.theme import apply_theme, small_print
 
 PANEL_ROW = 19  # pixels of a row in a small panel
@@ -33,8 +39,8 @@ def plot_heatmap_series(
     """
     panels = _panels(results, along)
     targets = share_targets({str(value): cells for value, cells in panels.items()})
-    chance = chance_of(next(reversed(panels.values())).sel(target=targets))
-    words = [f"{target_label(t)}  {small_print(f'(chance {format_share(chance[t])})')}" for t in targets]
+    chance = chance_words(next(reversed(panels.values())).sel(target=targets))
+    words = [f"{target_label(t)}  {small_print(f'(chance {chance[t]})')}" for t in targets]
     n_rows = ceil(len(panels) / per_row)
     wide = min(per_row, len(panels))
     height = n_rows * (len(targets) * PANEL_ROW + 58) + 40
@@ -51,6 +57,7 @@ def plot_heatmap_series(
         text = [[format_percent(value) for value in line] for line in z]
         positions = cells["position"].values.tolist()
         add_cells(figure, z, text, hover_of(cells, targets), positions, targets, column, row, text_size=10)
+        name_columns(figure, cells, column, row)
         labels = words if column == 1 else [""] * len(targets)
         figure.update_yaxes(tickvals=list(range(len(targets))), ticktext=labels, row=row, col=column)
     figure.update_xaxes(showgrid=False, fixedrange=True, tickfont={"size": 10})
