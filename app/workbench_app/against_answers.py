@@ -65,6 +65,7 @@ def scatter_card(
     low, high = correlation_interval(r, len(pairs))
     ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
     told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {r:.2f}{ends} over {len(pairs)} points"
+    told = told.replace("-", "−")
     missed = int((~pairs["converged"].astype(bool)).sum())
     doubt = (
         f"{missed} of {len(pairs)} probes had not converged (hollow points): {MORE_STEPS}, and r may change."

@@ -16,7 +16,7 @@ from workbench.figures.reading import read_heatmaps
 from workbench_app import cards, controls
 from workbench_app.cards import extra
 from workbench_app.folding import FoldedEntry
-from workbench_app.index import RunEntry
+from workbench_app.index import RunEntry, probe_sets
 from workbench_app.missing import missing, probe_command
 from workbench_app.view import Component, View
 
@@ -52,7 +52,8 @@ def _from_the_name(cells: xr.Dataset) -> list[str]:
     told = ", ".join(
         f"{targets[k]} {100 * accuracy[k]:.0f} % (chance {100 * chance[k]:.0f})" for k in order[:MOST_NAMED]
     )
-    more = f"; {len(order) - MOST_NAMED} more targets" if len(order) > MOST_NAMED else ""
+    left = len(order) - MOST_NAMED
+    more = f"; {left} more target{'s' if left > 1 else ''}" if left > 0 else ""
     clear = int(np.sum(_low(cells, at)[known] > chance[known]))
     return [
         f"At {names[at]} a probe is right about {told}{more}.",
@@ -123,9 +124,12 @@ def not_probed(
 ) -> Component:
     """A run without the result set chosen: which others it has, one click away; else the command that makes it."""
     if isinstance(entry, FoldedEntry):
-        wanted = chosen or f"{kind}-embedding"
+        wanted = chosen or _most_made(entry, kind)
         lacking = [one for one in entry.members if wanted not in one.result_sets]
-        text = f"The mean needs all {len(entry.members)} runs; not probed so: {', '.join(one.id for one in lacking)}."
+        text = (
+            f"The mean needs all {len(entry.members)} runs; not probed with “{controls.set_label(wanted)}”: "
+            f"{', '.join(one.id for one in lacking)}."
+        )
         commands = [probe_command(one, wanted) for one in lacking]
         return missing(view, entry, text, *commands, title=entry.title)
     others = [name for name in entry.sets_of(kind) if name != chosen]
@@ -145,6 +149,16 @@ def not_probed(
     ]
     words = html.P([f"Not probed with {what}; it has: {', '.join(counts)}.", *buttons], className="hint")
     return cards.card(entry.id, words, sub=entry.about)
+
+
+def _most_made(entry: FoldedEntry, kind: str) -> str:
+    """The result set that most of the runs have, of equals the usual one: what is missing of it is the least."""
+    names = list(dict.fromkeys(name for one in entry.members for name in one.sets_of(kind)))
+    often = {name: sum(name in one.result_sets for one in entry.members) for name in names}
+    most = max(often.values(), default=0)
+    return next(
+        (name for name in probe_sets(entry.members, kind) if often[name] == most), f"{kind}-embedding"
+    )
 
 
 def _checkpoints(entry: RunEntry, set_name: str) -> str:

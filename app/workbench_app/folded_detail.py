@@ -25,13 +25,17 @@ def folded_runs(
             continue
         cell = data.sel(checkpoint=step, position=position, target=target)
         low, high = (float(cell[end]) if end in cell else np.nan for end in ("ci_low", "ci_high"))
+        share = float(cell["accuracy"])
         ends = "" if np.isnan(low) else f" ({100 * low:.1f}–{100 * high:.1f})"
         digest = loaded.attrs.get(step, {}).get("weights_digest", "")
         rows.append(
             html.Tr(
                 [
                     html.Th(one.id, scope="row"),
-                    html.Td(f"{100 * float(cell['accuracy']):.1f} %{ends}", style={"whiteSpace": "nowrap"}),
+                    html.Td(
+                        "no value" if np.isnan(share) else f"{100 * share:.1f} %{ends}",
+                        style={"whiteSpace": "nowrap"},
+                    ),
                     html.Td(str(one.recipe.seed) if one.recipe else "–"),
                     html.Td(html.Code(digest[:DIGITS], title=digest)),
                 ]

@@ -189,7 +189,7 @@ def _answered(view: View, entry: RunEntry) -> Headline | None:
     asked = [a for a in test["attribute"].values.tolist() if float(test["n"].sel(attribute=a).sum())]
     row = test.sel(attribute=asked).rename(attribute="target").drop_vars("converged", errors="ignore")
     made = _of_cells(label, "answers", row, command)
-    how = "as trained" if name.startswith("qa-none") else f"after finetuning, {name.partition('+')[2]}"
+    how = "not finetuned" if name.startswith("qa-none") else f"after finetuning, {name.partition('+')[2]}"
     return Headline(
         label, "answers", made.steps, made.numbers, [f"{how} · {note}" for note in made.notes], command
     )
@@ -210,14 +210,20 @@ def _bits(view: View, entry: RunEntry) -> Headline | None:
         np.mean([part[one].sel(checkpoint=steps).values for part in parts], axis=0)
         for one in ("ratio", "ratio_max", "learned")
     )
-    numbers = [f"{float(one):.2f}" for one in ratio]
+    numbers = [_signed(float(one), 2) for one in ratio]
     notes = [
-        f"bits a parameter of at most {float(high):.2f}; {100 * float(share):.0f} % of what there is"
+        f"bits a parameter of at most {float(high):.2f}; {_signed(100 * float(share), 0)} % of what there is"
         for high, share in zip(most, learned, strict=True)
     ]
     return Headline(
         "bits of knowledge", "capacity", steps, numbers, notes, ["workbench", "capacity", str(entry.path)]
     )
+
+
+def _signed(number: float, digits: int) -> str:
+    """`−250`, `0.06`; what rounds to nothing has no sign."""
+    text = f"{number:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _solved(view: View, entry: RunEntry) -> Headline | None:

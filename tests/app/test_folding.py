@@ -1,15 +1,22 @@
 """Runs shown as one: the mean over seeds with Student's interval, in the pictures, in a cell's detail, in curves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+from workbench_app import detail
+from workbench_app.drawing import draw_page
+from workbench_app.folding import fold_entries
+from workbench_app.view import View
 
 from tests.app.conftest import serving
-from tests.app.made_runs import add_results, make_run
+from tests.app.made_runs import add_results, make_result, make_run
+from tests.app.test_analyses import texts
+from tests.app.test_other_results import make_view
 from tests.app.test_pages import find_faults
-from workbench.results.storing import load_results
+from workbench.results.storing import load_results, result_path, save_result
 
 SEEDS = ("single-s0", "single-s1", "single-s2")
 ALL = ",".join((*SEEDS, "multi"))
@@ -144,7 +151,9 @@ def test_any_key_folds_and_one_that_is_none_is_told(visit, folded) -> None:
 
 def test_a_run_that_lacks_the_probe_is_named_with_its_command(visit, folded) -> None:
     page = visit(folded).open(f"q-probe?runs={ALL}&fold=people.number")
-    assert "The mean needs all 4 runs; not probed so: multi." in page.text_content("#main .empty")
+    assert "The mean needs all 4 runs; not probed with “embedding”: multi." in page.text_content(
+        "#main .empty"
+    )
     assert "--kind q" in page.text_content("#main .empty .command")
 
 
@@ -174,3 +183,40 @@ def test_overview_and_compare_show_runs_as_one(visit, folded, folder: Path) -> N
     ]
     assert "cells differ clear of zero" in page.text_content("#summary")
     assert find_faults(page) == []
+
+
+def folded_view(folder: Path, address: str, by: str) -> View:
+    """The view of an address with its runs as one."""
+    view = make_view(folder, address)
+    return replace(view, runs=fold_entries(view.runs, by), fold=by)
+
+
+def test_of_runs_that_have_nothing_in_common_only_what_lacks_is_named(tmp_path: Path) -> None:
+    """Two seeds were probed on activations and one not at all: the page said that none was, and the overview that
+    nothing had been measured."""
+    for seed in range(3):
+        run = make_run(tmp_path, f"s{seed}", "single", seed=seed, steps=(64,))
+        if seed < 2:
+            add_results(run, "p", steps=(64,), family="linear", layers=2)
+    for page in ("p-probe", "overview"):
+        told = texts(draw_page(folded_view(tmp_path, f"/{page}?runs=s0,s1,s2", "seed"), "k").children)
+        assert "The mean needs all 3 runs; not probed with “linear”: s2." in told
+        assert "probe " + str(tmp_path / "s2") in told and str(tmp_path / "s0") not in told
+        assert "Nothing has been measured" not in told
+
+
+def test_an_empty_cell_of_one_run_does_not_doubt_the_others_probe(tmp_path: Path) -> None:
+    for name, augmentation in (("fixed", "single"), ("shuffled", "multi5+permute")):
+        run = make_run(tmp_path, name, augmentation, steps=(64,))
+        made = make_result(run, "p", 64, last=64, family="linear")
+        flags = made[
+            "accuracy"
+        ].notnull()  # as probes on activations keep it: an empty cell has not converged
+        save_result(result_path(run.path, "p", "linear", 64), made.assign(converged=flags))
+    view = folded_view(tmp_path, "/p-probe?runs=fixed,shuffled", "people.number")
+    told = texts(draw_page(view, "k").children)
+    assert (
+        "mean over 2 runs that differ in biographies.augmentation" in told and "had not converged" not in told
+    )
+    words = texts(detail.render(view, "fixed,shuffled:5:birth_date/first"))
+    assert "fixed no value" in words and "1 of 2, " in words and "nan" not in words

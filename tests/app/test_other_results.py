@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 import xarray as xr
+from dash import html
 from typer.testing import CliRunner
 from workbench_app.demo_set import make_demo
 from workbench_app.drawing import DRAW_BODY, READS, draw_page, read_address
@@ -260,3 +261,42 @@ def test_the_page_of_layers_shows_the_usual_probe_first(tmp_path):
         add_results(run, "p", family=family, layers=layers, steps=(64,))
     page = draw_page(make_view(tmp_path, "/layers"), "k")
     assert page.resolved["set"] == "p-logistic"
+
+
+def test_of_a_study_no_training_is_asked_for():
+    told = str(draw_page(make_view(DEMO_FOLDER, "/training?runs=smollm2-cities"), "k").children)
+    assert "Its models come from elsewhere: of their training only what is probed is known." in told
+    assert "workbench train" not in told
+
+
+def test_a_studys_text_is_shaded_by_the_place_before_each_value(tmp_path):
+    """A value's rank in the text stood for a study's place of that number: the first value had what is read at the
+    end of the name."""
+    run = make_run(tmp_path, "one", steps=(64,))
+    add_results(run, "p", steps=(64,))
+    path = result_path(run.path, "p", "embedding", 64)
+    result = load_result(path)
+    places = [
+        "end:person",
+        *[f"before:{key}" for key in ("major", "birth_city", "company", "company_city", "university")],
+    ]
+    save_result(path, result.assign_coords(place=("position", places)))
+    page = draw_page(make_view(tmp_path, "/entity?runs=one&entity=0&target=company_city/whole"), "k")
+    panel = next(panel for panel in page.panels if panel["kind"] == "marks")
+    marks = {mark.title: mark for mark in find_all(page.children, html.Mark)}
+    accuracy = result["accuracy"].sel(target="company_city/whole").values
+    for name, place in (("major", 1), ("birth city", 2), ("company city", 4)):
+        assert panel["shares"][0][int(getattr(marks[name], "data-position"))] == pytest.approx(
+            accuracy[place], abs=1e-4
+        )
+    assert getattr(marks["birth date"], "data-position") == "-1"  # no probe reads there: not shaded
+    assert "right before it (step 64), percent: end:person: " in panel["words"][0]
+    assert not find_all(page.children, html.Sup)  # the numbers of a run's positions are no study's
+
+
+def find_all(part, kind):
+    """Every component of a kind in a page."""
+    if isinstance(part, list | tuple):
+        return [found for one in part for found in find_all(one, kind)]
+    own = [part] if isinstance(part, kind) else []
+    return own + (find_all(part.children, kind) if getattr(part, "children", None) is not None else [])

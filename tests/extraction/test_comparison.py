@@ -163,6 +163,8 @@ def test_the_command_prints_rows_the_paper_and_the_correlation(own_run: Run, tmp
 def test_a_correlation_needs_variation() -> None:
     assert math.isnan(correlate(pd.DataFrame({"probe": [0.5, 0.5], "extraction": [0.1, 0.2]})))
     assert math.isnan(correlate(pd.DataFrame({"probe": [0.5], "extraction": [0.1]})))
+    two = pd.DataFrame({"probe": [0.3, 0.2], "extraction": [0.0, 0.11]})
+    assert math.isnan(correlate(two))  # of two points it would be 1 or -1 whatever they are
 
 
 def test_several_runs_have_students_interval_and_any_key_takes_runs_together() -> None:

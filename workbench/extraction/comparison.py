@@ -86,9 +86,10 @@ def pair_accuracies(
 
 
 def correlate(pairs: pd.DataFrame) -> float:
-    """Pearson's correlation of `extraction` and `probe`; NaN with fewer than two rows or without variation."""
+    """Pearson's correlation of `extraction` and `probe`; NaN without variation, and with fewer than three
+    rows: of two it is 1 or -1 whatever they are."""
     x, y = pairs["probe"].to_numpy(float), pairs["extraction"].to_numpy(float)
-    if len(pairs) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(pairs) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
 

@@ -115,7 +115,7 @@ def _term(one: xr.Dataset, variable: str) -> list[Cell]:
         (_signed(bits), None),
         (f"{Z_95 * float(one['bits_se']):,.0f}", None),
         (f"{float(one['most_bits']):,.0f}", None),
-        (f"{100 * float(one['learned']):.0f} %", min(max(float(one["learned"]), 0.0), 1.0)),
+        (_signed(100 * float(one["learned"])) + " %", min(max(float(one["learned"]), 0.0), 1.0)),
         (format_ratio(float(one["ratio"])), None),
         (format_ratio(float(one["ratio_max"])), None),
     ]

@@ -8,7 +8,7 @@ import xarray as xr
 from dash import html
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import attribute_label, format_percent, target_label
+from workbench.figures.cells import attribute_label, format_percent, place_names, target_label
 from workbench_app import cards, controls
 from workbench_app.annotated import annotated
 from workbench_app.cards import extra
@@ -135,14 +135,17 @@ def _box(
     words: Component = None
     if data is not None and target in data["target"].values:
         steps = [int(step) for step in data["checkpoint"].values.tolist()]
+        places = place_names(data) if "place" in data.coords else []
         over = [accuracy_by_position(at_step(data, step), target) for step in steps]
         shares = over[steps.index(view.shown(steps))]
-        told = [_words(target, found, step) for found, step in zip(over, steps, strict=True)]
+        told = [_words(target, found, step, places) for found, step in zip(over, steps, strict=True)]
         words = html.P(told[steps.index(view.shown(steps))], className="sub shares")
         plain = [[None if np.isnan(share) else round(share, 4) for share in found.values()] for found in over]
         panels.append({"id": id, "kind": "marks", "steps": steps, "shares": plain, "words": told})
+    else:
+        places = []
     entity = found.entity
-    entries = [_entry(row, shares) for row in found.entries]
+    entries = [_entry(row, shares, places) for row in found.entries]
     more = entries[SHOWN:]
     values = [(attribute_label(key), value) for key, value in entity.get("values", {}).items()]
     return cards.card(
@@ -162,18 +165,27 @@ def accuracy_by_position(cells: xr.Dataset, target: str) -> dict[int, float]:
     return {int(p): float(row.sel(position=p)) for p in cells["position"].values.tolist()}
 
 
-def _words(target: str, shares: dict[int, float], step: int) -> str:
-    told = ", ".join(f"{position}: {format_percent(share) or '–'}" for position, share in shares.items())
-    what = f"Shaded by how often the probe reads {target_label(target)} at each position (step {step:,})"
+def _words(target: str, shares: dict[int, float], step: int, places: list[str]) -> str:
+    """places: what a study calls its positions, where it does."""
+    names = dict(zip(shares, places or map(str, shares), strict=True))
+    told = ", ".join(f"{names[p]}: {format_percent(share) or '–'}" for p, share in shares.items())
+    where = "right before it" if places else "at each position"
+    what = f"Shaded by how often the probe reads {target_label(target)} {where} (step {step:,})"
     return f"{what}, percent: {told}."
 
 
-def _entry(row: dict, shares: dict[int, float]) -> Component:
+def _entry(row: dict, shares: dict[int, float], places: list[str]) -> Component:
+    """places: a study's, whose numbers are no ranks of values: a value has the place before it, if that is read."""
+
     def shade(position: int, attribute: str, words: str) -> list[Component]:
+        if places:
+            before = f"before:{attribute}"
+            position = list(shares)[places.index(before)] if before in places else -1
         share = shares.get(position, float("nan"))
         percent = 0 if np.isnan(share) else round(45 * share)
+        number = [] if places else [html.Sup(str(position), title=f"position {position}")]
         return [
-            html.Sup(str(position), title=f"position {position}"),
+            *number,
             html.Mark(
                 words,
                 title=attribute_label(attribute),

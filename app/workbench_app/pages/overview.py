@@ -14,7 +14,8 @@ from workbench_app import cards, controls
 from workbench_app.annotated import annotated
 from workbench_app.cards import extra
 from workbench_app.entries import read_entity
-from workbench_app.findings import findings, keep_units, words_box
+from workbench_app.findings import findings, keep_units, not_probed, words_box
+from workbench_app.folding import FoldedEntry
 from workbench_app.frames import UNIT
 from workbench_app.glossary import glossary
 from workbench_app.headlines import Headline, headlines, is_arithmetic, p_set, tied_to_name, whole_values
@@ -69,6 +70,8 @@ def _card(
 ) -> tuple[Component, list[dict[str, Any]]]:
     found = headlines(view, entry)
     if entry.fault or not entry.steps or not any(one.steps for one in found):
+        if isinstance(entry, FoldedEntry):  # each may have been measured, but nothing in all of them
+            return not_probed(view, entry, "p", ""), []
         commands = [one.command for one in found[:1]]
         text = "Nothing has been measured of this run yet. First:"
         return missing(view, entry, text, *(commands or [train_command(entry)]), title=entry.title), []
