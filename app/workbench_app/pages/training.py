@@ -111,8 +111,8 @@ def _curves(view: View, entry: RunEntry, id: str, key: str) -> tuple[Component, 
         rows = [{name: value for name, value in row.items() if name != "answers"} for row in rows]
     if not rows:
         if entry.study is not None:
-            words = "Its models come from elsewhere: of their training only what is probed is known."
-            return cards.card(entry.title, html.P(words, className="sub")), None
+            elsewhere = "Its models come from elsewhere: of their training only what is probed is known."
+            return cards.card(entry.title, html.P(elsewhere, className="sub")), None
         text = "Nothing has been measured while training yet."
         return missing(view, entry, text, *([train_command(entry)] if entry.steps else [])), None
     figure = plot_training_curves(rows, entry.steps)
