@@ -127,3 +127,28 @@ def test_the_error_is_that_of_an_entitys_summed_losses_where_it_has_all_and_coun
     drawn = [losses_NF[rng.integers(400, size=400)] for _ in range(2000)]
     sums = [sample[:, 0].mean() + 0.25 * sample[:100, 1].mean() for sample in drawn]
     assert told == pytest.approx(np.std(sums), rel=0.1)
+
+
+def test_the_error_of_random_values_holds_their_diversity() -> None:
+    """K D p₃ is estimated from the same entities: an oracle of the estimator itself on entities drawn anew."""
+    rng = np.random.default_rng(1)
+    n, shape = 200, RandomValues(attributes=2, chunks=2, diversity=300, length=4, alphabet=20)
+    # name, two values, and their first chunks, which are parts of them
+    chunks_NK = rng.exponential(size=(n, 2))
+    losses_NF = np.column_stack(
+        [rng.exponential(size=n), chunks_NK + rng.exponential(size=(n, 2)), chunks_NK]
+    )
+    labels = ("name", "id_1", "id_2", "id_1/chunk", "id_2/chunk")
+    facts, entities = np.tile(np.arange(5), n), np.repeat(np.arange(n), 5)
+    contexts = Contexts(None, labels, facts, entities)  # type: ignore[arg-type]
+    choices = Choices(1e6, dict.fromkeys(labels[1:3], 300.0**2))
+
+    def bits(sample_NF: np.ndarray) -> float:
+        name, *rest = sample_NF.mean(0)
+        return learned_bits_of_values(
+            n, 1e6, shape, name, float(np.mean(rest[:2])), float(np.mean(rest[2:]))
+        ).total
+
+    spread = np.std([bits(losses_NF[rng.integers(n, size=n)]) for _ in range(2000)])
+    told = n * _error(contexts, losses_NF.ravel(), choices, n, shape) / math.log(2)
+    assert told == pytest.approx(spread, rel=0.06)

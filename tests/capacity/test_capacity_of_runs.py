@@ -1,5 +1,7 @@
 """Capacity of real networks: losses against a plain loop, contexts that nothing leaks into, runs end to end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,20 @@ def test_a_sample_estimates_the_whole(run) -> None:
     whole = measure_capacity(model, make_material(run, CapacityRequest(entities=40)), CPU)
     half = measure_capacity(model, make_material(run, CapacityRequest(entities=20)), CPU)
     assert abs(float(half["bits"] - whole["bits"])) < 6 * float(half["bits_se"])
+
+
+def test_rows_that_only_other_entities_use_are_counted(run) -> None:
+    """Where a vocabulary was not made for the texts, its used rows are those of all texts, whoever is scored."""
+    tokens = run.recipe.tokens.model_copy(update={"tokenizer": "bpe", "restrict": False})
+    foreign = replace(run, recipe=run.recipe.model_copy(update={"tokens": tokens}))
+    whole, few = (make_material(foreign, CapacityRequest(entities=number)).used_tokens for number in (40, 2))
+    assert few == whole == len({token for text in _ids_of(run) for token in text})
+
+
+def _ids_of(run) -> list[list[int]]:
+    end = run.tokenizer.eos_token_id
+    texts = [entry.text for entry in run.corpus.entries]
+    return [[end, *ids] for ids in run.tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
 
 def test_the_command(run, capsys) -> None:

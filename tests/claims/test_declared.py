@@ -1,6 +1,7 @@
 """Experiment files: what is read, and what is refused with file, claim and fault."""
 
 import copy
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from workbench.claims.expressions import parse_inequality
 from workbench.claims.sources import finetune_name, sources_of
 from workbench.errors import WorkbenchError
 from workbench.experiments.declared_stages import make_stages
+from workbench.extraction.evaluation import EvaluationRequest
 
 MINE = {
     "name": "mine",
@@ -74,6 +76,50 @@ def test_a_finetune_without_the_space_before_answers_is_told_so_and_says_so():
 def test_what_a_stage_cannot_come_after(stage, sentence):
     with pytest.raises(WorkbenchError, match=sentence):
         make_experiment(changed(stages__later=stage))
+
+
+ASKS = {
+    "taught": {"kind": "finetune", "options": {"tasks": "retrieval:day,dual:company,company_city"}},
+    "wide": {"kind": "ask", "options": {"tasks": "extraction,dual:company_city,company"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stages", "term", "measured_by"),
+    [
+        (["taught"], 'tasks("a")', "taught"),
+        (["taught"], 'tasks("a", "mean", stage="taught")', "taught"),
+        (["taught", "wide"], 'tasks("a", "mean", stage="wide")', "wide"),
+        (["taught"], 'tasks("a", "retrieval:birth_date.day")', "taught"),  # what results call `retrieval:day`
+        (["wide"], 'tasks("a", "retrieval:major")', "wide"),  # extraction asks for values, as retrieval does
+        (["taught", "wide"], 'tasks("a", "dual:company,company_city")', "taught"),
+        (["taught", "wide"], 'tasks("a", "dual:company_city,company")', "wide"),
+        (["taught", "wide"], 'tasks("a")', "its stages taught, wide both do; add stage=…"),
+        (["taught"], 'tasks("a", "dual:")', "taught"),  # refused when it is measured, with the tasks there are
+        (["taught"], 'tasks("a", "inverse:major")', "none of its stages does"),
+    ],
+)  # fmt: skip
+def test_a_task_is_found_under_whatever_name_its_stage_asks_it(stages, term, measured_by):
+    content = changed(stages=MINE["stages"] | ASKS, arms__a__stages=stages)
+    content["claims"][0]["holds"] = [f"{term} >= 5"]
+    if measured_by not in stages:
+        with pytest.raises(WorkbenchError, match=re.escape(measured_by)):
+            make_experiment(content)
+        return
+    experiment = make_experiment(content)
+    assert experiment.stage_of(experiment.claims[0].terms[0]) == measured_by
+
+
+def test_the_answers_of_a_group_lie_where_the_evaluation_keeps_them():
+    stages = {"ask": {"kind": "ask", "options": {"beams": 4}}, "lora": {"kind": "finetune"}}
+    experiment = make_experiment(changed(stages=MINE["stages"] | stages))
+    asked = {
+        "ask": EvaluationRequest(beams=4, group="few"),
+        "lora": EvaluationRequest(adapter="lora", group="few"),
+    }
+    for stage, request in asked.items():
+        (source,) = sources_of(stage, experiment.stages[stage], "tiny", "few")
+        assert source.variant == request.variant
 
 
 def test_an_inequality_is_a_sum_of_terms_and_a_bound():

@@ -90,6 +90,20 @@ def test_a_model_that_looks_facts_up_answers_every_task(
     assert dataset["n"].sum() == len(asked.questions)
 
 
+def test_many_pairs_of_few_entities_make_no_more_entities(
+    knowing_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_test = sum(entity.split == "test" for entity in knowing_run.corpus.entities)
+    plan = TaskPlan(("difference:birth_date.day",), pairs=5 * n_test)
+    asked = make_askable_tasks(knowing_run, plan, knowing_run.tokenizer)
+    monkeypatch.setattr(task_asking, "generate", LookUp(asked, look_up(asked)))
+    everything = np.arange(len(asked.questions))
+    answers = ask_tasks(load_model(knowing_run.checkpoint()), asked, everything)
+    cell = make_task_dataset(asked, everything, answers, {}).isel(task=0).sel(split="test", mode="direct")
+    assert (int(cell["n"]), int(cell["n_entities"])) == (5 * n_test, n_test)
+    assert float(cell["ci_low"]) == pytest.approx(float(wilson_interval(n_test, n_test)[0]))
+
+
 def test_a_wrong_hint_and_a_wrong_answer_are_told_apart(
     knowing_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from workbench_models import text_config
 
 from workbench.capacity.bits import (
     Choices,
@@ -29,6 +30,7 @@ from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.runs import Run
 from workbench.studies.study import Study
+from workbench.tokens.encoding import encode_entries
 from workbench.training.devices import Execution, choose_device
 from workbench.worlds.biographies.pools import load_pools
 from workbench.worlds.values.sections import ValuesRecipe
@@ -100,11 +102,22 @@ def make_material(study: Study, request: CapacityRequest) -> Material:
     else:
         stated = {key: choices.values[key] for key in contexts.facts if key != NAME}
         choices = Choices(choices.names, stated, choices.known)
-    # A vocabulary that was made for the corpus, or restricted to it, is used whole.
-    own = recipe is not None and (recipe.tokens.tokenizer == "word" or recipe.tokens.restrict)
-    used = len(study.tokenizer) if own else len(np.unique(contexts.spans.encoded.ids))
+    used = len(study.tokenizer) if _is_made_for_it(study) else count_used_tokens(study)
     note = COUNTED if choices.names is None else ""
     return Material(n, contexts, choices, shape, used, note)
+
+
+def _is_made_for_it(study: Study) -> bool:
+    """Whether the vocabulary was made for the study's texts, or restricted to them: then it is used whole."""
+    if not isinstance(study, Run):
+        return False
+    return study.recipe.tokens.tokenizer == "word" or study.recipe.tokens.restrict
+
+
+def count_used_tokens(study: Study) -> int:
+    """How many rows of the vocabulary the study's texts use, those about entities that are not scored too."""
+    encoded = encode_entries(study.tokenizer, study.corpus.entries, study.schema, study.start)
+    return len(np.unique(encoded.ids))
 
 
 def _require_whole_chunks(study: Study, contexts: Contexts, values: ValuesRecipe) -> None:
@@ -147,7 +160,7 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     pools |= {f"{key}{CHUNK}": float(shape.alphabet**shape.length) for key in choices.values if shape}
     numbers: dict[str, Any] = {
         "bits": bits.total,
-        "bits_se": n * _error(contexts, losses_N, choices, n) / math.log(2),
+        "bits_se": n * _error(contexts, losses_N, choices, n, shape) / math.log(2),
         **{f"bits_{name}": value for name, value in asdict(bits).items()},
         "most_bits": most.total,
         "parameters": parameters,
@@ -168,21 +181,30 @@ def measure_capacity(model: "PreTrainedModel", material: Material, execution: Ex
     )
 
 
-def _error(contexts: Contexts, losses_N: np.ndarray, choices: Choices, n: int) -> float:
+def _error(
+    contexts: Contexts,
+    losses_N: np.ndarray,
+    choices: Choices,
+    n: int,
+    shape: RandomValues | None = None,
+) -> float:
     """Standard error of the mean bits of an entity, in nats, by entity: its facts are not independent.
 
     The bits are a sum of means, Σ N_a/N · mean_a, and a fact's mean is over the entities that are scored on it; so an
-    entity counts with Σ (N_a/N) (scored/n_a) (loss − mean_a). Where each has every fact that is its summed loss.
+    entity counts with Σ (N_a/N) (scored/n_a) (loss − mean_a). Where each has every fact that is its summed loss. The
+    first chunk of a random value is in the term of diversity too, D / N of it.
     """
     scored, number_N = np.unique(contexts.entities_N, return_inverse=True)
     off = np.zeros(len(scored))
     for fact in contexts.facts:
-        if not fact.endswith(CHUNK):  # a chunk is a part of its value
-            own = contexts.of(fact)
-            weight = choices.n_known(fact, n) / n * len(scored) / len(own)
-            off += np.bincount(
-                number_N[own], weight * (losses_N[own] - losses_N[own].mean()), minlength=len(scored)
-            )
+        share = choices.n_known(fact, n) / n
+        if fact.endswith(CHUNK):
+            share = 0.0 if shape is None else shape.diversity / n
+        own = contexts.of(fact)
+        weight = share * len(scored) / len(own)
+        off += np.bincount(
+            number_N[own], weight * (losses_N[own] - losses_N[own].mean()), minlength=len(scored)
+        )
     return _standard_error(off)
 
 
@@ -192,7 +214,7 @@ def _standard_error(values: np.ndarray) -> float:
 
 def count_parameters(model: "PreTrainedModel", used_tokens: int) -> int:
     """Parameters without the rows of tokens that no text uses (Part 3.3, section 2); tied tensors count once."""
-    unused = max(0, int(model.config.vocab_size) - used_tokens)
+    unused = max(0, int(text_config(model.config).vocab_size) - used_tokens)
     weights: list[Any] = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
     tables = {id(weight): int(weight.shape[-1]) for weight in weights}
     return sum(p.numel() for p in model.parameters()) - unused * sum(tables.values())
@@ -214,6 +236,12 @@ def capacity_of_study(
     settings: dict[str, Any] = {"entities": request.entities, "seed": study.seed}
     if known := count_known(study.schema, study.corpus.entities):
         settings["known"] = known  # bits that were counted as if nothing were missing are counted anew
+    if not _is_made_for_it(study):
+        settings["rows"] = (
+            "of all texts"  # and those of parameters that only the scored entities' texts decided
+        )
+    if isinstance(study, Run) and study.recipe.values is not None:
+        settings["bits_se"] = "with diversity"  # and those whose error left that term out
     if request.quantisation:
         settings["quantisation"] = request.quantisation
     found: dict[int, xr.Dataset] = {}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from workbench.claims.expressions import Inequality, Term, parse_inequality
+from workbench.claims.expressions import MEAN, Inequality, Term, parse_inequality
 from workbench.claims.stages import Stage, Table
 from workbench.errors import WorkbenchError, nearest
 from workbench.text_files import read_text
@@ -140,14 +140,16 @@ class Experiment(Table):
         if term.kind.stage in ("train", ""):
             return None
         makers = [name for name in self.arms[term.arm].stages if self.stages[name].makes == term.kind.stage]
-        if term.measure == "tasks":
-            makers = [name for name in makers if term.cell in str(self.stages[name].options["tasks"])]
+        if term.measure == "tasks" and term.cell != MEAN:
+            makers = [name for name in makers if self.stages[name].may_ask(term.cell)]
         wanted = term.option("stage")
         if wanted is not None:
             if wanted not in makers:
                 have = ", ".join(makers) or "none"
                 raise WorkbenchError(f"{term}: the arm has no such stage {wanted!r} (it has {have}).")
             return str(wanted)
+        named = [name for name in makers if term.cell in self.stages[name].asks]
+        makers = named or makers
         if len(makers) != 1:
             have = (
                 f"its stages {', '.join(makers)} both do; add stage=…"

@@ -12,6 +12,7 @@ from typing import Any
 from workbench.claims.decision import Relation
 from workbench.errors import WorkbenchError, nearest
 
+MEAN = "mean"  # the cell that stands for all: attributes, tasks, numbers of operations
 EXAMPLE = '`answers("multi5+permute") - answers("single") >= 30`'
 
 
@@ -205,5 +206,5 @@ def _term(node: ast.expr, text: str) -> Term:
     if selector and selector not in kind.selectors:
         known = ", ".join(f".{known}" for known in kind.selectors) or "nothing"
         raise WorkbenchError(f"{text!r}: behind {name}(…) may stand {known}, not .{selector}.")
-    cell = words[1] if len(words) > 1 else ("mean" if kind.cell else "")
+    cell = words[1] if len(words) > 1 else (MEAN if kind.cell else "")
     return Term(name, words[0], cell, tuple(sorted(options.items())), selector)

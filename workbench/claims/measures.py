@@ -11,7 +11,7 @@ from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
 from workbench.claims.quantities import Bracket, Correlation, Missing, Quantity
 from workbench.claims.readers import READERS, make_share, require_cell
-from workbench.claims.sources import Source, folder_of, sources_of
+from workbench.claims.sources import folder_of, sources_of
 from workbench.errors import WorkbenchError
 from workbench.extraction.finetunes import finetune_of_last
 from workbench.results.storing import find_newest
@@ -35,11 +35,9 @@ def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> 
         return _recites(term, run) if term.measure == "recites" else _reaches(term, run)
     name = experiment.stage_of(term)
     assert name is not None
-    sources = sources_of(name, experiment.stages[name], scale)
+    sources = sources_of(name, experiment.stages[name], scale, term.option("group"))
     if term.measure == "v":
         sources = [source for source in sources if source.variant.partition("+")[0] == term.cell]
-    if term.measure == "answers" and (group := term.option("group")):
-        sources = [Source(one.kind, one.family, _join(one.variant, f"group-{group}")) for one in sources]
     if not sources:
         raise WorkbenchError(f"{term}: the stage {name!r} does not measure {term.cell!r}.")
     read = _open_at(run, folder_of(experiment.stages[name], scale))
@@ -139,7 +137,3 @@ def _reaches(term: Term, run: Run) -> Quantity | Missing:
     if not rows:
         return Missing(f"{term.arm} measures no {term.cell} while it is trained")
     return Missing(f"{term.cell} of {split} entities never reach {share:g} % in {term.arm}", made=False)
-
-
-def _join(*parts: str) -> str:
-    return "+".join(part for part in parts if part)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.claims.expressions import Term
+from workbench.claims.expressions import MEAN, Term
 from workbench.claims.quantities import Exact, Mean, Normal, Quantity, Share
 from workbench.errors import WorkbenchError, nearest
 from workbench.results.storing import find_result, result_path
@@ -17,7 +17,6 @@ from workbench.studies.runs import Run
 if TYPE_CHECKING:
     import xarray as xr
 
-MEAN = "mean"
 PAIRS = ("comparison", "difference")  # families of tasks about two entities
 
 

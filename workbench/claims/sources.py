@@ -40,8 +40,8 @@ def folder_of(stage: Stage, scale: str) -> Path:
     return Path("finetunes", finetune_name(stage.after, stage.first.options_at(scale)))
 
 
-def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
-    """What a stage of this name makes: one folder, of V-probes one for each property."""
+def sources_of(name: str, stage: Stage, scale: str, group: str | None = None) -> list[Source]:
+    """What a stage of this name makes: one folder, of V-probes one for each property. group: of answers, whose."""
     given = stage.options_at(scale)
     if stage.kind in ("p", "q"):
         request = ProbeRequest(stage.kind, **given)  # type: ignore[arg-type]
@@ -51,13 +51,13 @@ def sources_of(name: str, stage: Stage, scale: str) -> list[Source]:
         name = finetune_name(name, given)
         if "tasks" in given:
             return [Source("tasks", method, TaskRequest(adapter=name).variant)]
-        return [Source("qa", method, EvaluationRequest(adapter=name).variant)]
+        return [Source("qa", method, EvaluationRequest(adapter=name, group=group).variant)]
     if stage.kind == "ask":
         beams = int(given.get("beams", 1))
         if "tasks" in given:
             plan = TaskPlan(tuple(split_specs(str(given["tasks"]), [])), bool(given.get("hints", False)))
             return [Source("tasks", "none", TaskRequest(plan=plan, beams=beams).variant)]
-        return [Source("qa", "none", EvaluationRequest(beams=beams).variant)]
+        return [Source("qa", "none", EvaluationRequest(beams=beams, group=group).variant)]
     if stage.kind == "solve":
         keys = ("operations", "number", "beams", "temperature", "regret", "mistakes")
         solving = SolvingRequest(**{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]

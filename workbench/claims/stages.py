@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from workbench.capacity.quantising import QUANTISATIONS
+from workbench.tasks.specs import FAMILIES, split_specs
 
 Plain = str | int | float | bool
 Kind = Literal["p", "q", "finetune", "ask", "solve", "v", "capacity"]
@@ -73,3 +74,21 @@ class Stage(Table):
         if self.kind in ("finetune", "ask"):
             return "tasks" if "tasks" in self.options else "answers"
         return self.kind
+
+    @property
+    def asks(self) -> list[str]:
+        """The tasks that its option `tasks` names, each as it is written there."""
+        return split_specs(str(self.options.get("tasks", "")))
+
+    def may_ask(self, task: str) -> bool:
+        """Whether one of them may be this task, as results call it.
+
+        A name in full follows from the facts (`month%2` is `birth_date.month%2`), so families are compared alone; what
+        a class of the user's own calls its tasks only it knows.
+        """
+        family = task.partition(":")[0]
+        alike = {family, "extraction"} if family == "retrieval" else {family}
+        return any(
+            asked in alike or asked not in FAMILIES
+            for asked in (spec.partition(":")[0] for spec in self.asks)
+        )

@@ -110,7 +110,7 @@ def fit_questions_per_step(width: int, kinds: int) -> int:
 def choose_settings(width: int, *, n_questions: int | None = None, **given: Any) -> FinetuneSettings:
     """Settings for a model of this width: what is given (not None), and defaults of its size for the rest.
 
-    From 512 on the paper's: lr 3e-4 and embedding rank 128 for `lora`, 1e-4 for `full`, 50,000 steps of 48.
+    Above 256 the paper's: lr 3e-4 and embedding rank 128 for `lora`, 1e-4 for `full`, 50,000 steps of 48.
     n_questions: of train entities, where the model was trained elsewhere; a wide one then takes so many steps that each
     question is seen 20 times, at least 30, with lr 1e-3. Raises WorkbenchError for settings that cannot be, before
     anything is loaded.

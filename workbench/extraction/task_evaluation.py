@@ -6,6 +6,7 @@ not: P(all steps right) + (1 − that) × chance is `predicted` (Part 3.2, a foo
 Shapes: S halves (train, test), Q tasks, M modes (direct, hint), N questions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ def evaluate_tasks(run: Study, request: TaskRequest, *, device: str | None = Non
         "entities": request.entities,
         "train_half": sum(entity.split == "train" for entity in run.corpus.entities),
         **({} if tuned is None else tuned.describe(request.which)),
+        **(
+            {} if plan.pairs is None else {"counted": "entities"}
+        ),  # intervals that counted pairs are made anew
     }
     path = result_path(run.path, KIND, family, checkpoint.step, request.variant)
     if not request.again:
@@ -128,9 +132,9 @@ def make_task_dataset(
 ) -> xr.Dataset:
     """The labelled array of one evaluation, dims (split, task, mode).
 
-    Variables: accuracy, n, ci_low, ci_high of answers; n_entities, what the interval counts: each entity stands in two
-    pairs, so pairs are about half as many entities; chance, what the commonest answer of the half's questions
-    scores; first_accuracy of the first token said; of mode `hint` hint_accuracy (all steps right) and predicted.
+    Variables: accuracy, n, ci_low, ci_high of answers; n_entities, what the interval counts (`count_entities`); chance,
+    what the commonest answer of the half's questions scores; first_accuracy of the first token said; of mode `hint`
+    hint_accuracy (all steps right) and predicted.
     """
     tasks = tuple(dict.fromkeys(task for task, _ in asked.tasks.kinds))
     shape = (len(SPLITS), len(tasks), len(MODES))
@@ -145,7 +149,7 @@ def make_task_dataset(
                 continue
             cell = s, tasks.index(task), MODES.index(mode)
             n_SQM[cell] = len(here)
-            entities_SQM[cell] = len(here) // len(asked.questions[chosen[here[0]]].entities)
+            entities_SQM[cell] = count_entities([asked.questions[n].entities for n in chosen[here]])
             right_SQM[cell], first_SQM[cell] = answers.right_N[here].sum(), answers.first_N[here].sum()
             hint_SQM[cell] = answers.hint_N[here].sum()
             chance_SQM[cell] = commonest_share([asked.questions[n].asked.answer for n in chosen[here]])
@@ -169,10 +173,22 @@ def make_task_dataset(
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
+def count_entities(asked: Sequence[tuple[int, ...]]) -> int:
+    """As how many independent entities questions count: each of as many pairs as entities stands in two of them, so
+    pairs are half as many; and never more than there are, however many pairs were drawn of them.
+
+    >>> count_entities([(0,), (1,), (2,)]), count_entities([(0, 1), (1, 2), (2, 0)])
+    (3, 1)
+    >>> count_entities([(a, b) for a in range(10) for b in range(10) if a != b])
+    10
+    """
+    return min(len(asked) // len(asked[0]), len({entity for together in asked for entity in together}))
+
+
 def predict_accuracy(hint_accuracy: np.ndarray, chance: np.ndarray) -> np.ndarray:
     """What answers with hints are expected to score: h + (1 − h) × chance.
 
-    >>> float(predict_accuracy(np.array(0.91), np.array(0.5)))
+    >>> round(float(predict_accuracy(np.array(0.91), np.array(0.5))), 4)
     0.955
     """
     return np.asarray(hint_accuracy + (1 - hint_accuracy) * chance)

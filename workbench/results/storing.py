@@ -9,7 +9,7 @@ where they apply `checkpoint` (the step), `layer`, `site`, `seed`. Variables, th
     n                 entries behind it; 0 with accuracy NaN is an *empty* cell (already said everywhere), no zero
     chance            accuracy of the majority class on the test entities; may depend on the target alone
     accuracy_not_next, n_not_next   the same without entries in which the attribute is the very next value
-    ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged, control, selectivity, top5
+    ci_low, ci_high   95 % interval of `accuracy`; also train_accuracy, converged (more: docs/probing-linear.md)
     confusion         answers about the largest classes, further dims true_value, said_value (`confusion_values`)
 
 Attributes (text) say what made it: kind, family, variant, run, recipe_digest, weights_digest, created (ISO
