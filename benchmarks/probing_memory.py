@@ -124,6 +124,8 @@ def main() -> None:
     from workbench.memory import read_bytes
 
     rows: list[dict[str, Any]] = []
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         for number, entities in enumerate(given.entities):
             options = {
