@@ -17,11 +17,10 @@ from workbench.extraction.finetunes import finetune_of_last
 from workbench.results.storing import find_newest
 from workbench.studies.opening import is_study
 from workbench.studies.runs import Run, open_run
+from workbench.training.data import ENTITIES_MEASURED_FINALLY
 
 if TYPE_CHECKING:
     import xarray as xr
-
-MEASURED_FINALLY = 1000  # entities of each half whose biographies are measured at the last step
 
 
 def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> Quantity | Missing:
@@ -119,7 +118,7 @@ def _recites(term: Term, run: Run) -> Quantity | Missing:
     known = [key for key in halves[0] if all(key in half for half in halves)]
     require_cell(term.cell, known, term, "attribute")
     value = float(np.mean([half[term.cell] for half in halves]))
-    return make_share(value, min(run.n_entities, 2 * MEASURED_FINALLY), term, term.cell)
+    return make_share(value, min(run.n_entities, 2 * ENTITIES_MEASURED_FINALLY), term, term.cell)
 
 
 def _reaches(term: Term, run: Run) -> Quantity | Missing:
