@@ -64,7 +64,7 @@ def test_position_i_is_the_token_before_the_next_value(
         for i, (attribute, (start, _)) in enumerate(entry.values.items()):
             position = encoded.positions[n, i]
             assert read_back(tokenizer, ids[1 : position + 1]) == entry.text[:start].replace(" ", "")
-            assert encoded.rank[n, ATTRIBUTES.index(attribute)] == i
+            assert encoded.order[n, i] == ATTRIBUTES.index(attribute)
             assert encoded.order[n, i] == ATTRIBUTES.index(attribute)
 
 
@@ -87,7 +87,7 @@ def test_absent_attributes_have_no_position() -> None:
     assert encoded.value_end.tolist() == [[-1, -1, -1, 11, -1, 8]]
     assert encoded.name_end.tolist() == [2]
     assert encoded.positions.tolist() == [[4, 9, -1, -1, -1, -1]]
-    assert encoded.rank.tolist() == [[6, 6, 6, 1, 6, 0]]
+    assert encoded.order[0, :2].tolist() == [5, 3]
     nameless = encode_entries(tokenizer, [replace(entry, names=())], SCHEMA)
     assert nameless.name_end.tolist() == [-1]
 

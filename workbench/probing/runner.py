@@ -15,7 +15,7 @@ from workbench.probing.p_probe import PProbeData, make_p_probe_data, run_p_probe
 from workbench.probing.pooling import join_seeds
 from workbench.probing.q_probe import QProbeData, make_q_probe_data, run_q_probe
 from workbench.probing.request import EMBEDDING, ProbeRequest
-from workbench.probing.seen_probe import run_seen_probe
+from workbench.probing.seen_probe import describe_settings, run_seen_probe
 from workbench.results.case_files import KeepCases, save_cases
 from workbench.results.making import making
 from workbench.results.storing import find_result, load_results, result_path, save_result
@@ -183,7 +183,8 @@ class _Prober:
         """What an existing result must have been made with; None where its folder says it all."""
         if self.request.family != EMBEDDING:
             return None
-        settings, seeds = asdict(self.request.settings(self.run)), self.request.seeds
+        asked, seeds = self.request.settings(self.run), self.request.seeds
+        settings = describe_settings(self.run, asked) if self.request.kind == "seen" else asdict(asked)
         return settings if len(seeds) == 1 else {**settings, "seed": list(seeds)}
 
     def probe(self, checkpoint: Checkpoint, number: int) -> "tuple[xr.Dataset, xr.Dataset | None]":

@@ -1,13 +1,14 @@
 """P-probing by what has been said already (paper, Figure 6): does a value hang on one particular other value?
 
-The probes are the P-probe's. Their answers are grouped not by position but by the *set* of attributes that stand
-before it in the entry. In `couple` entries, where birth city always follows birth date, a birth city that is
+The probes are the P-probe's. Their answers are grouped not by place but by the *set* of attributes that have been
+said up to it in the entry. In `couple` entries, where birth city always follows birth date, a birth city that is
 readable only where the birth date has been said is stored with the date, not with the name.
 
 Shapes: N entries, K targets, P positions, S sets.
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,6 +21,7 @@ from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.study import Study
+from workbench.tokens.positions import POSITIONS
 
 
 def run_seen_probe(
@@ -41,7 +43,7 @@ def run_seen_probe(
     fitted = fit_distinct_probes(run, checkpoint, data, settings, device, observer)
     readings = data.readings()
     correct_KNP = fitted.predict(readings, data.test) == readings.labels_KN[:, data.test, None]
-    sets_NP = name_sets(data.entries.rank[data.test], data.entries.schema)
+    sets_NP = name_sets(data.entries.value_start[data.test], data.places_NP[data.test], data.entries.schema)
     sets, right_SK, n_SK = count_by_set(correct_KNP, readings.valid_KNP[:, data.test], sets_NP)
     spread = [data.distinct.index(k) for k in data.stands_for]
     right, n = right_SK[:, spread], n_SK[:, spread]
@@ -65,7 +67,15 @@ def run_seen_probe(
             family="embedding",
             run=run,
             checkpoint=checkpoint,
-            settings=asdict(settings),
+            settings=describe_settings(run, settings),
             notes=describe_fit(fitted, data.targets, data.stands_for, len(data.train), len(data.test)),
         ),
     )
+
+
+def describe_settings(run: Study, settings: ProbeSettings) -> dict[str, Any]:
+    """What determines the numbers; where texts are read elsewhere than before each value, results that took a place's
+    number for how much had been said are made anew.
+    """
+    told = asdict(settings)
+    return told if run.read == (POSITIONS,) else {**told, "sets": "by place"}

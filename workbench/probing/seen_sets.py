@@ -10,12 +10,14 @@ from workbench.facts.schema import Schema
 NOTHING = "nothing"
 
 
-def name_sets(rank_NA: np.ndarray, schema: Schema) -> np.ndarray:
-    """The set of attributes said before each position, as the schema's letters in order: object [N, P].
+def name_sets(start_NA: np.ndarray, places_NP: np.ndarray, schema: Schema) -> np.ndarray:
+    """The set of attributes said up to each place, as the schema's letters in order: object [N, P].
 
-    `nothing` for the empty set, else e.g. `d,b` (birth date and birth city).
+    start_NA: the first token of each value, -1 where a text lacks it; places_NP: the tokens read. `nothing` for the
+    empty set, else e.g. `d,b` (birth date and birth city).
     """
-    said_NPA = rank_NA[:, None, :] < np.arange(rank_NA.shape[1])[None, :, None]
+    start_N1A = start_NA[:, None, :]
+    said_NPA = (start_N1A >= 0) & (start_N1A <= places_NP[:, :, None])
     letters = np.array([schema.letters[key] for key in schema.keys])
     names: dict[bytes, str] = {}
     flat = said_NPA.reshape(-1, said_NPA.shape[-1])

@@ -67,12 +67,6 @@ class EncodedEntries(EncodedTexts):
         start = np.take_along_axis(self.value_start, self.order, axis=1)
         return np.where(start < 0, -1, start - 1).astype(np.int32)
 
-    @property
-    def rank(self) -> np.ndarray:
-        """int64 [N, A]: at which position each attribute stands; P where it is absent."""
-        ranks = np.argsort(self.order, axis=1, kind="stable")
-        return np.where(self.value_start < 0, len(self.schema), ranks)
-
 
 @dataclass(frozen=True)
 class EncodedQuestions(EncodedTexts):
