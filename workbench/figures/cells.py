@@ -54,7 +54,9 @@ def select_cells(dataset: xr.Dataset, step: int | None = None, dims: Sequence[st
         spread = {"lowest": dataset["accuracy"].min("seed"), "highest": dataset["accuracy"].max("seed")}
         spread["averaged"] = valued.sum("seed")
         if "converged" in dataset:
-            spread["converged"] = (dataset["converged"].astype(bool) | ~valued).all("seed")
+            told = dataset["converged"].astype(bool)
+            tested = valued.any([name for name in valued.dims if name not in told.dims])
+            spread["converged"] = (told | ~tested).all("seed")
         if (
             POOLED in dataset.attrs
         ):  # each run has models and entities of its own: how far the mean may be off

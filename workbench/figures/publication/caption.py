@@ -72,7 +72,9 @@ def write_caption(panels: Sequence[Panel], request: FigureRequest, line: str) ->
         of_names, of_texts = ([one for one in probed if (one.kind == "q") == bare] for bare in (True, False))
         for some, unit in ((of_texts, "texts a cell"), (of_names, "names a dot")):
             if some:
-                counts = _numbers([one for panel in some for one in _told(panel)], unit, "the commonest value")
+                counts = _numbers(
+                    [one for panel in some for one in _told(panel)], unit, "the commonest value"
+                )
                 both = len(some) < len(probed)
                 sentences.append(f"{_probe_kind(some[0])}: {counts}" if both else counts)
     if asked := [one for panel in panels if panel.kind in ASKED_PANELS for one in panel.evidence]:
