@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.figures.cells import attribute_label, select_cells
+from workbench.figures.learning_curve import targets_of_form
 from workbench.results.provenance import facts_of
 from workbench_app.against_answers import ask_commands, common_answers
 from workbench_app.folding import members_of
@@ -82,8 +83,7 @@ def name_place(cells: xr.Dataset) -> int:
 
 def whole_values(cells: xr.Dataset) -> list[str]:
     """One target an attribute: its whole value, or its first token where there is no other."""
-    targets = [str(name) for name in cells["target"].values.tolist()]
-    return [t for t in targets if not t.endswith("/first") or f"{t.partition('/')[0]}/whole" not in targets]
+    return targets_of_form(cells, "whole")
 
 
 def tied_to_name(cells: xr.Dataset) -> list[float | None]:

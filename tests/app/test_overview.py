@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from workbench_app.drawing import draw_page
-from workbench_app.headlines import tied_to_name
+from workbench_app.headlines import tied_to_name, whole_values
 
 from tests.app.conftest import serving
 from tests.app.made_analyses import add_answers, attrs_of
@@ -15,6 +15,8 @@ from tests.app.test_analyses import texts
 from tests.app.test_missing import commands
 from tests.app.test_other_results import make_view
 from tests.app.test_said_is_so import panel_of
+from workbench.figures.learning_curve import targets_of_form
+from workbench.figures.training import plot_probe_over_training
 from workbench.results.storing import load_result, result_path, save_result
 
 STEPS = (0, 16, 64)
@@ -163,3 +165,18 @@ def test_a_v_probe_of_an_earlier_checkpoint_than_the_card_says_so(tmp_path):
         save_result(result_path(run.path, "v", "embedding", step, property), data)
     shown = panel_of(draw_page(make_view(tmp_path, "/reasoning"), "k"), "v-0")
     assert [texts[::6] for texts in shown["texts"]] == [["60", "50"], ["60 (step 0)", "90"]]
+
+
+def test_a_named_part_of_a_value_is_no_attribute_of_its_own():
+    """A century beside the year of founding: its higher chance was counted into the mean over attributes."""
+    targets = ["river/first", "river/whole", "founded/whole", "founded/century", "day/first", "day/month"]
+    cells = xr.Dataset(coords={"target": targets})
+    assert whole_values(cells) == ["river/whole", "founded/whole", "day/first"]
+    assert targets_of_form(cells, "first") == ["river/first", "founded/whole", "day/first"]
+    accuracy = np.linspace(0.1, 0.9, 12).reshape(2, 1, 6)
+    over = xr.Dataset(
+        {"accuracy": (("checkpoint", "position", "target"), accuracy), "chance": ("target", [0.1] * 6)},
+        coords={"checkpoint": [0, 8], "position": [0], "target": targets},
+    )
+    names = [line.name for line in plot_probe_over_training(over, form="first").data]
+    assert names == ["river (chance .10)", "founded (chance .10)", "day (chance .10)"]

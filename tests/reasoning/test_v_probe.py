@@ -113,6 +113,7 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
     other = made[0].assign_attrs(variant="nece+steps20")
     assert list(plot_property_steps([made[0], other]).data[0].y) == ["nece", "nece+steps20"]
     assert list(plot_layer_distance([made[0], other]).data[0].y) == ["final", "final, steps20"]
+    assert not at_several_layers([made[0], other])  # two settings at one layer
     with pytest.raises(WorkbenchError, match="Layers are drawn of one property; here are nece, known"):
         plot_layer_distance([*made, *layers])
     solved = run_solving(run, run.checkpoints[-1:], SolvingRequest("2,3,4,reask", number=2))

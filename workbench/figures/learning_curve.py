@@ -85,13 +85,16 @@ def select_curve(
 
 
 def targets_of_form(cells: xr.Dataset, form: str) -> list[str]:
-    """One target an attribute: of that form where there is one, else the only one."""
+    """One target an attribute: of that form where there is one, else its first (a birth date has no `whole`, and of
+    parts, such as a year's century, each would count as an attribute of its own).
+    """
     targets = [str(target) for target in cells["target"].values.tolist()]
-    return [
-        target
-        for target in targets
-        if target.endswith(f"/{form}") or f"{target.partition('/')[0]}/{form}" not in targets
-    ]
+    chosen: dict[str, str] = {}
+    for target in targets:
+        attribute = target.partition("/")[0]
+        wanted = f"{attribute}/{form}"
+        chosen.setdefault(attribute, wanted if wanted in targets else target)
+    return [target for target in targets if target in chosen.values()]
 
 
 def _curve(curve: xr.Dataset, places: list[int], numbers: list[int], *, first: bool) -> list[go.Scatter]:

@@ -29,7 +29,12 @@ def at_several_layers(datasets: Sequence[xr.Dataset]) -> dict[str, list[xr.Datas
     for dataset in datasets:
         if "by_distance" in dataset:
             found.setdefault(name_property(dataset), []).append(dataset)
-    return {name: probes for name, probes in found.items() if len(probes) > 1}
+    return {name: probes for name, probes in found.items() if len(set(map(_layer, probes))) > 1}
+
+
+def _layer(dataset: xr.Dataset) -> str:
+    parts = str(dataset.attrs["variant"]).split("+")[1:]
+    return next((part.removeprefix("layer") for part in parts if part.startswith("layer")), "final")
 
 
 def parts_of(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -115,8 +120,7 @@ def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
     for dataset in datasets:
         if "by_distance" in dataset:
             parts = str(dataset.attrs["variant"]).split("+")[1:]
-            layer = next((part[5:] for part in parts if part.startswith("layer")), "final")
-            read[layer, tuple(part for part in parts if not part.startswith("layer"))] = dataset[
+            read[_layer(dataset), tuple(part for part in parts if not part.startswith("layer"))] = dataset[
                 "by_distance"
             ]
     alike = len({settings for _, settings in read}) < 2  # else each line bears its own

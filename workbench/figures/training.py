@@ -19,6 +19,7 @@ from workbench.figures.cells import (
     select_cells,
     target_label,
 )
+from workbench.figures.learning_curve import targets_of_form
 from workbench.figures.theme import COLOURS, apply_theme, series_style
 from workbench.probing.pooling import POOLED
 from workbench.results.provenance import facts_of
@@ -163,13 +164,11 @@ def plot_probe_over_training(
 
 def _lines(cells: xr.Dataset, variable: str, form: str | None) -> dict[str, np.ndarray]:
     """Target → its values over the checkpoints, of those that are drawn."""
-    targets = [str(target) for target in cells["target"].values.tolist()]
+    targets = targets_of_form(cells, form) if form else map(str, cells["target"].values.tolist())
     found = {}
     for target in targets:
-        attribute, _, this_form = target.partition("/")
         values = np.asarray(cells[variable].sel(target=target).values, float)
-        other_form_serves = form and this_form != form and f"{attribute}/{form}" in targets
-        if not np.isnan(values).all() and not other_form_serves:
+        if not np.isnan(values).all():
             found[target] = values
     return found
 

@@ -148,6 +148,7 @@ def _probes(view: View, entry: RunEntry, number: int, key: str) -> tuple[Compone
     newest = [
         data.isel(checkpoint=-1).assign_attrs(variant=_property(name), family="")
         for name, data in have.items()
+        if int(data["checkpoint"].values[-1]) == steps[-1]  # those of an earlier one are in the table
     ]
     drawn = {
         f"{property}: layer by distance from the query": plot_layer_distance(probes)
