@@ -17,6 +17,7 @@ from workbench.figures.publication import make_figure
 from workbench.figures.publication.measured_panels import order_operations
 from workbench.figures.publication.panels import Graph
 from workbench.figures.theme import DIVERGING_LIGHT, SCALE_LIGHT, colour_at
+from workbench.report.reasoning import read_results
 from workbench.results.cases import find_cases
 from workbench.results.storing import load_results, result_path, save_result
 from workbench.studies.runs import Run
@@ -181,3 +182,16 @@ def test_a_curve_over_numbers_ends_before_the_words() -> None:
     assert [piece.tolist() for piece in pieces] == [[True, True, False, False], [False, False, False, True]]
     (whole,) = Graph([], ["0", "64"], "step").pieces
     assert whole.all()
+
+
+def test_a_v_probe_of_an_earlier_checkpoint_is_not_drawn_as_of_this_one(run: Run) -> None:
+    for step in STEPS:
+        add_reasoning(run, step)
+    early = load_results(run.path, "v", "embedding", "nece").sel(checkpoint=STEPS[0])
+    digest = str(early["weights_digest"].values)
+    early = early.drop_vars("weights_digest").assign_attrs(variant="dep", weights_digest=digest)
+    save_result(result_path(run.path, "v", "embedding", STEPS[0], "dep"), early)
+    newest, first = (make_figure([run.path], panels).panels[0] for panels in ("v", f"v@{STEPS[0]}"))
+    assert (newest.content.rows, newest.sub) == (["nece"], f"step {STEPS[-1]:,}")
+    assert sorted(first.content.rows) == ["dep", "nece"]
+    assert [one.attrs["variant"] for one in read_results(run)["v"]] == ["nece"]

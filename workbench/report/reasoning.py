@@ -86,6 +86,10 @@ def read_results(run: Study) -> dict[str, list[xr.Dataset] | str]:
                     made.append(dataset)
     except WorkbenchError as error:
         return {"solving": str(error), "v": str(error)}
+    probes = [one for one in found.get("v", []) if isinstance(one, xr.Dataset)]
+    newest = max((int(one["checkpoint"]) for one in probes), default=0)
+    if probes:  # one that was last probed earlier would stand beside them as if it were of that step
+        found["v"] = [one for one in probes if int(one["checkpoint"]) == newest]
     return found
 
 

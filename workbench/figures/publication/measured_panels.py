@@ -82,8 +82,9 @@ def _properties(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec)
                 f"{run.path} has no V-probe that says after which sentence; probe one of the six properties: "
                 f"`workbench probe {run.path} --kind v`."
             )
+        step = max(one.shown(spec.step) for one in by_step.values())
+        by_step = {about: one for about, one in by_step.items() if one.shown(spec.step) == step}
         source = next(iter(by_step.values()))
-        step = source.shown(spec.step)
         cells = [one.data.sel(checkpoint=one.shown(spec.step)) for one in by_step.values()]
         values, n = (
             np.stack([np.asarray(c[v].values, float) for c in cells]) for v in ("by_step", "n_by_step")
