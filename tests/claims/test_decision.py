@@ -58,6 +58,18 @@ def test_seeds_that_differ_widen_the_interval_as_students_t_says():
     assert alike.high - alike.low == pytest.approx((one.high - one.low) / 2)
 
 
+def test_an_interval_over_seeds_ends_where_shares_end():
+    never = decide([[(1.0, Share(right, 700))] for right in (0, 1, 0)], "<=", 5)
+    assert never.low == 0 and 0 < never.high < 1
+    always = decide([two(right, 0, 700) for right in (97, 100, 100)], ">=", 20)
+    assert always.high == 100 and always.low < 95
+    chances = [[(1.0, Share(0, 700)), (-1.0, Exact(chance))] for chance in (10.0, 20.0, 30.0)]
+    below = decide(chances, "<=", 0)  # each seed has a chance of its own
+    assert (below.estimate, below.low) == (-20.0, -20.0) and below.high > 0
+    bits = decide([[(1.0, Normal(value, 0.1))] for value in (0.1, 2.0, 0.2)], ">=", 0)
+    assert bits.low < 0  # an estimate of bits may be
+
+
 def test_over_many_draws_the_interval_holds_the_truth_at_least_as_often_as_it_says():
     rng = np.random.default_rng(0)
     inside = 0

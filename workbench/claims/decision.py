@@ -9,7 +9,7 @@ How the interval of `2 a − b` comes about, on purpose rather too wide than too
    the same entities are easy or hard for both.
 3. Over S seeds the mean is taken. Seeds draw entities of their own, so their margins join by √Σ/S. With two seeds or
    more there is Student's t-interval of the S values as well, which also holds what differs between trained models.
-   The interval is what either of them leaves possible.
+   The interval is what either of them leaves possible, and ends where a number of its kind ends: no share is below 0.
 4. With one seed nothing is known of other seeds; the decision says so.
 
 A claim of k inequalities has each decided at 1 − 0.05/k (Bonferroni), so it is wrongly said to hold, or to fail, at
@@ -62,7 +62,8 @@ def decide(seeds: Sequence[Terms], relation: Relation, bound: float, level: floa
     of_entities = np.sqrt((margins**2).sum(0)) / len(values)
     of_seeds = float(t_margin(values.std(ddof=1), len(values), level)) if len(values) > 1 else 0.0
     below, above = (max(float(margin), of_seeds) for margin in of_entities)
-    low, high = estimate - below, estimate + above
+    least, most = np.mean([_possible(terms) for terms in seeds], axis=0).tolist()
+    low, high = max(estimate - below, least), min(estimate + above, most)
     reached = {"<=": (high <= bound, low > bound), ">=": (low >= bound, high < bound)}[relation]
     word: Word = "holds" if reached[0] else "fails" if reached[1] else "undecided"
     known = [quantity.n for terms in seeds for _, quantity in terms if quantity.n is not None]
@@ -85,6 +86,12 @@ def join_words(words: Sequence[Word]) -> Word:
 def level_of_each(k: int, level: float = LEVEL) -> float:
     """The level at which each of k inequalities is decided."""
     return 1 - (1 - level) / max(1, k)
+
+
+def _possible(terms: Terms) -> tuple[float, float]:
+    """Between what the sum lies, whatever is measured."""
+    ends = [sorted((c * quantity.possible[0], c * quantity.possible[1])) for c, quantity in terms]
+    return sum(low for low, _ in ends), sum(high for _, high in ends)
 
 
 def _margins(terms: Terms, level: float) -> tuple[float, float]:

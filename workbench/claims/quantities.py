@@ -3,6 +3,7 @@
 Shares are in percent here, as the papers print them and as claims are written.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ class Quantity(ABC):
     @abstractmethod
     def interval(self, level: float) -> tuple[float, float]:
         """What the number may be, at a level such as 0.95, given the entities it was measured on."""
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """Between what it lies by its nature, whatever is measured."""
+        return -math.inf, math.inf
 
     @property
     def n(self) -> int | None:
@@ -63,6 +69,10 @@ class Share(Quantity):
         return 100 * float(low), 100 * float(high)
 
     @property
+    def possible(self) -> tuple[float, float]:
+        return 0.0, 100.0
+
+    @property
     def n(self) -> int:
         return self.entities
 
@@ -86,6 +96,11 @@ class Mean(Quantity):
         return float(low), float(high)
 
     @property
+    def possible(self) -> tuple[float, float]:
+        low, high = np.mean([part.possible for part in self.parts], axis=0)
+        return float(low), float(high)
+
+    @property
     def n(self) -> int | None:
         known = [part.n for part in self.parts if part.n is not None]
         return min(known) if known else None
@@ -102,6 +117,10 @@ class Exact(Quantity):
         return self.number
 
     def interval(self, level: float) -> tuple[float, float]:
+        return self.number, self.number
+
+    @property
+    def possible(self) -> tuple[float, float]:
         return self.number, self.number
 
 
@@ -161,3 +180,7 @@ class Correlation(Quantity):
         if self.pairs <= 3:
             return -1.0, 1.0
         return correlation_interval(float(np.clip(self.r, -1 + 1e-12, 1 - 1e-12)), self.pairs, level)
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        return -1.0, 1.0
