@@ -54,10 +54,8 @@ ANALYSES: dict[str, tuple[tuple[str, str], tuple[str, ...], str]] = {
 }
 FIRST = {"group": "name", "role": "name_last", "strength": "1.0"}
 MEAN = "mean"  # over the attributes or positions there are
-AVERAGED = (
-    "position",
-    "attribute",
-)  # dimensions with such a choice: an ablation's mode `mean` is a label of its own
+# Dimensions with such a choice; an ablation's mode `mean` is a label of its own.
+AVERAGED = ("position", "attribute")
 HIDDEN = ("_se", "ci_low", "ci_high", "uniform", "refused")
 
 

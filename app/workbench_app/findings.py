@@ -153,12 +153,11 @@ def not_probed(
 
 def _most_made(entry: FoldedEntry, kind: str) -> str:
     """The result set that most of the runs have, of equals the usual one: what is missing of it is the least."""
-    names = list(dict.fromkeys(name for one in entry.members for name in one.sets_of(kind)))
-    often = {name: sum(name in one.result_sets for one in entry.members) for name in names}
-    most = max(often.values(), default=0)
-    return next(
-        (name for name in probe_sets(entry.members, kind) if often[name] == most), f"{kind}-embedding"
-    )
+
+    def often(name: str) -> int:
+        return sum(name in one.result_sets for one in entry.members)
+
+    return max(probe_sets(entry.members, kind), key=often, default=f"{kind}-embedding")
 
 
 def _checkpoints(entry: RunEntry, set_name: str) -> str:

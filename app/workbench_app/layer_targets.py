@@ -94,15 +94,13 @@ def depth_words(grid: xr.Dataset) -> list[str]:
     grid: dims (position, target), the layers in the place of positions.
     """
     accuracy = np.asarray(grid["accuracy"].transpose("target", "position").values, float)
-    chance = np.asarray(
-        grid["chance"].broadcast_like(grid["accuracy"]).transpose("target", "position").values, float
-    )
+    grid = grid.assign(gain=grid["accuracy"] - grid["chance"])
+    gain = np.asarray(grid["gain"].transpose("target", "position").values, float)
     layers = [str(name) for name in grid["place"].values.tolist()]
-    gain = accuracy - chance
     read = [row for row, at in enumerate(best_of(gain)) if at is not None]
     if not read:
         return ["Nothing is read at this position: the attributes have been said already."]
-    framed = best_clear(grid.assign(gain=grid["accuracy"] - grid["chance"]), "gain")
+    framed = best_clear(grid, "gain")
     clear = [row for row in read if framed[row] is not None and np.nanmax(gain[row]) >= CLEAR]
     if not clear:
         return [

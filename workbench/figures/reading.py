@@ -130,9 +130,10 @@ def read_heatmaps(cells: xr.Dataset) -> list[Reading]:
     accuracy_SPK = np.asarray(cells["accuracy"].transpose(*dims).values, float)
     chance_SPK = np.asarray(cells["chance"].broadcast_like(cells["accuracy"]).transpose(*dims).values, float)
     others = [a for a in rows if a != schema.keys[0]] or list(rows)
+    places, alone = [schema.index(a) for a in rows], schema.keys[0] in others
     first = schema.labels.get(schema.keys[0], attribute_label(schema.keys[0]))
     return [
-        _read(accuracy_PK, chance_PK, rows, others, [schema.index(a) for a in rows], first, schema.keys[0])
+        _read(accuracy_PK, chance_PK, rows, others, places, first, alone)
         for accuracy_PK, chance_PK in zip(accuracy_SPK, chance_SPK, strict=True)
     ]
 
@@ -144,7 +145,7 @@ def _read(
     others: list[str],
     places: list[int],
     first: str,
-    schema_first: str,
+    alone: bool,
 ) -> Reading:
     start = {a: float(accuracy_PK[0, k]) for a, k in rows.items()}
     chance = {  # at position 0, where the accuracy is: later ones are tested on other entities
@@ -176,7 +177,7 @@ def _read(
         later=later,
         steep=own_sentence - others_at_start >= KNOWN if own else 0 < len(later) == len(best),
         first=first,
-        alone=others == [schema_first],
+        alone=alone,
     )
 
 

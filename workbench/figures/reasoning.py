@@ -18,23 +18,20 @@ def name_property(dataset: xr.Dataset) -> str:
     return str(dataset.attrs["variant"]).partition("+")[0]
 
 
-def is_of_a_layer(dataset: xr.Dataset) -> bool:
-    """Whether a V-probe reads a layer named, in place of the last."""
-    return any(part.startswith("layer") for part in str(dataset.attrs["variant"]).split("+")[1:])
-
-
 def at_several_layers(datasets: Sequence[xr.Dataset]) -> dict[str, list[xr.Dataset]]:
     """Property → its V-probes, of those that were probed at several layers and know the distance from the query."""
     found: dict[str, list[xr.Dataset]] = {}
     for dataset in datasets:
         if "by_distance" in dataset:
             found.setdefault(name_property(dataset), []).append(dataset)
-    return {name: probes for name, probes in found.items() if len(set(map(_layer, probes))) > 1}
+    return {name: probes for name, probes in found.items() if len({_place(probe)[0] for probe in probes}) > 1}
 
 
-def _layer(dataset: xr.Dataset) -> str:
+def _place(dataset: xr.Dataset) -> tuple[str, tuple[str, ...]]:
+    """The layer that a V-probe reads (empty: the last), and its other settings."""
     parts = str(dataset.attrs["variant"]).split("+")[1:]
-    return next((part.removeprefix("layer") for part in parts if part.startswith("layer")), "final")
+    layer = next((part.removeprefix("layer") for part in parts if part.startswith("layer")), "")
+    return layer, tuple(part for part in parts if not part.startswith("layer"))
 
 
 def parts_of(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -91,8 +88,8 @@ def plot_property_steps(datasets: Sequence[xr.Dataset]) -> go.Figure:
     layer.
     """
     known = [dataset for dataset in datasets if "by_step" in dataset]
-    last = {name_property(dataset) for dataset in known if not is_of_a_layer(dataset)}
-    known = [one for one in known if not (is_of_a_layer(one) and name_property(one) in last)]
+    last = {name_property(dataset) for dataset in known if not _place(dataset)[0]}
+    known = [one for one in known if not (_place(one)[0] and name_property(one) in last)]
     often = Counter(map(name_property, known))  # several settings of one property each bear theirs
     newest = {
         name_property(one) if often[name_property(one)] == 1 else str(one.attrs["variant"]): one["by_step"]
@@ -116,16 +113,10 @@ def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
     names = dict.fromkeys(name_property(dataset) for dataset in datasets if "by_distance" in dataset)
     if len(names) > 1:
         raise WorkbenchError(f"Layers are drawn of one property; here are {', '.join(names)}.")
-    read = {}
-    for dataset in datasets:
-        if "by_distance" in dataset:
-            parts = str(dataset.attrs["variant"]).split("+")[1:]
-            read[_layer(dataset), tuple(part for part in parts if not part.startswith("layer"))] = dataset[
-                "by_distance"
-            ]
+    read = {_place(dataset): dataset["by_distance"] for dataset in datasets if "by_distance" in dataset}
     alike = len({settings for _, settings in read}) < 2  # else each line bears its own
     lines = {
-        layer if alike else ", ".join([layer, *settings]): values
+        ", ".join([layer or "final", *([] if alike else settings)]): values
         for (layer, settings), values in read.items()
     }
     if not lines:

@@ -132,6 +132,7 @@ def _box(
     name = next(iter(entry.sets_of("p")), "")
     data, _ = view.cells(entry, name) if name else (None, None)
     shares: dict[int, float] = {}
+    places: list[str] = []  # a study's names of its positions
     words: Component = None
     if data is not None and target in data["target"].values:
         steps = [int(step) for step in data["checkpoint"].values.tolist()]
@@ -142,8 +143,6 @@ def _box(
         words = html.P(told[steps.index(view.shown(steps))], className="sub shares")
         plain = [[None if np.isnan(share) else round(share, 4) for share in found.values()] for found in over]
         panels.append({"id": id, "kind": "marks", "steps": steps, "shares": plain, "words": told})
-    else:
-        places = []
     entity = found.entity
     entries = [_entry(row, shares, places) for row in found.entries]
     more = entries[SHOWN:]

@@ -85,7 +85,7 @@ def _properties(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec)
         step = max(one.shown(spec.step) for one in by_step.values())
         by_step = {about: one for about, one in by_step.items() if one.shown(spec.step) == step}
         source = next(iter(by_step.values()))
-        cells = [one.data.sel(checkpoint=one.shown(spec.step)) for one in by_step.values()]
+        cells = [one.data.sel(checkpoint=step) for one in by_step.values()]
         values, n = (
             np.stack([np.asarray(c[v].values, float) for c in cells]) for v in ("by_step", "n_by_step")
         )
