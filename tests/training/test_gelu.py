@@ -1,9 +1,11 @@
 """The GELU through the logistic function is GPT-2's GELU, and so are its gradients."""
 
+import pytest
 import torch
 from torch.nn import functional
 from workbench_models import load_preset, make_model
 
+from workbench.training import gelu
 from workbench.training.devices import Execution
 from workbench.training.gelu import LogisticGelu
 
@@ -16,6 +18,18 @@ def test_values_and_gradients_are_those_of_the_tanh_gelu() -> None:
     (ours_slope,) = torch.autograd.grad((ours * weight).sum(), x)
     (their_slope,) = torch.autograd.grad((theirs * weight).sum(), x)
     torch.testing.assert_close(ours_slope, their_slope, atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 7), (96, 11), (100, 1)])
+def test_blocks_of_any_length_and_layout_join(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gelu, "BLOCK", 50)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).T.requires_grad_()
+    ours, theirs = LogisticGelu()(x), functional.gelu(x, approximate="tanh")
+    torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=2e-6)
+    slopes = [torch.autograd.grad(values.square().sum(), x)[0] for values in (ours, theirs)]
+    torch.testing.assert_close(*slopes, atol=4e-6, rtol=4e-6)
 
 
 def test_its_gradient_is_that_of_its_values() -> None:

@@ -221,6 +221,18 @@ def test_consecutive_letters_begin_anywhere_and_come_round():
     assert firsts == set(range(ordered.letters))
 
 
+def test_problems_may_be_as_often_long_as_short():
+    family, rng, number = (
+        replace(FAMILIES["tiny"], operations=6, operations_draw="uniform"),
+        Random(0),
+        20_000,
+    )
+    drawn = np.bincount([draw_operations(family, rng) for _ in range(number)], minlength=7)[1:] / number
+    np.testing.assert_allclose(drawn, 1 / 6, atol=0.012)
+    made = [make_problem(family, 0, "train", index, split="train").operations for index in range(600)]
+    np.testing.assert_allclose(np.bincount(made, minlength=7)[1:] / len(made), 1 / 6, atol=0.06)
+
+
 def test_unnecessary_parameters_may_be_numbers_alone():
     family = FAMILIES["tiny"]
     numbers = {}

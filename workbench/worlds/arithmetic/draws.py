@@ -11,8 +11,9 @@ CENTRES = (0.2, 0.5, 0.8)
 
 
 def draw_operations(family: Family, rng: Random) -> int:
-    """The smaller of two uniform draws on 1 … the family's operations."""
-    return 1 + int(min(rng.random(), rng.random()) * family.operations)
+    """One of 1 … the family's operations: the smaller of two uniform draws, or one such draw."""
+    share = rng.random() if family.operations_draw == "uniform" else min(rng.random(), rng.random())
+    return 1 + int(share * family.operations)
 
 
 def draw_shares(operations: int, rng: Random) -> tuple[int, int]:

@@ -17,17 +17,18 @@ class Family:
     """What problems may be drawn.
 
     parameters: most instance parameters (the paper's ip); operations: most operations in training;
-    beyond: operations of the out-of-distribution sets. depths, widths: the three choices for the number of layers
-    and for the items of a layer, smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime.
-    letters: variable names. letter_order: `drawn`, as in the paper, or in order of use: `alphabet`, a, b, c …, or
-    `consecutive`, from a drawn first one (behind the last comes a). A drawn letter cannot be foreseen, and where
-    solutions are short its loss is most of all loss; from a on, letters of longer solutions are never said in
-    training. constants: the share of unnecessary parameters that are a number and nothing else. In small problems
-    most often one parameter is, so that whoever copies the only number is right without telling names apart; the
-    paper: 0. names: `full` or `short` words, which also decides the phrasing. whole_templates: a template keeps names
-    and constants and leaves out only letters. Few operations have few forms of solutions (one of one operation):
-    tests would ask for forms that were never trained, and with names alone a model could learn which names never
-    stand alone.
+    operations_draw: how many a training problem has: the `smaller` of two uniform draws, as in the paper, where the
+    longest problems are the rarest (of six operations one in 36), or one `uniform` draw. beyond: operations of the
+    out-of-distribution sets. depths, widths: the three choices for the number of layers and for the items of a layer,
+    smaller ones likelier in easier problems. modulus: arithmetic is modulo this prime. letters: variable names.
+    letter_order: `drawn`, as in the paper, or in order of use: `alphabet`, a, b, c …, or `consecutive`, from a drawn
+    first one (behind the last comes a). A drawn letter cannot be foreseen, and where solutions are short its loss is
+    most of all loss; from a on, letters of longer solutions are never said in training. constants: the share of
+    unnecessary parameters that are a number and nothing else. In small problems most often one parameter is, so that
+    whoever copies the only number is right without telling names apart; the paper: 0. names: `full` or `short` words,
+    which also decides the phrasing. whole_templates: a template keeps names and constants and leaves out only letters.
+    Few operations have few forms of solutions (one of one operation): tests would ask for forms that were never
+    trained, and with names alone a model could learn which names never stand alone.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     widths: tuple[int, int, int] = (2, 3, 4)
     modulus: int = 23
     letters: int = 52
+    operations_draw: str = "smaller"
     letter_order: str = "drawn"
     constants: float = 0.0
     names: str = "full"

@@ -25,6 +25,10 @@ class ArithmeticRecipe(Section):
     loss: Literal["all", "solution"] = Field("all", description="which tokens are learned; the paper: all")
     parameters: int | None = Field(None, gt=1)
     operations: int | None = Field(None, gt=0)
+    operations_draw: Literal["smaller", "uniform"] | None = Field(
+        None,
+        description="how many operations a training problem has: the smaller of two draws (the paper), or one draw",
+    )
     beyond: tuple[int, ...] | None = None
     modulus: int | None = Field(None, gt=1, le=97)
     letters: int | None = Field(None, gt=0, le=52)
@@ -49,7 +53,16 @@ class ArithmeticRecipe(Section):
     @property
     def problems(self) -> Family:
         """The family with this recipe's own keys in place of its."""
-        keys = ("parameters", "operations", "beyond", "modulus", "letters", "letter_order", "constants")
+        keys = (
+            "parameters",
+            "operations",
+            "operations_draw",
+            "beyond",
+            "modulus",
+            "letters",
+            "letter_order",
+            "constants",
+        )
         own = {key: getattr(self, key) for key in keys}
         return replace(
             load_family(self.family), **{key: value for key, value in own.items() if value is not None}
