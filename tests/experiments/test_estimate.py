@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments import estimate
+from workbench.experiments import estimate, measuring
 from workbench.experiments.estimate import Measurers, Speed, foresee
 from workbench.experiments.measuring import _Meter
 from workbench.experiments.whole import Whole, Work
-from workbench.recipes.recipe import load_recipe
+from workbench.recipes.recipe import WORLD_SECTIONS, load_recipe
+from workbench.studies.runs import create_run
 from workbench.training.devices import Execution
+from workbench.worlds.own.example import write_example
 
 CPU = Execution("cpu", False, "sdpa", False)
 SMALL = ["model.n_layers=1", "model.d_model=32", "training.rows_per_step=8", "probing.entries_per_step=4"]
@@ -33,7 +35,8 @@ def test_it_counts_the_steps_that_the_recipe_asks_for() -> None:
 
 SCRIPT = f"""
 from workbench.experiments.estimate import Measurers
-from workbench.recipes.recipe import load_recipe
+from workbench.recipes.recipe import WORLD_SECTIONS, load_recipe
+from workbench.studies.runs import create_run
 print("measuring")
 with Measurers(2, 1) as measurers:
     for changes in {[SMALL, LARGE]}:
@@ -58,6 +61,23 @@ def test_a_larger_model_measures_slower_and_a_script_without_a_guard_may_ask(
     assert 0 < 2 * quick[1] < slow[1] and 0 < quick[2] < slow[2]
     assert quick[0] == slow[0] > 0  # of a process: it started once
     assert quick[3:] == slow[3:] and len(set(quick[3:])) == 2  # the processes that were there
+
+
+def test_every_world_is_measured_by_its_own_entities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_example(tmp_path / "towns")
+    small = ["model.n_layers=1", "model.d_model=32", "training.rows_per_step=8", "probing.entries_per_step=4"]
+    recipes = {
+        "biographies": load_recipe("quick", small),
+        "values": load_recipe("capacity", [*small, "model.n_heads=1"]),
+        "own": load_recipe("own", [*small, f"own.folder={tmp_path / 'towns'}"]),
+        "arithmetic": load_recipe("arithmetic-tiny", small),
+    }
+    assert set(recipes) == set(WORLD_SECTIONS)
+    monkeypatch.setattr(measuring, "TRAINING_SECONDS", 0.01)
+    monkeypatch.setattr(measuring, "PROBING_SECONDS", 0.01)
+    for world, recipe in recipes.items():
+        trial = measuring._Trial(create_run(measuring._with_entities(recipe, 16), tmp_path / world))
+        assert trial.train() and bool(trial.probe()) == (world in ("biographies", "own"))
 
 
 def test_a_process_that_cannot_measure_is_told_with_its_last_line(monkeypatch) -> None:

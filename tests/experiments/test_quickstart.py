@@ -18,7 +18,7 @@ from workbench.training.devices import Execution
 
 HERE = Path(__file__).parent
 SPEED = estimate.Speed(
-    starting=3.0, sample=0.5, training=0.05, probing=0.1, execution=Execution("cpu", False, "sdpa", False)
+    starting=3.0, sample=0.004, training=0.05, probing=0.1, execution=Execution("cpu", False, "sdpa", False)
 )
 STAND_IN = """
     import json, os, shutil, signal, sys, time

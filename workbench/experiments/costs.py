@@ -5,6 +5,7 @@ FLOPs a parameter and token, and attention's, at `GPU_FLOPS` sustained; nobody h
 beside them.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,9 +91,10 @@ def make_cost_table(costs: Sequence[Cost], at_once: int) -> "Table":
     table.add_section()
     table.add_row(*total)
     untimed = sum(not cost.minutes for cost in todo)
-    hours = sum(sum(cost.left.values()) for cost in costs) / 60 / at_once
+    minutes_left = sum(sum(cost.left.values()) for cost in costs) / at_once
+    whole = f"{minutes_left / 60:,.1f} hours" if minutes_left >= 60 else f"{math.ceil(minutes_left)} minutes"
     note = f"minutes: of one process with all {at_once} at work, as timed just now, " if timed else ""
-    note += f"so about {hours:,.1f} hours in all; " if timed else ""
+    note += f"so about {whole} in all; " if timed else ""
     missing = sorted({word for cost in costs for word in cost.unforeseen})
     note += f"{' and '.join(missing)} not counted; " if missing and timed else ""
     note += f"{untimed} arms are not timed on this machine; " if untimed and timed else ""
@@ -163,15 +165,15 @@ def _minutes(
     entities: int,
 ) -> dict[str, float]:
     """Of each kind of work but those that are UNFORESEEN."""
-    from workbench.experiments.estimate import PEOPLE_TIMED, foresee
+    from workbench.experiments.estimate import foresee
 
     packed = recipe.tokens.fills_rows
     a_step = recipe.training.rows_per_step * (recipe.tokens.row_length if packed else tokens_an_entry)
     a_token = speed.training / a_step  # seconds
-    found = {"training": tokens * a_token + speed.starting + speed.sample * entities / PEOPLE_TIMED}
+    found = {"training": tokens * a_token + speed.starting + speed.sample * entities}
     for stage in stages.values():
         options = stage.options_at(scale)
-        if stage.kind == "p":
+        if stage.kind == "p" and not math.isnan(speed.probing):
             seconds = foresee(recipe, speed)["probing"].seconds
         elif stage.kind == "q":
             steps = recipe.probing.q_steps or recipe.probing.steps
@@ -195,7 +197,8 @@ def _speed_of(recipe: Recipe, measurers: "Measurers", speeds: "dict[str, Speed]"
     """Seconds of a step of such a model, timed once for each shape; the network of `gbert` is timed as a causal one."""
     shape, training = recipe.model.shape, recipe.training
     architecture = "gpt2-rotary" if recipe.model.architecture == "gbert" else recipe.model.architecture
-    key = f"{architecture} {shape.n_layers} {shape.d_model} {training.rows_per_step} {recipe.tokens.packing}"
+    network = f"{architecture} {shape.n_layers} {shape.d_model}"
+    key = f"{recipe.world} {network} {training.rows_per_step} {recipe.tokens.packing}"
     if key not in speeds:
         content = recipe.to_json()
         content["model"]["architecture"] = architecture

@@ -25,7 +25,7 @@ from workbench.training.data import ENTITIES_MEASURED_FINALLY, ENTITIES_MEASURED
 from workbench.training.devices import Execution
 
 PROGRAM = (sys.executable, "-m", "workbench.experiments.measuring")
-PEOPLE_TIMED = 128  # whose corpus is made
+ENTITIES_TIMED = 128  # whose corpus is made, where a world can have so few
 FORWARD_SHARE = 1 / 3  # of a training step's time
 ENDING_SECONDS = 5.0  # for a process that measured to end by itself
 
@@ -34,8 +34,8 @@ ENDING_SECONDS = 5.0  # for a process that measured to end by itself
 class Speed:
     """Seconds that things take here with all processes at work.
 
-    starting: of a process until its libraries are imported. sample: to make a corpus of PEOPLE_TIMED people. training,
-    probing: of one step; probing is nan for problems of arithmetic, which have no P-probe.
+    starting: of a process until its libraries are imported. sample: to make the corpus, for each
+    entity. training, probing: of one step; probing is nan where there is no P-probe: of arithmetic, of random values.
     """
 
     starting: float
@@ -87,7 +87,7 @@ class Measurers:
     def measure(self, recipe: Recipe) -> Speed:
         """Speeds of a recipe, all processes doing the same at the same time; medians over all their steps."""
         self._start()
-        prepared = self._ask(json.dumps({"recipe": recipe.to_json(), "people": PEOPLE_TIMED}))
+        prepared = self._ask(json.dumps({"recipe": recipe.to_json(), "entities": ENTITIES_TIMED}))
         training, probing = self._ask("train"), self._ask("probe")
         return Speed(
             median(answer["starting"] for answer in prepared),
@@ -141,7 +141,7 @@ def foresee(recipe: Recipe, speed: Speed) -> Mapping[str, Work]:
     """The work of `training` and `probing` for one model of a recipe, the other processes at work as well."""
     n_people = sum(group.people for group in recipe.groups)
     training, probing = recipe.training, recipe.probing
-    prepare = speed.starting + speed.sample * n_people / PEOPLE_TIMED
+    prepare = speed.starting + speed.sample * n_people
     steps = training.exposures * n_people / training.rows_per_step
     a_text = FORWARD_SHARE * speed.training / training.rows_per_step
     measured = training.evaluations * 2 * ENTITIES_MEASURED_OFTEN * a_text

@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 
+from workbench.errors import WorkbenchError
 from workbench.probing.embedding_probe import fit_embedding_probes
-from workbench.probing.p_probe import make_p_probe_data, p_probe_settings
+from workbench.probing.p_probe import PProbeData, make_p_probe_data, p_probe_settings
 from workbench.recipes.recipe import Recipe, make_recipe
 from workbench.studies.runs import Run, create_run
 from workbench.training.data import make_source
@@ -28,7 +29,7 @@ from workbench.training.memory import keep_freed_memory
 from workbench.training.objectives import SummedLoss, to_tensors
 from workbench.training.optimizers import make_optimizers
 
-FEW = 16  # people who serve to start
+FEW = 16  # entities that serve to start
 TRAINING_SECONDS, PROBING_SECONDS = 1.5, 2.5  # of steps that are counted, after one to warm up
 
 
@@ -48,14 +49,15 @@ def main() -> None:
         recipe = make_recipe(asked["recipe"])
         with tempfile.TemporaryDirectory() as name:
             if not starting:  # imports, and whatever happens once
-                _Trial(create_run(_with_people(recipe, FEW), Path(name) / "few"))
+                _Trial(create_run(_with_entities(recipe, FEW), Path(name) / "few"))
                 # of the processor: a disk that is cold now is warm for those that come after
                 starting = time.process_time()
             since = time.process_time()
-            run = create_run(_with_people(recipe, asked["people"]), Path(name) / "run")
+            run = create_run(_with_entities(recipe, asked["entities"]), Path(name) / "run")
             trial = _Trial(run)
-            sample = time.process_time() - since
-            _answer(answers, {"starting": starting, "sample": sample, "execution": asdict(trial.execution)})
+            entities = sum(group.people for group in run.recipe.groups) if recipe.arithmetic is None else 1
+            a_sample = (time.process_time() - since) / entities
+            _answer(answers, {"starting": starting, "sample": a_sample, "execution": asdict(trial.execution)})
             for measure in (trial.train, trial.probe):
                 if not sys.stdin.readline():
                     return
@@ -67,17 +69,30 @@ def _answer(file: Any, content: dict[str, Any]) -> None:
     file.flush()
 
 
-def _with_people(recipe: Recipe, number: int) -> Recipe:
-    if recipe.arithmetic is not None:  # problems are made as they are read
-        return recipe
-    people = {**recipe.people.model_dump(), "number": number}
-    return make_recipe({**recipe.model_dump(mode="json", exclude_none=True), "people": people})
+def _with_entities(recipe: Recipe, number: int) -> Recipe:
+    """So many made-up entities; facts of one's own are as many as there are, and problems are made as they are read."""
+    content = recipe.to_json()
+    if recipe.world == "biographies":
+        content["people"]["number"] = number
+    elif recipe.world == "values":
+        content["values"]["entities"] = number
+    return make_recipe(content)
+
+
+def _p_probe_data(run: Run) -> PProbeData | None:
+    """None where so few entities share no value that could be probed: random values are hardly ever shared."""
+    try:
+        return make_p_probe_data(run)
+    except WorkbenchError:
+        if run.recipe.world != "values":
+            raise
+        return None
 
 
 class _Trial:
     """One process's work in small: steps of training, steps of the P-probe; seconds of each, set-up left out.
 
-    Problems of arithmetic have no P-probe: no step of it is measured.
+    Problems of arithmetic have no P-probe, and random values mostly none: no step of it is measured.
     """
 
     def __init__(self, run: Run) -> None:
@@ -90,7 +105,7 @@ class _Trial:
         self.model.to(torch.device(self.execution.device))  # type: ignore[arg-type]
         self.loss = SummedLoss(self.model, tokenizer.pad_token_id, bidirectional=False)
         self.optimizers = make_optimizers(self.model, recipe.training, self.execution)
-        self.probed = None if recipe.arithmetic is not None else make_p_probe_data(run)
+        self.probed = None if recipe.arithmetic is not None else _p_probe_data(run)
 
     def train(self) -> list[float]:
         """Seconds of each of some steps of training."""
