@@ -92,6 +92,25 @@ def test_what_it_prints_has_no_address_and_tells_what_it_was_made_with() -> None
     assert digest_probe(LogisticRegression(C=3)) != digest_probe(LogisticRegression(C=2))
 
 
+def test_what_a_partial_was_given_counts() -> None:
+    given = [partial(LogisticRegression), partial(LogisticRegression, C=3), partial(LogisticRegression, C=2)]
+    assert len({digest_probe(one) for one in given}) == 3
+    assert len({digest_probe(define()(k=one)) for one in given}) == 3
+    assert digest_probe(given[1]) == digest_probe(partial(LogisticRegression, C=3))
+
+
+def test_a_class_with_annotations_is_the_same_further_down_in_its_file() -> None:
+    def digest(above: str) -> str:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(
+            f"{above}class Mean:\n    k: int = 1\n    def fit(self, X: float) -> float:\n        return X",
+            names,
+        )
+        return digest_probe(names["Mean"]())
+
+    assert digest("") == digest("\n\n")
+
+
 def test_a_function_inside_a_pipeline_counts() -> None:
     def half(X: Any) -> Any:
         return X[:, ::2]

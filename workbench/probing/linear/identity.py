@@ -23,16 +23,17 @@ from workbench.files import digest_json
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+ANNOTATING = ("__annotate__", "__annotate_func__")  # Python 3.14's; they hold the number of the class's line
 SHOWN = 60  # letters of a value in a description
 
 
 def describe_probe(probe: Any) -> str:
     """What a probe prints; where that is an address, its class and what it holds: `MassMean(k=2)`."""
-    if isinstance(probe, type) or inspect.isroutine(probe):
-        return f"{probe.__module__}.{probe.__qualname__}"
-    if isinstance(probe, functools.partial):
+    if isinstance(probe, functools.partial):  # before routines: from Python 3.14 on it counts as one
         told = [f"{key}={_short(value)}" for key, value in probe.keywords.items()]
         return f"{describe_probe(probe.func)}({', '.join([*map(_short, probe.args), *told])})"
+    if isinstance(probe, type) or inspect.isroutine(probe):
+        return f"{probe.__module__}.{probe.__qualname__}"
     printed = str(probe)
     if not ADDRESS.search(printed):
         return printed
@@ -103,6 +104,8 @@ class _Teller:
             return [self.tell(one) for one in value]
         if isinstance(value, CodeType):
             return [value.co_code.hex(), list(value.co_names), [self.tell(one) for one in value.co_consts]]
+        if isinstance(value, functools.partial):  # before routines, as above
+            return [self.tell(part) for part in (value.func, value.args, value.keywords)]
         if isinstance(value, type):
             return [self._name(value), *self._class(value)]
         if inspect.isroutine(value):
@@ -110,8 +113,6 @@ class _Teller:
         if isinstance(value, property | staticmethod | classmethod | functools.cached_property):
             parts = (getattr(value, name, None) for name in ("fget", "fset", "__func__", "func"))
             return [self.tell(part) for part in parts if part is not None]
-        if isinstance(value, functools.partial):
-            return [self.tell(part) for part in (value.func, value.args, value.keywords)]
         if isinstance(value, np.random.Generator):
             return self.tell(value.bit_generator.state)
         if isinstance(value, np.random.RandomState):
@@ -142,6 +143,8 @@ class _Teller:
 
 def _is_code(name: str, value: Any) -> bool:
     """Whether something in a class says what it does, and is not what Python keeps there (some of it after a copy)."""
+    if name in ANNOTATING:
+        return False
     kept_by_python = (name.startswith("__") and name.endswith("__")) or name == "_abc_impl"
     return not kept_by_python or inspect.isroutine(value)
 
