@@ -82,6 +82,11 @@ def parse_selection(pathname: str | None, search: str | None, prefix: str = "/")
         told.append(f"At most {MOST_RUNS} runs are shown side by side; these are the first of {len(runs)}.")
     plain: dict[str, Any] = {name: text.get(name, "") for name in WORDS}
     numbers: dict[str, Any] = {name: _number(text.get(name)) for name in ("step", "position", "entity")}
+    told += [
+        f"The {name} {text[name][:60]!r} is no whole number from 0 on; it is left out."
+        for name, number in numbers.items()
+        if number is None and text.get(name)
+    ]
     at = {name.removeprefix("at-"): value for name, value in text.items() if name.startswith("at-")}
     return Selection(page=page, runs=runs[:MOST_RUNS], told=tuple(told), at=at, **plain, **numbers)
 

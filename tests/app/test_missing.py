@@ -14,6 +14,7 @@ from workbench_app.selection import PAGES
 from workbench_app.server import DEMO_FOLDER
 
 from tests.app.made_runs import add_results, make_run
+from tests.app.test_analyses import texts
 from tests.app.test_other_results import make_view
 from workbench.cli import app as command_line
 
@@ -144,3 +145,10 @@ def test_a_lone_checkpoints_detail_names_the_command_of_its_own_kind(tmp_path):
     add_results(run, "q", steps=(16,))
     shown = commands(detail.render(make_view(tmp_path, "/q-probe"), "one:0:birth_city/whole"))
     assert shown == [f"workbench probe {run.path} --kind q --checkpoints all"]
+
+
+def test_nobody_is_told_to_look_at_who_is_not_there(runs_folder):
+    page = texts(draw_page(make_view(runs_folder, "/entity?runs=single&entity=99"), "k").children)
+    assert "There is no entity 99; ids run from 0 to 39." in page and "workbench entity" not in page
+    page = texts(draw_page(make_view(runs_folder, "/entity?runs=single&entity=9"), "k").children)
+    assert "--entity 9" in page

@@ -123,7 +123,17 @@ def test_a_retrained_checkpoint_makes_its_result_stale(own_runs):
     [
         (("/p-probe", "?runs=a,b,a&step=64"), Selection("p-probe", ("a", "b"), 64)),
         (("/", ""), Selection("overview")),
-        (("/p-probe/", "?step=-4&position=x&entity=²"), Selection("p-probe")),
+        (
+            ("/p-probe/", "?step=-4&position=x&entity=7"),
+            Selection(
+                "p-probe",
+                entity=7,
+                told=(
+                    "The step '-4' is no whole number from 0 on; it is left out.",
+                    "The position 'x' is no whole number from 0 on; it is left out.",
+                ),
+            ),
+        ),
         ((None, None), Selection("overview")),
     ],
 )

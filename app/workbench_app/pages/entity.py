@@ -43,8 +43,7 @@ def render(view: View, key: str) -> Page:
         one, found = chosen.views.get(entry.id), chosen.found[entry.id]
         wrong = cards.faults(found.faults) if found is not None else None
         if one is None:
-            box = _box(view, entry, number, target, f"entity-{i}", panels)
-            texts.append(html.Div([box, wrong, _missing(view, entry, number)]))
+            texts.append(html.Div([*_entries(view, entry, number, target, f"entity-{i}", panels), wrong]))
             continue
         box, panel = text_card(view, entry, one, *chosen.reading(entry.id), f"entity-{i}")
         texts.append(html.Div([box, wrong]))
@@ -122,13 +121,14 @@ def _missing(view: View, entry: RunEntry, number: int) -> Component:
     return missing(view, entry, words, command, title="")
 
 
-def _box(
+def _entries(
     view: View, entry: RunEntry, number: int, target: str, id: str, panels: list[dict[str, Any]]
-) -> Component:
+) -> list[Component]:
+    """The entity's entries, and the command of its view; nobody has one who is not among the entities."""
     try:
         found = read_entity(entry.path, number)
     except WorkbenchError as error:
-        return cards.card(entry.id, cards.faults([str(error)], "Cannot be shown"), sub=entry.about)
+        return [cards.card(entry.id, cards.faults([str(error)], "Cannot be shown"), sub=entry.about)]
     name = next(iter(entry.sets_of("p")), "")
     data, _ = view.cells(entry, name) if name else (None, None)
     shares: dict[int, float] = {}
@@ -147,7 +147,7 @@ def _box(
     entries = [_entry(row, shares, places) for row in found.entries]
     more = entries[SHOWN:]
     values = [(attribute_label(key), value) for key, value in entity.get("values", {}).items()]
-    return cards.card(
+    box = cards.card(
         f"{entity.get('name')}",
         *(entries[:SHOWN] or [cards.empty("This entity has no entry.")]),
         html.Details([html.Summary(f"{len(more)} more"), *more]) if more else None,
@@ -156,6 +156,7 @@ def _box(
         id=id,
         sub=f"{entry.id} · {entity.get('split')} half · {entity.get('group')} · entity {number} of {found.entities:,}",
     )
+    return [box, _missing(view, entry, number)]
 
 
 def accuracy_by_position(cells: xr.Dataset, target: str) -> dict[int, float]:
