@@ -75,16 +75,21 @@ def graph(id: str, figure: go.Figure, key: str, label: str, *, zoom: bool = Fals
     return html.Div(inner, id=id, className="graph", role="img", style=room, **extra({"aria-label": label}))
 
 
-def heat(id: str, figure: go.Figure, key: str, label: str) -> Component:
-    """A heatmap that can be walked with the arrow keys, and its table twin folded below."""
+def heat(id: str, figure: go.Figure, key: str, label: str, *, least: int = 0) -> Component:
+    """A heatmap that can be walked with the arrow keys, and its table twin folded below.
+
+    least: pixels that its columns need; where the page has fewer, it scrolls sideways.
+    """
     figure.update_xaxes(fixedrange=True)
     figure.update_yaxes(fixedrange=True)
     inner, room = _drawn_later(id, figure, key)
     walk = f"{label}. Arrow keys walk the cells, Enter opens one."
-    box = html.Div(
+    box: Component = html.Div(
         inner, id=id, className="graph heat", tabIndex=0, role="application", style=room,
         **extra({"aria-label": walk}),
     )  # fmt: skip
+    if least:
+        box = scrolled(html.Div(box, style={"minWidth": f"{least}px"}))
     twin = html.Details(
         [html.Summary("Table"), html.Div(id=f"{id}-twin", className="twin", tabIndex=0)], className="twin-box"
     )

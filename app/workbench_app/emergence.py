@@ -40,13 +40,11 @@ def emergence_card(
         return cards.card(title, cards.empty(str(error))), None
     figure = draw_emergence(grid, what)
     figure.update_layout(margin={"t": 6, "b": 6, "l": 6, "r": 6}, coloraxis_showscale=False)
-    heat = cards.heat(id, view.themed(figure), key, f"{WHAT[what]}, target by {grid.kind}, {entry.title}")
-    graph, twin = heat.children
-    least = LABELS + CELL * len(grid.columns)  # pixels; below, it scrolls sideways
+    label = f"{WHAT[what]}, target by {grid.kind}, {entry.title}"
     box = cards.card(
         title,
         html.P(" ".join(emergence_words(grid)), className="sub"),
-        html.Div([cards.scrolled(html.Div(graph, style={"minWidth": f"{least}px"})), twin]),
+        cards.heat(id, view.themed(figure), key, label, least=LABELS + CELL * len(grid.columns)),
         sub=f"target × {grid.kind}, step; {len(grid.steps)} checkpoints probed, up to {grid.steps[-1]:,} · {sub}",
         actions=[cards.downloads(id)],
         wide=len(grid.columns) > WIDE,
@@ -74,17 +72,13 @@ def emergence_words(grid: EmergenceGrid) -> list[str]:
     return [f"At {where}, {len(read)} of {len(known)} targets are read clear of chance in the end: {told}."]
 
 
-def emergence_legend() -> Component:
-    """The signs of these heatmaps."""
+def emergence_legend(what: str) -> Component:
+    """The signs of these heatmaps. What is lost again has a first step clear of chance, and no half-way one."""
+    lost = "" if what == "clear" else ", “lost” again by the last step"
     return html.Div(
         [
             html.Span(["early\u2002", html.I(className="ramp"), "\u2002late"], className="scale"),
-            html.Span(
-                [
-                    html.I(className="hatch"),
-                    "“never” clear of chance, “lost” again by the last step, or no value",
-                ]
-            ),
+            html.Span([html.I(className="hatch"), f"“never” clear of chance{lost}, or no value"]),
             html.Span("(100)\u2002in brackets: not clear again at some later checkpoint"),
             html.Span("≤100\u2002so at the first checkpoint probed"),
         ],

@@ -112,7 +112,8 @@ def depth_words(grid: xr.Dataset) -> list[str]:
     commonest = int(np.bincount(best).argmax())
     top = max(clear, key=lambda row: np.nanmax(gain[row]))
     name = target_label(str(grid["target"].values[top]))
-    apart = f" ({len(read) - len(clear)} more are not clear of chance)" if len(clear) < len(read) else ""
+    few = f"{100 * CLEAR:.0f} points above chance, clear of it"
+    apart = f" ({len(read) - len(clear)} more are not {few})" if len(clear) < len(read) else ""
     of = f"{int((best == commonest).sum())} of {len(clear)} targets{apart}"
     return [
         f"Most is read at {layers[commonest]} for {of}; best is {name}, {100 * np.nanmax(accuracy[top]):.0f} % at "

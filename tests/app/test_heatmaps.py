@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
+from workbench_app.emergence import emergence_legend
 from workbench_app.layer_targets import best_clear, depth_words
 
 from tests.app.conftest import serving
@@ -235,7 +236,12 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
         gain.ravel().tolist(), nan_ok=True, abs=1e-6
     )
     assert rows[6]["target"] == target_label("birth_city/whole")
+    assert (
+        page.locator(".card:has(#gain-0) .legend .scale").count() == 1
+    )  # points alone: no cell is a percent
     page = visit(at=address).open("training?runs=one")
+    assert "lost" not in page.text_content("#emergence + .legend")  # it has a first step clear of chance,
+    assert "“lost” again" in str(emergence_legend("half"))  # and no half-way one
     rows = list(csv.DictReader(io.StringIO(download(page, "emerged-0", "CSV"))))
     found = find_emergence(load_results(folder / "one", "p", "embedding")).sel(target="birth_city/whole")
     for row, position in zip(rows[6:12], range(6), strict=True):
@@ -248,23 +254,24 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
 
 
 def test_what_is_said_of_layers_agrees_with_the_frames():
-    """By luck a layer of an untrained network lies six points above chance: no frame, and no word of it."""
+    """By luck a layer of an untrained network lies six points above chance: no frame, and no word of it. One that is
+    framed for three points is not said to be unclear."""
     cell = ("target", "position")
     grid = xr.Dataset(
         {
-            "accuracy": (cell, [[0.1, 0.16, 0.12], [0.1, 0.5, 0.9]]),
-            "ci_low": (cell, [[0.05, 0.08, 0.06], [0.05, 0.4, 0.8]]),
-            "chance": ("target", [0.1, 0.1]),
+            "accuracy": (cell, [[0.1, 0.16, 0.12], [0.1, 0.5, 0.9], [0.1, 0.13, 0.1]]),
+            "ci_low": (cell, [[0.05, 0.08, 0.06], [0.05, 0.4, 0.8], [0.09, 0.11, 0.09]]),
+            "chance": ("target", [0.1, 0.1, 0.1]),
         },
         coords={
-            "target": ["river/whole", "craft/whole"],
+            "target": ["river/whole", "craft/whole", "town/whole"],
             "place": ("position", ["layer 0", "layer 1", "final"]),
         },
     )
-    assert best_clear(grid, "accuracy") == [None, 2]
+    assert best_clear(grid, "accuracy") == [None, 2, 1]
     assert depth_words(grid)[0] == (
-        "Most is read at final for 1 of 1 targets (1 more are not clear of chance); best is craft · whole, "
-        "90 % at final."
+        "Most is read at final for 1 of 1 targets (2 more are not 5 points above chance, clear of it); best is "
+        "craft · whole, 90 % at final."
     )
     assert depth_words(grid.isel(target=[0])) == [
         "None of 1 targets is read 5 points above chance, clear of it (95 % interval), at its best layer."

@@ -49,6 +49,11 @@ def test_a_page_opens_without_a_fault(visit, name):
         "document.querySelector('#nav').scrollWidth <= document.querySelector('#nav').clientWidth"
     )
     assert find_faults(page) == []
+    if name == "overview":  # what a card is about stands below its name, however wide the card
+        page.set_viewport_size({"width": 1920, "height": 900})
+        heads = page.locator(".card-head:has(.sub)").all()
+        boxes = [[head.locator(part).bounding_box() for part in ("h2", ".sub")] for head in heads]
+        assert boxes and all(name["y"] + name["height"] <= about["y"] + 1 for name, about in boxes)
     if name == "training":  # on a wide screen: a run's two pictures side by side, one left edge for all
         page.set_viewport_size({"width": 1920, "height": 900})
         columns = "getComputedStyle(document.querySelector('.grid.pairs')).gridTemplateColumns"

@@ -83,7 +83,8 @@ def plot_emergence(results: xr.Dataset, *, what: str = "clear", across: str = "p
     """When each target is first read clearly above chance (`clear`), or half as well as at the end (`half`).
 
     results: a P-probe over several checkpoints; rows are targets, columns `across` (`position`, `layer`). Colours run
-    over the checkpoints evenly, early to late. Hatched: never, lost again, or without a value; see `find_emergence`.
+    over the checkpoints evenly, early to late. Hatched: never, or without a value; half-way also what is lost again
+    (see `find_emergence`), whose first step clear of chance stands in brackets.
     """
     return draw_emergence(make_emergence_grid(results, what=what, across=across), what)
 

@@ -260,7 +260,7 @@ def _lay_bars(figure: go.Figure, tasks: pd.DataFrame, names: list[str], between:
     figure.update_layout(
         barmode="group",
         height=above + _group_pixels(figure) * len(names) + 76,
-        margin={"t": above, "b": 64},
+        margin={"t": above, "b": 64, "r": 24},  # half of `100%`
         showlegend=True,
         legend={**LEGEND_ABOVE, "maxheight": above},
     )

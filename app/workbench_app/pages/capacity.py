@@ -60,7 +60,7 @@ def _scaling(view: View, newest: list[xr.Dataset], key: str) -> Component:
         reach = "" if np.isnan(spread) else f" ± {format_ratio(Z_95 * spread)}"
         told = f"Models that hold less than 80 % of what there is hold {format_ratio(ratio)}{reach} bits a parameter."
     graph = cards.graph("scaling", view.themed(figure), key, f"Learned bits over parameters; {told}")
-    about = f"newest checkpoint of each run. {told}"
+    about = f"Newest checkpoint of each run. {told}"
     return cards.card("Bits over parameters", graph, sub=about, actions=[cards.downloads("scaling")])
 
 

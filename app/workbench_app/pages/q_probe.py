@@ -119,7 +119,7 @@ def _by_run(
 def _with_intervals(view: View, key: str, now: dict[str, xr.Dataset]) -> Component:
     """The same as bars."""
     figure = plot_q_bars(now)
-    figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 8})
+    figure.update_layout(margin={"t": 40, "b": 8, "l": 8, "r": 24})
     label = "Q-probe accuracies as bars with 95 % intervals"
     return cards.card(
         "With intervals",

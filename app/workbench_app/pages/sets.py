@@ -24,6 +24,11 @@ from workbench_app.view import Component, Page, View, union_of_steps
 FORMS = (("whole", "Whole value"), ("first", "First token"))
 NOT_PROBED = "This run has not been probed by sets yet."
 READS = ("seen",)
+LABELS, SET, SAID = (
+    140,
+    28,
+    84,
+)  # pixels that rows' names, a cell of a set and one below an attribute's name take
 HOW_TO_READ = (
     "What can be read once a certain set of attributes has been said? A value that is stored with the name is read "
     "after any set; one that is stored with its partner, as in the paper’s couples, only after that partner."
@@ -92,7 +97,13 @@ def _sets(
     box = cards.card(
         entry.id,
         *told,
-        cards.heat(id, view.themed(figure), key, f"Targets by sets of attributes said, {entry.id}"),
+        cards.heat(
+            id,
+            view.themed(figure),
+            key,
+            f"Targets by sets of attributes said, {entry.id}",
+            least=LABELS + SET * cells.sizes["position"],
+        ),
         sub=f"{entry.about} · {controls.describe_probe(set_name)}. Each column is a set: its dots, below, say which "
         "attributes have been said.",
         actions=[cards.shown_at(id, step), cards.downloads(id, links)],
@@ -129,9 +140,17 @@ def _partners(
     box = cards.card(
         f"{entry.id}: what each value hangs on",
         cards.legend(
-            diverging=True, hatched="no value: it is the value itself, or there is nothing to compare"
+            shares=False,
+            diverging=True,
+            hatched="no value: it is the value itself, or there is nothing to compare",
         ),
-        cards.heat(id, view.themed(figure), key, f"Gain in points after each attribute said, {entry.id}"),
+        cards.heat(
+            id,
+            view.themed(figure),
+            key,
+            f"Gain in points after each attribute said, {entry.id}",
+            least=LABELS + SAID * gain.sizes["said"],
+        ),
         sub="Points gained once the attribute in the column has been said, over all sets.",
         actions=[cards.shown_at(id, step), cards.downloads(id)],
     )

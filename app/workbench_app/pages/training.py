@@ -69,7 +69,7 @@ def render(view: View, key: str) -> Page:
         ),
         cards.grid(boxes, pairs=True),
         html.H2("When each fact becomes readable", id="emergence", className="apart") if emerged else None,
-        emergence_legend() if emerged else None,
+        emergence_legend(what) if emerged else None,
         cards.grid(emerged, lined=True) if emerged else None,
     ]
     children = [child for child in children if child is not None]
