@@ -253,6 +253,23 @@ def test_numbers_without_a_file_of_their_own_are_those_shown(drawn, visit):
     assert {"loss", "biographies, train entities"} <= {point["name"] for point in points}
 
 
+def test_points_of_a_picture_are_told_apart_in_a_file(visit):
+    page = visit().open("q-probe?runs=single,multi5%2Bpermute")
+    rows = json.loads(download(page, "bars", "JSON"))
+    assert [row["run"] for row in rows if row["name"] == "chance"] == ["single"] * 11 + [
+        "multi5+permute"
+    ] * 11
+    # The first rows have no interval, as of a run of several seeds beside one of one: the others keep theirs.
+    bars = "document.querySelector('#bars .js-plotly-plot')"
+    page.evaluate(f"Plotly.restyle({bars}, {{'error_x.visible': false}}, [0])")
+    rows = list(csv.DictReader(io.StringIO(download(page, "bars", "CSV"))))
+    assert rows[0]["low"] == "" and rows[0]["name"] == "single"
+    others = [row for row in rows if row["name"] == "multi5+permute"]
+    assert len(others) == 11 and all(
+        float(row["low"]) < float(row["x"]) < float(row["high"]) for row in others
+    )
+
+
 def test_what_is_said_of_layers_agrees_with_the_frames():
     """By luck a layer of an untrained network lies six points above chance: no frame, and no word of it. One that is
     framed for three points is not said to be unclear."""

@@ -76,6 +76,9 @@ def test_each_attribute_of_each_run_is_one_row(own_run: Run) -> None:
     told = {trace.name: trace.marker.symbol for trace in figure.data if trace.legend == "legend2"}
     for trace in figure.data[: len(figure.data) - len(told)]:
         assert [told[str(name)] for name in trace.customdata] == list(trace.marker.symbol)
+        assert trace.meta == {
+            "beside": {"attribute": list(trace.customdata)}
+        }  # for who takes the numbers away
     assert "r = 1.00, 5 points" in figure.layout.title.text
     assert list(figure.data[0].y) == pairs["extraction"][1:].tolist()
 

@@ -43,6 +43,7 @@ def plot_q_bars(
         interval = reach and {**reach, "thickness": 1.2, "color": "#8b95a3", "width": 2}
         chance, (colour, _, hatch) = chance_of(cells), series_style(i)
         labels = [target_label(target) for target in targets]
+        whose = {"beside": {"run": [name] * len(targets)}}
         figure.add_trace(
             go.Bar(
                 y=labels,
@@ -55,6 +56,7 @@ def plot_q_bars(
                 hovertext=describe_targets(cells, name),
                 hovertemplate="%{hovertext}<extra></extra>",
                 customdata=targets,
+                meta=whose,
             )
         )
         figure.add_trace(
@@ -74,6 +76,7 @@ def plot_q_bars(
                     "line": {"width": 3},
                 },
                 hovertemplate="%{y}<br>chance %{x:.1%}<extra>" + name + "</extra>",
+                meta=whose,
             )
         )
     figure.update_xaxes(range=[0, 1.03], tickformat=".0%", title={"text": "accuracy from the name alone"})

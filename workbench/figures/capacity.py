@@ -71,6 +71,7 @@ def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.F
                     for data in members
                 ],
                 hovertemplate="%{hovertext}<extra></extra>",
+                meta={"beside": {"run": [str(data.attrs["run"]) for data in members]}},
             )
         )
         figure.add_hline(y=most, line={"color": colour, "dash": "dash", "width": 1})
@@ -99,7 +100,7 @@ def plot_capacity(results: Sequence[xr.Dataset], *, paper: bool = False) -> go.F
                 hoverinfo="skip",
             )
         )
-    figure.update_xaxes(type="log", title="parameters (unused vocabulary rows left out)")
+    figure.update_xaxes(type="log", title="parameters<br>(unused vocabulary rows left out)")
     figure.update_yaxes(type="log", title="learned bits", dtick="D2")  # 1, 2, 5, 10: each has room
     figure.update_layout(height=420)
     return apply_theme(figure)

@@ -46,6 +46,7 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
             },
             customdata=labels,
             text=steps,
+            meta={"beside": {"attribute": labels}},
             hovertemplate=f"{run}%{{text}}<br>%{{customdata}}<br>{probe} %{{x:.1%}}<br>"
             "answers %{y:.1%}<extra></extra>",
         )
@@ -70,8 +71,8 @@ def plot_extraction_against_probing(pairs: pd.DataFrame, *, probe: str = "Q-prob
     figure.update_layout(
         title=f"Extraction against probing · {said}",
         height=560,
-        legend2={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.16, "yanchor": "top"},
-        xaxis={**axis, "title": f"{probe} accuracy, test entities", "constrain": "domain"},
+        legend2={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.2, "yanchor": "top"},
+        xaxis={**axis, "title": f"{probe}<br>accuracy, test entities", "constrain": "domain"},
         yaxis={
             **axis,
             "title": "accuracy of answers, test entities",

@@ -21,26 +21,26 @@
       trace.hoverinfo === "skip" || !trace.x || !trace.y ? [] : Array.from(trace.x, (x, i) => point_of(trace, x, i))
     );
   }
-  /* Checkpoints are drawn evenly spaced: their steps are in `customdata`. */
+  /* Checkpoints are drawn evenly spaced: their steps are in `meta`, as is what else tells a point from its neighbours. */
   function point_of(trace, x, i) {
     const name = (trace.name || "").replaceAll("<br>", ""); // a long one is broken into lines
-    const at = (ends) => (ends && ends[i] !== undefined ? ends[i] : null);
-    const y = trace.y[i] ?? null;
-    const [up, down] = trace.error_y && trace.error_y.visible ? [at(trace.error_y.array), at(trace.error_y.arrayminus)] : [null, null];
-    const steps = trace.meta && trace.meta.steps;
-    const ends = up === null || y === null ? {} : { low: y - (down ?? up), high: y + up };
-    if (trace.orientation === "h" && trace.error_x && trace.error_x.visible) { // of lying bars x is the number
-      const [right, left] = [at(trace.error_x.array), at(trace.error_x.arrayminus)];
-      return { name, x, y, low: x - (left ?? right), high: x + right };
-    }
-    return { name, ...(steps ? { step: steps[i] } : { x }), y, ...ends };
+    const { steps, beside } = trace.meta || {};
+    const told = Object.fromEntries(Object.entries(beside || {}).map(([word, values]) => [word, values[i]]));
+    const y = known(trace.y[i]), lying = trace.orientation === "h"; // of lying bars x is the number
+    const ends = lying ? ends_of(x, trace.error_x, i) : ends_of(y, trace.error_y, i);
+    return { name, ...told, ...(steps ? { step: steps[i] } : { x: known(x) }), y, ...ends };
+  }
+  const known = (value) => (value === undefined || Number.isNaN(value) ? null : value);
+  function ends_of(value, error, i) {
+    if (!error || !error.visible || !error.array || !Number.isFinite(value) || !Number.isFinite(error.array[i])) return {};
+    return { low: value - (error.arrayminus || error.array)[i], high: value + error.array[i] };
   }
   function table(rows) {
     const quote = (value) => {
       const text = value === null || value === undefined ? "" : String(value);
       return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    const heads = Object.keys(rows[0] || {});
+    const heads = [...new Set(rows.flatMap(Object.keys))]; // a row without an interval, or of a curve, has fewer
     return [heads, ...rows.map((row) => heads.map((head) => row[head]))].map((line) => line.map(quote).join(",") + "\n").join("");
   }
 
