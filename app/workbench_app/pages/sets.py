@@ -24,11 +24,7 @@ from workbench_app.view import Component, Page, View, union_of_steps
 FORMS = (("whole", "Whole value"), ("first", "First token"))
 NOT_PROBED = "This run has not been probed by sets yet."
 READS = ("seen",)
-LABELS, SET, SAID = (
-    140,
-    28,
-    84,
-)  # pixels that rows' names, a cell of a set and one below an attribute's name take
+LABELS, SET, SAID = 140, 28, 84  # pixels: names of rows, a column that is a set, one with an attribute's name
 HOW_TO_READ = (
     "What can be read once a certain set of attributes has been said? A value that is stored with the name is read "
     "after any set; one that is stored with its partner, as in the paper’s couples, only after that partner."
