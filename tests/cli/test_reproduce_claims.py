@@ -88,6 +88,7 @@ def test_from_a_file_to_verdicts_and_nothing_twice(workbench: Command, micro_tom
 
     page = Path("results.md").read_text(encoding="utf-8")
     assert "2 hold, 1 fails, 1 undecided, 1 not measured" in page
+    assert "Made by `workbench reproduce mine.toml --scale micro --seeds 1 --arms one`" in page
     assert "`workbench reproduce mine.toml --scale micro --seeds 1` does:" in page
     assert json.loads(Path(told["kept"]).read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
 
@@ -202,6 +203,26 @@ def test_what_is_refused_before_anything_starts(workbench: Command, words, sente
     told = workbench("reproduce", *words)
     assert told.status == 1 and sentence in told.err
     assert not Path("runs").exists()
+
+
+def test_what_was_changed_stands_in_the_command_that_is_kept(workbench: Command, micro_toml: Path) -> None:
+    Path("mine.toml").write_text(MINE, encoding="utf-8")
+    words = (
+        "reproduce",
+        "mine.toml",
+        "--scale",
+        "micro",
+        "--set",
+        "training.exposures=3",
+        "--no-run",
+        "--json",
+    )
+    told = json.loads(workbench(*words).out)
+    asked = "workbench reproduce mine.toml --scale micro --seeds 1 --set training.exposures=3"
+    assert told["command"] == f"{asked} --no-run"
+    assert [one["command"] for one in told["experiments"]] == [asked]
+    page = Path(told["kept"]).with_name("results.md").read_text(encoding="utf-8")
+    assert f"Made by `{asked} --no-run`" in page and f"`{asked}` does:" in page
 
 
 def test_problems_of_arithmetic_are_timed_too(workbench: Command, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`workbench reproduce`: the papers' results at the size of this machine, beside their numbers, with verdicts."""
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -171,13 +172,16 @@ def _reproduce_experiments(names: list[str], asked: _Asked) -> None:
         if passed.detached or asked.placement.dry_run:
             return
     verdicts = judge_all(experiments, plan, scale, seeds)
-    options = f"--scale {scale} --seeds {write_seeds(seeds)}"
+    options = ["--scale", scale, "--seeds", write_seeds(seeds)]
+    options += [word for change in asked.overrides for word in ("--set", change)]
     commands = {
-        experiment.name: f"workbench reproduce {name} {options}"
+        experiment.name: shlex.join(["workbench", "reproduce", name, *options])
         for name, experiment in zip(names, experiments, strict=True)
     }
-    which = "--all" if list(names) == shipped_experiments() else " ".join(names)
-    command = f"workbench reproduce {which} {options}{' --no-run' * asked.no_run}"
+    which = ["--all"] if list(names) == shipped_experiments() else names
+    only_arms = [] if asked.arms is None else ["--arms", asked.arms]
+    words = ["workbench", "reproduce", *which, *options, *only_arms, *["--no-run"] * asked.no_run]
+    command = shlex.join(words)
     kept = keep_all(experiments, verdicts, plan, scale, seeds, command, commands)
     file = write_verdicts(folder, kept)
     page = make_page(experiments, verdicts, kept)
