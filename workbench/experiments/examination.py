@@ -62,6 +62,8 @@ def find_browser() -> str | None:
 
 
 def _versions() -> Part:
+    import torch
+
     found = {
         "workbench": version("probing-workbench"),
         "python": f"{platform.python_version()} ({platform.python_implementation()}, {sys.platform})",
@@ -71,6 +73,7 @@ def _versions() -> Part:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
+    found["torch"] = torch.__version__  # with its build, `+cpu` or `+cu130`
     return found
 
 
