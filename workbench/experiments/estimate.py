@@ -34,8 +34,8 @@ ENDING_SECONDS = 5.0  # for a process that measured to end by itself
 class Speed:
     """Seconds that things take here with all processes at work.
 
-    starting: of a process until its libraries are imported. sample: to make the corpus, for each
-    entity. training, probing: of one step; probing is nan where there is no P-probe: of arithmetic, of random values.
+    starting: of a process until its libraries are imported. sample: to make the corpus, for each entity.
+    training, probing: of one step; probing is nan where there is no P-probe: of arithmetic, of random values.
     """
 
     starting: float

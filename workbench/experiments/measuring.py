@@ -80,7 +80,9 @@ def _with_entities(recipe: Recipe, number: int) -> Recipe:
 
 
 def _p_probe_data(run: Run) -> PProbeData | None:
-    """None where so few entities share no value that could be probed: random values are hardly ever shared."""
+    """None for problems of arithmetic, and where so few entities share no value: random ones are hardly ever shared."""
+    if run.recipe.arithmetic is not None:
+        return None
     try:
         return make_p_probe_data(run)
     except WorkbenchError:
@@ -92,7 +94,7 @@ def _p_probe_data(run: Run) -> PProbeData | None:
 class _Trial:
     """One process's work in small: steps of training, steps of the P-probe; seconds of each, set-up left out.
 
-    Problems of arithmetic have no P-probe, and random values mostly none: no step of it is measured.
+    Where there is no P-probe, no step of it is measured.
     """
 
     def __init__(self, run: Run) -> None:
@@ -105,7 +107,7 @@ class _Trial:
         self.model.to(torch.device(self.execution.device))  # type: ignore[arg-type]
         self.loss = SummedLoss(self.model, tokenizer.pad_token_id, bidirectional=False)
         self.optimizers = make_optimizers(self.model, recipe.training, self.execution)
-        self.probed = None if recipe.arithmetic is not None else _p_probe_data(run)
+        self.probed = _p_probe_data(run)
 
     def train(self) -> list[float]:
         """Seconds of each of some steps of training."""
