@@ -37,8 +37,19 @@ def test_its_gradient_is_that_of_its_values() -> None:
     assert torch.autograd.gradcheck(LogisticGelu(), (x,))
 
 
-def test_only_float32_on_a_cpu_takes_it() -> None:
-    for device, bf16, used in (("cpu", False, True), ("cpu", True, False), ("meta", False, False)):
+def test_in_bfloat16_only_what_comes_out_is_rounded() -> None:
+    x = torch.linspace(-12, 12, 4001).bfloat16().requires_grad_()
+    (slope,) = torch.autograd.grad(LogisticGelu()(x).sum(), x)
+    exact = x.detach().float().requires_grad_()
+    values = functional.gelu(exact, approximate="tanh")
+    (exact_slope,) = torch.autograd.grad(values.sum(), exact)
+    for ours, theirs in ((LogisticGelu()(x), values), (slope, exact_slope)):
+        assert ours.dtype == torch.bfloat16
+        torch.testing.assert_close(ours.float(), theirs, atol=2e-6, rtol=2**-8)
+
+
+def test_only_a_cpu_takes_it() -> None:
+    for device, bf16, used in (("cpu", False, True), ("cpu", True, True), ("meta", False, False)):
         model = make_model(load_preset("tiny"), vocab_size=8, seed=0, eos_token_id=0, pad_token_id=0)
         Execution(device, bf16=bf16, attention="sdpa", compile=False).prepare(model)
         assert any(isinstance(module, LogisticGelu) for module in model.modules()) == used

@@ -48,8 +48,8 @@ class Execution:
 
     @property
     def gelu(self) -> str:
-        """`logistic` on a CPU in float32, where the usual `kernel` of the tanh GELU is slow."""
-        return "logistic" if self.device == "cpu" and not self.bf16 else "kernel"
+        """`logistic` on a CPU, where the usual `kernel` of the tanh GELU is slow."""
+        return "logistic" if self.device == "cpu" else "kernel"
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that runs matrix products in bf16 where that was chosen."""
@@ -58,7 +58,7 @@ class Execution:
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
 
     def prepare(self, model: "PreTrainedModel") -> None:
-        """Let a model compute this way: its attention and its GELU; the functions stay what they are.
+        """Let a model compute this way: its attention, positions and GELU; the functions stay what they are.
 
         An architecture that has no such attention (a state-space model has none at all) keeps its own.
         """
@@ -67,6 +67,10 @@ class Execution:
         use_causal_kernel(model, self.device)
         if self.gelu == "logistic":
             use_logistic_gelu(model)
+        if self.device == "cpu":
+            from workbench.training.rotary import use_rotary_attention
+
+            use_rotary_attention(model)
 
     def describe(self) -> dict[str, Any]:
         """What is kept with a run and a result."""
