@@ -9,6 +9,7 @@ from dash import html
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.comparison import Probe, correlate, pair_accuracies
+from workbench.figures.cells import format_number
 from workbench.figures.extraction import plot_extraction_against_probing
 from workbench.results.statistics import correlation_interval
 from workbench.studies.opening import open_study
@@ -63,9 +64,9 @@ def scatter_card(
     )
     r = correlate(pairs)
     low, high = correlation_interval(r, len(pairs))
-    ends = "" if np.isnan(low) else f" (95 %: {low:.2f} to {high:.2f})"
-    told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {r:.2f}{ends} over {len(pairs)} points"
-    told = told.replace("-", "−")
+    known, least, most = (format_number(one, ".2f") for one in (r, low, high))
+    ends = "" if np.isnan(low) else f" (95 %: {least} to {most})"
+    told = f"{len(pairs)} points" if np.isnan(r) else f"Pearson r = {known}{ends} over {len(pairs)} points"
     missed = int((~pairs["converged"].astype(bool)).sum())
     doubt = (
         f"{missed} of {len(pairs)} probes had not converged (hollow points): {MORE_STEPS}, and r may change."

@@ -5,7 +5,7 @@ import xarray as xr
 from dash import dcc, html
 
 from workbench.errors import WorkbenchError
-from workbench.figures.cells import WHY_EMPTY, target_label
+from workbench.figures.cells import WHY_EMPTY, format_points, target_label
 from workbench.figures.sets import spell_set
 from workbench.probing.pooling import POOLED
 from workbench.results.provenance import facts_of
@@ -203,4 +203,4 @@ def _percent(share: float | None) -> str | None:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f} points".replace("-", "−")
+    return f"{format_points(difference, 1)} points"

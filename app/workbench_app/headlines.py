@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from workbench.figures.cells import attribute_label, select_cells
+from workbench.figures.cells import attribute_label, format_number, select_cells
 from workbench.figures.learning_curve import targets_of_form
 from workbench.results.provenance import facts_of
 from workbench_app.against_answers import ask_commands, common_answers
@@ -210,20 +210,14 @@ def _bits(view: View, entry: RunEntry) -> Headline | None:
         np.mean([part[one].sel(checkpoint=steps).values for part in parts], axis=0)
         for one in ("ratio", "ratio_max", "learned")
     )
-    numbers = [_signed(float(one), 2) for one in ratio]
+    numbers = [format_number(float(one), ".2f") for one in ratio]
     notes = [
-        f"bits a parameter of at most {float(high):.2f}; {_signed(100 * float(share), 0)} % of what there is"
+        f"bits a parameter of at most {float(high):.2f}; {format_number(100 * float(share), '.0f')} % of what there is"
         for high, share in zip(most, learned, strict=True)
     ]
     return Headline(
         "bits of knowledge", "capacity", steps, numbers, notes, ["workbench", "capacity", str(entry.path)]
     )
-
-
-def _signed(number: float, digits: int) -> str:
-    """`−250`, `0.06`; what rounds to nothing has no sign."""
-    text = f"{number:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _solved(view: View, entry: RunEntry) -> Headline | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from workbench.claims.kept import KeptInequality
+from workbench.figures.cells import format_number
 
 MARGIN = 0.08  # of what is told, on each side
 
@@ -55,4 +56,4 @@ def number(value: float | None) -> str:
     """A share, a difference or bits as text: one digit behind the point, two below 1, a dash for none."""
     if value is None:
         return "–"
-    return (f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}").replace("-", "−")
+    return format_number(value, ".2f" if abs(value) < 1 else ".1f")

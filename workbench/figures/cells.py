@@ -157,12 +157,15 @@ def format_percent(share: float) -> str:
     return "" if np.isnan(share) else f"{100 * share:.0f}"
 
 
-def format_points(difference: float) -> str:
+def format_number(number: float, form: str) -> str:
+    """In a form of Python's (`.2f`, `+,.0f`), with a true minus, and no sign where all digits are 0: `−250`, `0.0`."""
+    text = format(number, form)
+    return text.replace("-", "−") if any(digit in text for digit in "123456789") else text.lstrip("+-")
+
+
+def format_points(difference: float, digits: int = 0) -> str:
     """Signed percentage points: `+3`, `−12`, `0`; empty text for an empty cell."""
-    if np.isnan(difference):
-        return ""
-    points = round(100 * float(difference))
-    return f"{points:+d}".replace("-", "−") if points else "0"
+    return "" if np.isnan(difference) else format_number(100 * float(difference), f"+.{digits}f")
 
 
 def place_names(cells: xr.Dataset) -> list[str]:

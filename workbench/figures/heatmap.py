@@ -131,15 +131,12 @@ def describe_difference(
     difference = values[0] - values[1]
     if not np.isnan(difference):
         ends = (
-            f"  (95 %: {_signed(interval[0])} to {_signed(interval[1])})" if not np.isnan(interval[0]) else ""
+            f"  (95 %: {format_points(interval[0], 1)} to {format_points(interval[1], 1)})"
+            if not np.isnan(interval[0])
+            else ""
         )
-        lines.append(f"difference {_signed(difference)} points{ends}")
+        lines.append(f"difference {format_points(difference, 1)} points{ends}")
     return "<br>".join(lines)
-
-
-def _signed(difference: float) -> str:
-    text = f"{100 * difference:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text
 
 
 def _interval_of(

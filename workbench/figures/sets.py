@@ -156,8 +156,7 @@ def describe_gain(target: str, said: str, gain: float) -> str:
     head = f"<b>{target_label(target)}, after {attribute_label(said)}</b><br>"
     if np.isnan(gain):
         return head + WHY_NO_GAIN
-    points = f"{100 * gain:+.1f}".replace("-", "−")
-    return f"{head}gain {'0.0' if points[1:] == '0.0' else points} points"
+    return f"{head}gain {format_points(gain, 1)} points"
 
 
 def partner_gain(results: xr.Dataset, *, form: str = "whole", step: int | None = None) -> xr.DataArray:

@@ -87,8 +87,7 @@ def cell_text(value: float, variable: str) -> str:
 def value_words(value: float, variable: str) -> str:
     """A number of this variable with its unit, to one digit: `12.3 %`, `+12.3 points`, `2.71 nats`, `0.456`."""
     if in_points(variable):
-        text = f"{100 * value:+.1f}".replace("-", "−")
-        return f"{'0.0' if text[1:] == '0.0' else text} points"
+        return f"{format_points(value, 1)} points"
     return f"{100 * value:.1f} %" if is_share(variable) else f"{value:.3g} {unit_of(variable)}".strip()
 
 

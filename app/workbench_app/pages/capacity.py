@@ -10,6 +10,7 @@ from workbench.capacity.people import count_people, describe_people
 from workbench.capacity.tables import ALL_ARE_FULL, format_ratio
 from workbench.errors import WorkbenchError
 from workbench.figures.capacity import fit_plateau, plot_capacity
+from workbench.figures.cells import format_number
 from workbench.results.statistics import Z_95
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table
@@ -110,19 +111,15 @@ def _people(entry: RunEntry, newest: xr.Dataset) -> Component | None:
 def _term(one: xr.Dataset, variable: str) -> list[Cell]:
     bits = float(one[variable])
     if variable != "bits":
-        return [(_signed(bits), None), *[("", None)] * 5]
+        return [(format_number(bits, ",.0f"), None), *[("", None)] * 5]
     return [
-        (_signed(bits), None),
+        (format_number(bits, ",.0f"), None),
         (f"{Z_95 * float(one['bits_se']):,.0f}", None),
         (f"{float(one['most_bits']):,.0f}", None),
-        (_signed(100 * float(one["learned"])) + " %", min(max(float(one["learned"]), 0.0), 1.0)),
+        (format_number(100 * float(one["learned"]), ".0f") + " %", min(max(float(one["learned"]), 0.0), 1.0)),
         (format_ratio(float(one["ratio"])), None),
         (format_ratio(float(one["ratio_max"])), None),
     ]
-
-
-def _signed(bits: float) -> str:
-    return f"{bits:,.0f}".replace("-", "−")
 
 
 def _loss(one: xr.Dataset) -> list[Cell]:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from dash import html
 
-from workbench.figures.cells import at_places_of, target_label
+from workbench.figures.cells import at_places_of, format_points, target_label
 from workbench.figures.heatmap import name_words
 from workbench.results.statistics import difference_interval
 from workbench_app import cards, controls
@@ -231,4 +231,4 @@ def sum_up(ours: xr.Dataset, theirs: xr.Dataset) -> str:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.0f} points".replace("-", "−")
+    return f"{format_points(difference)} points"
