@@ -44,7 +44,7 @@ def time_ours(run: Run, data: PProbeData, model: Any, steps: int) -> float:
     """Seconds of one step of all targets."""
     settings = replace(p_probe_settings(run.recipe.probing), steps=steps)
     execution = choose_execution(run.recipe.training, "cpu", steps)
-    model.set_attn_implementation(execution.attention)
+    execution.prepare(model)
     n_classes = [len(data.targets[k].classes) for k in data.distinct]
     readings = data.readings()
     started = time.perf_counter()

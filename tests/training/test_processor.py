@@ -61,7 +61,7 @@ def test_x86_says_it_itself(monkeypatch, machine, avx512, amx, limits, pays, why
     pretend(monkeypatch, machine, avx512, amx, **limits)
     assert bf16_pays() == (pays, why)
     execution = choose_execution(load_recipe("quick").training, "cpu", 100)
-    assert (execution.bf16, execution.attention) == (pays, "eager" if pays else "sdpa")
+    assert (execution.bf16, execution.attention) == (pays, "blocks")
     assert execution.why == why
 
 

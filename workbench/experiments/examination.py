@@ -95,8 +95,9 @@ def _machine(folder: Path) -> Part:
 
 def _jobs(execution: Execution) -> Part:
     """What each kind of work will use, and why."""
-    attention = {"sdpa": "fused attention", "eager": "attention written out"}[execution.attention]
-    reason = fused_attention_pays(execution.bf16)[1] if execution.device == "cpu" else "rule: fused on a GPU"
+    attention = {"blocks": "attention in blocks", "sdpa": "fused attention"}[execution.attention]
+    others = f"rule: in blocks; of architectures that have none, {fused_attention_pays(execution.bf16)[1]}"
+    reason = others if execution.device == "cpu" else "rule: fused on a GPU"
     trained = f"{execution.precision}, {attention}, {execution.gelu} GELU"
     linear = "bf16 products, fp32 sums" if execution.bf16 else "fp32"
     return {

@@ -111,12 +111,10 @@ def fit_v_probe(
 ) -> tuple[FittedQueryProbe, Queries, list[Query] | None]:
     """The trained probe of one property, its queries and what is known of each; None of a table's."""
     settings = request.settings(run)
-    execution = replace(
-        choose_execution(run.training, choose_device(device), settings.steps),
-        attention="sdpa",
-        compile=False,
-    )
+    execution = choose_execution(run.training, choose_device(device), settings.steps)
     model = load_model(checkpoint, device=execution.device)
+    execution = execution.heeding_masks(model)
+    execution.prepare(model)
     vocabulary, longest = int(text_config(model.config).vocab_size), context_length(model.config)
     about: list[Query] | None = None
     if request.table is not None:

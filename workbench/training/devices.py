@@ -1,7 +1,7 @@
 """What the device does fastest: precision, attention kernel, compilation, and its peak rate for the MFU."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +9,8 @@ from workbench_models import count_parameters
 
 from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import Recipe, TrainingRecipe
+from workbench.training.blocks import NAME as BLOCKS
+from workbench.training.blocks import takes_blocks, use_blocks
 from workbench.training.causal_kernel import use_causal_kernel
 from workbench.training.gelu import use_logistic_gelu
 from workbench.training.processor import bf16_pays, fused_attention_pays, measure_product
@@ -32,7 +34,8 @@ COMPILE_PAYS_AFTER_STEPS = 2000  # compilation costs one to two minutes on a GPU
 class Execution:
     """How a model runs on a device; recorded with every result, because precision changes figures.
 
-    attention: `sdpa` (fused) or `eager` (written out). why: what decided the precision, in words.
+    attention: `blocks` (on a CPU, of architectures that blocks.py knows; of others as `sdpa` or `eager`, whichever is
+    faster there), `sdpa` (fused) or `eager` (written out). why: what decided the precision, in words.
     """
 
     device: str
@@ -62,8 +65,10 @@ class Execution:
 
         An architecture that has no such attention (a state-space model has none at all) keeps its own.
         """
-        if self.attention != "sdpa" or getattr(model, "_supports_sdpa", False):
-            model.set_attn_implementation(self.attention)
+        if self.attention != BLOCKS:
+            _set_attention(model, self.attention)
+        elif not use_blocks(model):
+            _set_attention(model, "sdpa" if fused_attention_pays(self.bf16)[0] else "eager")
         use_causal_kernel(model, self.device)
         if self.gelu == "logistic":
             use_logistic_gelu(model)
@@ -71,6 +76,11 @@ class Execution:
             from workbench.training.rotary import use_rotary_attention
 
             use_rotary_attention(model)
+
+    def heeding_masks(self, model: "PreTrainedModel") -> "Execution":
+        """The same for rows with masks of their own, which written-out attention takes in another form."""
+        in_blocks = self.device == "cpu" and takes_blocks(model)
+        return replace(self, attention=BLOCKS if in_blocks else "sdpa", compile=False)
 
     def describe(self) -> dict[str, Any]:
         """What is kept with a run and a result."""
@@ -82,6 +92,11 @@ class Execution:
             "compiled": self.compile,
             "why": self.why,
         }
+
+
+def _set_attention(model: "PreTrainedModel", name: str) -> None:
+    if name != "sdpa" or getattr(model, "_supports_sdpa", False):
+        model.set_attn_implementation(name)
 
 
 def count_gpus() -> int:
@@ -119,16 +134,16 @@ def choose_execution(recipe: TrainingRecipe, device: str, steps: int) -> Executi
     """Resolve `auto` in the recipe to what is fastest on this device, by rule or by a short measurement.
 
     GPU: bf16, the fused attention kernel, compilation on runs long enough to pay for it. CPU: bf16 where the
-    processor multiplies it in hardware, with attention written out; float32 with fused attention elsewhere.
+    processor multiplies it in hardware, float32 elsewhere, attention in blocks in both.
     """
     kind = torch.device(device).type
     fast, why = bf16_pays(kind)
     bf16 = {"bf16": True, "fp32": False, "auto": fast}[recipe.precision]
     if recipe.precision != "auto":
         why = f"the recipe says {recipe.precision}"
-    attention = recipe.attention
+    attention: str = recipe.attention
     if attention == "auto":
-        attention = "sdpa" if kind != "cpu" or fused_attention_pays(bf16)[0] else "eager"
+        attention = BLOCKS if kind == "cpu" else "sdpa"
     compiled = {
         "yes": True,
         "no": False,
