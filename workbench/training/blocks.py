@@ -88,6 +88,8 @@ def _to_bias(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 class _Blocks(torch.autograd.Function):
+    """Inside, the heads of all rows stand in one line, N = B·H; a part of them is some rows with all their heads."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -98,48 +100,41 @@ class _Blocks(torch.autograd.Function):
         scale: float,
     ) -> torch.Tensor:
         n_rows, n_heads, n_tokens, _ = q_BHTD.shape
+        q_NTD, k_NTD, v_NTD = (part.flatten(0, 1).contiguous() for part in (q_BHTD, k_BHTD, v_BHTD))
         spans = list(_stretches(n_tokens, bias is None))
-        later = [_later(stop - start, n_seen, q_BHTD.dtype) for start, stop, n_seen in spans]
-        out_BHTD = torch.empty_like(q_BHTD, memory_format=torch.contiguous_format)
+        later = [_later(stop - start, n_seen, q_NTD.dtype) for start, stop, n_seen in spans]
         keeps = any(ctx.needs_input_grad)
-        kept = [
-            q_BHTD.new_empty(n_rows if keeps else 0, n_heads, stop - start, n_seen)
-            for start, stop, n_seen in spans
-        ]
-        for rows in _some_rows(n_rows, n_heads, spans):
-            q, k, v = (part[rows].flatten(0, 1) for part in (q_BHTD, k_BHTD, v_BHTD))
-            for (start, stop, n_seen), added, shares_BHQS in zip(spans, later, kept, strict=True):
-                if bias is not None:
-                    added = bias[rows if len(bias) > 1 else slice(None), :, start:stop]
-                    added = added.expand(len(q) // n_heads, n_heads, -1, -1).flatten(0, 1)
-                scores = torch.baddbmm(added, q[:, start:stop], k[:, :n_seen].mT, alpha=scale)
-                shares = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
+        kept = [q_NTD.new_empty(len(q_NTD), stop - start, seen) for start, stop, seen in spans if keeps]
+        out_NTD = torch.empty_like(q_NTD)
+        for some in _some(n_rows, n_heads, spans):
+            for number, (start, stop, n_seen) in enumerate(spans):
+                added = later[number] if bias is None else _of_heads(bias, some, n_heads, start, stop)
+                scores = torch.baddbmm(added, q_NTD[some, start:stop], k_NTD[some, :n_seen].mT, alpha=scale)
+                shares = torch.softmax(scores, -1, dtype=torch.float32).to(q_NTD.dtype)
                 if keeps:
-                    shares_BHQS[rows] = shares.unflatten(0, (-1, n_heads))
-                out_BHTD[rows, :, start:stop] = torch.bmm(shares, v[:, :n_seen]).unflatten(0, (-1, n_heads))
-        ctx.save_for_backward(q_BHTD, k_BHTD, v_BHTD, *kept)
+                    kept[number][some] = shares
+                torch.bmm(shares, v_NTD[some, :n_seen], out=out_NTD[some, start:stop])
+        ctx.save_for_backward(q_NTD, k_NTD, v_NTD, *kept)
         ctx.scale, ctx.spans = scale, spans
-        return out_BHTD
+        return out_NTD.view(q_BHTD.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient_BHTD: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        q_BHTD, k_BHTD, v_BHTD, *kept = ctx.saved_tensors
-        found = [torch.empty_like(part) for part in (q_BHTD, k_BHTD, v_BHTD)]
-        for rows in _some_rows(len(q_BHTD), q_BHTD.shape[1], ctx.spans):
-            q, k, v, gradient = (part[rows].flatten(0, 1) for part in (q_BHTD, k_BHTD, v_BHTD, gradient_BHTD))
-            of_q, of_k, of_v = (torch.zeros(q.shape, dtype=torch.float32) for _ in range(3))
-            for (start, stop, n_seen), shares_BHQS in zip(ctx.spans, kept, strict=True):
-                shares, arriving = shares_BHQS[rows].flatten(0, 1), gradient[:, start:stop]
-                of_shares = torch.bmm(arriving, v[:, :n_seen].mT)
+        q_NTD, k_NTD, v_NTD, *kept = ctx.saved_tensors
+        gradient_NTD = gradient_BHTD.flatten(0, 1).contiguous()
+        # What several stretches add to a key is added up in float32.
+        precision = q_NTD.dtype if len(kept) == 1 else torch.float32
+        of_q, of_k, of_v = (torch.zeros(q_NTD.shape, dtype=precision) for _ in range(3))
+        for some in _some(*gradient_BHTD.shape[:2], ctx.spans):
+            for (start, stop, n_seen), shares_NQS in zip(ctx.spans, kept, strict=True):
+                shares, arriving = shares_NQS[some], gradient_NTD[some, start:stop]
+                of_shares = torch.bmm(arriving, v_NTD[some, :n_seen].mT)
                 of_scores = torch._softmax_backward_data(of_shares, shares, -1, shares.dtype)
-                of_v[:, :n_seen] += torch.bmm(shares.mT, arriving)
-                of_k[:, :n_seen] += torch.bmm(of_scores.mT, q[:, start:stop])
-                of_q[:, start:stop] = torch.bmm(of_scores, k[:, :n_seen])
-            of_q *= ctx.scale
-            of_k *= ctx.scale
-            for whole_BHTD, part in zip(found, (of_q, of_k, of_v), strict=True):
-                whole_BHTD[rows] = part.unflatten(0, (-1, q_BHTD.shape[1]))
-        return (*found, None, None)
+                of_q[some, start:stop] = torch.bmm(of_scores, k_NTD[some, :n_seen])
+                of_k[some, :n_seen] += torch.bmm(of_scores.mT, q_NTD[some, start:stop])
+                of_v[some, :n_seen] += torch.bmm(shares.mT, arriving)
+        found = of_q.mul_(ctx.scale), of_k.mul_(ctx.scale), of_v
+        return (*(part.to(q_NTD.dtype).view(gradient_BHTD.shape) for part in found), None, None)
 
 
 def _stretches(n_tokens: int, causal: bool) -> Iterator[tuple[int, int, int]]:
@@ -151,12 +146,19 @@ def _stretches(n_tokens: int, causal: bool) -> Iterator[tuple[int, int, int]]:
         yield start, stop, stop if causal else n_tokens
 
 
-def _some_rows(n_rows: int, n_heads: int, spans: list[tuple[int, int, int]]) -> Iterator[slice]:
-    """As many rows at a time as keep the scores of a stretch in the cache."""
-    most = n_heads * max((stop - start) * n_seen for start, stop, n_seen in spans)
-    number = max(1, SCORES * torch.get_num_threads() // most)
-    for start in range(0, n_rows, number):
-        yield slice(start, start + number)
+def _some(n_rows: int, n_heads: int, spans: list[tuple[int, int, int]]) -> Iterator[slice]:
+    """The heads of as many rows at a time as keep the scores of a stretch in the cache."""
+    of_row = n_heads * max((stop - start) * n_seen for start, stop, n_seen in spans)
+    number = n_heads * max(1, SCORES * torch.get_num_threads() // of_row)
+    for start in range(0, n_rows * n_heads, number):
+        yield slice(start, min(start + number, n_rows * n_heads))
+
+
+def _of_heads(bias: torch.Tensor, some: slice, n_heads: int, start: int, stop: int) -> torch.Tensor:
+    """What of a bias, [B or 1, 1 or H, T, T], is added to the scores of some rows' heads and a stretch: [heads, Q, T]."""
+    rows = slice(some.start // n_heads, some.stop // n_heads) if len(bias) > 1 else slice(None)
+    added = bias[rows, :, start:stop].expand(-1, n_heads, -1, -1).flatten(0, 1)
+    return added if len(bias) > 1 else added.repeat((some.stop - some.start) // n_heads, 1, 1)
 
 
 def _later(n_queries: int, n_seen: int, dtype: torch.dtype) -> torch.Tensor:
