@@ -125,7 +125,8 @@ class _Blocks(torch.autograd.Function):
         # What several stretches add to a key is added up in float32.
         precision = q_NTD.dtype if len(kept) == 1 else torch.float32
         of_q, of_k, of_v = (torch.zeros(q_NTD.shape, dtype=precision) for _ in range(3))
-        for some in _some(*gradient_BHTD.shape[:2], ctx.spans):
+        n_rows, n_heads = gradient_BHTD.shape[:2]
+        for some in _some(n_rows, n_heads, ctx.spans):
             for (start, stop, n_seen), shares_NQS in zip(ctx.spans, kept, strict=True):
                 shares, arriving = shares_NQS[some], gradient_NTD[some, start:stop]
                 of_shares = torch.bmm(arriving, v_NTD[some, :n_seen].mT)
@@ -155,7 +156,7 @@ def _some(n_rows: int, n_heads: int, spans: list[tuple[int, int, int]]) -> Itera
 
 
 def _of_heads(bias: torch.Tensor, some: slice, n_heads: int, start: int, stop: int) -> torch.Tensor:
-    """What of a bias, [B or 1, 1 or H, T, T], is added to the scores of some rows' heads and a stretch: [heads, Q, T]."""
+    """[heads, Q, T]: what of a bias, [B or 1, 1 or H, T, T], is added to the scores of some rows' heads and a stretch."""
     rows = slice(some.start // n_heads, some.stop // n_heads) if len(bias) > 1 else slice(None)
     added = bias[rows, :, start:stop].expand(-1, n_heads, -1, -1).flatten(0, 1)
     return added if len(bias) > 1 else added.repeat((some.stop - some.start) // n_heads, 1, 1)
