@@ -156,7 +156,7 @@ def _some(n_rows: int, n_heads: int, spans: list[tuple[int, int, int]]) -> Itera
 
 
 def _of_heads(bias: torch.Tensor, some: slice, n_heads: int, start: int, stop: int) -> torch.Tensor:
-    """[heads, Q, T]: what of a bias, [B or 1, 1 or H, T, T], is added to the scores of some rows' heads and a stretch."""
+    """What of a bias, [B or 1, 1 or H, T, T], belongs to some rows' heads and a stretch of queries: [heads, Q, T]."""
     rows = slice(some.start // n_heads, some.stop // n_heads) if len(bias) > 1 else slice(None)
     added = bias[rows, :, start:stop].expand(-1, n_heads, -1, -1).flatten(0, 1)
     return added if len(bias) > 1 else added.repeat((some.stop - some.start) // n_heads, 1, 1)
