@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from workbench.claims.decision import Decision, decide, join_words, level_of_each
-from workbench.claims.quantities import Bracket, Correlation, Exact, Mean, Normal, Share
+from workbench.claims.quantities import Bracket, Correlation, Exact, Mean, Normal, OfSameEntities, Share
 from workbench.errors import WorkbenchError
 
 
@@ -148,3 +148,35 @@ def test_more_inequalities_are_each_decided_more_carefully():
 def test_no_share_of_nothing():
     with pytest.raises(WorkbenchError, match=r"5 right of 4 is no share; expected 0 … n, n ≥ 1\."):
         Share(5, 4)
+
+
+def test_bounds_do_not_shrink_with_seeds():
+    """A curve passes a height somewhere between two evaluations, with every seed: nothing averages that out."""
+    found = decide([[(1.0, Bracket(0, 100))]] * 4, ">=", 40)
+    assert (found.word, found.low, found.high) == ("undecided", 0.0, 100.0)
+    assert found.needs == "a finer measurement would decide it, if the estimate stays"
+    beside = decide([[(1.0, share(50, 100)), (1.0, Bracket(0, 100))]], ">=", 100)
+    low, _ = share(50, 100).interval(0.95)
+    assert beside.low == pytest.approx(low) and "entities" not in beside.needs
+
+
+def test_entities_that_all_seeds_share_are_no_more_with_more_seeds():
+    one, own = share(50, 400), OfSameEntities(share(50, 400))
+    alone = decide([[(1.0, one)]], ">=", 0)
+    assert decide([[(1.0, own)]] * 4, ">=", 0).low == pytest.approx(alone.low)
+    assert decide([[(1.0, one)]] * 4, ">=", 0).low > alone.low + 1
+    needs = decide([[(1.0, own)]] * 2, ">=", 49).needs
+    assert "test entities (now 400)" in needs and "seeds" not in needs
+    arms = [[(1.0, Correlation(0.9, 16))]]
+    assert decide(arms * 3, ">=", 0.5).low == pytest.approx(decide(arms, ">=", 0.5).low)
+    assert decide(arms, ">=", 0.8).needs == "more arms would decide it, if the estimate stays"
+
+
+def test_near_the_ends_of_shares_fewer_entities_are_needed():
+    """Wilson's interval of 100 % shrinks with n, not with its square root: 380 put it above 99 %."""
+    found = decide([[(1.0, share(100, 100))]], ">=", 99)
+    wanted = number(r"about ([\d,]+) test entities", found)
+    assert decide([[(1.0, share(100, wanted))]], ">=", 99).word == "holds"
+    assert decide([[(1.0, share(100, wanted - 3))]], ">=", 99).word == "undecided"
+    bits = decide([[(1.0, Normal(2.1, 0.2, 50))]], ">=", 2)
+    assert 760 <= number(r"about ([\d,]+) test entities", bits) <= 775  # 50 · (1.96 · 0.2 / 0.1)² = 768

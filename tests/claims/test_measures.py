@@ -10,7 +10,7 @@ import xarray as xr
 
 from workbench.claims.expressions import Term, parse_inequality
 from workbench.claims.measures import measure
-from workbench.claims.quantities import Bracket, Exact, Mean, Missing, Normal, Share
+from workbench.claims.quantities import Bracket, Exact, Mean, Missing, Normal, OfSameEntities, Share
 from workbench.claims.readers import READERS
 from workbench.errors import WorkbenchError
 from workbench.facts.schema import schema_to_json
@@ -31,7 +31,8 @@ def planted_run(**more: Any) -> Run:
         for split in ("train", "test")
         for number in range(100)
     ]
-    return cast(Run, SimpleNamespace(corpus=SimpleNamespace(entities=entities), n_entities=200, **more))
+    about = {"recipe": SimpleNamespace(world="biographies"), "n_entities": 200, **more}
+    return cast(Run, SimpleNamespace(corpus=SimpleNamespace(entities=entities), **about))
 
 
 def planted_probe(**attrs: str) -> xr.Dataset:
@@ -98,7 +99,8 @@ def planted_answers() -> xr.Dataset:
     by = ("split", "attribute")
     return xr.Dataset(
         {"accuracy": (by, cells), "first_accuracy": (by, cells + 0.05), "n": (by, np.full((2, 2), 100)),
-         "chance": (by, np.array([[0.1, 0.2], [0.12, 0.22]]))},
+         "chance": (by, np.array([[0.1, 0.2], [0.12, 0.22]])),
+         "first_chance": (by, np.array([[0.3, 0.4], [0.32, 0.42]]))},
         coords={"split": ["train", "test"], "attribute": ["major", "company"]},
     )  # fmt: skip
 
@@ -110,6 +112,7 @@ def planted_answers() -> xr.Dataset:
         ('answers("a")', 30.0),
         ('answers("a").train', 85.0),
         ('answers("a").chance', 17.0),
+        ('answers("a").first_chance', 37.0),
         ('answers("a", "major").first', 45.0),
         ('answers("a", "major").train_first', 95.0),
     ],
@@ -183,3 +186,49 @@ def test_when_a_curve_passes_a_height():
     )
     assert curve('recites("mixed-single")', 0.1, 0.8).value == pytest.approx(60)
     assert curve('recites("mixed-single")', 0.1, 0.8).n == 200
+
+
+def test_a_tables_entities_are_the_same_with_every_seed():
+    from workbench.claims.declared import load_experiment
+
+    def recited(world: str) -> Any:
+        half = {"mean": 0.5}
+        rows = [{"exposures": 1.0, "biographies": {"train": half, "test": half}}]
+        run = planted_run(metrics=lambda: rows, recipe=SimpleNamespace(world=world))
+        return measure(term('recites("single")'), load_experiment("part-3.1"), "tiny", run)
+
+    assert isinstance(recited("own"), OfSameEntities) and recited("own").interval(0.95) == Share(
+        100, 200
+    ).interval(0.95)
+    assert isinstance(recited("biographies"), Share)
+
+
+def test_a_half_that_was_not_measured_is_a_sentence():
+    from workbench.claims.declared import load_experiment
+
+    for half in (None, {}):
+        rows = [{"exposures": 1.0, "biographies": {"train": {"mean": 1.0}, "test": half}}]
+        run = planted_run(metrics=lambda rows=rows: rows)
+        with pytest.raises(
+            WorkbenchError, match="biographies of the half 'test' are not measured in this run"
+        ):
+            measure(term('reaches("single", "biographies")'), load_experiment("part-3.1"), "tiny", run)
+
+
+def test_queries_of_a_problem_count_as_one():
+    dataset = xr.Dataset({"accuracy": 0.5, "n": 600, "n_texts": 57, "chance": 0.5})
+    dataset.attrs["settings"] = json.dumps({"n_test": 60})
+    assert read('v("a", "nece")', dataset).n == 57
+    assert read('v("a", "nece")', dataset.drop_vars("n_texts")).n == 60
+
+
+def test_the_chance_beside_first_tokens_is_theirs():
+    from workbench.claims.declared import Claim, load_experiment
+    from workbench.claims.verdicts import judge
+
+    claim = Claim(name="c", says="", source="", holds=('answers("a").first >= 30', 'answers("a") >= 30'))
+    told = judge(
+        load_experiment("part-3.1"), claim, lambda one, seed: READERS["answers"](one, planted_answers(), planted_run()),
+        [0],
+    )  # fmt: skip
+    assert told.chances == pytest.approx((37.0, 17.0))

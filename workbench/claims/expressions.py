@@ -5,6 +5,7 @@ the text is parsed and walked.
 """
 
 import ast
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from workbench.claims.decision import Relation
 from workbench.errors import WorkbenchError, nearest
 
 MEAN = "mean"  # the cell that stands for all: attributes, tasks, numbers of operations
+CURVES = ("biographies", "answers")
+CORRELATED = ("p", "q", "answers")
 EXAMPLE = '`answers("multi5+permute") - answers("single") >= 30`'
 
 
@@ -44,7 +47,7 @@ MEASURES: dict[str, MeasureKind] = {
     ),
     "answers": MeasureKind(
         "questions about test entities answered", "answers", "an attribute, or `mean`",
-        ("train", "chance", "first", "train_first"), ("group",),
+        ("train", "chance", "first", "train_first", "first_chance"), ("group",),
     ),
     "recites": MeasureKind(
         "first tokens of values said right in biographies at the end of training, all entities", "train",
@@ -120,8 +123,8 @@ def parse_inequality(text: str) -> Inequality:
     """Read one inequality; raises WorkbenchError with what is wrong in it."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error) or "too deep"
         raise WorkbenchError(f"{text!r} is not understood ({reason}); write e.g. {EXAMPLE}.") from error
     if not isinstance(tree, ast.Compare) or len(tree.ops) != 1:
         raise WorkbenchError(f"{text!r} is no inequality; write e.g. {EXAMPLE}.")
@@ -140,6 +143,8 @@ def parse_inequality(text: str) -> Inequality:
     terms = tuple((factor, term) for term, factor in gathered.items() if factor)
     if not terms:
         raise WorkbenchError(f"{text!r} measures nothing; write e.g. {EXAMPLE}.")
+    if not all(map(math.isfinite, (bound, *(factor for factor, _ in terms)))):
+        raise WorkbenchError(f"{text!r} has a number that is too large; write e.g. {EXAMPLE}.")
     return Inequality(terms, relation, bound, " ".join(text.split()))
 
 
@@ -173,8 +178,24 @@ def _number(node: ast.expr) -> float | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _number(node.operand)
         return None if inner is None else -inner
-    is_number = isinstance(node, ast.Constant) and isinstance(node.value, int | float)
-    return float(node.value) if is_number and not isinstance(node.value, bool) else None  # type: ignore[attr-defined]
+    if not isinstance(node, ast.Constant) or type(node.value) not in (int, float):
+        return None
+    try:
+        return float(node.value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+
+
+def _option(key: str, value: Any, text: str) -> Any:
+    """An option's value, of the kind that it must be."""
+    is_right, wanted = {
+        "position": (type(value) is int, "a whole number such as 0"),
+        "share": (type(value) in (int, float) and 0 < value <= 100, "percent, above 0 and at most 100"),
+        "split": (value in ("train", "test"), '"train" or "test"'),
+    }.get(key, (isinstance(value, str), "a word in quotes"))
+    if not is_right:
+        raise WorkbenchError(f"{text!r}: {key} is {wanted}, not {value!r}.")
+    return value
 
 
 def _term(node: ast.expr, text: str) -> Term:
@@ -202,9 +223,15 @@ def _term(node: ast.expr, text: str) -> Term:
         if keyword.arg not in (*kind.options, "stage") or not isinstance(keyword.value, ast.Constant):
             known = ", ".join((*kind.options, "stage"))
             raise WorkbenchError(f"{text!r}: {name}(…) has no option {keyword.arg!r} (known: {known}).")
-        options[keyword.arg] = keyword.value.value
+        options[keyword.arg] = _option(keyword.arg, keyword.value.value, text)
     if selector and selector not in kind.selectors:
         known = ", ".join(f".{known}" for known in kind.selectors) or "nothing"
         raise WorkbenchError(f"{text!r}: behind {name}(…) may stand {known}, not .{selector}.")
     cell = words[1] if len(words) > 1 else (MEAN if kind.cell else "")
+    named = {"reaches": CURVES, "correlation": CORRELATED}.get(name, ())
+    for word in words[1:] if name == "reaches" else words:
+        if named and word not in named:
+            raise WorkbenchError(f"{text!r}: {name}(…) is about {' or '.join(named)}, not {word!r}.")
+    if named and len(words) < 2:
+        raise WorkbenchError(f"{text!r}: {name}(…) takes two words; the second is {' or '.join(named)}.")
     return Term(name, words[0], cell, tuple(sorted(options.items())), selector)

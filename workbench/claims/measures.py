@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.claims.declared import Experiment
 from workbench.claims.expressions import Term
-from workbench.claims.quantities import Bracket, Correlation, Missing, Quantity
+from workbench.claims.quantities import Bracket, Correlation, Missing, OfSameEntities, Quantity
 from workbench.claims.readers import READERS, make_share, require_cell
 from workbench.claims.sources import folder_of, sources_of
 from workbench.errors import WorkbenchError
@@ -30,6 +30,13 @@ def measure(term: Term, experiment: Experiment, scale: str, run: Run | None) -> 
     """
     if run is None:
         return Missing(f"{term.arm} is not trained")
+    found = _measure(term, experiment, scale, run)
+    if isinstance(found, Missing) or run.recipe.world != "own":
+        return found
+    return OfSameEntities(found)  # a table's entities are those of every seed
+
+
+def _measure(term: Term, experiment: Experiment, scale: str, run: Run) -> Quantity | Missing:
     if term.kind.stage == "train":
         return _recites(term, run) if term.measure == "recites" else _reaches(term, run)
     name = experiment.stage_of(term)
@@ -96,7 +103,9 @@ def _by_attribute(name: str, dataset: "xr.Dataset") -> dict[str, float]:
     if name == "answers":
         test = dataset["accuracy"].sel(split="test")
         return {
-            str(key): float(value) for key, value in zip(test["attribute"].values, test.values, strict=True)
+            str(key): float(value)
+            for key, value in zip(test["attribute"].values, test.values, strict=True)
+            if not np.isnan(value)  # an attribute that was not asked
         }
     cells = (
         dataset["accuracy"].isel(position=0)
@@ -106,7 +115,7 @@ def _by_attribute(name: str, dataset: "xr.Dataset") -> dict[str, float]:
     return {
         str(target).partition("/")[0]: float(value)
         for target, value in zip(cells["target"].values, cells.values, strict=True)
-        if str(target).endswith("/whole")
+        if str(target).endswith("/whole") and not np.isnan(value)
     }
 
 
@@ -127,7 +136,7 @@ def _reaches(term: Term, run: Run) -> Quantity | Missing:
     before = 0.0
     rows = [row for row in run.metrics() if row.get(term.cell)]
     for row in rows:
-        if split not in row[term.cell]:
+        if not row[term.cell].get(split):
             raise WorkbenchError(f"{term}: {term.cell} of the half {split!r} are not measured in this run.")
         now = float(row.get("exposures") or 0.0)
         if 100 * row[term.cell][split]["mean"] >= share:

@@ -7,11 +7,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.results.statistics import correlation_interval, wilson_interval
+
+# What another seed does to what an interval does not know: it draws it anew, has the same again (the same entities, the
+# same arms), or the interval is no chance at all but bounds between which the number lies.
+OverSeeds = Literal["drawn anew", "the same", "bounds"]
 
 
 class Quantity(ABC):
@@ -35,6 +40,15 @@ class Quantity(ABC):
     def n(self) -> int | None:
         """How many entities it was measured on; None where its interval does not hang on that."""
         return None
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        """What becomes of its interval in a mean over seeds."""
+        return "drawn anew"
+
+    def with_entities(self, factor: float) -> "Quantity":
+        """The same number, measured on so many times as many entities."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,10 @@ class Share(Quantity):
     def n(self) -> int:
         return self.entities
 
+    def with_entities(self, factor: float) -> Quantity:
+        n = max(1, round(factor * self.entities))
+        return Share(min(self.right / self.entities * n, n), n)
+
 
 @dataclass(frozen=True)
 class Mean(Quantity):
@@ -104,6 +122,38 @@ class Mean(Quantity):
     def n(self) -> int | None:
         known = [part.n for part in self.parts if part.n is not None]
         return min(known) if known else None
+
+    def with_entities(self, factor: float) -> Quantity:
+        return Mean([part.with_entities(factor) for part in self.parts])
+
+
+@dataclass(frozen=True)
+class OfSameEntities(Quantity):
+    """A quantity of entities that every seed has again, such as a table of one's own; seeds tell no more of them."""
+
+    of: Quantity
+
+    @property
+    def value(self) -> float:
+        return self.of.value
+
+    def interval(self, level: float) -> tuple[float, float]:
+        return self.of.interval(level)
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        return self.of.possible
+
+    @property
+    def n(self) -> int | None:
+        return self.of.n
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        return "the same" if self.of.over_seeds == "drawn anew" else self.of.over_seeds
+
+    def with_entities(self, factor: float) -> Quantity:
+        return OfSameEntities(self.of.with_entities(factor))
 
 
 @dataclass(frozen=True)
@@ -146,6 +196,10 @@ class Normal(Quantity):
     def n(self) -> int | None:
         return self.entities
 
+    def with_entities(self, factor: float) -> Quantity:
+        entities = None if self.entities is None else round(factor * self.entities)
+        return Normal(self.estimate, self.error / math.sqrt(factor), entities)
+
 
 @dataclass(frozen=True)
 class Bracket(Quantity):
@@ -163,6 +217,10 @@ class Bracket(Quantity):
 
     def interval(self, level: float) -> tuple[float, float]:
         return self.low, self.high
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        return "bounds"
 
 
 @dataclass(frozen=True)
@@ -184,3 +242,7 @@ class Correlation(Quantity):
     @property
     def possible(self) -> tuple[float, float]:
         return -1.0, 1.0
+
+    @property
+    def over_seeds(self) -> OverSeeds:
+        return "the same"  # its pairs are arms, and every seed has the same arms

@@ -53,7 +53,10 @@ def _probed(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
 
 def _answered(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     split = "train" if term.selector in ("train", "train_first") else "test"
-    name = {"first": "first_accuracy", "train_first": "first_accuracy", "chance": "chance"}
+    name = {"first": "first_accuracy", "train_first": "first_accuracy"}
+    is_chance = term.selector in ("chance", "first_chance")
+    if is_chance and term.selector not in dataset:
+        raise WorkbenchError(f"{term}: the result is of an earlier version and does not tell it; ask again.")
     cells = dataset.sel(split=split)
     asked = [str(key) for key in dataset["attribute"].values if int(cells["n"].sel(attribute=key))]
     if term.cell != MEAN:
@@ -62,10 +65,8 @@ def _answered(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     parts: list[Quantity] = []
     for key in asked:
         cell = cells.sel(attribute=key)
-        value = float(cell[name.get(term.selector, "accuracy")])
-        parts.append(
-            Exact(100 * value) if term.selector == "chance" else make_share(value, int(cell["n"]), term, key)
-        )
+        value = float(cell[term.selector if is_chance else name.get(term.selector, "accuracy")])
+        parts.append(Exact(100 * value) if is_chance else make_share(value, int(cell["n"]), term, key))
     return _mean(parts)
 
 
@@ -130,8 +131,10 @@ def _v_probed(term: Term, dataset: "xr.Dataset", run: Run) -> Quantity:
     """Queries of one problem are not independent: as many count as there are problems."""
     if term.selector == "chance":
         return Exact(100 * float(dataset["chance"]))
-    problems = int(json.loads(dataset.attrs["settings"]).get("n_test", int(dataset["n"])))
-    n = min(int(dataset["n"]), problems)
+    if "n_texts" in dataset:
+        n = int(dataset["n_texts"])
+    else:  # of an earlier version
+        n = min(int(dataset["n"]), int(json.loads(dataset.attrs["settings"]).get("n_test", dataset["n"])))
     if term.selector == "untrained":
         variant = str(dataset.attrs["variant"])
         first = run.checkpoints[0]

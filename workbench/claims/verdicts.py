@@ -93,7 +93,8 @@ def _conclude(claim: Claim, decisions: Sequence[Decision], premises: Sequence[De
 def _chance(inequality: Inequality, measured: Measured, seeds: Sequence[int]) -> float:
     for _, term in inequality.terms:
         if "chance" in term.kind.selectors:
-            asked = replace(term, selector="chance")
+            of_first = term.selector in ("first", "train_first", "first_chance")
+            asked = replace(term, selector="first_chance" if of_first else "chance")
             numbers = [measured(asked, seed) for seed in seeds]
             known = [number.value for number in numbers if not isinstance(number, Missing)]
             return float(np.mean(known)) if known else math.nan
