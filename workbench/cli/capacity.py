@@ -66,6 +66,7 @@ def capacity(
     from workbench.results.storing import to_rows
     from workbench.studies.opening import open_studies
     from workbench.studies.steps import select_checkpoints
+    from workbench.studies.study import name_apart
 
     use_threads(threads)
     if figure is None:
@@ -75,12 +76,12 @@ def capacity(
     rounded: list[list[xr.Dataset]] = []
     studies = open_studies(runs)
     with step_bar("capacity", quiet) as show:
-        for opened in studies:
+        for opened, called in zip(studies, name_apart(studies), strict=True):
             chosen = select_checkpoints(opened.checkpoints, checkpoints, opened.path)
             for name in ("", *quantisations):
                 asked = CapacityRequest(entities, name, again)
                 found = capacity_of_study(opened, chosen, asked, device=device, show=show)
-                (rounded if name else measured).append(found)
+                (rounded if name else measured).append([one.assign_attrs(run=called) for one in found])
     newest = [datasets[-1] for datasets in measured]
     people = [
         [count_people(opened.path, data) for data in datasets]

@@ -205,9 +205,11 @@ def _tell(runs: "list[Study]", made: "list[list[xr.Dataset]]", as_json: bool, fi
     from workbench.figures import plot_results
     from workbench.figures.tables import print_result
     from workbench.probing.pooling import join_checkpoints
+    from workbench.results.provenance import call_apart
     from workbench.results.storing import to_rows
     from workbench.studies.study import name_apart
 
+    made = call_apart(runs, made)
     if as_json:
         typer.echo(json.dumps([row for datasets in made for dataset in datasets for row in to_rows(dataset)]))
     else:
@@ -228,8 +230,10 @@ def _tell_queries(
 
     from workbench.figures.reasoning import plot_properties
     from workbench.figures.reasoning_tables import list_properties, print_properties
+    from workbench.results.provenance import call_apart
     from workbench.studies.study import name_apart
 
+    made = call_apart(runs, made)
     if as_json:
         typer.echo(json.dumps(list_properties([*chain(*made)])))
     else:

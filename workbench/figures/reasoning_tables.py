@@ -36,21 +36,26 @@ def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" =
 
     console = console or results_console()
     console.print(make_property_table(datasets))
+    several = len({dataset.attrs["run"] for dataset in datasets}) > 1
     for dataset in datasets:
         if float(dataset.get("spread", 1.0)) < LEAST_SPREAD:
+            run = f"{dataset.attrs['run']}, " if several else ""
             console.print(
-                f"{dataset.attrs['variant']}, step {int(dataset['checkpoint'])}: the state that is read is the same "
-                "whatever is asked, so this probe only knows the majority; lower probing.lr_embedding.",
+                f"{run}{dataset.attrs['variant']}, step {int(dataset['checkpoint'])}: the state that is read is the "
+                "same whatever is asked, so this probe only knows the majority; lower probing.lr_embedding.",
                 highlight=False,
             )
 
 
 def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":
-    """The table that `print_properties` prints."""
+    """The table that `print_properties` prints; of several runs each line names its own."""
     from rich.table import Table
 
     table = Table(title="V-probes: what is known of a named variable, %", title_justify="left")
+    rows = list_properties(datasets)
+    several = len({row["run"] for row in rows}) > 1
     for heading in (
+        *(["run"] if several else []),
         "property",
         "step",
         "accuracy",
@@ -60,14 +65,16 @@ def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":
         "untrained balanced",
         "n",
     ):
-        table.add_column(heading, justify="left" if heading == "property" else "right")
-    for row in list_properties(datasets):
+        table.add_column(heading, justify="left" if heading in ("run", "property") else "right")
+    for row in rows:
         shares = [
             format_percent(row[name]) if row.get(name) is not None else "–"
             for name in ("accuracy", "chance", "untrained", "balanced", "untrained_balanced")
         ]
         about = f"  {row['property']}" if "property" in row else row["variant"]
-        table.add_row(about, str(row["checkpoint"]), *shares, f"{row['n']:,}")
+        table.add_row(
+            *([str(row["run"])] if several else []), about, str(row["checkpoint"]), *shares, f"{row['n']:,}"
+        )
     return table
 
 

@@ -26,10 +26,10 @@ from workbench.files import write_atomically
 from workbench.report import answers, attention, capacity, pictures, reasoning, tasks, words
 from workbench.report import verdicts as decided
 from workbench.report.markup import card, embed_json, escape, figure_box, grid, section
-from workbench.report.parts import read_parts
+from workbench.report.parts import call, read_parts
 from workbench.report.reasoning import is_arithmetic
 from workbench.studies.opening import as_study
-from workbench.studies.study import Study, folder_of
+from workbench.studies.study import Study, folder_of, name_apart
 
 if TYPE_CHECKING:
     from workbench.claims.kept import KeptVerdicts
@@ -55,15 +55,18 @@ def write_report(
         )
     opened, path = [as_study(run) for run in runs], Path(path)
     solvers = [run for run in opened if is_arithmetic(run)]
+    names = name_apart(opened)
     told = [
-        read_parts(folder_of(run)) for run, study in zip(runs, opened, strict=True) if study not in solvers
+        call(read_parts(folder_of(run)), name)
+        for run, study, name in zip(runs, opened, names, strict=True)
+        if study not in solvers
     ]
     chapters = [_about_entities(told)] if told else []
     chapters += [reasoning.reasoning(solvers)] if solvers else []
     if verdicts is not None:
         chapters.insert(0, words.plain_header("Does the paper hold here?") + decided.verdicts(verdicts))
     kind = "Knowledge probing" if told else "Reasoning"
-    title = f"{kind}: {', '.join(run.name for run in opened)}"
+    title = f"{kind}: {', '.join(names)}"
     write_atomically(path, _page(title, "\n".join([*chapters, words.footer()])))
     return path
 

@@ -1,7 +1,7 @@
 """What a report shows of one run, read once; what is missing or refused is kept as a sentence, not raised."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ class RunParts:
     been said, and over the number of entities. None, or nothing, where not made yet. group: whose p and q these are,
     None for everybody; groups: the same run's, of each group that has been probed by itself. tasks: answers to
     tasks. capacity: bits, and with rounded weights. attention: analyses, each in every variant. layers: the P-probe on
-    activations, where it read several layers.
+    activations, where it read several layers. called: what tells it from other runs, where that is not its folder.
     """
 
     run: Study
@@ -47,10 +47,12 @@ class RunParts:
     capacity: tuple[xr.Dataset, ...] = ()
     attention: tuple[xr.Dataset, ...] = ()
     layers: xr.Dataset | None = None
+    called: str = ""
 
     @property
     def name(self) -> str:
-        return self.run.name if self.group is None else f"{self.run.name}, {self.group}"
+        name = self.called or self.run.name
+        return name if self.group is None else f"{name}, {self.group}"
 
     @property
     def augmentation(self) -> str:
@@ -94,6 +96,17 @@ class RunParts:
     @property
     def steps(self) -> list[int]:
         return [checkpoint.step for checkpoint in self.run.checkpoints]
+
+
+def call(part: RunParts, name: str) -> RunParts:
+    """The same under a name that tells its run from others of the report, which may have its folder's name, too."""
+    held = {one.name: getattr(part, one.name) for one in fields(part)}
+    named: dict[str, Any] = {
+        key: value.assign_attrs(run=name) for key, value in held.items() if isinstance(value, xr.Dataset)
+    }
+    for key in ("tasks", "capacity", "attention"):
+        named[key] = tuple(one.assign_attrs(run=name) for one in held[key])
+    return replace(part, called=name, groups=tuple(call(group, name) for group in part.groups), **named)
 
 
 def read_parts(folder: Path) -> RunParts:

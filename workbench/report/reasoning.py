@@ -27,7 +27,7 @@ from workbench.report.markup import (
 from workbench.report.words import plain_header
 from workbench.results.storing import list_results, load_result, require_same_weights, result_path
 from workbench.studies.runs import Run
-from workbench.studies.study import Study
+from workbench.studies.study import Study, name_apart
 from workbench.training.problems import make_texts
 from workbench.worlds.arithmetic.wording import join_words
 
@@ -42,7 +42,8 @@ def is_arithmetic(study: Study) -> bool:
 def reasoning(runs: Sequence[Study]) -> str:
     """The body of the page; what has not been made yet says which command makes it."""
     found = {run.path: read_results(run) for run in runs}
-    names = " · ".join(f"<b>{escape(run.name)}</b>" for run in runs)
+    called = name_apart(runs)
+    names = " · ".join(f"<b>{escape(name)}</b>" for name in called)
     return "\n".join(
         [
             plain_header("What a model works out before it writes")
@@ -61,7 +62,7 @@ def reasoning(runs: Sequence[Study]) -> str:
                 _cards(runs, found, "v", _of_any(plot_property_steps), "probe", "--kind", "v"),
                 *_distances(runs, found),
             ),
-            section("A problem", grid(*(_problem(run) for run in runs))),
+            section("A problem", grid(*map(_problem, runs, called))),
         ]
     )
 
@@ -111,34 +112,34 @@ def _cards(
     *command: str,
 ) -> str:
     cards = []
-    for run in runs:
+    for run, name in zip(runs, name_apart(runs), strict=True):
         results = found[run.path].get(kind, [])
         if isinstance(results, str):
-            cards.append(card(run.name, f'<div class="problem">{escape(results)}</div>'))
+            cards.append(card(name, f'<div class="problem">{escape(results)}</div>'))
         elif plain := [dataset for dataset in results if "+layer" not in dataset.attrs["variant"]]:
-            cards.append(card(run.name, figure_box({kind: plot(run, plain)})))
+            cards.append(card(name, figure_box({kind: plot(run, plain)})))
         else:
             line = line_of("workbench", command[0], run.path, *command[1:])
-            cards.append(card(run.name, missing("Not made yet.", line)))
+            cards.append(card(name, missing("Not made yet.", line)))
     return grid(*cards)
 
 
 def _distances(runs: Sequence[Study], found: dict) -> list[str]:
     """Layer by distance from the query, of each property that was probed at several layers."""
     boxes = []
-    for run in runs:
+    for run, called in zip(runs, name_apart(runs), strict=True):
         results = found[run.path].get("v", [])
         for name, layers in at_several_layers([] if isinstance(results, str) else results).items():
-            title = f"{run.name}: {name} by layer and distance"
+            title = f"{called}: {name} by layer and distance"
             boxes.append(details(title, figure_box({"d": plot_layer_distance(layers)})))
     return boxes
 
 
-def _problem(run: Study) -> str:
+def _problem(run: Study, called: str) -> str:
     """One test problem with its shortest solution."""
     assert isinstance(run, Run)
     texts = make_texts(run.recipe, run.tokenizer)
     text = texts.test("shown", 0, min(4, texts.family.operations))
     prompt = join_words(text.written.prompt(texts.recipe.order))
     solution = join_words([word for sentence in text.written.solution for word in sentence])
-    return card(run.name, f"<p>{escape(prompt)}</p>", preformatted(solution), sub=run.model_words)
+    return card(called, f"<p>{escape(prompt)}</p>", preformatted(solution), sub=run.model_words)

@@ -1,7 +1,7 @@
 """What a result says of itself: what made it, which facts it is about, with which versions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ import xarray as xr
 
 from workbench.facts.schema import Schema, schema_from_json, schema_to_json
 from workbench.studies.checkpoints import Checkpoint
+from workbench.studies.study import name_apart
 from workbench.worlds.biographies.schema import SCHEMA as BIOGRAPHIES
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def make_attrs(
         "facts": json.dumps(schema_to_json(run.schema)),
         "schema": FORMAT,
     }
+
+
+def call_apart(studies: "Sequence[Study]", made: "Sequence[Sequence[xr.Dataset]]") -> list[list[xr.Dataset]]:
+    """The results made of each study, under names that tell the studies apart: a result itself knows the folder's name
+    alone, which two seeds may share, as it was called when the result was made."""
+    names = name_apart(studies)
+    return [[one.assign_attrs(run=name) for one in each] for name, each in zip(names, made, strict=True)]
 
 
 def facts_of(dataset: xr.Dataset) -> Schema:
