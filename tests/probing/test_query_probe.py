@@ -198,6 +198,9 @@ def test_one_class_is_refused() -> None:
         "A probe needs two classes to tell apart, but the train half has only 'no'; "
         "ask about more texts, or about something that varies."
     )
+    with pytest.raises(WorkbenchError, match=r"^All queries are in the train half; put some"):
+        everything = replace(queries, train_Q=np.ones_like(queries.train_Q))
+        fit_query_probe(tiny_model(), everything, probe_settings(steps=1), CPU)
     with pytest.raises(WorkbenchError, match=r"^Layer 9 does not exist; the model has layers 0 to 2\.$"):
         fit_query_probe(tiny_model(), queries, probe_settings(steps=1), CPU, layer=9)
 

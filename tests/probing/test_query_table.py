@@ -9,7 +9,7 @@ from tests.tokens.test_spans import make_bytes
 from workbench.errors import WorkbenchError
 from workbench.probing.query_table import load_queries
 
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {
         "prefix": f"Anna{n} lives in Oslo",
         "query": "Anna",
@@ -21,7 +21,7 @@ ROWS = [
 ]
 
 
-def lines(rows: list[dict[str, str]] = ROWS) -> str:
+def lines(rows: list[dict[str, object]] = ROWS) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -53,6 +53,8 @@ def test_every_row_is_a_query(content: bytes, tmp_path: Path) -> None:
         ),
         (lines().encode() + b"\0\0\0\n", r"queries\.jsonl, line 5, holds NUL bytes"),
         (lines().encode("utf-16"), r"queries\.jsonl is UTF-16, not UTF-8"),
+        (lines([ROWS[0] | {"other": 0}]).encode(), r"line 1: other is a text, not 0\."),
+        (lines([ROWS[0] | {"property": False}]).encode(), r"line 1: property is a text, not False\."),
         (lines().encode() + b'{"prefix": "a", "prefix": "b"}\n', r"line 5, has the key 'prefix' twice"),
         (
             lines().encode() + b'{"prefix": "\\ud83d", "query": "a", "label": "b"}\n',

@@ -185,6 +185,25 @@ def test_a_table_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert row["variant"] == "mine" and row["n"] == 5 and "untrained" not in row
 
 
+def test_a_table_is_not_called_as_a_property_is() -> None:
+    """Its result would lie where that property's lies, and a claim about `nece` would read it."""
+    for name in ("nece.jsonl", "value+op4.jsonl"):
+        with pytest.raises(
+            WorkbenchError, match=r"is called as the property '\w+' is, whose results would be taken"
+        ):
+            VRequest(table=Path(name))
+
+
+def test_lines_of_several_runs_name_them(run: Run) -> None:
+    (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(properties=("nece",)))
+    console = Console(record=True, width=160)
+    print_properties([made.assign_attrs(run="seed0/a"), made.assign_attrs(run="seed1/a")], console)
+    told = console.export_text()
+    assert "seed0/a" in told and "seed1/a" in told
+    print_properties([made], console)
+    assert made.attrs["run"] not in console.export_text()
+
+
 def test_a_table_of_several_properties_has_a_line_for_each(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "properties.jsonl"
     rows = [

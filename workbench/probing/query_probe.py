@@ -161,17 +161,17 @@ def fit_query_probe(
     layer: int | None = None,
     observer: Observer | None = None,
 ) -> FittedQueryProbe:
-    """Train a probe on the train half; each step reads `texts_per_step` texts with all of their queries.
-
-    Raises WorkbenchError where the train half has one class only, and for a layer the model does not have.
-    """
+    """Train a probe on the train half; each step reads `texts_per_step` texts with all of their queries. Raises
+    WorkbenchError where the train half has one class only or there is no other, and for a missing layer."""
     members = np.flatnonzero(queries.train_Q)
     seen = np.unique(queries.label_Q[members])
     if len(seen) < 2:
         only = f"only {queries.classes[seen[0]]!r}" if len(seen) else "no query"
+        told = f"A probe needs two classes to tell apart, but the train half has {only}"
+        raise WorkbenchError(f"{told}; ask about more texts, or about something that varies.")
+    if len(members) == len(queries):
         raise WorkbenchError(
-            f"A probe needs two classes to tell apart, but the train half has {only}; "
-            "ask about more texts, or about something that varies."
+            "All queries are in the train half; put some of other texts into the split `test`."
         )
     depth = int(text_config(model.config).num_hidden_layers)
     if layer is not None and not 0 <= layer <= depth:

@@ -96,7 +96,7 @@ def read_row(path: Path, number: int, line: str) -> dict[str, str]:
         raise WorkbenchError(
             f"{path}, line {number} has the unknown key {unknown[0]!r} (known: {', '.join((*KEYS, *OPTIONAL))})."
         )
-    if wrong := [key for key in ("other", "property") if not isinstance(row.get(key) or "", str)]:
+    if wrong := [key for key in ("other", "property") if not isinstance(row.get(key, ""), str | None)]:
         raise WorkbenchError(f"{path}, line {number}: {wrong[0]} is a text, not {row[wrong[0]]!r}.")
     if row.get("split") not in (None, "train", "test"):
         raise WorkbenchError(f"{path}, line {number}: the split is `train` or `test`, not {row['split']!r}.")

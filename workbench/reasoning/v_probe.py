@@ -56,6 +56,13 @@ class VRequest:
     n_test: int = 500
     again: bool = False
 
+    def __post_init__(self) -> None:
+        if self.table is not None and (name := self.table.stem.partition("+")[0]) in PROPERTIES:
+            raise WorkbenchError(
+                f"The table {self.table} is called as the property {name!r} is, whose results would be taken for "
+                "its own; call the file something else."
+            )
+
     def settings(self, run: Study) -> ProbeSettings:
         """How these probes are trained."""
         probing = run.probing
