@@ -106,9 +106,10 @@ class RunEntry:
         return sorted(found, key=usual_set_first)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, as far as they can be read."""
+        """The rows of metrics.jsonl, as far as they can be read; none of a file that was cut short."""
+        is_whole = self.state == "finished" and self.steps
         try:
-            return read_metrics(self.path / "metrics.jsonl")
+            return read_metrics(self.path / "metrics.jsonl", max(self.steps) if is_whole else None)
         except (OSError, ValueError):
             return []
 

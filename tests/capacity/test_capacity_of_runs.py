@@ -10,6 +10,7 @@ from workbench.capacity.contexts import NAME, find_facts, make_contexts, scored_
 from workbench.capacity.losses import Spans, span_losses
 from workbench.capacity.measure import CapacityRequest, capacity_of_study, make_material, measure_capacity
 from workbench.capacity.people import People, count_people, describe_people
+from workbench.errors import WorkbenchError
 from workbench.extraction.evaluation import EvaluationRequest, evaluate
 from workbench.extraction.finetuning import finetune
 from workbench.extraction.settings import choose_settings
@@ -259,6 +260,8 @@ def test_facts_are_counted_in_people_beside_the_bits(run) -> None:
     answered = asked["lora"]["accuracy"].sel(attribute=counted, split="test").mean()
     assert people.memorised == pytest.approx(float(recited)) and people.memorised > 10
     assert people == People(40, people.memorised, 40 * float(answered), "lora")
+    with pytest.raises(WorkbenchError, match="was made with the weights"):
+        count_people(run.path, bits.assign_attrs(weights_digest="ab" * 32))
     assert describe_people(People(1500, 1492.4, 1365.5, "lora+mine")) == (
         "Counted in entities, of 1,500: memorised 1,492, extracted 1,366 (lora+mine, from the half it was not asked "
         "about)."

@@ -20,8 +20,8 @@ from workbench.errors import WorkbenchError
 from workbench.recipes.recipe import load_recipe
 from workbench.report import write_report
 from workbench.report.pictures import training
-from workbench.results.provenance import make_attrs
-from workbench.results.storing import load_results, result_path, save_result
+from workbench.results.provenance import call_apart, make_attrs
+from workbench.results.storing import load_result, load_results, result_path, save_result
 from workbench.studies.runs import create_run, open_run
 from workbench.worlds.biographies.schema import ATTRIBUTES
 from workbench.worlds.own.example import write_example
@@ -287,6 +287,41 @@ def test_a_damaged_or_outdated_result_is_told_and_the_rest_still_shown(runs, tmp
     assert f"The result {broken} (1000 bytes) is truncated or damaged" in page.text
     assert "was made with the weights" in page.text
     assert page.figures()  # training curves and the paper's
+
+
+def test_two_runs_of_one_folder_name_are_told_apart(runs, tmp_path):
+    """Two seeds, each in a folder of its own: `x, x`, and tables under the name that the run had when it was probed."""
+    single, permuted = runs()
+    for run, seed in ((single, "seed0"), (permuted, "seed1")):
+        (tmp_path / seed).mkdir()
+        run.rename(tmp_path / seed / "mine")
+    both = [tmp_path / "seed0/mine", tmp_path / "seed1/mine"]
+    text = Page(write_report(both, tmp_path / "report.html")).text
+    for name in ("seed0/mine", "seed1/mine"):
+        assert f"{name} · P-probe" in text
+    assert "mine, mine" not in text and "single · P-probe" not in text
+    made = [[load_results(run, "p", "embedding")] for run in both]
+    named = [one.attrs["run"] for (one,) in call_apart([open_run(run) for run in both], made)]
+    assert named == ["seed0/mine", "seed1/mine"]
+
+
+def test_a_result_that_was_copied_from_another_run_is_not_joined(runs, tmp_path):
+    single, permuted = runs()
+    place = "results/p-embedding/step-00000512.nc"
+    shutil.copy(permuted / place, single / place)
+    for step in (0, 64):
+        (single / "results/p-embedding" / f"step-{step:08d}.nc").unlink()
+    with pytest.raises(WorkbenchError, match="result of step 512 was made with the weights"):
+        load_results(open_run(single), "p", "embedding")
+    for other, told in (
+        ("p-embedding/step-00000064", "of step 512"),
+        ("q-embedding/step-00000512", "of kind p"),
+    ):
+        path = single / "results" / f"{other}.nc"
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(single / place, path)
+        with pytest.raises(WorkbenchError, match=f"{other}.nc is {told}, which its place is not"):
+            load_result(path)
 
 
 def test_names_are_escaped(runs, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 from tests.training.micro_runs import PLANNED, micro_recipe
 from workbench.activations.verify import verify
 from workbench.errors import WorkbenchError
+from workbench.recipes.recipe import load_recipe
+from workbench.studies.corpus import load_corpus
 from workbench.studies.metrics_file import read_metrics
 from workbench.studies.opening import open_studies
 from workbench.studies.runs import RUN_FILE, create_run, open_run
@@ -79,6 +81,11 @@ def test_what_a_power_cut_leaves_of_metrics_is_no_row(content, tmp_path):
         (b"[4, 0.5]", "line 2, tells no step"),
         (b'{"step": "4", "loss": 0.5}', "line 2, tells no step"),
         (b"null", "line 2, tells no step"),
+        (b'{"step": 4, "biographies": 3}', "line 2: 'biographies' is no table of shares by half"),
+        (
+            b'{"step": 4, "answers": {"test": {"mean": "a"}}}',
+            "line 2: 'answers' is no table of shares by half",
+        ),
     ],
 )
 def test_a_line_that_is_no_row_is_refused_by_its_number(line, told, tmp_path):
@@ -123,3 +130,41 @@ def test_a_run_is_resumed_over_what_a_power_cut_left(made, tmp_path):
     run.set_status(state="interrupted")
     again = train(micro_recipe(), folder, resume=True, device="cpu")
     assert again.metrics() == made.metrics() and b"\0" not in (folder / "metrics.jsonl").read_bytes()
+
+
+def test_metrics_that_end_before_training_did_are_refused(made, tmp_path):
+    """Half of the file was read as what training came to."""
+    folder = Path(shutil.copytree(made.path, tmp_path / "run"))
+    file = folder / "metrics.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-1]))
+    told = rf"metrics\.jsonl ends at step \d+, but the run was trained to its end at step {PLANNED[-1]}"
+    with pytest.raises(WorkbenchError, match=told):
+        open_run(folder).metrics()
+    run = open_run(folder)
+    run.set_status(state="interrupted")
+    assert len(run.metrics()) == len(lines) - 1
+
+
+def test_fewer_entities_than_the_recipe_makes_are_refused(made, tmp_path):
+    folder = Path(shutil.copytree(made.path, tmp_path / "run"))
+    file = folder / "corpus/entities.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-3]))
+    told = rf"entities\.jsonl holds {len(lines) - 3} entities, but the recipe makes {len(lines)}"
+    with pytest.raises(WorkbenchError, match=told):
+        _ = open_run(folder).corpus
+
+
+def test_what_is_no_folder_and_no_recipe_is_a_sentence(made, tmp_path):
+    for wrong in (None, 5, [], ()):
+        with pytest.raises(
+            WorkbenchError, match=f"Expected a run or a study, or its folder, and got {type(wrong).__name__}"
+        ):
+            open_run(wrong)
+        with pytest.raises(WorkbenchError, match="Expected a recipe's name or file and got"):
+            load_recipe(wrong)
+    for wrong in ("seed=1", 5, {3: 1}, [3]):
+        with pytest.raises(WorkbenchError, match="Changes to a recipe are"):
+            load_recipe("tiny", wrong)
+    assert load_corpus(str(made.path / "corpus")).entities == made.corpus.entities

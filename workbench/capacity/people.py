@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.results.storing import list_results, load_result, result_path
+from workbench.results.storing import (
+    list_results,
+    load_result,
+    require_same_weights,
+    result_path,
+    weights_digests,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +49,7 @@ def count_people(run: Path, capacity: "xr.Dataset") -> People:
 
     def share(family: str, variable: str, split: str | None) -> float:
         asked = load_result(result_path(run, "qa", family, step))
+        require_same_weights(asked, weights_digests(capacity)[step])
         here = asked[variable].sel(attribute=[key for key in counted if key in asked["attribute"]])
         if split is not None:
             return float(here.sel(split=split).mean())

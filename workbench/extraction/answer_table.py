@@ -59,7 +59,7 @@ def collect_answers(
             adapter = f" --adapter {request.adapter}" if request.adapter else ""
             missing.append(f"workbench evaluate {run.path}{adapter}{f' --group {group}' if group else ''}")
             continue
-        qa = load_results(run.path, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
+        qa = load_results(run, "qa", family, variant).isel(checkpoint=-1).sel(split=split)
         step = int(qa["checkpoint"])
         digest, label, *about = describe_study(run, group)
         label += "" if run.answer_space else ", no space before answers"

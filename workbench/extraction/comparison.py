@@ -51,10 +51,10 @@ def pair_accuracies(
     rows = []
     for run, name in zip(runs, name_apart(runs), strict=True):
         of_group = f"group-{group}" if group and len(run.groups) > 1 else ""
-        qa = _newest(load_results(run.path, "qa", *_qa_place(run, adapter, of_group)))
+        qa = _newest(load_results(run, "qa", *_qa_place(run, adapter, of_group)))
         name_of, _, variant = family.partition("+")
         parts = "+".join(part for part in (variant, of_group) if part)
-        probed = _at_name(_newest(load_results(run.path, probe, name_of, parts)))
+        probed = _at_name(_newest(load_results(run, probe, name_of, parts)))
         if str(qa["weights_digest"].values) != str(probed["weights_digest"].values):
             raise WorkbenchError(
                 f"The answers of {run.path} are of step {int(qa['checkpoint'])} and its {probe}-probe of step "

@@ -137,7 +137,7 @@ def collect_tasks(runs: Sequence[Study], *, split: str = "test") -> pd.DataFrame
             )
         for result in found:
             family, _, variant = result.family.partition("+")
-            dataset = load_results(run.path, KIND, family, variant)
+            dataset = load_results(run, KIND, family, variant)
             rows += read_task_rows(dataset, name, name_augmentation(run), split=split)
     return pd.DataFrame(rows)
 

@@ -211,6 +211,14 @@ def load_recipe(source: str | Path, overrides: dict[str, Any] | list[str] | None
     >>> load_recipe("tiny", ["seed=1", "biographies.augmentation=multi5+permute"]).seed
     1
     """
+    if not isinstance(source, str | Path):
+        raise WorkbenchError(f"Expected a recipe's name or file and got {type(source).__name__}, {source!r}.")
+    if not isinstance(overrides, dict | list | None) or not all(
+        isinstance(one, str) for one in overrides or ()
+    ):
+        raise WorkbenchError(
+            f"Changes to a recipe are {{'seed': 1}} or ['seed=1'], keys and items texts; got {overrides!r}."
+        )
     text, label = _recipe_text(source)
     content = parse_toml(text, f"The recipe {label}")
     if isinstance(overrides, list):

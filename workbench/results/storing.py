@@ -82,7 +82,7 @@ def load_result(path: Path | str) -> xr.Dataset:
         )
     if (schema := dataset.attrs.get("schema")) != FORMAT:
         raise WorkbenchError(f"The result {path} has format {schema} but {FORMAT} is read; probe again.")
-    return in_todays_words(dataset).drop_encoding()
+    return in_todays_words(_require_place(dataset, path)).drop_encoding()
 
 
 def load_results(run_path: Study | Path | str, kind: str, family: str, variant: str = "") -> xr.Dataset:
@@ -92,9 +92,10 @@ def load_results(run_path: Study | Path | str, kind: str, family: str, variant: 
     behind the family (`logistic+layers-2`).
 
     The weights' digests become the coordinate `weights_digest` [checkpoint]; other attributes are the newest
-    checkpoint's. Results made with different settings or from different recipes are not joined but refused.
+    checkpoint's. Results of different settings or recipes are not joined but refused, and, of a run or a study that is
+    given itself, those of other weights than its checkpoints have.
     """
-    run_path = folder_of(run_path)
+    study, run_path = run_path, folder_of(run_path)
     folder = _folder(run_path, kind, family, variant)
     files = sorted(folder.glob(f"step-*{SUFFIX}"))
     if not files:
@@ -106,7 +107,11 @@ def load_results(run_path: Study | Path | str, kind: str, family: str, variant: 
     for part, file in zip(parts, files, strict=True):
         _require_joinable(parts[-1], part, files[-1], file)
     merge: Any = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "outer"}
-    return xr.concat(parts, dim="checkpoint", combine_attrs="override", **merge).assign_attrs(parts[-1].attrs)
+    joined = xr.concat(parts, dim="checkpoint", combine_attrs="override", **merge)
+    if isinstance(study, Study):
+        held = {one.step: one.weights_digest for one in study.checkpoints}
+        require_same_weights(joined, {**weights_digests(joined), **held})  # type: ignore[dict-item]
+    return joined.assign_attrs(parts[-1].attrs)
 
 
 def list_results(run_path: Study | Path | str) -> list[ResultSet]:
@@ -249,6 +254,17 @@ def _along_checkpoint(dataset: xr.Dataset, step: int) -> xr.Dataset:
     if "checkpoint" not in dataset.dims:
         dataset = dataset.expand_dims("checkpoint")
     return dataset.assign_coords(weights_digest=("checkpoint", list(weights_digests(dataset).values())))
+
+
+def _require_place(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """A result that is of the step and kind that its place in a run says; one that was copied or renamed is refused."""
+    if path.parent.parent.name == "results" and path.name.startswith("step-"):
+        kind, place, step = str(dataset.attrs.get("kind")), path.parent.name.partition("-")[0], _step_of(path)
+        told = dataset["checkpoint"].values.tolist() if "checkpoint" in dataset.coords else step
+        if kind != place or told != step:
+            what = f"kind {kind}" if kind != place else f"step {told}"
+            raise WorkbenchError(f"The result {path} is of {what}, which its place is not; put it back.")
+    return dataset
 
 
 def _require_joinable(newest: xr.Dataset, other: xr.Dataset, newest_file: Path, file: Path) -> None:

@@ -163,18 +163,24 @@ def save_corpus_recipe(folder: Path, corpus: Corpus) -> None:
     write_json(folder / TEXTS_FILE, text_world_to_json(corpus.entries.world))
 
 
-def load_corpus(folder: Path, seed: int | None = None) -> Corpus:
+def load_corpus(folder: Path | str, seed: int | None = None, *, people: int | None = None) -> Corpus:
     """Open a corpus, a run's (without a seed) or a user's own; the questions follow from the entities.
 
     A folder with facts.toml has its entities in a table, as in the world `own`; without one and without a schema.json
-    the facts are the biographies'. Raises WorkbenchError for a missing file.
+    the facts are the biographies'. people: how many entities there must be. Raises WorkbenchError for a missing file.
     """
+    folder = Path(folder)
     if seed is not None and (folder / FACTS_FILE).is_file():
         facts = load_facts(folder)
         schema, entities = facts.schema, load_table(folder, facts, seed)
     else:
         schema = load_schema(folder)
         entities = load_entities(_find(folder, ENTITIES_FILE), schema, seed)
+        if people is not None and len(entities) != people:
+            raise WorkbenchError(
+                f"{folder / ENTITIES_FILE} holds {len(entities):,} entities, but the recipe makes {people:,}: the file "
+                "was cut short or is of another run; restore it."
+            )
     return Corpus(schema, entities, _open_entries(folder, entities, schema), make_questions(entities, schema))
 
 

@@ -17,7 +17,7 @@ def is_study(path: Path | str) -> bool:
 
 def open_study(path: Path | str) -> Study:
     """Open a run or a study; a folder that is neither is refused with what would make one."""
-    folder = Path(path)
+    folder = folder_of(path)
     if folder.name in ("", ".."):  # `.` has no name of its own
         folder = folder.resolve()
     if (folder / STUDY_FILE).is_file():

@@ -34,7 +34,7 @@ from workbench.studies.corpus import (
 )
 from workbench.studies.junk import make_junk_texts
 from workbench.studies.metrics_file import read_metrics
-from workbench.studies.study import Study
+from workbench.studies.study import Study, folder_of
 from workbench.tasks.plan import TaskPlan
 from workbench.tokens.positions import POSITIONS
 from workbench.tokens.spans import Start
@@ -72,7 +72,8 @@ class Run(Study):
     def corpus(self) -> Corpus:
         """Entities, entries and questions, read from the run's own files; the arithmetic world has none."""
         require_entities(self.recipe, str(self.path))
-        return load_corpus(self.corpus_folder)
+        people = self.n_entities if self.recipe.world == "biographies" else None
+        return load_corpus(self.corpus_folder, people=people)
 
     @cached_property
     def schema(self) -> Schema:
@@ -183,16 +184,18 @@ class Run(Study):
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, oldest first; empty before the first evaluation."""
-        return read_metrics(self.metrics_file)
+        is_whole = self.status.get("state") == "finished" and isinstance(self.status.get("steps"), int)
+        return read_metrics(self.metrics_file, self.status["steps"] if is_whole else None)
 
 
-def create_run(recipe: Recipe, folder: Path) -> Run:
+def create_run(recipe: Recipe, folder: Path | str) -> Run:
     """Make a run's folder with its recipe, corpus and tokenizer, or open it where it exists already.
 
     A folder that holds a run of another recipe is refused: results of two recipes never mix. One in which no step was
     made, as where training was refused at its start, makes room for the recipe that was mended. An empty folder is
     filled in place, by one process at a time.
     """
+    folder = folder_of(folder)
     folder = follow_link(folder) if not folder.exists() else folder
     if (folder / RUN_FILE).is_file():
         if _was_never_trained(folder):
@@ -271,7 +274,7 @@ def _open_same(recipe: Recipe, folder: Path) -> Run:
 
 def open_run(folder: Path | str) -> Run:
     """Open an existing run; a folder that is none is refused with what would make one."""
-    folder = Path(folder)
+    folder = folder_of(folder)
     if folder.name in ("", ".."):  # `.` has no name of its own
         folder = folder.resolve()
     if not (folder / RUN_FILE).is_file():
