@@ -100,6 +100,8 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
             int(dataset["n"]) > 50 and 0 <= float(dataset["untrained"]) <= 1 and float(dataset["spread"]) > 0
         )
         assert facts_of(dataset).keys == PROPERTIES and facts_of(dataset).nouns == "parameters"
+        # Every query stands in a cell, however long solutions are.
+        assert int(dataset["n_by_step"].sum()) == int(dataset["n_by_distance"].sum()) == int(dataset["n"])
     again = run_v_probes(run, run.checkpoints[-1:], request)
     assert [one.attrs["created"] for one in again] == [one.attrs["created"] for one in made]
     layers = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), layer=1, n_test=30))

@@ -163,15 +163,15 @@ def make_summary_table(rows: Sequence[dict[str, Any]], pearson: float) -> "Table
 
 def _measure(run: Run) -> dict[str, float]:
     """The measures of one run, and the chance of its answers."""
-    q = load_results(run.path, "q", "embedding").isel(checkpoint=-1)
-    answers = load_results(run.path, "qa", ADAPTER, ADAPTER).isel(checkpoint=-1).sel(split="test")
+    q = load_results(run, "q", "embedding").isel(checkpoint=-1)
+    answers = load_results(run, "qa", ADAPTER, ADAPTER).isel(checkpoint=-1).sel(split="test")
     found = {
         "q": _mean(q),
         "answers": float(answers["accuracy"].mean()),
         "chance": float(answers["chance"].mean()),
     }
     if not _is_gbert(run.recipe):
-        p = load_results(run.path, "p", "embedding").isel(checkpoint=-1)
+        p = load_results(run, "p", "embedding").isel(checkpoint=-1)
         found["p"] = _mean(p.sel(position=0))
     return found
 

@@ -97,12 +97,9 @@ def plot_property_steps(datasets: Sequence[xr.Dataset]) -> go.Figure:
     }
     if not newest:
         raise WorkbenchError("No V-probe says after which sentence; probe one of the six properties.")
-    names = list(newest)
-    steps = next(iter(newest.values()))["step"].values
-    z = np.stack([newest[name].values for name in names])
-    some = ~np.isnan(z).all(0)
-    labels = ["problem" if step < 0 else str(step) for step in steps[some]]
-    return _heatmap(z[:, some], labels, names, "sentences of the solution written")
+    z, steps = _rows(list(newest.values()), "step")
+    labels = ["problem" if step < 0 else str(step) for step in steps]
+    return _heatmap(z, labels, list(newest), "sentences of the solution written")
 
 
 def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
@@ -121,11 +118,17 @@ def plot_layer_distance(datasets: Sequence[xr.Dataset]) -> go.Figure:
     }
     if not lines:
         raise WorkbenchError("No V-probe says how far from the query; probe `--property nece --layers each`.")
-    z = np.stack([line.values for line in lines.values()])
-    some = ~np.isnan(z).all(0)
-    distances = next(iter(lines.values()))["distance"].values[some]
+    z, distances = _rows(list(lines.values()), "distance")
     labels = ["unnecessary" if distance < 0 else str(distance) for distance in distances]
-    return _heatmap(z[:, some], labels, list(lines), "steps from the query")
+    return _heatmap(z, labels, list(lines), "steps from the query")
+
+
+def _rows(parts: Sequence[xr.DataArray], along: str) -> tuple[np.ndarray, np.ndarray]:
+    """One row a part, and the places of the columns: all that any part knows."""
+    aligned = xr.align(*parts, join="outer")
+    z = np.stack([part.values for part in aligned])
+    some = ~np.isnan(z).all(0)
+    return z[:, some], aligned[0][along].values[some]
 
 
 def plot_solving(datasets: Sequence[xr.Dataset], trained: int | None = None) -> go.Figure:

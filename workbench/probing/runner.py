@@ -143,7 +143,7 @@ def probe_activations(
     if own is not None:
         require_room(run, request, own)
     run_probes(run, chosen, request, probe=own, device=device)
-    found = load_results(run.path, request.result_kind, request.family_name, request.variant)
+    found = load_results(run, request.result_kind, request.family_name, request.variant)
     return found.sel(checkpoint=[checkpoint.step for checkpoint in chosen])
 
 

@@ -207,7 +207,7 @@ class _Prober:
         return xr.Dataset(
             scores,
             coords={"label": list(queries.classes), "checkpoint": checkpoint.step}
-            | ({} if about is None else {"step": STEPS, "distance": DISTANCES})
+            | {name: list(places) for name, (_, places) in groups.items()}
             | ({} if property_Q is None else {"property": np.unique(property_Q).tolist()}),
             attrs=make_attrs(
                 kind=KIND,
@@ -221,20 +221,17 @@ class _Prober:
         )
 
 
-STEPS = list(range(-1, 12))
-DISTANCES = list(range(-1, 8))
-
-
 def group_queries(
     about: Sequence[Query] | None, members: np.ndarray
 ) -> dict[str, tuple[np.ndarray, Sequence[int]]]:
     """Sentences written before the place (-1: in the problem), and steps from the query back (-1: unnecessary)."""
     if about is None:
         return {}
-    return {
-        "step": (np.array([about[q].step for q in members]), STEPS),
-        "distance": (np.array([about[q].distance for q in members]), DISTANCES),
+    found = {
+        "step": np.array([about[q].step for q in members]),
+        "distance": np.array([about[q].distance for q in members]),
     }
+    return {name: (of_query, range(-1, int(of_query.max()) + 1)) for name, of_query in found.items()}
 
 
 def _untrained(run: Study) -> Checkpoint | None:

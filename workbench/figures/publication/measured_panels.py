@@ -85,10 +85,10 @@ def _properties(runs: Sequence[Study], _request: FigureRequest, spec: PanelSpec)
         step = max(one.shown(spec.step) for one in by_step.values())
         by_step = {about: one for about, one in by_step.items() if one.shown(spec.step) == step}
         source = next(iter(by_step.values()))
-        cells = [one.data.sel(checkpoint=step) for one in by_step.values()]
-        values, n = (
-            np.stack([np.asarray(c[v].values, float) for c in cells]) for v in ("by_step", "n_by_step")
-        )
+        known = ["by_step", "n_by_step", "chance"]
+        cells = xr.align(*(one.data.sel(checkpoint=step)[known] for one in by_step.values()), join="outer")
+        values, n = (np.stack([np.asarray(c[name].values, float) for c in cells]) for name in known[:2])
+        n = np.nan_to_num(n)  # nothing was asked of this property after so many sentences
         some = ~np.isnan(values).all(0)
         low, high = wilson_interval(np.rint(np.nan_to_num(values) * n), np.maximum(n, 1))
         ends = [np.where(np.isnan(values), np.nan, end)[:, some] for end in (low, high)]
