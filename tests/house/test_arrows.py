@@ -12,7 +12,7 @@ SOURCES = {"workbench_models": "models/", "workbench": "", "workbench_app": "app
 # A part may import the parts above it, never one below: worlds → tasks → … → report, with what all of them
 # stand on at the head. A new part needs its place here.
 LINES = [
-    "errors seeds processes partials text_files user_forms files locks memory minutes consoles",
+    "errors seeds processes partials text_files user_forms field_checks files locks memory minutes consoles",
     "facts",
     "worlds tasks recipes",
     "tokens",

@@ -72,6 +72,19 @@ def test_a_layer_there_is_not_is_refused(run: Run, layer: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"layers": 1.5}, "layers holds 1.5; give"),
+        ({"seeds": "1"}, r"The seeds are \['1'\]; give different numbers from 0"),
+        ({"group": 3}, "group is 3; give text or None"),
+    ],
+)
+def test_values_of_other_types_are_refused(run: Run, given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(WorkbenchError, match=f"^{sentence}"):
+        probe_activations(run, "ridge", device="cpu", **given)
+
+
 def write_probe(folder: Path, alpha: float) -> None:
     (folder / "mended_probe.py").write_text(
         "from sklearn.linear_model import RidgeClassifier\n\n\n"

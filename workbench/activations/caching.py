@@ -20,6 +20,7 @@ from workbench.activations.store import JOURNAL_FILE, ActivationStore, open_stor
 from workbench.activations.streaming import (
     as_model,
     batch_size,
+    list_layers,
     name_dtype,
     require_device,
     require_reading,
@@ -27,6 +28,7 @@ from workbench.activations.streaming import (
 )
 from workbench.activations.writing import StoreWriter
 from workbench.errors import WorkbenchError
+from workbench.field_checks import fit_value
 from workbench.files import require_free_space
 from workbench.locks import hold
 from workbench.minutes import Show
@@ -80,15 +82,18 @@ def cache_activations(
     numbers, and for what `iterate_activations` refuses.
     """
     dtype, device = name_dtype(dtype), require_device(device)
+    kept_in: Path | None = fit_value("folder", folder, Path | None)
+    fit_value("batch_tokens", batch_tokens, int | None, 1)  # before a model is loaded
+    shard_bytes = fit_value("shard_bytes", shard_bytes, int, 1)
     require_reading(reading)
     if loader is not None and (loader.dtype, loader.device) != (dtype, device):
         raise WorkbenchError(
             f"The loader makes {loader.dtype} models on {loader.device}, but {dtype} on {device} was asked for."
         )
     found = as_model(model)
-    folder = _default_folder(found) if folder is None else Path(folder)
+    kept_in = _default_folder(found) if kept_in is None else kept_in
     job = make_job(found, reading, sites, layers, engine, dtype)
-    path = folder / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
+    path = kept_in / job.weights_digest[:16] / reading.digest[:16] / job.settings_digest[:16]
     with hold(path.parent, path.name, "cached", wait=True):
         if _is_sound(path):
             (path / JOURNAL_FILE).unlink(missing_ok=True)  # of one that was killed right after the manifest
@@ -116,7 +121,7 @@ def cache_series(
     """
     sites = sites if isinstance(sites, str) else list(sites)
     if options.get("layers") is not None:
-        options["layers"] = list(options["layers"])
+        options["layers"] = list_layers(options["layers"])
 
     def cache_share(number: int) -> list[ActivationStore]:
         device = devices[number]

@@ -14,6 +14,7 @@ from workbench_models import ModelError, Site, parse_sites, text_config
 from workbench.activations.engines import open_engine
 from workbench.activations.manner import find_manner, read_rows
 from workbench.errors import WorkbenchError, as_sentence
+from workbench.field_checks import fit_value, several
 from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import ModelLoader
 from workbench.studies.series import as_checkpoint
@@ -136,7 +137,8 @@ def set_training(model: "PreTrainedModel", on: bool) -> None:
 
 def batch_size(batch_tokens: int | None, model: "PreTrainedModel") -> int:
     """Tokens of a batch: what was asked for, or what suits the model's device."""
-    return batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["other"])
+    fitted: int | None = fit_value("batch_tokens", batch_tokens, int | None, 1)
+    return fitted or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["other"])
 
 
 def name_dtype(dtype: "str | torch.dtype") -> str:
@@ -148,10 +150,8 @@ def name_dtype(dtype: "str | torch.dtype") -> str:
 
 
 def list_layers(layers: Iterable[int] | int | None) -> list[int] | None:
-    """One layer or several as a list."""
-    if layers is None:
-        return None
-    return [layers] if isinstance(layers, int) else list(layers)
+    """One layer or several as a list; what is no whole number is refused."""
+    return None if layers is None else list(fit_value("layers", several(layers), tuple[int, ...]))
 
 
 def require_device(device: str) -> str:

@@ -11,6 +11,7 @@ from workbench_models import is_bidirectional, text_config
 from workbench.attention.asked import choose_questions
 from workbench.attention.examples import AttentionExamples, choose_entries, make_examples
 from workbench.errors import WorkbenchError, nearest
+from workbench.field_checks import check_fields
 from workbench.minutes import Show
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
@@ -63,12 +64,11 @@ class AttentionRequest:
     again: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, {"entries": 1, "packed": 0, "seed": 0})
         if self.what not in ANALYSES:
             raise WorkbenchError(
                 f"There is no analysis {self.what!r}{nearest(self.what, ANALYSES)} (there are {', '.join(ANALYSES)})."
             )
-        if self.entries < 1:
-            raise WorkbenchError(f"entries is {self.entries}; expected at least one.")
         if self.questions and self.packed:
             raise WorkbenchError("--packed belongs to entries, not to questions; leave one of them out.")
         for name in ("roles", "window", "heads"):

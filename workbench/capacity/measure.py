@@ -22,6 +22,7 @@ from workbench.capacity.pools import COUNTED, choices_of_biographies, count_choi
 from workbench.capacity.quantising import quantise
 from workbench.errors import WorkbenchError
 from workbench.facts.entities import count_known
+from workbench.field_checks import check_fields
 from workbench.minutes import Show
 from workbench.results.provenance import make_attrs
 from workbench.results.storing import find_result, result_path, save_result
@@ -53,6 +54,9 @@ class CapacityRequest:
     entities: int = ENTITIES
     quantisation: str = ""
     again: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"entities": 2})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from workbench.attention.parts import open_parts, spread_layers
 from workbench.entity_view.answers import ask_entities, choose_adapter
 from workbench.entity_view.tokens import TokenTexts, choose_entities, read_shown, sample_tokens
 from workbench.extraction.finetunes import Finetune
+from workbench.field_checks import check_fields
 from workbench.minutes import Minutes, Show
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
@@ -46,6 +47,9 @@ class EntityRequest:
     which: str = "last"
     seed: int = 0
     again: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"entities": 1, "seed": 0}, numbered=("layers",))
 
     @property
     def variant(self) -> str:

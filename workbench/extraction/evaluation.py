@@ -1,5 +1,4 @@
-"""How well a model answers, and recites: accuracies per half and attribute, chance beside them, and what it says
-where it is wrong.
+"""How well a model answers, and recites: accuracies per half and attribute, chance beside them, and wrong answers.
 
 Shapes: S halves (train, test), A attributes, N questions.
 """
@@ -28,11 +27,13 @@ from workbench.extraction.asking import (
 from workbench.extraction.finetunes import Finetune, base_checkpoint, load_finetuned, open_finetune
 from workbench.extraction.recall import recite
 from workbench.extraction.wrong_answers import WrongAnswer, list_wrong_answers
+from workbench.field_checks import check_fields
 from workbench.results.case_files import save_cases
 from workbench.results.making import making
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.opening import as_study
 from workbench.studies.study import Study
@@ -58,12 +59,15 @@ class EvaluationRequest:
 
     adapter: str | None = None
     which: str = "last"
-    checkpoint: str | int | None = None
+    checkpoint: str | int | Checkpoint | None = None
     beams: int = 1
     group: str | None = None
     entities: int | None = None
     again: bool = False
     cases: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"beams": 1, "entities": 1})
 
     @property
     def variant(self) -> str:

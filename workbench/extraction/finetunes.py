@@ -134,7 +134,9 @@ def read_finetune(folder: Path) -> Finetune:
     return Finetune(folder, info)
 
 
-def base_checkpoint(run: Study, finetune: Finetune, which: str | int | None = None) -> Checkpoint:
+def base_checkpoint(
+    run: Study, finetune: Finetune, which: str | int | Checkpoint | None = None
+) -> Checkpoint:
     """The run's checkpoint a finetune belongs to; with `which`, that one, refused where its weights are others."""
     if which is None:
         same = [one for one in run.checkpoints if one.weights_digest == finetune.base_digest]

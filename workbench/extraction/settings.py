@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from workbench.errors import WorkbenchError
 from workbench.extraction.answer_space import NO_SPACE
 from workbench.extraction.batches import Loss
+from workbench.field_checks import check_fields
 from workbench.files import digest_json
 from workbench.studies.checkpoints import Checkpoint
 from workbench.tasks.plan import TaskPlan
@@ -63,6 +64,7 @@ class FinetuneSettings:
             if (given := getattr(self, key)) not in known:
                 expected = " or ".join(map(repr, known))
                 raise WorkbenchError(f"The finetuning's {key} {given!r} does not exist; expected {expected}.")
+        check_fields(self)
         if not 0 < self.lr < math.inf:
             raise WorkbenchError(f"The finetuning's lr is {self.lr:g}; expected a number above 0.")
         if self.tasks is not None and not self.answer_space:
@@ -116,6 +118,7 @@ def choose_settings(width: int, *, n_questions: int | None = None, **given: Any)
     anything is loaded.
     """
     chosen = {key: value for key, value in given.items() if value is not None}
+    FinetuneSettings(**chosen)  # refuses what cannot be, before anything is computed with it
     defaults: dict[str, Any] = {}
     measurements = 10
     if n_questions is not None and width > NARROW:

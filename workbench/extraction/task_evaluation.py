@@ -24,10 +24,12 @@ from workbench.extraction.task_asking import (
     make_askable_tasks,
     require_speaking,
 )
+from workbench.field_checks import check_fields
 from workbench.files import digest_json
 from workbench.results.provenance import make_attrs
 from workbench.results.statistics import wilson_interval
 from workbench.results.storing import find_result, result_path, save_result
+from workbench.studies.checkpoints import Checkpoint
 from workbench.studies.loading import load_model
 from workbench.studies.study import Study
 from workbench.tasks.answers import KIND, commonest_share
@@ -49,11 +51,14 @@ class TaskRequest:
 
     adapter: str | None = None
     which: str = "last"
-    checkpoint: str | int | None = None
+    checkpoint: str | int | Checkpoint | None = None
     beams: int = 1
     plan: TaskPlan | None = None
     entities: int | None = None
     again: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"beams": 1, "entities": 1})
 
     @property
     def variant(self) -> str:

@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 from workbench.errors import WorkbenchError
+from workbench.field_checks import check_fields, several
 from workbench.probing.embedding_probe import ProbeSettings
 from workbench.probing.p_probe import p_probe_settings
 from workbench.probing.q_probe import q_probe_settings
@@ -45,6 +47,16 @@ class ProbeRequest:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise WorkbenchError(f"There is no kind of probe {self.kind!r}; give one of {', '.join(KINDS)}.")
+        seeds = several(self.seeds)
+        whole = all(
+            isinstance(seed, Integral) and not isinstance(seed, bool) and int(seed) >= 0 for seed in seeds
+        )
+        if not seeds or not whole or len(set(seeds)) < len(seeds):
+            raise WorkbenchError(
+                f"The seeds are {list(seeds)}; give different numbers from 0, such as 0,1,2."
+            )
+        least = {"rank": 0, "steps": 1, "entries_per_entity": 1, "memory": 0}
+        check_fields(self, least, numbered=("layers",))
         if self.kind == "seen" and self.family != EMBEDDING:
             raise WorkbenchError(
                 f"Kind `seen` is scored with the family `embedding` only, not {self.family!r}."
@@ -59,11 +71,6 @@ class ProbeRequest:
         if self.kind == "q" and self.entries_per_entity is not None:
             raise WorkbenchError(
                 "--entries-per-entity belongs to probes of texts; a Q-probe reads bare names."
-            )
-        whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in self.seeds)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not whole:
-            raise WorkbenchError(
-                f"The seeds are {list(self.seeds)}; give different numbers from 0, such as 0,1,2."
             )
 
     def settings(self, run: Study) -> ProbeSettings:

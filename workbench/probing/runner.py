@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.field_checks import several
 from workbench.minutes import Show
 from workbench.probing.kept_probe import name_family, require_room, was_another
 from workbench.probing.p_probe import PProbeData, make_p_probe_data, run_p_probe
@@ -136,10 +137,8 @@ def probe_activations(
         )
     name = name_family(probe, family)
     chosen = run.choose(checkpoints)
-    layers = [layers] if isinstance(layers, int | str) else layers
-    wanted = None if layers is None else tuple(str(layer) for layer in layers)
-    seeds = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-    request = ProbeRequest(kind, name, group, layers=wanted, seeds=seeds, again=again)
+    wanted = None if layers is None else several(layers)
+    request = ProbeRequest(kind, name, group, layers=wanted, seeds=several(seeds), again=again)
     if own is not None:
         require_room(run, request, own)
     run_probes(run, chosen, request, probe=own, device=device)

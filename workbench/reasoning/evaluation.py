@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.field_checks import check_fields
 from workbench.minutes import Show
 from workbench.reasoning.mistakes import ask_at_first_fault, ask_of_unnecessary
 from workbench.reasoning.regret import make_detector, solve_with_regret
@@ -53,6 +54,7 @@ class SolvingRequest:
     again: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, {"number": 1, "beams": 1, "temperature": 0, "seed": 0})
         if self.regret not in REGRETS:
             raise WorkbenchError(f"--regret is one of {', '.join(REGRETS)}, not {self.regret!r}.")
         if self.regret != "none" and (self.beams > 1 or self.temperature):

@@ -13,6 +13,7 @@ import numpy as np
 from workbench_models import context_length, text_config
 
 from workbench.errors import WorkbenchError
+from workbench.field_checks import check_fields
 from workbench.files import sha256_file
 from workbench.minutes import Show
 from workbench.probing.embedding_probe import ProbeSettings
@@ -57,6 +58,7 @@ class VRequest:
     again: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, {"layer": 0, "operations": 1, "rank": 0, "steps": 1, "seed": 0, "n_test": 1})
         if self.table is not None and (name := self.table.stem.partition("+")[0]) in PROPERTIES:
             raise WorkbenchError(
                 f"The table {self.table} is called as the property {name!r} is, whose results would be taken for "

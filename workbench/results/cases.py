@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.field_checks import check_fields
 from workbench.results.case_files import LAST_LAYER, case_sets, load_case_file, paths_of
 from workbench.results.case_table import CaseTable, forms_of, make_table, places_of, require_filter
 from workbench.results.storing import usual_first
@@ -42,9 +43,12 @@ class CaseChoice:
     form: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("layer", "position"):  # numbers as they are in results: layer 0 is not the usual one
-            if not isinstance(getattr(self, name), str):
-                object.__setattr__(self, name, str(getattr(self, name)))
+        for name in ("probe", "answers", "layer", "position", "form"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, "")
+        check_fields(
+            self, numbered=("layer", "position")
+        )  # layer 0, as it is in results, is not the usual one
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.facts.entities import Entity
 from workbench.facts.schema import Schema
+from workbench.field_checks import check_fields
 from workbench.files import digest_json
 from workbench.tasks.drawing import draw_questions
 from workbench.tasks.specs import TaskDefinition, make_definition, make_tasks
@@ -27,6 +28,9 @@ class TaskPlan:
     train_entities: int | None = None
     pairs: int | None = None
     definitions: tuple[TaskDefinition, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"train_entities": 1, "pairs": 1})
 
     @property
     def short_name(self) -> str:

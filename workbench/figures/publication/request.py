@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from workbench.errors import WorkbenchError, nearest
+from workbench.field_checks import check_fields
 
 KINDS = {
     "p": "P-probe, position × target",
@@ -80,6 +81,7 @@ class FigureRequest:
         for name in ("width_cm", "font_pt"):
             if not isinstance(getattr(self, name), int | float):
                 raise WorkbenchError(f"The {name} is {getattr(self, name)!r}; give a number.")
+        check_fields(self, {"columns": 1})
         if not self.panels:
             raise WorkbenchError(f"A figure needs at least one panel: {', '.join(KINDS)}.")
         for panel in self.panels:
