@@ -72,8 +72,8 @@ class Run(Study):
     def corpus(self) -> Corpus:
         """Entities, entries and questions, read from the run's own files; the arithmetic world has none."""
         require_entities(self.recipe, str(self.path))
-        people = self.n_entities if self.recipe.world == "biographies" else None
-        return load_corpus(self.corpus_folder, people=people)
+        is_drawn = self.recipe.world == "biographies" and self.recipe.biographies.corpus is None
+        return load_corpus(self.corpus_folder, people=self.n_entities if is_drawn else None)
 
     @cached_property
     def schema(self) -> Schema:
