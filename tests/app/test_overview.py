@@ -144,7 +144,13 @@ def test_reasoning_shows_v_probes_beside_the_untrained_network(tmp_path):
     for step, accuracy in ((0, 0.5), (64, 0.9)):
         attrs = attrs_of(run, "v", "embedding", step, "value")
         data = xr.Dataset(
-            {"accuracy": accuracy, "chance": 0.4, "balanced": accuracy - 0.1, "n": 80},
+            {
+                "accuracy": accuracy,
+                "chance": 0.4,
+                "balanced": accuracy - 0.1,
+                "n": 80,
+                "converged": step == 0,
+            },
             coords={"checkpoint": step},
             attrs=attrs,
         )
@@ -154,6 +160,7 @@ def test_reasoning_shows_v_probes_beside_the_untrained_network(tmp_path):
         ["50", "–", "50", "40", "40", "80"],
         ["90", "–", "50", "40", "80", "80"],
     ]
+    assert "not converged there: value; more --steps may read more" in texts(page.children)
 
 
 def test_a_v_probe_of_an_earlier_checkpoint_than_the_card_says_so(tmp_path):

@@ -99,6 +99,7 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
         assert (
             int(dataset["n"]) > 50 and 0 <= float(dataset["untrained"]) <= 1 and float(dataset["spread"]) > 0
         )
+        assert {float(dataset[name]) for name in ("converged", "untrained_converged")} <= {0.0, 1.0}
         assert facts_of(dataset).keys == PROPERTIES and facts_of(dataset).nouns == "parameters"
         # Every query stands in a cell, however long solutions are.
         assert int(dataset["n_by_step"].sum()) == int(dataset["n_by_distance"].sum()) == int(dataset["n"])
@@ -128,14 +129,34 @@ def test_results_have_both_controls_and_the_pictures_show_them(run: Run) -> None
 
 def test_a_probe_that_reads_one_state_is_named(run: Run) -> None:
     (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), n_test=30))
+    at_rest = {"converged": True, "untrained_converged": True}
     for spread, said in ((0.5, False), (0.001, True)):
         console = Console(file=StringIO(), width=200)
-        print_properties([made.assign(spread=spread)], console)
+        print_properties([made.assign(spread=spread, **at_rest)], console)
         told = (
             f"nece, step {int(made['checkpoint'])}: the state that is read is the same whatever is asked, so this "
             "probe only knows the majority; lower probing.lr_embedding."
         )
         assert (told in console.file.getvalue()) == said  # type: ignore[attr-defined]
+        assert "still falling" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("converged", "control", "whose"),
+    [
+        (False, True, "the probe's"),
+        (True, False, "the untrained network's probe's"),
+        (False, False, "the probe's and the untrained network's probe's"),
+    ],
+)
+def test_a_probe_whose_loss_was_still_falling_says_so(
+    run: Run, converged: bool, control: bool, whose: str
+) -> None:
+    (made,) = run_v_probes(run, run.checkpoints[-1:], VRequest(("nece",), n_test=30))
+    console = Console(file=StringIO(), width=200)
+    print_properties([made.assign(converged=converged, untrained_converged=control)], console)
+    told = f"nece, step {int(made['checkpoint'])}: {whose} loss was still falling, so more --steps may read more."
+    assert told in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_commands_in_one_go(run: Run, tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-HEADLINE = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced")
+HEADLINE = ("accuracy", "n", "chance", "balanced", "untrained", "untrained_balanced", "converged")
 
 
 def list_properties(datasets: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     """A row for each V-probe, as far as it knows `HEADLINE`; behind it one for each property, where it has several."""
     rows = []
     for dataset in datasets:
-        names = [name for name in HEADLINE if name in dataset]
         for property, part in parts_of(dataset).items():
+            names = [name for name in HEADLINE if name in part]
             about = {"variant": dataset.attrs["variant"]} | ({"property": property} if property else {})
             rows += [about | row for row in to_rows(part[names].expand_dims("checkpoint"))]
     return rows
@@ -38,13 +38,25 @@ def print_properties(datasets: Sequence[xr.Dataset], console: "Console | None" =
     console.print(make_property_table(datasets))
     several = len({dataset.attrs["run"] for dataset in datasets}) > 1
     for dataset in datasets:
-        if float(dataset.get("spread", 1.0)) < LEAST_SPREAD:
+        doubt = _doubt(dataset)
+        if doubt:
             run = f"{dataset.attrs['run']}, " if several else ""
-            console.print(
-                f"{run}{dataset.attrs['variant']}, step {int(dataset['checkpoint'])}: the state that is read is the "
-                "same whatever is asked, so this probe only knows the majority; lower probing.lr_embedding.",
-                highlight=False,
-            )
+            step = f"step {int(dataset['checkpoint'])}"
+            console.print(f"{run}{dataset.attrs['variant']}, {step}: {doubt}", highlight=False)
+
+
+def _doubt(dataset: xr.Dataset) -> str:
+    """Why a V-probe may read too little, and what to do; empty where nothing says so."""
+    if float(dataset.get("spread", 1.0)) < LEAST_SPREAD:
+        return (
+            "the state that is read is the same whatever is asked, so this probe only knows the majority; "
+            "lower probing.lr_embedding."
+        )
+    still = {"the probe's": "converged", "the untrained network's probe's": "untrained_converged"}
+    falling = [whose for whose, name in still.items() if not float(dataset.get(name, 1.0))]
+    if not falling:
+        return ""
+    return f"{' and '.join(falling)} loss was still falling, so more --steps may read more."
 
 
 def make_property_table(datasets: Sequence[xr.Dataset]) -> "Table":

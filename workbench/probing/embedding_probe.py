@@ -114,6 +114,13 @@ class ProbeParts(nn.Module):
         return logits_KMC.masked_fill(self.absent_KC[:, None], float("-inf"))
 
 
+def has_converged(losses: np.ndarray) -> bool:
+    """Whether the loss of training, one number a step, fell by less than 5 % between its last two tenths."""
+    tenth = max(1, len(losses) // 10)
+    before, last = losses[-2 * tenth : -tenth].mean(), losses[-tenth:].mean()
+    return bool(before - last < 0.05 * max(before, 0.02))
+
+
 @dataclass(frozen=True)
 class FittedProbes:
     """Trained probes of one checkpoint. losses: mean training loss of every step.
@@ -129,10 +136,8 @@ class FittedProbes:
 
     @property
     def converged(self) -> bool:
-        """Whether the loss fell by less than 5 % between the last two tenths of training."""
-        tenth = max(1, len(self.losses) // 10)
-        before, last = self.losses[-2 * tenth : -tenth].mean(), self.losses[-tenth:].mean()
-        return bool(before - last < 0.05 * max(before, 0.02))
+        """Whether the loss had come to rest."""
+        return has_converged(self.losses)
 
     @property
     def final_loss(self) -> float:

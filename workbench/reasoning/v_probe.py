@@ -160,6 +160,8 @@ class _Prober:
         control = self._own(wanted, untrained)
         beside = {"untrained": "accuracy", "untrained_balanced": "balanced"}
         ends = ("", "_by_property") if "property" in control.dims else ("",)
+        if "converged" in control:  # results of earlier versions do not say
+            found = found.assign(untrained_converged=control["converged"].drop_vars("checkpoint"))
         return found.assign(
             {
                 own + end: control[name + end].drop_vars("checkpoint")
@@ -204,7 +206,7 @@ class _Prober:
         scores = score_queries(
             said, queries.label_Q[test], queries.classes, groups, queries.text_Q[test], property_Q
         )
-        scores["spread"] = fitted.spread
+        scores["spread"], scores["converged"] = fitted.spread, fitted.converged
         tenth = max(1, len(fitted.losses) // 10)
         return xr.Dataset(
             scores,

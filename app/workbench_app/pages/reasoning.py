@@ -17,6 +17,7 @@ from workbench.figures.reasoning import (
 )
 from workbench_app import cards, controls
 from workbench_app.figures.numbers import Cell, head_row, numbers_table, percent
+from workbench_app.findings import MORE_STEPS
 from workbench_app.headlines import is_arithmetic, most_operations
 from workbench_app.index import RunEntry
 from workbench_app.missing import EVERY, missing
@@ -167,11 +168,14 @@ def _probes(view: View, entry: RunEntry, number: int, key: str) -> tuple[Compone
         )
         for place, (words, figure) in enumerate(drawn.items())
     ]
+    falling = [one.attrs["variant"] for one in newest if not float(one.get("converged", 1.0))]
+    notes = ["the pictures are of the newest checkpoint"] if pictures else []
+    notes += [f"not converged there: {', '.join(falling)}; {MORE_STEPS}"] if falling else []
     box = cards.card(
         title,
         html.Div([table, *pictures], className="grid even"),
         cards.faults(faults),
-        sub="the pictures are of the newest checkpoint" if pictures else "",
+        sub="; ".join(notes),
         actions=[
             cards.shown_at(f"v-{number}", steps[at]),
             *[cards.downloads("", view.links(entry, name)) for name in list(have)[:1]],
