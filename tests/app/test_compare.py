@@ -46,7 +46,7 @@ def test_what_is_clear_of_zero_is_counted(runs_folder):
         f"{clear} of {known} cells differ clear of zero; the mean difference is +"
     )
     assert sum_up(ours, ours).startswith(
-        "0 of 66 cells differ clear of zero; the mean difference is +0 points."
+        "0 of 66 cells differ clear of zero; the mean difference is 0 points."
     )
 
 

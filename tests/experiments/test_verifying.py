@@ -37,7 +37,7 @@ def runs(tmp_path: Path) -> Path:
     result = result_path(run.path, "p", "logistic", 5)
     dims = ("target",)
     numbers = {"accuracy": (dims, [0.5]), "n": (dims, [4]), "chance": (dims, [0.1])}
-    counted = xr.Dataset(numbers, {"target": ["major/whole"]}, dict.fromkeys(ATTRS, "1"))
+    counted = xr.Dataset(numbers, {"target": ["major/whole"]}, {**dict.fromkeys(ATTRS, "1"), "kind": "p"})
     save_cases(result, counted, xr.Dataset({"said": (("entity",), [1, 2])}))
     save_result(result, counted)
     adapters = run.path / "finetunes" / "lora" / "adapters"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
+from workbench_models import load_preset, make_model
 
 from workbench.training import blocks
 from workbench.training.blocks import attend_in_blocks
@@ -132,6 +133,24 @@ def test_dropout_drops() -> None:
     Execution("cpu", bf16=False, attention="blocks", compile=False).prepare(model)
     ids_BT = torch.randint(1, 30, (3, 12), generator=torch.Generator().manual_seed(1))
     assert not torch.allclose(model(ids_BT).logits, model(ids_BT).logits)
+
+
+def test_a_model_that_sees_both_sides_is_not_made_causal() -> None:
+    """A `gbert` is a GPT-NeoX, too; without a mask it would have been read from the left."""
+    ids_BT = torch.randint(1, 30, (3, 12), generator=torch.Generator().manual_seed(1))
+    shape = load_preset("tiny", "gbert")
+    models = [
+        make_model(shape, vocab_size=30, seed=0, eos_token_id=0, pad_token_id=0).eval() for _ in range(2)
+    ]
+    Execution("cpu", bf16=False, attention="blocks", compile=False).prepare(models[1])
+    seen = torch.ones_like(ids_BT)
+    theirs, ours = (model.base_model(ids_BT, attention_mask=seen).last_hidden_state for model in models)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert models[1].config._attn_implementation == "sdpa"
+    q, k, v = draw(2, 2, 9)
+    both = attend_in_blocks(nn.Identity(), q, k, v, None, scaling=1 / math.sqrt(8), is_causal=False)[0]
+    everything = torch.ones(9, 9, dtype=torch.bool)
+    torch.testing.assert_close(both, written_out(q, k, v, everything), atol=2e-6, rtol=2e-5)
 
 
 def test_an_architecture_without_blocks_keeps_a_way_of_its_own() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from workbench_models import is_bidirectional
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,8 +27,8 @@ STRETCH = 128  # queries, of rows half as long again
 
 
 def takes_blocks(model: "PreTrainedModel") -> bool:
-    """Whether a model's attention can be computed so."""
-    return model.config.model_type in ARCHITECTURES
+    """Whether a model's attention can be computed so: of a known architecture, and causal."""
+    return model.config.model_type in ARCHITECTURES and not is_bidirectional(model.config)
 
 
 def use_blocks(model: "PreTrainedModel") -> bool:
@@ -58,12 +59,13 @@ def attend_in_blocks(
     """query, key, value: [B, H, T, D], of keys and values fewer heads where they are shared. → [B, T, H, D].
 
     attention_mask: True, or 0, where a query sees a key, [B or 1, 1 or H, T, T]; None is causal. Dropout, a cache of
-    earlier keys, masks in float32 and other devices go the fused way.
+    earlier keys, attention to both sides, masks in float32 and other devices go the fused way.
     """
     precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
     masked_in_full = attention_mask is not None and precision == torch.float32
-    same_length = query.shape[2] == key.shape[2]
-    if query.device.type != "cpu" or dropout or scaling is None or masked_in_full or not same_length:
+    plain = not dropout and scaling is not None and query.shape[2] == key.shape[2]
+    causal = options.get("is_causal", getattr(module, "is_causal", True)) is not False
+    if query.device.type != "cpu" or not plain or not causal or masked_in_full:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         usual: tuple[torch.Tensor, None] = sdpa_attention_forward(
