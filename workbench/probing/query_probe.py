@@ -25,7 +25,7 @@ from torch.nn import functional
 from workbench_models import text_config
 
 from workbench.errors import WorkbenchError
-from workbench.probing.embedding_probe import ProbeParts, ProbeSettings, frozen, has_converged
+from workbench.probing.embedding_probe import ProbeParts, ProbeSettings, frozen
 from workbench.seeds import make_rng, seed_torch
 from workbench.studies.manner import agree, tolerance
 from workbench.tokens.packing import row_width
@@ -137,11 +137,6 @@ class FittedQueryProbe:
     layer: int | None
     losses: np.ndarray
     spread: float
-
-    @property
-    def converged(self) -> bool:
-        """Whether the loss had come to rest; a probe that had not may read too little."""
-        return has_converged(self.losses)
 
     @torch.inference_mode()
     def predict(self, queries: Queries, members: np.ndarray, texts_per_batch: int = 64) -> np.ndarray:

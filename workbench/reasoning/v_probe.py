@@ -16,7 +16,7 @@ from workbench.errors import WorkbenchError
 from workbench.field_checks import check_fields
 from workbench.files import sha256_file
 from workbench.minutes import Show
-from workbench.probing.embedding_probe import ProbeSettings
+from workbench.probing.embedding_probe import ProbeSettings, has_converged
 from workbench.probing.query_probe import FittedQueryProbe, Queries, fit_query_probe
 from workbench.probing.query_scores import score_queries
 from workbench.probing.query_table import load_queries
@@ -206,7 +206,7 @@ class _Prober:
         scores = score_queries(
             said, queries.label_Q[test], queries.classes, groups, queries.text_Q[test], property_Q
         )
-        scores["spread"], scores["converged"] = fitted.spread, fitted.converged
+        scores["spread"], scores["converged"] = fitted.spread, has_converged(fitted.losses)
         tenth = max(1, len(fitted.losses) // 10)
         return xr.Dataset(
             scores,
