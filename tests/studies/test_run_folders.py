@@ -132,26 +132,29 @@ def test_a_run_is_resumed_over_what_a_power_cut_left(made, tmp_path):
     assert again.metrics() == made.metrics() and b"\0" not in (folder / "metrics.jsonl").read_bytes()
 
 
+def cut(file: Path, lines: int) -> int:
+    """Take lines from a file's end; how many are left."""
+    kept = file.read_bytes().splitlines(keepends=True)[:-lines]
+    file.write_bytes(b"".join(kept))
+    return len(kept)
+
+
 def test_metrics_that_end_before_training_did_are_refused(made, tmp_path):
     """Half of the file was read as what training came to."""
     folder = Path(shutil.copytree(made.path, tmp_path / "run"))
-    file = folder / "metrics.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:-1]))
+    kept = cut(folder / "metrics.jsonl", 1)
     told = rf"metrics\.jsonl ends at step \d+, but the run was trained to its end at step {PLANNED[-1]}"
     with pytest.raises(WorkbenchError, match=told):
         open_run(folder).metrics()
     run = open_run(folder)
     run.set_status(state="interrupted")
-    assert len(run.metrics()) == len(lines) - 1
+    assert len(run.metrics()) == kept
 
 
 def test_fewer_entities_than_the_recipe_makes_are_refused(made, tmp_path):
     folder = Path(shutil.copytree(made.path, tmp_path / "run"))
-    file = folder / "corpus/entities.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:-3]))
-    told = rf"entities\.jsonl holds {len(lines) - 3} entities, but the recipe makes {len(lines)}"
+    kept = cut(folder / "corpus/entities.jsonl", 3)
+    told = rf"entities\.jsonl holds {kept} entities, but the recipe makes {kept + 3}"
     with pytest.raises(WorkbenchError, match=told):
         _ = open_run(folder).corpus
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from workbench.claims.decision import Relation
 from workbench.errors import WorkbenchError, nearest
+from workbench.studies.metrics_file import CURVES
 
 MEAN = "mean"  # the cell that stands for all: attributes, tasks, numbers of operations
-CURVES = ("biographies", "answers")
 CORRELATED = ("p", "q", "answers")
 EXAMPLE = '`answers("multi5+permute") - answers("single") >= 30`'
 

@@ -46,9 +46,7 @@ class CaseChoice:
         for name in ("probe", "answers", "layer", "position", "form"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, "")
-        check_fields(
-            self, numbered=("layer", "position")
-        )  # layer 0, as it is in results, is not the usual one
+        check_fields(self, numbered=("layer", "position"))  # layer 0 is not the usual one
 
 
 @dataclass(frozen=True, eq=False)

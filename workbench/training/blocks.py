@@ -104,7 +104,7 @@ class _Blocks(torch.autograd.Function):
         n_rows, n_heads, n_tokens, _ = q_BHTD.shape
         q_NTD, k_NTD, v_NTD = (part.flatten(0, 1).contiguous() for part in (q_BHTD, k_BHTD, v_BHTD))
         spans = list(_stretches(n_tokens, bias is None))
-        later = [_later(stop - start, n_seen, q_NTD.dtype) for start, stop, n_seen in spans]
+        later = [_later(stop - start, seen, q_NTD.dtype) for start, stop, seen in spans if bias is None]
         keeps = any(ctx.needs_input_grad)
         kept = [q_NTD.new_empty(len(q_NTD), stop - start, seen) for start, stop, seen in spans if keeps]
         out_NTD = torch.empty_like(q_NTD)
